@@ -1,0 +1,73 @@
+"""Argument checks with one wording: what must hold, what came, what to do."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any
+
+
+class InputError(ValueError):
+    """The caller gave something that cannot work. The command line turns it into one line and exit code 2."""
+
+
+class ComputationError(RuntimeError):
+    """A computation failed although its input was valid. The command line turns it into one line and exit code 1."""
+
+
+def check_between(name: str, value: Any, low: int, high: int) -> int:
+    """Return ``value`` if it is an integer in ``[low, high]``.
+
+    :raises InputError: if it is not.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise InputError(f"`{name}` must be an integer between {low} and {high}, got {value!r}")
+    number = int(value.__index__())
+    if not low <= number <= high:
+        raise InputError(f"`{name}` must be between {low} and {high}, got {number}")
+    return number
+
+
+def check_positive(name: str, value: Any) -> float:
+    """Return ``value`` as a float if it is a finite number above zero.
+
+    :raises InputError: if it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise InputError(f"`{name}` must be a positive number, got {value!r}")
+    return float(value)
+
+
+def check_choice(name: str, value: Any, choices: Iterable[str]) -> str:
+    """Return ``value`` if it is one of ``choices``.
+
+    :raises InputError: if it is not; the message suggests the nearest choice.
+    """
+    known = sorted(choices)
+    if value not in known:
+        raise InputError(f"`{name}` must be one of {', '.join(known)}, got {str(value)!r}{did_you_mean(value, known)}")
+    return str(value)
+
+
+def did_you_mean(name: Any, known: Iterable[str]) -> str:
+    """``"; did you mean 'x'?"`` for the known name closest to ``name``, or an empty string if none is close."""
+    close = difflib.get_close_matches(str(name).lower(), list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import an optional ``module``.
+
+    :raises InputError: if it is not installed; the message names the extra that installs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
+            raise
+        raise InputError(
+            f"{module.split('.')[0]} must be installed for this, and is not; "
+            f"install it with: pip install 'bodyorder[{extra}]'"
+        ) from None

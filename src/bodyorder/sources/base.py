@@ -1,0 +1,178 @@
+"""What an energy source is, how one is named, and how names become sources. Importing this imports no backend."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any, Protocol, runtime_checkable
+from urllib.parse import parse_qsl
+
+import numpy as np
+from ase.calculators.abc import GetPropertiesMixin
+
+from bodyorder._checks import InputError, did_you_mean
+from bodyorder.structures.clusters import ClusterBatch
+
+#: Entry-point group under which third parties register ``scheme = "package.module:factory"``.
+ENTRY_POINT_GROUP = "bodyorder.sources"
+
+#: Schemes that come with the package. A factory is called as ``factory(target, **options)``.
+BUILTIN_FACTORIES = {
+    "analytic": "bodyorder.sources.analytic:load",
+    "ase": "bodyorder.sources.calculator:load",
+    "metatomic": "bodyorder.sources.metatomic:load",
+    "pyscf": "bodyorder.sources.pyscf:load",
+}
+
+
+@dataclass(frozen=True)
+class Precision:
+    """1σ error of one energy: √(absolute² + (relative·E)²).
+
+    :param absolute: in eV
+    :param relative: as a fraction of the energy
+    """
+
+    absolute: float = 0.0
+    relative: float = 0.0
+
+    def sigma(self, energies: np.ndarray) -> np.ndarray:
+        """Error of each energy in eV, in the shape of ``energies``."""
+        return np.hypot(self.absolute, self.relative * np.abs(energies))
+
+
+@runtime_checkable
+class EnergySource(Protocol):
+    """Anything that gives energies of sub-clusters.
+
+    A source must be picklable (worker processes receive it that way), and the energy of a sub-cluster must not depend on
+    what else is in the batch. Sources that also give forces have
+    ``energies_and_forces(batch) -> (energies (n,) in eV, forces (n, k, 3) in eV/Å)``. Two more attributes are optional:
+    ``batch_size`` (sub-clusters per call that suit the source) and ``processes`` (True if the source runs one sub-cluster
+    after the other on one core, so that worker processes pay off).
+    """
+
+    #: what a person calls it
+    name: str
+    #: changes whenever the numbers could: hash of the model file, method, basis, spin rule, version of the package
+    fingerprint: str
+    #: distance in Å beyond which parts of a cluster do not feel each other at all, or None if energies are not additive
+    cutoff: float | None
+    precision: Precision
+
+    def energies(self, batch: ClusterBatch) -> np.ndarray:
+        """Energies of the sub-clusters, shape (n,), in eV and float64."""
+        ...
+
+
+class FailedClusters(Exception):
+    """Raised by a source that could not compute some sub-clusters of a batch, with all that it did compute.
+
+    :param messages: one line for each row that failed
+    :param energies: shape (n,), NaN in rows that failed
+    :param forces: shape (n, k, 3), or None where no forces were asked for
+    """
+
+    def __init__(self, messages: Mapping[int, str], energies: np.ndarray, forces: np.ndarray | None = None):
+        super().__init__("; ".join(messages.values()))
+        self.messages = dict(messages)
+        self.energies = energies
+        self.forces = forces
+
+
+SourceLike = str | Mapping[str, Any] | EnergySource | GetPropertiesMixin
+
+
+def load_source(spec: SourceLike) -> EnergySource:
+    """Get an energy source from its name.
+
+    :param spec: a string ``scheme:target?option=value&…`` such as ``pyscf:fci/sto-6g?spin=ground`` or
+        ``ase:ase.calculators.lj.LennardJones?epsilon=0.01``; the same as a mapping, ``{"source": "pyscf:fci/sto-6g",
+        "spin": "ground"}``; an ASE calculator instance; or an energy source, which is returned as it is.
+    :raises InputError: for an unknown scheme or option (the message names the nearest known one), or a missing extra
+    """
+    if isinstance(spec, GetPropertiesMixin):
+        from bodyorder.sources.calculator import CalculatorSource
+
+        return CalculatorSource(spec)
+    if isinstance(spec, str | Mapping):
+        scheme, target, options = parse_spec(spec)
+        factory = _factory(scheme)
+        _check_options(f"{scheme}:{target}", factory, options)
+        return factory(target, **options)
+    if isinstance(spec, EnergySource):
+        return spec
+    raise InputError(
+        f"a source must be a string, a mapping, an ASE calculator or an object with name, fingerprint, cutoff, precision "
+        f"and energies(); got {type(spec).__name__}"
+    )
+
+
+def parse_spec(spec: str | Mapping[str, Any]) -> tuple[str, str, dict[str, Any]]:
+    """Split a spec into scheme, target and options; option values that read as Python literals become those."""
+    if isinstance(spec, Mapping):
+        if "source" not in spec:
+            raise InputError(f"a source given as a mapping must have the key 'source', got {sorted(spec)}")
+        scheme, target, options = parse_spec(str(spec["source"]))
+        return scheme, target, options | {key: value for key, value in spec.items() if key != "source"}
+    scheme, colon, rest = spec.partition(":")
+    target, _, query = rest.partition("?")
+    if not colon or not scheme or not target:
+        raise InputError(f"a source must look like 'scheme:target?option=value', got {spec!r}; schemes: {_known()}")
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
+    except ValueError:
+        raise InputError(f"options of a source must look like 'option=value&option=value', got {query!r}") from None
+    return scheme, target, {key: _literal(value) for key, value in pairs}
+
+
+def format_spec(scheme: str, target: str, options: Mapping[str, Any]) -> str:
+    """The spec string of a source, options in alphabetical order."""
+    query = "&".join(f"{key}={value}" for key, value in sorted(options.items()))
+    return f"{scheme}:{target}" + (f"?{query}" if query else "")
+
+
+def package_version(distribution: str) -> str:
+    """Version of an installed distribution, for fingerprints."""
+    from importlib.metadata import version
+
+    return version(distribution)
+
+
+def _known() -> str:
+    registered = {point.name for point in entry_points(group=ENTRY_POINT_GROUP)}
+    return ", ".join(sorted(registered | set(BUILTIN_FACTORIES)))
+
+
+def _factory(scheme: str) -> Callable[..., EnergySource]:
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        if point.name == scheme:
+            return point.load()
+    if scheme not in BUILTIN_FACTORIES:
+        known = _known()
+        raise InputError(f"unknown source {scheme!r}; known: {known}{did_you_mean(scheme, known.split(', '))}")
+    module, _, attribute = BUILTIN_FACTORIES[scheme].partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _check_options(source: str, factory: Callable[..., EnergySource], options: Mapping[str, Any]) -> None:
+    parameters = list(inspect.signature(factory).parameters.values())[1:]
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return  # the factory hands its options on and checks them itself
+    known = [parameter.name for parameter in parameters]
+    for option in options:
+        if option not in known:
+            raise InputError(
+                f"{source} has no option {option!r}; options: {', '.join(known) or 'none'}{did_you_mean(option, known)}"
+            )
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return {"true": True, "false": False, "none": None}.get(text.lower(), text)
