@@ -1,1 +1,6 @@
-"""TODO-docstring"""
+"""The engine: structures and an energy source in, one labelled dataset of body orders out."""
+
+from bodyorder.engine.decomposition import decompose
+from bodyorder.engine.store import Store
+
+__all__ = ["Store", "decompose"]

@@ -35,7 +35,10 @@ class Variable:
 VARIABLES = {
     "contribution": Variable(("structure", "order"), "eV", r"E^{(n)}", "n-body total"),
     "noise": Variable(
-        ("structure", "order"), "eV", r"\sigma", "1σ of the contribution from the precision of the source or of sampling"
+        ("structure", "order"),
+        "eV",
+        r"\sigma",
+        "1σ of the contribution from the precision of the source or of sampling",
     ),
     "total": Variable(("structure",), "eV", "E", "energy of the whole structure, evaluated directly"),
     "residual": Variable(("structure",), "eV", r"E-\sum_n E^{(n)}", "total minus the sum of all contributions"),

@@ -29,6 +29,7 @@ class System:
 
     @classmethod
     def from_atoms(cls, atoms: ase.Atoms) -> System:
+        """The arrays of an ASE structure."""
         return cls(np.asarray(atoms.numbers, dtype=np.int64), np.asarray(atoms.positions, dtype=np.float64))
 
     def __len__(self) -> int:

@@ -1,0 +1,98 @@
+"""What counts as one body: an atom, a molecule, or a group of atoms that the user names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import ase
+import numpy as np
+from ase.data import covalent_radii
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial.distance import cdist
+
+from bodyorder._checks import InputError
+
+#: Atoms closer than the sum of their covalent radii plus this (Å) are bonded; the rule of O'Boyle et al., Open Babel,
+#: doi:10.1186/1758-2946-3-33. Wide enough for the stretched bonds of thermal molecules, below any hydrogen bond.
+BOND_TOLERANCE = 0.45
+
+BodiesLike = str | os.PathLike[str] | Sequence[int] | np.ndarray
+
+
+@dataclass(frozen=True)
+class Bodies:
+    """The partition of one structure's atoms into bodies.
+
+    :param labels: body of each atom, 0 … n_bodies − 1, shape (n_atoms,)
+    """
+
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return int(self.labels.max()) + 1
+
+    @property
+    def atoms(self) -> np.ndarray:
+        """Atoms of each body in ascending order, −1 behind them, shape (n_bodies, atoms of the largest body)."""
+        counts = np.bincount(self.labels)
+        table = np.full((len(counts), counts.max()), -1, dtype=np.int64)
+        order = np.argsort(self.labels, kind="stable")
+        slots = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+        table[self.labels[order], slots] = order
+        return table
+
+    def distances(self, positions: np.ndarray) -> np.ndarray:
+        """Shortest distance between the atoms of each pair of bodies in Å, shape (n_bodies, n_bodies).
+
+        :param positions: positions of the atoms in Å, shape (n_atoms, 3)
+        """
+        order = np.argsort(self.labels, kind="stable")
+        starts = np.searchsorted(self.labels[order], np.arange(len(self)))
+        pairs = cdist(positions[order], positions[order])
+        return np.minimum.reduceat(np.minimum.reduceat(pairs, starts, axis=0), starts, axis=1)
+
+
+def find_bodies(atoms: ase.Atoms, bodies: BodiesLike = "atoms") -> Bodies:
+    """Divide a structure into bodies.
+
+    :param atoms: the structure
+    :param bodies: ``"atoms"``; ``"molecules"`` (atoms joined by bonds, see :data:`BOND_TOLERANCE`); the body of each atom as
+        integers, shape (n_atoms,); or a text file that holds those integers
+    :raises InputError: if the bodies given do not fit the structure
+    """
+    if isinstance(bodies, str) and bodies == "atoms":
+        return Bodies(np.arange(len(atoms)))
+    if isinstance(bodies, str) and bodies == "molecules":
+        return Bodies(_molecules(atoms))
+    if isinstance(bodies, str | os.PathLike):
+        bodies = _read_labels(Path(bodies))
+    labels = np.asarray(bodies)
+    if labels.shape != (len(atoms),) or labels.dtype.kind not in "iu":
+        raise InputError(
+            f"`bodies` must name the body of each of the {len(atoms)} atoms by an integer, "
+            f"got {labels.size} values of type {labels.dtype}"
+        )
+    return Bodies(np.unique(labels, return_inverse=True)[1])
+
+
+def _molecules(atoms: ase.Atoms) -> np.ndarray:
+    radii = covalent_radii[atoms.numbers]
+    bonded = cdist(atoms.positions, atoms.positions) < radii[:, None] + radii[None, :] + BOND_TOLERANCE
+    return connected_components(csr_array(bonded), directed=False)[1]
+
+
+def _read_labels(path: Path) -> np.ndarray:
+    if not path.is_file():
+        raise InputError(
+            f"`bodies` must be 'atoms', 'molecules' or a file with the body of each atom, got {str(path)!r}"
+        )
+    try:
+        return np.array(path.read_text().split(), dtype=np.int64)
+    except ValueError:
+        raise InputError(
+            f"{path} must hold one integer per atom, the body it belongs to, and holds other text"
+        ) from None

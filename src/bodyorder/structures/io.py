@@ -1,0 +1,94 @@
+"""Reading and writing structures through ASE, with the checks that every structure must pass."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import ase
+import ase.io
+import numpy as np
+from scipy.spatial import KDTree
+
+from bodyorder._checks import InputError
+
+#: Two atoms closer than this (Å) stand on one spot.
+SAME_SPOT = 1e-3
+
+StructuresLike: TypeAlias = ase.Atoms | Iterable[ase.Atoms] | str | os.PathLike[str]
+
+
+def read_structures(structures: StructuresLike) -> list[ase.Atoms]:
+    """Get structures from a file in any format that ASE reads, or take those given, and check them.
+
+    :param structures: a structure, several, or a path
+    :raises InputError: if the file is missing, empty or unreadable; if a structure has no atoms, positions that are not
+        finite, two atoms on one spot, or periodic boundaries
+    """
+    if isinstance(structures, ase.Atoms):
+        frames, origin = [structures], "structures"
+    elif isinstance(structures, str | os.PathLike):
+        frames, origin = _read_file(Path(structures)), str(structures)
+    else:
+        frames, origin = list(structures), "structures"
+    if not frames:
+        raise InputError(f"{origin} must hold at least one structure, and holds none")
+    for index, atoms in enumerate(frames):
+        _check_structure(atoms, f"structure {index} of {origin}")
+    return frames
+
+
+def write_structures(path: str | os.PathLike[str], structures: Sequence[ase.Atoms]) -> Path:
+    """Write structures as extended XYZ, whole or not at all.
+
+    :raises InputError: if the file cannot be written
+    """
+    target = Path(path)
+    try:
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as handle:
+            partial = Path(handle.name)
+        try:
+            ase.io.write(partial, list(structures), format="extxyz")
+            os.chmod(partial, 0o644)
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"structures must go to a file that can be written, {target} cannot: {error.strerror}"
+        ) from None
+    return target
+
+
+def structure_names(structures: Sequence[ase.Atoms]) -> list[str]:
+    """A name for each structure: ``info["name"]`` where all have one and no two agree, else its number."""
+    names = [str(atoms.info.get("name", index)) for index, atoms in enumerate(structures)]
+    return names if len(set(names)) == len(names) else [str(index) for index in range(len(names))]
+
+
+def _read_file(path: Path) -> list[ase.Atoms]:
+    if not path.is_file():
+        raise InputError(f"structures must be an existing file, {path} is not")
+    if path.stat().st_size == 0:
+        raise InputError(f"structures must be a file that ASE reads, {path} is empty")
+    try:
+        return list(ase.io.read(path, index=":"))
+    except Exception as error:  # each of ASE's readers has errors of its own
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"structures must be a file that ASE reads, {path} is not: {reason}") from None
+
+
+def _check_structure(atoms: ase.Atoms, name: str) -> None:
+    if not isinstance(atoms, ase.Atoms):
+        raise InputError(f"{name} must be an ase.Atoms, got {type(atoms).__name__}")
+    if not len(atoms):
+        raise InputError(f"{name} must have atoms, and has none")
+    if not np.isfinite(atoms.positions).all():
+        raise InputError(f"{name} must have finite positions, and has some that are not")
+    if atoms.pbc.any():
+        raise InputError(f"{name} must be a free cluster, and is periodic; set pbc to False if it stands in a box")
+    for first, second in KDTree(atoms.positions).query_pairs(SAME_SPOT):
+        raise InputError(f"{name} must have atoms apart from each other, atoms {first} and {second} are on one spot")

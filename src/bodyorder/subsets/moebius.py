@@ -1,0 +1,140 @@
+r"""Möbius inversion between energies and contributions of subsets.
+
+With E(S) the energy of the subset S alone and E(∅) = 0,
+
+.. math:: \varepsilon(S) = \sum_{T \subseteq S} (-1)^{|S|-|T|} E(T), \qquad E(S) = \sum_{T \subseteq S} \varepsilon(T),
+
+G.-C. Rota, Z. Wahrscheinlichkeitstheorie 2, 340 (1964), doi:10.1007/BF00531932. All arrays may have trailing axes (sources,
+structures, components of forces), which are carried along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import comb
+
+import numpy as np
+
+from bodyorder.subsets.family import Family
+
+#: Largest N whose 2ᴺ energies are worth laying out densely.
+_MAX_DENSE_BODIES = 26
+
+
+def moebius_transform(values: np.ndarray) -> np.ndarray:
+    """Turn energies into contributions, in place.
+
+    :param values: shape (2ᴺ, …); row b belongs to the subset whose bodies are the set bits of b
+    :return: ``values``
+    """
+    return _transform(values, np.subtract)
+
+
+def zeta_transform(values: np.ndarray) -> np.ndarray:
+    """Turn contributions into energies, in place: the inverse of :func:`moebius_transform`.
+
+    :param values: shape (2ᴺ, …); row b belongs to the subset whose bodies are the set bits of b
+    :return: ``values``
+    """
+    return _transform(values, np.add)
+
+
+def _transform(values: np.ndarray, combine: np.ufunc) -> np.ndarray:
+    n_bodies = len(values).bit_length() - 1
+    for body in range(n_bodies):
+        halves = values.reshape(-1, 2, 2**body, *values.shape[1:])
+        combine(halves[:, 1], halves[:, 0], out=halves[:, 1])
+    return values
+
+
+def contributions(family: Family, energies: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Contribution ε(S) of every subset of a family.
+
+    In a family of connected subsets those that are missing contribute nothing if the energy is additive over the parts of a
+    disconnected subset, so E(S) = Σ ε(C) over its connected subsets, which is solved from the smallest subsets up.
+    A family of cliques is closed under taking subsets, and the same recursion is the inversion itself.
+
+    :param family: which subsets
+    :param energies: for each order the energies of its subsets, shape (n_subsets, …)
+    :return: for each order the contributions, in the shape of ``energies``
+    """
+    n_bodies = family.n_bodies
+    by_recursion = sum(size * 2**order for order, size in enumerate(family.sizes, start=1))
+    if family.kind == "complete" and n_bodies <= _MAX_DENSE_BODIES and n_bodies * 2**n_bodies <= by_recursion:
+        masks = [(np.int64(1) << rows).sum(axis=1) for rows in family.members]
+        dense = np.zeros((2**n_bodies, *energies[0].shape[1:]))
+        for mask, values in zip(masks, energies, strict=True):
+            dense[mask] = values
+        moebius_transform(dense)
+        return [dense[mask] for mask in masks]
+    result: list[np.ndarray] = []
+    for order, values in enumerate(energies, start=1):
+        epsilon = np.array(values, dtype=np.float64)
+        for size, index in family.proper_subsets(order):
+            held = index >= 0
+            epsilon[held] -= result[size - 1][index[held]]
+        result.append(epsilon)
+    return result
+
+
+def order_coefficients(family: Family) -> list[np.ndarray]:
+    """How much each energy counts in each order total: E⁽ⁿ⁾ = Σ_T c_n(T)·E(T).
+
+    For a complete family c_n(T) = (−1)ⁿ⁻ᵐ C(N−m, n−m) with m = |T|. For others it is the transpose of the recursion of
+    :func:`contributions`.
+
+    :return: for each size m = 1 … max_order the coefficients, shape (max_order, n_subsets), one row per order n; a complete
+        family, where all subsets of a size share theirs, has shape (max_order, 1)
+    """
+    top = family.max_order
+    if family.kind == "complete":
+        table = layer_coefficients(family.n_bodies, top)
+        return [table[:, size - 1 : size] for size in range(1, top + 1)]
+    coefficients = [np.zeros((top, size)) for size in family.sizes]
+    for order in range(top, 0, -1):
+        coefficients[order - 1][order - 1] += 1
+        for size, index in family.proper_subsets(order):
+            held = index >= 0
+            np.subtract.at(coefficients[size - 1].T, index[held], coefficients[order - 1].T[held])
+    return coefficients
+
+
+def layer_coefficients(n_bodies: int, max_order: int) -> np.ndarray:
+    """Coefficients (−1)ⁿ⁻ᵐ C(N−m, n−m) of a complete family, shape (max_order, max_order), row n−1, column m−1."""
+    table = np.zeros((max_order, max_order))
+    for order in range(1, max_order + 1):
+        for size in range(1, order + 1):
+            table[order - 1, size - 1] = (-1) ** (order - size) * comb(n_bodies - size, order - size)
+    return table
+
+
+def order_totals(layer_sums: np.ndarray, n_bodies: int) -> np.ndarray:
+    """Order totals of a complete family from the sums of energies over all subsets of each size.
+
+    E⁽ⁿ⁾ = Σ_{m≤n} (−1)ⁿ⁻ᵐ C(N−m, n−m) Σ_{|T|=m} E(T). A sum that is NaN makes the totals from its order on NaN, and no other.
+
+    :param layer_sums: shape (max_order, …)
+    :param n_bodies: number of bodies N
+    :return: shape (max_order, …)
+    """
+    table = layer_coefficients(n_bodies, len(layer_sums))
+    return np.stack(
+        [np.tensordot(table[order, : order + 1], layer_sums[: order + 1], axes=1) for order in range(len(layer_sums))]
+    )
+
+
+def truncations(totals: np.ndarray, axis: int = 0) -> np.ndarray:
+    """Energies E^{≤n} = Σ_{m≤n} E⁽ᵐ⁾ of the expansion cut after each order, in the shape of ``totals``."""
+    return np.cumsum(totals, axis=axis)
+
+
+def noise_amplification(n_bodies: int, max_order: int | None = None) -> np.ndarray:
+    """Factor by which independent errors σ of the energies of a complete family grow in each order total.
+
+    √(Σ_m C(N−m, n−m)² C(N, m)): up to 167 for N = 8 (n = 5), 16,259 for N = 14 (n = 9).
+
+    :return: shape (max_order,)
+    """
+    top = n_bodies if max_order is None else max_order
+    counts = np.array([comb(n_bodies, size) for size in range(1, top + 1)], dtype=np.float64)
+    return np.sqrt(layer_coefficients(n_bodies, top) ** 2 @ counts)

@@ -1,0 +1,175 @@
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from ase import Atoms
+
+from bodyorder._checks import ComputationError, InputError
+from bodyorder.engine import Store, decompose
+from bodyorder.engine.store import STORE_VERSION
+from bodyorder.sources.base import load_source
+
+LENNARD_JONES = "ase:ase.calculators.lj.LennardJones?epsilon=0.01&sigma=1.2&rc=20.0"
+
+
+def clusters(n_structures=3, n_atoms=6, seed=0):
+    rng = np.random.default_rng(seed)
+    return [Atoms(f"H{n_atoms}", positions=rng.uniform(0, 4, (n_atoms, 3))) for _ in range(n_structures)]
+
+
+def test_energies_and_forces_come_back_bitwise(tmp_path):
+    rng = np.random.default_rng(0)
+    energies, forces = rng.normal(size=2000), rng.normal(size=(2000, 3, 3))
+    with Store(tmp_path / "s.sqlite") as store:
+        store.add(("f", "name"), [i.to_bytes(16, "big") for i in range(2000)], energies, forces)
+    with Store(tmp_path / "s.sqlite") as store:
+        assert len(store) == 2000
+        wanted = [i.to_bytes(16, "big") for i in (5, 1999, 5, 2001)]
+        found, gradient = store.lookup("f", wanted, n_atoms=3)
+        np.testing.assert_array_equal(found[:3], energies[[5, 1999, 5]])
+        np.testing.assert_array_equal(gradient[:3], forces[[5, 1999, 5]])
+        assert np.isnan(found[3])
+        assert np.isnan(store.lookup("other", wanted)[0]).all()
+
+
+def test_energies_without_forces_are_unknown_where_forces_are_wanted(tmp_path):
+    key = [b"k" * 16]
+    with Store(tmp_path / "s.sqlite") as store:
+        store.add(("f", "n"), key, np.array([1.0]))
+        assert np.isnan(store.lookup("f", key, n_atoms=2)[0][0])
+        store.add(("f", "n"), key, np.array([1.0]), np.ones((1, 2, 3)))
+        store.add(("f", "n"), key, np.array([1.0]))
+        energies, forces = store.lookup("f", key, n_atoms=2)
+        assert energies[0] == 1.0
+        np.testing.assert_array_equal(forces, np.ones((1, 2, 3)))
+
+
+def test_failures_are_kept_and_superseded(tmp_path):
+    key = [b"k" * 16]
+    with Store(tmp_path / "s.sqlite") as store:
+        store.add(("f", "n"), key, np.array([np.nan]), failures={0: "did not converge"})
+        assert store.failures("f") == {key[0]: "did not converge"}
+        assert np.isnan(store.lookup("f", key)[0][0])
+        store.add(("f", "n"), key, np.array([2.0]))
+        assert store.failures("f") == {}
+        store.add(("f", "n"), key, np.array([np.nan]), failures={0: "a later failure does not erase an energy"})
+        assert store.lookup("f", key)[0][0] == 2.0
+
+
+def test_a_second_run_computes_nothing(tmp_path):
+    frames = clusters()
+    first = decompose(frames, LENNARD_JONES, forces=True, store=tmp_path / "s.sqlite")
+    again = decompose(frames, LENNARD_JONES, forces=True, store=tmp_path / "s.sqlite")
+    assert first.n_evaluations.sum() > 0
+    assert again.n_evaluations.sum() == 0
+    np.testing.assert_array_equal(again.contribution, first.contribution)
+    np.testing.assert_allclose(again.force_contribution, first.force_contribution, atol=1e-13)
+
+
+def test_twins_are_computed_once(tmp_path):
+    """Single atoms, and the same structure shifted and with its atoms in another order."""
+    atoms = clusters(1)[0]
+    atoms.positions = np.round(atoms.positions, 6)
+    twin = atoms[[3, 1, 5, 0, 2, 4]]
+    twin.translate([1.0, -2.0, 0.5])
+    result = decompose([atoms, twin], LENNARD_JONES, forces=True, store=tmp_path / "s.sqlite")
+    assert result.n_evaluations.values.tolist() == [63 - 5, 0]
+    np.testing.assert_allclose(result.contribution[1], result.contribution[0], atol=1e-11)
+    np.testing.assert_allclose(
+        result.force_contribution[:, 6:], result.force_contribution[:, [3, 1, 5, 0, 2, 4]], atol=1e-11
+    )
+
+
+def test_not_a_store(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("no database\n" * 100)
+    with pytest.raises(InputError, match=r"a store must be an SQLite file that can be written, .*notes\.txt is not"):
+        Store(path)
+    other = tmp_path / "other.sqlite"
+    with sqlite3.connect(other) as db:
+        db.execute("CREATE TABLE bills (amount REAL)")
+    db.close()
+    with pytest.raises(InputError, match="it is a database of another program"):
+        Store(other)
+    with pytest.raises(InputError, match="that can be written"):
+        Store(tmp_path / "no" / "s.sqlite")
+
+
+def test_written_by_a_newer_version(tmp_path):
+    path = tmp_path / "s.sqlite"
+    Store(path).close()
+    db = sqlite3.connect(path)
+    db.execute(f"PRAGMA user_version = {STORE_VERSION + 1}")
+    db.close()
+    with pytest.raises(InputError, match=f"must have layout {STORE_VERSION} or older, .* upgrade bodyorder"):
+        Store(path)
+
+
+def test_full_disk(tmp_path):
+    """SQLite's own page limit raises the very error that a full disk does."""
+    with Store(tmp_path / "s.sqlite") as store:
+        store.add(("f", "n"), [b"a" * 16], np.array([1.0]))
+        store._db.execute("PRAGMA max_page_count = 8")
+        many = [i.to_bytes(16, "big") for i in range(20_000)]
+        with pytest.raises(
+            ComputationError, match="which failed: database or disk is full; all that was stored before is safe"
+        ):
+            store.add(("f", "n"), many, np.zeros(20_000))
+        assert store.lookup("f", [b"a" * 16])[0][0] == 1.0
+        assert len(store) == 1
+
+
+KILLED = """
+import sys, time
+import numpy as np
+from ase import Atoms
+from ase.calculators.lj import LennardJones
+from bodyorder.engine import decompose
+
+class Slow(LennardJones):
+    def calculate(self, *args, **kwargs):
+        time.sleep(0.002)
+        super().calculate(*args, **kwargs)
+
+from bodyorder.sources.calculator import CalculatorSource
+source = CalculatorSource(LennardJones(epsilon=0.01, sigma=1.2, rc=20.0))
+source.calculator.__class__ = Slow
+source.batch_size = 8
+rng = np.random.default_rng(0)
+frames = [Atoms("H6", positions=rng.uniform(0, 4, (6, 3))) for _ in range(3)]
+print("ready", flush=True)
+decompose(frames, source, forces=True, store=sys.argv[1])
+print("done", flush=True)
+"""
+
+
+def test_killed_again_and_again(tmp_path):
+    """SIGKILL at random moments: the store opens, keeps what was committed, and the end is as if nothing had happened."""
+    script = tmp_path / "run.py"
+    script.write_text(KILLED)
+    path = tmp_path / "s.sqlite"
+    rng = np.random.default_rng(1)
+    held = [0]
+    for _ in range(10):
+        process = subprocess.Popen([sys.executable, script, path], stdout=subprocess.PIPE, text=True)
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(rng.uniform(0.02, 0.12))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        with Store(path) as store:
+            held.append(len(store))
+        assert held[-1] >= held[-2]
+    assert held[-1] > 0
+    frames = clusters()
+    fingerprint = load_source(LENNARD_JONES).fingerprint
+    resumed = decompose(frames, LENNARD_JONES, forces=True, store=path)
+    fresh = decompose(frames, LENNARD_JONES, forces=True, store=tmp_path / "fresh.sqlite")
+    np.testing.assert_array_equal(resumed.contribution, fresh.contribution)
+    np.testing.assert_array_equal(resumed.force_contribution, fresh.force_contribution)
+    assert fingerprint == resumed.attrs["fingerprint"]

@@ -1,0 +1,69 @@
+import numpy as np
+from ase import Atoms
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bodyorder.structures import ClusterBatch, System
+
+
+def random_batch(rng, n=5, k=4):
+    clusters = [Atoms(numbers=rng.choice([1, 8], k), positions=rng.uniform(-3, 3, (k, 3))) for _ in range(n)]
+    return ClusterBatch.from_atoms(clusters)
+
+
+def with_positions(batch, positions, numbers=None):
+    return ClusterBatch(
+        batch.numbers if numbers is None else numbers,
+        positions,
+        batch.parents,
+        batch.members,
+        batch.systems,
+        batch.charges,
+    )
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_keys_ignore_order_and_place(seed):
+    rng = np.random.default_rng(seed)
+    batch = random_batch(rng)
+    keys, permutation = batch.canonical()
+    shuffle = rng.permutation(batch.n_atoms)
+    moved = with_positions(
+        batch, batch.positions[:, shuffle] + rng.integers(-4, 5, (len(batch), 1, 3)) * 0.5, batch.numbers[:, shuffle]
+    )
+    other_keys, other_permutation = moved.canonical()
+    assert keys == other_keys
+    # Both permutations lead to the same order of atoms, so forces kept in that order fit both.
+    first = np.take_along_axis(batch.numbers, permutation, axis=1)
+    second = np.take_along_axis(moved.numbers, other_permutation, axis=1)
+    np.testing.assert_array_equal(first, second)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(1e-9, 1.0))
+def test_keys_tell_structures_apart(seed, shift):
+    rng = np.random.default_rng(seed)
+    batch = random_batch(rng, n=1)
+    moved = batch.positions.copy()
+    moved[0, 1] += shift * np.array([0.6, 0.0, 0.8])
+    assert batch.canonical()[0] != with_positions(batch, moved).canonical()[0]
+
+
+def test_keys_tell_elements_and_charges_apart():
+    batch = random_batch(np.random.default_rng(0), n=1, k=2)
+    heavier = with_positions(batch, batch.positions, batch.numbers + 1)
+    charged = ClusterBatch(
+        batch.numbers, batch.positions, batch.parents, batch.members, batch.systems, batch.charges + 1
+    )
+    keys = {batch.canonical()[0][0], heavier.canonical()[0][0], charged.canonical()[0][0]}
+    assert len(keys) == 3
+
+
+def test_cut_takes_the_right_atoms():
+    rng = np.random.default_rng(1)
+    systems = {3: System(np.array([1, 2, 3]), rng.random((3, 3))), 7: System(np.array([4, 5]), rng.random((2, 3)))}
+    batch = ClusterBatch.cut(systems | {9: systems[3]}, np.array([7, 3, 3]), np.array([[1, 0], [0, 2], [2, 1]]))
+    np.testing.assert_array_equal(batch.numbers, [[5, 4], [1, 3], [3, 2]])
+    np.testing.assert_array_equal(batch.positions[1], systems[3].positions[[0, 2]])
+    assert sorted(batch.systems) == [3, 7]
+    assert sorted(batch.select(np.array([0])).systems) == [7]
+    assert batch.to_atoms(2).get_chemical_formula() == "HeLi"
