@@ -1,1 +1,59 @@
-"""Resolve any energy of atoms into body orders, exactly and fast, and show what they say."""
+"""Resolve any energy of atoms into body orders, exactly and fast, and show what they say.
+
+``decompose(structures, source)`` is the heart; ``load_source`` names an energy, ``Store`` keeps what was computed, ``compare``
+and ``atom_shares`` read results, ``write_report`` shows them, ``check_source`` tests an energy source.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bodyorder._checks import ComputationError, InputError
+    from bodyorder.analysis import atom_shares, combine, compare
+    from bodyorder.engine import Store, decompose, load_results
+    from bodyorder.report import Report, write_report
+    from bodyorder.sources import load_source
+    from bodyorder.testing import check_source
+
+#: Public names and where they live. They are imported when asked for, so that ``import bodyorder`` costs nothing.
+_HOMES = {
+    "ComputationError": "_checks",
+    "InputError": "_checks",
+    "Report": "report",
+    "Store": "engine",
+    "atom_shares": "analysis",
+    "check_source": "testing",
+    "combine": "analysis",
+    "compare": "analysis",
+    "decompose": "engine",
+    "load_results": "engine",
+    "load_source": "sources",
+    "write_report": "report",
+}
+
+__all__ = [
+    "ComputationError",
+    "InputError",
+    "Report",
+    "Store",
+    "atom_shares",
+    "check_source",
+    "combine",
+    "compare",
+    "decompose",
+    "load_results",
+    "load_source",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'bodyorder' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"bodyorder.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

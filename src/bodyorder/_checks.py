@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -71,3 +73,18 @@ def require(module: str, extra: str) -> ModuleType:
             f"{module.split('.')[0]} must be installed for this, and is not; "
             f"install it with: pip install 'bodyorder[{extra}]'"
         ) from None
+
+
+def check_output(path: str | os.PathLike[str]) -> Path:
+    """Return ``path`` if a file can be written there, so that nothing is computed in vain.
+
+    :raises InputError: if its folder does not exist, or folder or file cannot be written
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise InputError(f"output must be a file, {target} is a folder")
+    if not target.parent.is_dir():
+        raise InputError(f"output must go into an existing folder, {target.parent} is not one; make it first")
+    if not os.access(target if target.exists() else target.parent, os.W_OK):
+        raise InputError(f"output must go to a file that can be written, {target} cannot")
+    return target

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib.metadata import version
 
 import ase
@@ -139,7 +140,7 @@ def assemble(
             "bodies": selection.bodies if isinstance(selection.bodies, str) else "given",
             "family": selection.kind(source),
             "cutoff": "none" if selection.cutoff is None else selection.cutoff,
-            "versions": json.dumps({name: version(name) for name in _VERSIONED}),
+            "versions": _versions(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         },
     )
@@ -150,6 +151,11 @@ def assemble(
     if subsets:
         dataset = dataset.merge(_subsets(lattices, epsilons, top))
     return describe(dataset)
+
+
+@lru_cache(maxsize=1)
+def _versions() -> str:
+    return json.dumps({name: version(name) for name in _VERSIONED})
 
 
 def _sites(structures: Sequence[ase.Atoms], lattices: Sequence[Lattice], top: int) -> xr.Dataset:

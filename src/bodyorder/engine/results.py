@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import xarray as xr
 
 from bodyorder._checks import InputError
+from bodyorder._files import replacing
 
 #: Version of the file layout; goes up when a variable changes its name or meaning.
 SCHEMA_VERSION = 1
@@ -72,19 +72,9 @@ def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
 
     :raises InputError: if the file cannot be written
     """
-    target = Path(path)
-    try:
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as handle:
-            partial = Path(handle.name)
-        try:
-            dataset.to_netcdf(partial, engine="h5netcdf")
-            os.chmod(partial, 0o644)
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"results must go to a file that can be written, {target} cannot: {error.strerror}") from None
-    return target
+    with replacing(path, "results") as partial:
+        dataset.to_netcdf(partial, engine="h5netcdf")
+    return Path(path)
 
 
 def load(path: str | os.PathLike[str]) -> xr.Dataset:

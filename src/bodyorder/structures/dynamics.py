@@ -8,10 +8,11 @@ import ase
 import numpy as np
 from ase import units
 from ase.calculators.abc import GetPropertiesMixin
-from ase.constraints import Hookean
+from ase.constraints import FixConstraint
 from ase.md.langevin import Langevin
 
 from bodyorder._checks import ComputationError, InputError, check_between, check_positive
+from bodyorder.structures.clusters import FloatArray
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,44 @@ class LangevinSettings:
                 check_between(parameter.name, value, counts[parameter.name], 2**31)
             else:
                 check_positive(parameter.name, value)
+
+
+class SphericalWall(FixConstraint):
+    """A soft wall in ASE's terms: ½ K (r − R)² for every atom farther than R from the centre.
+
+    ASE's ``Hookean`` does the same for one atom at a time, at a cost per step above that of a fast energy.
+
+    :param centre: in Å, shape (3,)
+    :param radius: R in Å
+    :param stiffness: K in eV/Å²
+    """
+
+    def __init__(self, centre: FloatArray, radius: float, stiffness: float):
+        self.centre, self.radius, self.stiffness = centre, radius, stiffness
+
+    def _beyond(self, atoms: ase.Atoms) -> tuple[FloatArray, FloatArray]:
+        outward = atoms.positions - self.centre
+        distances = np.linalg.norm(outward, axis=1, keepdims=True)
+        return np.maximum(distances - self.radius, 0.0), outward / np.maximum(distances, self.radius)
+
+    def adjust_forces(self, atoms: ase.Atoms, forces: FloatArray) -> None:
+        """Add the wall's forces (eV/Å) in place."""
+        depth, outward = self._beyond(atoms)
+        forces -= self.stiffness * depth * outward
+
+    def adjust_potential_energy(self, atoms: ase.Atoms) -> float:
+        """The wall's energy in eV."""
+        return float(self.stiffness * (self._beyond(atoms)[0] ** 2).sum() / 2)
+
+    def adjust_positions(self, atoms: ase.Atoms, newpositions: FloatArray) -> None:
+        """Leave positions free."""
+
+    def adjust_momenta(self, atoms: ase.Atoms, momenta: FloatArray) -> None:
+        """Leave momenta free."""
+
+    def get_removed_dof(self, atoms: ase.Atoms) -> int:
+        """A wall takes no degree of freedom."""
+        return 0
 
 
 def langevin(
@@ -81,9 +120,7 @@ def langevin(
             f"`wall_radius` must be at least {reach:.3f} Å to hold the starting structure, got {settings.wall_radius:g}"
         )
     moving.set_momenta(rng.standard_normal((len(moving), 3)) * np.sqrt(moving.get_masses() * thermal)[:, None])
-    moving.set_constraint(
-        [Hookean(index, centre, settings.wall_stiffness, settings.wall_radius) for index in range(len(moving))]
-    )
+    moving.set_constraint(SphericalWall(centre, settings.wall_radius, settings.wall_stiffness))
     integrator = Langevin(
         moving,
         settings.time_step * units.fs,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -14,6 +13,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from bodyorder._checks import InputError
+from bodyorder._files import replacing
 
 #: Two atoms closer than this (Å) stand on one spot.
 SAME_SPOT = 1e-3
@@ -46,21 +46,9 @@ def write_structures(path: str | os.PathLike[str], structures: Sequence[ase.Atom
 
     :raises InputError: if the file cannot be written
     """
-    target = Path(path)
-    try:
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as handle:
-            partial = Path(handle.name)
-        try:
-            ase.io.write(partial, list(structures), format="extxyz")
-            os.chmod(partial, 0o644)
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"structures must go to a file that can be written, {target} cannot: {error.strerror}"
-        ) from None
-    return target
+    with replacing(path, "structures") as partial:
+        ase.io.write(partial, list(structures), format="extxyz")
+    return Path(path)
 
 
 def structure_names(structures: Sequence[ase.Atoms]) -> list[str]:

@@ -1,0 +1,37 @@
+# `make study`: the quick hydrogen study, end to end. `make test`: the tests. Both install what they need into .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+STUDY ?= examples/quick.yaml
+
+.PHONY: study test test-all lint bench clean
+
+study: $(STAMP)
+	$(BIN)/bodyorder study $(STUDY)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP)
+	for script in benchmarks/*.py; do OMP_NUM_THREADS=1 $(BIN)/python $$script || exit 1; done
+
+# torch is named in the same command as what depends on it, so that one resolution pins them all.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bodyorder needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; name another with: make PYTHON=python3.11")'
+	@echo "Installing into $(VENV), about 2 GB and a few minutes the first time"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch -e '.[qc,mlip,mace,cluster,test,lint]'
+	touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) runs

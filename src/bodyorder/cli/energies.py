@@ -1,0 +1,152 @@
+"""Commands on structures and energy sources: sample, plan, decompose, check."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING, Any
+
+from bodyorder._checks import ComputationError, InputError, check_output
+
+if TYPE_CHECKING:
+    from bodyorder.sources.base import EnergySource
+
+SOURCE_HELP = "energy source, such as pyscf:fci/sto-6g?spin=ground, metatomic:model.pt or ase:ase.calculators.emt.EMT"
+
+
+def add_commands(commands: Any) -> None:
+    """Add this module's commands to the parser."""
+    sample = commands.add_parser("sample", help="hydrogen clusters, or the sub-clusters of structures")
+    what = sample.add_mutually_exclusive_group(required=True)
+    what.add_argument("config", metavar="CONFIG", nargs="?", help="a study; its clusters are sampled")
+    what.add_argument("--preset", choices=("low-density", "high-density"), help="a sampler with its usual options")
+    what.add_argument("--subclusters", metavar="FILE", help="structures whose sub-clusters are written")
+    sample.add_argument("--order", type=int, help="number of bodies of the sub-clusters; all if not given")
+    sample.add_argument("--atoms", type=int, default=8, help="atoms in a cluster of a preset (default: 8)")
+    sample.add_argument("--clusters", type=int, default=100, help="clusters of a preset (default: 100)")
+    sample.add_argument("--seed", type=int, default=0, help="seed of a preset (default: 0)")
+    sample.add_argument("-o", "--output", required=True, metavar="XYZ", help="file to write")
+    sample.set_defaults(run=_sample)
+
+    plan = commands.add_parser("plan", help="counts, cost and noise before anything runs")
+    plan.add_argument("structures", metavar="STRUCTURES|CONFIG", help="structures, or a study in YAML")
+    plan.add_argument("--source", metavar="SPEC", help=f"{SOURCE_HELP}; for a study its own reference")
+    _add_selection(plan)
+    plan.add_argument("--forces", action="store_true", help="price forces too")
+    plan.set_defaults(run=_plan)
+
+    decompose = commands.add_parser("decompose", help="resolve energies into body orders")
+    decompose.add_argument("structures", metavar="STRUCTURES", help="anything that ASE reads")
+    decompose.add_argument("--source", required=True, metavar="SPEC", help=SOURCE_HELP)
+    _add_selection(decompose)
+    decompose.add_argument("--forces", action="store_true", help="resolve forces too")
+    decompose.add_argument("--subsets", action="store_true", help="keep energy and contribution of every sub-cluster")
+    decompose.add_argument("--store", metavar="FILE", help="energies already computed; what is computed is added")
+    where = decompose.add_mutually_exclusive_group()
+    where.add_argument(
+        "--workers", type=int, metavar="N", help="worker processes (default: the cores, where they pay off)"
+    )
+    where.add_argument("--executor", metavar="URL", help="address of a Dask scheduler, tcp://host:port")
+    decompose.add_argument("-o", "--output", required=True, metavar="NC", help="file to write")
+    decompose.set_defaults(run=_decompose)
+
+    check = commands.add_parser("check", help="does an energy source behave as one must?")
+    check.add_argument("source", metavar="SPEC", help=SOURCE_HELP)
+    check.add_argument("--species", nargs="+", metavar="X", help="chemical symbols to try it on (default: H)")
+    check.set_defaults(run=_check)
+
+
+def _add_selection(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--max-order", type=int, metavar="N", help="largest number of bodies (default: all)")
+    parser.add_argument(
+        "--bodies", default="atoms", metavar="atoms|molecules|FILE", help="what is one body (default: atoms)"
+    )
+    parser.add_argument("--cutoff", type=float, metavar="Å", help="take only sub-clusters whose bodies are this near")
+
+
+def _sample(args: argparse.Namespace) -> None:
+    from bodyorder.structures import read_structures, write_structures
+    from bodyorder.study.sampling import preset, sample_all, subclusters
+
+    output = check_output(args.output)
+    if args.subclusters is not None:
+        clusters = subclusters(read_structures(args.subclusters), args.order)
+    elif args.preset is not None:
+        clusters = preset(args.preset, args.atoms, args.clusters, args.seed)
+    else:
+        from bodyorder.config import load_config
+
+        clusters = sample_all(load_config(args.config))
+    write_structures(output, clusters)
+    print(f"{len(clusters)} structures in {output}")
+
+
+def _plan(args: argparse.Namespace) -> None:
+    if args.structures.endswith((".yaml", ".yml")):
+        from bodyorder.cli.tables import print_study_plan
+        from bodyorder.config import load_config
+        from bodyorder.study.pricing import plan_study
+
+        print_study_plan(plan_study(load_config(args.structures)))
+        return
+    from bodyorder.cli.tables import print_plan
+    from bodyorder.engine.planning import plan
+    from bodyorder.engine.selection import Selection
+    from bodyorder.sources import load_source
+    from bodyorder.structures import read_structures
+
+    if args.source is None:
+        raise InputError("`--source` must say which energies to price, and is missing")
+    selection = Selection(args.max_order, args.bodies, args.cutoff)
+    print_plan(plan(read_structures(args.structures), load_source(args.source), selection, forces=args.forces))
+
+
+def _decompose(args: argparse.Namespace) -> None:
+    from bodyorder.cli.tables import print_orders
+    from bodyorder.engine import decompose
+    from bodyorder.engine.executors import open_executor
+    from bodyorder.engine.results import save
+    from bodyorder.sources import load_source
+    from bodyorder.structures import read_structures
+
+    output = check_output(args.output)
+    structures = read_structures(args.structures)
+    source = load_source(args.source)
+    with open_executor(_workers(args.workers, source), args.executor) as executor:
+        result = decompose(
+            structures,
+            source,
+            max_order=args.max_order,
+            bodies=args.bodies,
+            cutoff=args.cutoff,
+            forces=args.forces,
+            subsets=args.subsets,
+            store=args.store,
+            executor=executor,
+            progress=True,
+        )
+    save(result, output)
+    print_orders(result)
+    print(f"written to {output}")
+    failed = result.failure.values != ""
+    if failed.any():
+        raise ComputationError(
+            f"{failed.sum()} of {len(failed)} structures have missing contributions: {result.failure.values[failed][0]}"
+        )
+
+
+def _workers(wanted: int | None, source: EnergySource) -> int:
+    """Processes pay off for sources that do one sub-cluster after the other; others use the cores by themselves."""
+    if wanted is not None:
+        return wanted
+    return len(os.sched_getaffinity(0)) if getattr(source, "processes", False) else 1
+
+
+def _check(args: argparse.Namespace) -> int:
+    from bodyorder.cli.tables import print_checks
+    from bodyorder.sources import load_source
+    from bodyorder.testing import check_source
+
+    report = check_source(load_source(args.source), species=args.species)
+    print_checks(report)
+    return 0 if report.passed else 1

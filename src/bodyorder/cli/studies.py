@@ -1,0 +1,92 @@
+"""Commands on results and studies: compare, report, train, study."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bodyorder._checks import InputError, check_choice, check_output
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def add_commands(commands: Any) -> None:
+    """Add this module's commands to the parser."""
+    train = commands.add_parser("train", help="train the models of a study on its training sets")
+    train.add_argument("config", metavar="CONFIG", help="a study in YAML")
+    train.set_defaults(run=_train)
+
+    compare = commands.add_parser("compare", help="order by order, against a reference")
+    compare.add_argument("results", metavar="RESULTS", nargs="+", help="files written by `bodyorder decompose`")
+    compare.add_argument(
+        "--reference", required=True, metavar="NAME", help="which of them: its file name without suffix"
+    )
+    compare.add_argument("-o", "--output", metavar="NC", help="file for the comparison")
+    compare.set_defaults(run=_compare)
+
+    report = commands.add_parser("report", help="one self-contained page")
+    report.add_argument("results", metavar="RESULTS", nargs="+", help="files written by `bodyorder decompose`")
+    report.add_argument("--reference", metavar="NAME", help="which of them the others are compared with")
+    report.add_argument("--title", default="Body orders", help="heading of the page")
+    report.add_argument("-o", "--output", required=True, metavar="HTML", help="file to write")
+    report.set_defaults(run=_report)
+
+    study = commands.add_parser("study", help="all of it, resumable")
+    study.add_argument("config", metavar="CONFIG", help="a study in YAML")
+    study.set_defaults(run=_study)
+
+
+def _train(args: argparse.Namespace) -> None:
+    from bodyorder.config import load_config
+    from bodyorder.study import train_models
+
+    for folder in train_models(load_config(args.config)):
+        print(folder)
+
+
+def _study(args: argparse.Namespace) -> None:
+    from bodyorder.config import load_config
+    from bodyorder.study import run_study
+
+    print(f"report: {run_study(load_config(args.config))}")
+
+
+def _compare(args: argparse.Namespace) -> None:
+    from bodyorder.analysis import compare
+    from bodyorder.cli.tables import print_comparison
+    from bodyorder.engine.results import save
+
+    output = None if args.output is None else check_output(args.output)
+    results = _load_all(args.results)
+    comparison = compare(results, check_choice("reference", args.reference, results))
+    print_comparison(comparison, args.reference)
+    if output is not None:
+        print(f"written to {save(comparison, output)}")
+
+
+def _report(args: argparse.Namespace) -> None:
+    from bodyorder.analysis import combine
+    from bodyorder.report import Report, write_report
+
+    output = check_output(args.output)
+    results = _load_all(args.results)
+    if args.reference is not None:
+        check_choice("reference", args.reference, results)
+    write_report(output, Report(title=args.title, results=combine(results), reference=args.reference))
+    print(f"written to {output}")
+
+
+def _load_all(paths: Sequence[str]) -> dict[str, xr.Dataset]:
+    """Results by the names of their files."""
+    from bodyorder.engine.results import load
+
+    results: dict[str, xr.Dataset] = {}
+    for path in paths:
+        name = Path(path).stem
+        if name in results:
+            raise InputError(f"results must have different file names, two are called {name!r}")
+        results[name] = load(path)
+    return results

@@ -1,0 +1,117 @@
+"""What commands print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bodyorder.analysis import groups
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from bodyorder.study.pricing import StudyPlan
+    from bodyorder.testing import Report
+
+#: A structure's orders are printed one by one up to this many structures, as means of their group beyond.
+FEW = 4
+
+
+def print_orders(result: xr.Dataset) -> None:
+    """Order totals per body of a result: of each structure if they are few, else means over groups."""
+    per_body = (result.contribution / result.n_bodies).transpose("structure", "order").values
+    noise = (result.noise / result.n_bodies).transpose("structure", "order").values
+    if result.sizes["structure"] <= FEW:
+        members = {str(name): np.array([row]) for row, name in enumerate(result.structure.values)}
+    else:
+        members = groups(result)
+    table = Table(title=f"contributions of {result.attrs['source']}, eV per body")
+    table.add_column("order", justify="right")
+    for name, rows in members.items():
+        label = name or "all"
+        table.add_column(label if len(rows) == 1 else f"{label} (mean of {len(rows)})", justify="right")
+    table.add_column("noise", justify="right")
+    for column, order in enumerate(result.order.values):
+        means = [f"{np.mean(per_body[rows, column]):+.6f}" for rows in members.values()]
+        table.add_row(str(order), *means, f"{np.sqrt(np.mean(noise[:, column] ** 2)):.0e}")
+    _print(table)
+    print(f"{int(result.n_evaluations.sum())} sub-clusters evaluated")
+
+
+def print_plan(plan: xr.Dataset) -> None:
+    """Counts, cost and noise of each order."""
+    table = Table(title=f"{plan.attrs['n_structures']} structures by {plan.attrs['source']}")
+    for column in ("order", "sub-clusters", "s each", "core hours", "noise (eV)"):
+        table.add_column(column, justify="right")
+    for row in range(plan.sizes["order"]):
+        entry = plan.isel(order=row)
+        order = int(entry.order)
+        mark = "" if entry.measured else " *"
+        noise = float(entry.expected_noise)
+        table.add_row(
+            str(order) if order else "whole",
+            f"{int(entry.n_clusters):,}",
+            f"{float(entry.seconds_per_cluster):.2g}{mark}",
+            f"{float(entry.core_seconds) / 3600:.2g}",
+            "-" if order == 0 else "?" if np.isnan(noise) else f"{noise:.0e}",
+        )
+    _print(table)
+    hours = float(plan.core_seconds.sum()) / 3600
+    print(f"{int(plan.n_clusters.sum()):,} sub-clusters, {hours:.2g} core hours")
+    if not plan.measured.all():
+        print("* extrapolated from the orders below; the noise of orders not measured is unknown")
+
+
+def print_study_plan(plan: StudyPlan) -> None:
+    """Cost of a study, stage by stage."""
+    table = Table(title="cost of the study")
+    for column, justify in (("stage", "left"), ("what", "left"), ("core hours", "right"), ("basis", "left")):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    for line in plan.lines:
+        table.add_row(line.stage, line.what, f"{line.core_hours:.2g}", line.basis)
+    _print(table)
+    print(
+        f"{plan.core_hours:.2g} core hours in all; {plan.workers} workers: about {plan.core_hours / plan.workers:.2g} h"
+    )
+
+
+def print_comparison(comparison: xr.Dataset, reference: str) -> None:
+    """Root-mean-square deviation of every order from the reference, and of the total."""
+    for group in comparison.group.values:
+        table = Table(title=f"RMSE against {reference}, meV per body" + (f", {group}" if group else ""))
+        table.add_column("order", justify="right")
+        names = [str(name) for name in comparison.source.values if name != reference]
+        for name in names:
+            table.add_column(name, justify="right")
+        here = comparison.sel(group=group)
+        for order in comparison.order.values:
+            row = [1000 * float(here.order_rmse.sel(source=name, order=order)) for name in names]
+            table.add_row(str(order), *(f"{value:.2f}" for value in row))
+        totals = [1000 * float(here.total_rmse.sel(source=name)) for name in names]
+        table.add_row("total", *(f"{value:.2f}" for value in totals), end_section=True)
+        if "force_rmse" in here:
+            forces = [1000 * float(here.force_rmse.sel(source=name)) for name in names]
+            table.add_row("forces, meV/Å", *(f"{value:.1f}" for value in forces))
+        _print(table)
+
+
+def print_checks(report: Report) -> None:
+    """The outcome of each check of an energy source."""
+    table = Table(title=report.source)
+    for column in ("check", "", "largest deviation", "allowed", "detail"):
+        table.add_column(column)
+    for check in report.checks:
+        verdict = {True: Text("ok"), False: Text("FAILED", style="bold red"), None: Text("-")}[check.passed]
+        figures = (f"{check.value:.1e} {check.unit}", f"{check.tolerance:.1e}") if check.unit else ("–", "–")
+        table.add_row(check.name, verdict, *figures, check.detail)
+    _print(table)
+
+
+def _print(table: Table) -> None:
+    console = Console()
+    # Into a file or a pipe the whole table goes, however wide.
+    console.print(table, width=None if console.is_terminal else 200)

@@ -1,0 +1,231 @@
+"""Typed options of a study and their YAML file. The documentation of the fields is the manual."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, field_validator
+
+from bodyorder._checks import InputError, check_choice, did_you_mean
+from bodyorder.sources.base import parse_spec
+from bodyorder.training.datasets import MakeUp
+from bodyorder.training.models import MODELS
+
+
+class Options(BaseModel):
+    """Options that refuse what they do not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class LowDensity(Options):
+    """H₂ molecules with thermal bond lengths and random orientations."""
+
+    sampler: Literal["low-density"]
+    n_atoms: PositiveInt = 8
+    """Atoms in each cluster."""
+    n_clusters: PositiveInt
+    """Number of clusters."""
+    separation: PositiveFloat = 3.0
+    """Smallest distance between the centres of molecules, Å."""
+    temperature: PositiveFloat = 300.0
+    """Temperature of the bond vibration, K."""
+
+
+class HighDensity(Options):
+    """Atoms placed at random in a sphere of given density."""
+
+    sampler: Literal["high-density"]
+    n_atoms: PositiveInt = 8
+    """Atoms in each cluster."""
+    n_clusters: PositiveInt
+    """Number of clusters."""
+    wigner_seitz_radius_bohr: PositiveFloat = 1.5
+    """Radius of the sphere that one atom fills, bohr."""
+    min_distance: PositiveFloat = 0.9
+    """Smallest distance between atoms, Å."""
+
+
+class Thermal(Options):
+    """Thermal clusters from Langevin dynamics inside a soft sphere, one trajectory."""
+
+    sampler: Literal["langevin"]
+    n_atoms: PositiveInt = 8
+    """Atoms in each cluster."""
+    n_clusters: PositiveInt
+    """Number of clusters."""
+    start: Literal["low-density", "high-density"]
+    """Sampler of the cluster that the dynamics starts from."""
+    source: str | dict[str, Any]
+    """Energy source with forces that drives the dynamics."""
+    wall_radius: PositiveFloat
+    """Radius of the sphere, Å."""
+    temperature: PositiveFloat = 300.0
+    """Temperature, K."""
+    time_step: PositiveFloat = 0.5
+    """Time step, fs."""
+    interval: PositiveInt = 100
+    """Steps between clusters."""
+    equilibration: PositiveInt = 1000
+    """Steps before the first."""
+
+
+class FromFile(Options):
+    """Clusters of your own."""
+
+    sampler: Literal["file"]
+    path: str
+    """A file that ASE reads."""
+
+
+#: Samplers by the name that selects them.
+SAMPLERS: dict[str, type[Options]] = {
+    "low-density": LowDensity,
+    "high-density": HighDensity,
+    "langevin": Thermal,
+    "file": FromFile,
+}
+
+Sampler = Annotated[LowDensity | HighDensity | Thermal | FromFile, Field(discriminator="sampler")]
+
+
+class MakeUpOptions(Options):
+    """What a training set consists of."""
+
+    parents: bool = True
+    """Whether the whole clusters are in it."""
+    orders: Literal["all"] | tuple[PositiveInt, ...] = ()
+    """Sizes of the sub-clusters that are in it beside them: a list of numbers of atoms, or ``all``."""
+    fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Fraction of the sub-clusters of each size that is taken from each cluster, at random, but at least one."""
+    per_parent: PositiveInt | None = None
+    """Most sub-clusters of each size that are taken from each cluster."""
+    groups: tuple[str, ...] | None = None
+    """Groups of clusters that it draws from; all if not given."""
+
+    def build(self, name: str) -> MakeUp:
+        """The make-up of that name."""
+        return MakeUp(name, **(self.model_dump() | {"orders": None if self.orders == "all" else self.orders}))
+
+
+class Split(Options):
+    """Fractions of the clusters of each group. All sub-clusters of a cluster go where the cluster goes."""
+
+    train: Annotated[float, Field(gt=0, lt=1)] = 0.7
+    """Trained on."""
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Watched during training, to keep the best epoch."""
+
+    @field_validator("validation")
+    @classmethod
+    def _leave_some(cls, value: float, info: Any) -> float:
+        if value + info.data.get("train", 0.0) > 0.99:
+            raise ValueError("train and validation must leave some clusters for testing")
+        return value
+
+
+class StudyOptions(Options):
+    """A whole study: clusters, reference energies, trained models, their body orders, a report."""
+
+    title: str = "Body orders of hydrogen clusters"
+    """Heading of the report."""
+    output: str
+    """Folder for everything that the study makes."""
+    seed: int = 0
+    """Seed of every random choice."""
+    clusters: Annotated[dict[str, Sampler], Field(min_length=1)]
+    """Groups of clusters by name."""
+    reference: str | dict[str, Any] = "pyscf:fci/sto-6g?spin=ground"
+    """Energy source that models are trained on and compared with: a spec, or the same as a mapping."""
+    split: Split = Split()
+    """Training, validation and test clusters."""
+    models: tuple[str, ...] = ()
+    """Curated models to train, by name."""
+    makeups: dict[str, MakeUpOptions] = Field(default_factory=dict)
+    """Training sets by name."""
+    epochs: dict[str, PositiveInt] = Field(default_factory=dict)
+    """Epochs of a training, by the name of its make-up; the table of models says how many where this does not."""
+    size: Literal["small", "default"] = "small"
+    """Size of the models: ``small`` for a CPU, ``default`` for a GPU."""
+    workers: PositiveInt = 2
+    """Processes at a time: for energies, and for trainings."""
+
+    @field_validator("models")
+    @classmethod
+    def _known_models(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            check_choice("models", name, MODELS)
+        return value
+
+    @field_validator("reference")
+    @classmethod
+    def _readable_source(cls, value: str | dict[str, Any]) -> str | dict[str, Any]:
+        parse_spec(value)
+        return value
+
+    @field_validator("makeups")
+    @classmethod
+    def _known_groups(cls, value: dict[str, MakeUpOptions], info: Any) -> dict[str, MakeUpOptions]:
+        for name, makeup in value.items():
+            for group in makeup.groups or ():
+                check_choice(f"makeups.{name}.groups", group, info.data.get("clusters", {}))
+        return value
+
+
+def load_config(path: str | os.PathLike[str]) -> StudyOptions:
+    """Read the options of a study from a YAML file.
+
+    :raises InputError: if the file is missing, is not YAML, or holds an unknown key or a value that cannot be; the message
+        names the key and, for an unknown one, the nearest that is known
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f"a study must be a YAML file, {file} does not exist")
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", None)
+        where = f" (line {line + 1})" if line is not None else ""
+        raise InputError(f"a study must be a YAML file, {file} is not{where}") from None
+    if not isinstance(content, Mapping):
+        raise InputError(f"a study must be a YAML file of keys and values, {file} holds {type(content).__name__}")
+    try:
+        return StudyOptions.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{file}: {_first(error)}") from None
+
+
+def _first(error: ValidationError) -> str:
+    """The first of pydantic's complaints in one line."""
+    problem = error.errors()[0]
+    # Pydantic names the variant of a union on the way; the user never wrote it.
+    path = [str(part) for part in problem["loc"] if str(part) not in SAMPLERS]
+    key = ".".join(path)
+    if problem["type"] == "extra_forbidden":
+        known = _keys_at(problem["loc"][:-1])
+        return f"unknown key `{key}`; keys here: {', '.join(known)}{did_you_mean(path[-1], known)}"
+    if problem["type"] == "missing":
+        return f"`{key}` must be given, and is not"
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    if problem["type"].startswith("union_tag"):
+        given = problem["input"].get("sampler") if isinstance(problem["input"], Mapping) else problem["input"]
+        return f"`{key}.sampler` must be one of {', '.join(SAMPLERS)}, got {given!r}{did_you_mean(given, SAMPLERS)}"
+    return f"`{key}`: {problem['msg'][0].lower()}{problem['msg'][1:]}, got {problem['input']!r}"
+
+
+def _keys_at(location: Iterable[Any]) -> list[str]:
+    """The keys that a place in a study knows."""
+    parts = [str(part) for part in location]
+    kind: type[Options] = StudyOptions
+    if parts[:1] == ["clusters"]:
+        kind = SAMPLERS[next(part for part in parts if part in SAMPLERS)]
+    elif parts[:1] == ["makeups"]:
+        kind = MakeUpOptions
+    elif parts[:1] == ["split"]:
+        kind = Split
+    return list(kind.model_fields)

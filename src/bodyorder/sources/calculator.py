@@ -1,0 +1,243 @@
+"""Any ASE calculator as an energy source, and any energy source as an ASE calculator."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pickle
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import ase
+import numpy as np
+from ase.calculators.abc import GetPropertiesMixin
+from ase.calculators.calculator import Calculator, FileIOCalculator, PropertyNotImplementedError, all_changes
+
+from bodyorder._checks import ComputationError, InputError, check_positive, did_you_mean
+from bodyorder.sources.base import EnergySource, FailedClusters, Precision
+from bodyorder.sources.fingerprint import NOT_PICKLABLE, fingerprint_of
+from bodyorder.structures.clusters import ClusterBatch, FloatArray
+
+#: What can be told apart in a float64 energy after the sums of an ordinary classical potential.
+FLOAT64 = Precision(absolute=1e-13, relative=1e-14)
+#: Where ASE keeps its base classes, which are no calculators to choose from.
+BASE_MODULE = Calculator.__module__
+#: A calculator whose pickle is at most this many bytes is kept in its unused state.
+SMALL = 2**20
+
+
+class CalculatorSource:
+    """An ASE calculator, asked for one sub-cluster after the other, each in vacuum and without a cell.
+
+    :param calculator: instance of an ASE calculator. Its cached results are dropped before each sub-cluster.
+    :param cutoff: distance in Å beyond which parts of a cluster do not feel each other at all, if there is one. ASE has no
+        way to ask a calculator for it; ``check_source`` tests the claim.
+    :param precision: error of one energy; rounding in float64 if not given. Give it for a calculator that converges its
+        energies only so far, or computes in float32.
+    :param fingerprint: a text that changes whenever the energies could. If not given, it is made of the class, its parameters
+        and the version of its package (:func:`~bodyorder.sources.fingerprint.fingerprint_of`).
+    """
+
+    processes = True
+
+    def __init__(
+        self,
+        calculator: GetPropertiesMixin,
+        *,
+        cutoff: float | None = None,
+        precision: Precision = FLOAT64,
+        fingerprint: str | None = None,
+    ):
+        self.calculator = calculator
+        self._unused = _small_pickle(calculator)
+        self.cutoff = None if cutoff is None else check_positive("cutoff", cutoff)
+        self.precision = precision
+        kind = type(calculator)
+        self.name = f"ase:{kind.__module__}.{kind.__qualname__}"
+        self.fingerprint = fingerprint or fingerprint_of(calculator)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Some calculators (EMT) can be pickled only until they are used.
+        return self.__dict__ if self._unused is None else self.__dict__ | {"calculator": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._unused is not None:
+            self.calculator = pickle.loads(self._unused)
+
+    def energies(self, batch: ClusterBatch) -> FloatArray:
+        """Energies of the sub-clusters, shape (n,), in eV: what the calculator calls ``energy``.
+
+        :raises FailedClusters: with the calculator's message for each sub-cluster that it could not compute
+        :raises InputError: for a calculator without energies
+        """
+        return self._evaluate(batch, None)
+
+    def energies_and_forces(self, batch: ClusterBatch) -> tuple[FloatArray, FloatArray]:
+        """Energies, shape (n,), in eV and forces, shape (n, k, 3), in eV/Å.
+
+        :raises FailedClusters: with the calculator's message for each sub-cluster that it could not compute
+        :raises InputError: for a calculator without energies or forces
+        """
+        forces = np.full(batch.positions.shape, np.nan)
+        return self._evaluate(batch, forces), forces
+
+    def _evaluate(self, batch: ClusterBatch, forces: FloatArray | None) -> FloatArray:
+        energies = np.full(len(batch), np.nan)
+        messages = {}
+        for row in range(len(batch)):
+            atoms = batch.to_atoms(row)
+            self._forget()
+            try:
+                if forces is not None:  # first, since calculators keep the energy that comes with them
+                    forces[row] = self.calculator.get_forces(atoms)
+                energies[row] = self.calculator.get_potential_energy(atoms)
+            except InputError:
+                raise
+            except PropertyNotImplementedError as error:
+                raise InputError(f"{self.name} does not give what is asked for: {error}") from error
+            except (
+                Exception
+            ) as error:  # whatever a foreign program raises is this sub-cluster's failure, and is reported
+                messages[row] = f"{type(error).__name__}: {_first_line(error)}"
+                continue
+            if not np.isfinite(energies[row]) or (forces is not None and not np.isfinite(forces[row]).all()):
+                messages[row] = "the calculator gave an energy or forces that are not finite"
+        if messages:
+            failed = list(messages)
+            energies[failed] = np.nan
+            raise FailedClusters(messages, energies, forces)
+        return energies
+
+    def _forget(self) -> None:
+        """Drop cached results: the cache does not see all that a sub-cluster carries (its charge)."""
+        reset = getattr(self.calculator, "reset", None)
+        if callable(reset):
+            reset()
+        else:
+            self.calculator.atoms, self.calculator.results = None, {}
+
+
+class SourceCalculator(Calculator):
+    """An energy source as an ASE calculator of isolated clusters: energies in eV and, where the source has them, forces.
+
+    :param source: the energy source
+    """
+
+    nolabel = True
+    default_parameters = {"source": None}  # noqa: RUF012 - ASE's way to say that the parameters tell all
+
+    def __init__(self, source: EnergySource):
+        super().__init__()
+        self.source = source
+        self.parameters = {"source": source.fingerprint}
+        self.implemented_properties = ["energy"] + ["forces"] * hasattr(source, "energies_and_forces")
+
+    def calculate(
+        self,
+        atoms: ase.Atoms | None = None,
+        properties: Iterable[str] = ("energy",),
+        system_changes: Iterable[str] = all_changes,
+    ) -> None:
+        """Fill ``results`` for one structure; ASE calls this.
+
+        :raises InputError: for a periodic structure
+        :raises ComputationError: if the source fails
+        """
+        super().calculate(atoms, list(properties), list(system_changes))
+        if self.atoms.pbc.any():
+            raise InputError("an energy source takes clusters in vacuum, got a structure with periodic boundaries")
+        batch = ClusterBatch.from_atoms([self.atoms])
+        try:
+            if "forces" in properties:
+                energies, forces = self.source.energies_and_forces(batch)  # type: ignore[attr-defined]
+                self.results["forces"] = forces[0]
+            else:
+                energies = self.source.energies(batch)
+        except FailedClusters as error:
+            raise ComputationError(f"{self.source.name} failed: {error}") from error
+        self.results["energy"] = float(energies[0])
+
+
+def load(
+    target: str, *, additive_cutoff: float | None = None, energy_error: float | None = None, **options: Any
+) -> EnergySource:
+    """The source ``ase:package.module.Name?option=value``.
+
+    :param target: dotted name of a calculator class, or of a function that returns a calculator
+    :param additive_cutoff: the source's ``cutoff`` in Å, for a calculator whose distant parts do not feel each other at all
+    :param energy_error: 1σ error of one energy in eV; rounding in float64 if not given
+    :param options: handed to the class
+    :raises InputError: if there is no such calculator, or it rejects the options. A misspelt option that the class would
+        silently ignore is rejected too.
+    """
+    factory = _find(target)
+    _check_options(target, factory, options)
+    try:
+        calculator = factory(**options)
+    except Exception as error:
+        raise InputError(
+            f"ase:{target} could not be built with the options {options}: {type(error).__name__}: {_first_line(error)}"
+        ) from error
+    if not isinstance(calculator, GetPropertiesMixin):
+        raise InputError(f"ase:{target} must give an ASE calculator, got {type(calculator).__name__}")
+    precision = FLOAT64 if energy_error is None else Precision(absolute=check_positive("energy_error", energy_error))
+    fingerprint = fingerprint_of(calculator, options if inspect.isclass(factory) else None)
+    return CalculatorSource(calculator, cutoff=additive_cutoff, precision=precision, fingerprint=fingerprint)
+
+
+def _small_pickle(calculator: GetPropertiesMixin) -> bytes | None:
+    try:
+        content = pickle.dumps(calculator)
+    except NOT_PICKLABLE:
+        return None
+    return content if len(content) <= SMALL else None
+
+
+def _find(target: str) -> Callable[..., Any]:
+    module_name, _, name = target.rpartition(".")
+    if not module_name:
+        raise InputError(f"an ASE calculator must be named 'package.module.Class', got {target!r}")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise InputError(
+            f"the module of ase:{target} could not be imported ({_first_line(error)}); "
+            f"check its name, or install the package that has it"
+        ) from error
+    found = getattr(module, name, None)
+    if found is None:
+        known = [
+            key for key, value in vars(module).items() if _is_calculator(value) and value.__module__ != BASE_MODULE
+        ]
+        there = ", ".join(known) or "none"
+        raise InputError(f"{module_name} has no {name!r}; calculators there: {there}{did_you_mean(name, known)}")
+    if not _is_calculator(found) and (inspect.isclass(found) or not callable(found)):
+        raise InputError(f"ase:{target} must name an ASE calculator class, or a function that returns a calculator")
+    return found
+
+
+def _is_calculator(value: Any) -> bool:
+    return inspect.isclass(value) and issubclass(value, GetPropertiesMixin) and not inspect.isabstract(value)
+
+
+def _check_options(target: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    parameters = inspect.signature(factory).parameters.values()
+    known = {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
+    if len(known) < len(parameters):
+        defaults = getattr(factory, "default_parameters", {})
+        # ASE's base class takes any keyword and ignores those it does not know. Only programs driven through input files
+        # have options beyond the ones listed.
+        if not defaults or issubclass(factory, FileIOCalculator):  # type: ignore[arg-type]
+            return
+        known |= set(defaults)
+    known |= {"additive_cutoff", "energy_error"}
+    for option in options:
+        if option not in known:
+            raise InputError(
+                f"ase:{target} has no option {option!r}; options: {', '.join(sorted(known))}{did_you_mean(option, known)}"
+            )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or ["no message"])[0]

@@ -1,0 +1,135 @@
+"""Resumable stages: what is finished is not run again, and a changed setting reruns what depends on it and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bodyorder._checks import ComputationError, InputError
+
+#: Written last into a stage's folder: its presence says that the stage is finished.
+RECORD = "stage.json"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a study, with a folder of its own.
+
+    The folder's name ends in a hash of the settings and of all that the stage builds on. So a changed setting leads to another
+    folder, and a setting changed back finds what it had made.
+
+    :param name: such as ``train/pet/all``
+    :param settings: whatever changes the outcome; JSON types only
+    :param work: computes the outcome and writes it into the folder it is given
+    :param needs: stages whose outcome this one reads
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    work: Callable[[Path], None]
+    needs: tuple[Stage, ...] = ()
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of everything that the outcome depends on."""
+        content = {
+            "name": self.name,
+            "settings": dict(self.settings),
+            "needs": [stage.key for stage in self.needs],
+            "bodyorder": version("bodyorder"),
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def folder(self, root: Path) -> Path:
+        """Where the stage keeps its files."""
+        return root / "stages" / f"{self.name.replace('/', '-')}-{self.key[:10]}"
+
+    def finished(self, root: Path) -> bool:
+        """Whether the outcome is there."""
+        return (self.folder(root) / RECORD).is_file()
+
+
+@dataclass
+class Progress:
+    """What became of the stages of one run.
+
+    :param say: told one line about each stage
+    """
+
+    say: Callable[[str], None]
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def raise_if_failed(self) -> None:
+        """:raises ComputationError: naming every stage that failed or could not start"""
+        if self.failed:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in self.failed.items())
+            raise ComputationError(f"{len(self.failed)} stages failed, run the study again to repeat them: {reasons}")
+
+
+def run_stages(stages: Sequence[Stage], root: Path, progress: Progress, workers: int = 1) -> None:
+    """Run those stages that are not finished. A stage that fails stops only what builds on it.
+
+    :param stages: independent of each other
+    :param root: folder of the study
+    :param progress: is told what happens, and collects the failures
+    :param workers: stages at a time, each in a thread; for stages that wait for other processes
+    """
+    with ThreadPoolExecutor(workers) as pool:
+        for _ in pool.map(lambda stage: _run(stage, root, progress), stages):
+            pass
+
+
+def _run(stage: Stage, root: Path, progress: Progress) -> None:
+    if stage.finished(root):
+        progress.say(f"{stage.name}: done before")
+        return
+    broken = [need.name for need in stage.needs if need.name in progress.failed]
+    if broken:
+        progress.failed[stage.name] = f"needs {', '.join(broken)}"
+        progress.say(f"{stage.name}: not started, it needs {', '.join(broken)}")
+        return
+    folder = stage.folder(root)
+    folder.mkdir(parents=True, exist_ok=True)
+    begin = time.monotonic()
+    try:
+        stage.work(folder)
+    except ComputationError as error:
+        progress.failed[stage.name] = str(error)
+        progress.say(f"{stage.name}: FAILED: {error}")
+        return
+    seconds = time.monotonic() - begin
+    record = {"name": stage.name, "key": stage.key, "settings": dict(stage.settings), "seconds": round(seconds, 1)}
+    partial = folder / f".{RECORD}"
+    partial.write_text(json.dumps(record | {"needs": [need.key for need in stage.needs]}, indent=2) + "\n")
+    partial.replace(folder / RECORD)
+    progress.say(f"{stage.name}: {seconds:.0f} s")
+
+
+def make_root(path: str | Path) -> Path:
+    """The folder of a study, made if need be.
+
+    :raises InputError: if it cannot be
+    """
+    root = Path(path)
+    try:
+        (root / "stages").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"`output` must be a folder that can be written, {root} cannot: {error.strerror}") from None
+    return root
+
+
+def record_of(stages: Iterable[Stage], root: Path) -> dict[str, Any]:
+    """Settings, seconds and keys of the finished ones among some stages, by name."""
+    found = {}
+    for stage in stages:
+        if stage.finished(root):
+            found[stage.name] = json.loads((stage.folder(root) / RECORD).read_text())
+    return found

@@ -1,0 +1,76 @@
+"""Small random clusters to hold a source against, and what can be done to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from ase.data import covalent_radii
+from scipy.spatial.transform import Rotation
+
+from bodyorder.structures.clusters import ClusterBatch, FloatArray, System
+
+#: Neighbours stand this many sums of covalent radii apart, at least and at most: near enough to feel each other.
+NEAR, FAR = 1.2, 1.8
+
+
+def random_cluster(rng: np.random.Generator, species: Sequence[int], n_atoms: int) -> System:
+    """Atoms of the given species in turn, each next to one before it and not too close to any."""
+    numbers = np.resize(np.asarray(species, dtype=np.int64), n_atoms)
+    positions = np.zeros((n_atoms, 3))
+    placed = 1
+    while placed < n_atoms:
+        lengths = covalent_radii[numbers[:placed]] + covalent_radii[numbers[placed]]
+        anchor = rng.integers(placed)
+        trial = positions[anchor] + direction(rng) * lengths[anchor] * rng.uniform(NEAR, FAR)
+        if (np.linalg.norm(positions[:placed] - trial, axis=1) >= NEAR * lengths).all():
+            positions[placed] = trial
+            placed += 1
+    return System(numbers, positions)
+
+
+def part(system: System, rows: Sequence[int]) -> System:
+    """Some atoms of a structure, in the order given."""
+    return System(system.numbers[list(rows)], system.positions[list(rows)])
+
+
+def permuted(system: System) -> System:
+    """The same structure, each atom one place further on in the list."""
+    return part(system, np.roll(np.arange(len(system)), 1).tolist())
+
+
+def alone(system: System) -> ClusterBatch:
+    """A batch that holds one whole structure."""
+    return ClusterBatch.cut({0: system}, np.zeros(1, dtype=np.int64), np.arange(len(system))[None])
+
+
+def at_distance(one: System, other: System, towards: FloatArray, distance: float) -> System:
+    """Both structures as one, the other moved along the unit vector ``towards`` until their nearest atoms are ``distance`` apart.
+
+    The place is the last one along the way with an atom of each that far apart: |b − a + t·u| = d has its larger root at
+    t = −u·(b − a) + √((u·(b − a))² − |b − a|² + d²).
+    """
+    gaps = other.positions[None] - one.positions[:, None]
+    along = gaps @ towards
+    square = along**2 - (gaps**2).sum(axis=2) + distance**2
+    way = (np.sqrt(square[square >= 0]) - along[square >= 0]).max()
+    return System(
+        np.concatenate([one.numbers, other.numbers]),
+        np.concatenate([one.positions, other.positions + way * towards]),
+    )
+
+
+def direction(rng: np.random.Generator) -> FloatArray:
+    """A random unit vector."""
+    vector = rng.standard_normal(3)
+    return vector / np.linalg.norm(vector)
+
+
+def rotated(system: System, rotation: Rotation) -> System:
+    """The structure turned about the origin."""
+    return System(system.numbers, rotation.apply(system.positions))
+
+
+def random_rotation(rng: np.random.Generator) -> Rotation:
+    """A rotation, uniform among all."""
+    return Rotation.from_quat(rng.standard_normal(4))

@@ -1,0 +1,170 @@
+"""The commands as a user calls them: real files, real sources, exit codes and what is printed."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from ase import Atoms
+
+from bodyorder.cli import main
+from bodyorder.engine.results import load
+from bodyorder.structures import read_structures, write_structures
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command: exit code, standard output, standard error."""
+
+    def call(*arguments):
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as stop:
+            code = stop.code
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def clusters(tmp_path):
+    rng = np.random.default_rng(0)
+    frames = [Atoms("H4", positions=rng.uniform(0, 3, (4, 3))) for _ in range(2)]
+    return write_structures(tmp_path / "clusters.xyz", frames)
+
+
+def one_line(text):
+    assert text.startswith("bodyorder")
+    assert text.count("\n") == 1
+    return text
+
+
+def test_sample_decompose_compare_report(run, tmp_path):
+    clusters, first, second = tmp_path / "c.xyz", tmp_path / "pair.nc", tmp_path / "triple.nc"
+    code, out, _ = run("sample", "--preset", "high-density", "--atoms", 5, "--clusters", 3, "-o", clusters)
+    assert (code, len(read_structures(clusters))) == (0, 3)
+    assert "3 structures in" in out
+    for source, path in (("analytic:pair", first), ("analytic:axilrod-teller", second)):
+        code, out, err = run("decompose", clusters, "--source", source, "--forces", "--subsets", "-o", path)
+        assert (code, err) == (0, "")
+        assert "93 sub-clusters evaluated" in out
+    assert np.abs(load(first).contribution[:, 2:]).max() < 1e-9
+    code, out, _ = run("compare", first, second, "--reference", "pair", "-o", tmp_path / "comparison.nc")
+    assert code == 0
+    assert "RMSE against pair" in out
+    assert "order_rmse" in xr.load_dataset(tmp_path / "comparison.nc", engine="h5netcdf")
+    code, out, _ = run("report", first, second, "--reference", "pair", "-o", tmp_path / "report.html")
+    assert code == 0
+    assert (tmp_path / "report.html").read_text().startswith("<!")
+
+
+def test_plan_says_what_is_measured(run, clusters):
+    code, out, _ = run("plan", clusters, "--source", "analytic:sutton-chen", "--forces")
+    assert code == 0
+    assert "30 sub-clusters" in out
+    code, out, _ = run("plan", clusters, "--source", "analytic:sutton-chen", "--max-order", 2)
+    assert "whole" in out
+    assert "22 sub-clusters" in out
+
+
+def test_subclusters_of_a_file(run, clusters, tmp_path):
+    code, _, _ = run("sample", "--subclusters", clusters, "--order", 3, "-o", tmp_path / "s.xyz")
+    assert code == 0
+    parts = read_structures(tmp_path / "s.xyz")
+    assert [len(atoms) for atoms in parts] == [3] * 8
+    parents = read_structures(clusters)
+    members = [int(word) for word in parts[-1].info["members"].split("-")]
+    np.testing.assert_allclose(parts[-1].positions, parents[1].positions[members])
+
+
+def test_check(run):
+    code, out, _ = run("check", "analytic:pair?cutoff=4.0")
+    assert code == 0
+    assert "FAILED" not in out
+    # A pair potential that reaches further than it claims.
+    claim = "ase:ase.calculators.lj.LennardJones?epsilon=0.1&sigma=2.0&rc=12.0&additive_cutoff=3.0"
+    code, out, _ = run("check", claim)
+    assert code == 1
+    assert "FAILED" in out
+
+
+def test_store_makes_the_second_run_free(run, clusters, tmp_path):
+    options = ("decompose", clusters, "--source", "analytic:pair", "--store", tmp_path / "s.sqlite", "-o", tmp_path / "r.nc")
+    _, first, _ = run(*options)
+    _, second, _ = run(*options)
+    assert "23 sub-clusters evaluated" in first  # eight single atoms are one sub-cluster
+    assert "0 sub-clusters evaluated" in second
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("decompose", "nothing.xyz", "--source", "analytic:pair", "-o", "r.nc"), "must be an existing file"),
+        (("decompose", "empty.xyz", "--source", "analytic:pair", "-o", "r.nc"), r"empty\.xyz is empty"),
+        (("decompose", "prose.xyz", "--source", "analytic:pair", "-o", "r.nc"), "must be a file that ASE reads"),
+        (("decompose", "spot.xyz", "--source", "analytic:pair", "-o", "r.nc"), "atoms 0 and 1 are on one spot"),
+        (("decompose", "clusters.xyz", "--source", "pysfc:fci", "-o", "r.nc"), "unknown source 'pysfc'.*did you mean 'pyscf'"),
+        (("decompose", "clusters.xyz", "--source", "analytic:piar", "-o", "r.nc"), "did you mean 'pair'"),
+        (("decompose", "clusters.xyz", "--source", "analytic", "-o", "r.nc"), "must look like 'scheme:target"),
+        (("decompose", "clusters.xyz", "--source", "analytic:pair?epsilom=1", "-o", "r.nc"), "did you mean 'epsilon'"),
+        (("decompose", "clusters.xyz", "--source", "ase:ase.calculators.lj.Nope", "-o", "r.nc"), "Nope"),
+        (("decompose", "clusters.xyz", "--source", "metatomic:no.pt", "-o", "r.nc"), r"no\.pt"),
+        (("decompose", "clusters.xyz", "--source", "analytic:pair", "--max-order", "5", "-o", "r.nc"), "between 1 and 4, got 5"),
+        (("decompose", "clusters.xyz", "--source", "analytic:pair", "--max-order", "0", "-o", "r.nc"), "between 1 and 4, got 0"),
+        (("decompose", "clusters.xyz", "--source", "analytic:pair", "--bodies", "atom", "-o", "r.nc"), "must be 'atoms'"),
+        (("decompose", "clusters.xyz", "--source", "analytic:pair", "--cutoff", "-1", "-o", "r.nc"), "must be a positive number"),
+        (("decompose", "clusters.xyz", "--source", "analytic:pair", "--workers", "0", "-o", "r.nc"), "`workers` must be"),
+        (("decompose", "clusters.xyz", "--source", "analytic:pair", "-o", "no/r.nc"), "output must go into an existing folder"),
+        (("decompose", "clusters.xyz", "--source", "analytic:pair", "-o", "."), "output must be a file"),
+        (("decompose", "clusters.xyz", "-o", "r.nc"), "required: --source"),
+        (("decompos",), "did you mean 'decompose'"),
+        (("sample", "--preset", "middle", "-o", "c.xyz"), "must be one of low-density, high-density"),
+        (("sample", "--preset", "high-density", "--clusters", "0", "-o", "c.xyz"), "`n_clusters` must be between"),
+        (("compare", "prose.xyz", "--reference", "a"), "must be NetCDF files"),
+        (("report", "nothing.nc", "-o", "r.html"), "results must be an existing file"),
+        (("study", "nothing.yaml"), r"nothing\.yaml does not exist"),
+        (("plan", "clusters.xyz"), "`--source` must say"),
+        (("check", "analytic:pair", "--species", "Xx"), "Xx"),
+    ],
+)
+def test_wrong_input_is_one_line_and_writes_nothing(run, clusters, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.xyz").touch()
+    (tmp_path / "prose.xyz").write_text("Call me Ishmael.\n")
+    (tmp_path / "spot.xyz").write_text("2\n\nH 0 0 0\nH 0 0 0\n")
+    before = sorted(tmp_path.iterdir())
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    import re
+
+    assert re.search(message, one_line(err))
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_element_that_the_source_lacks(run, tmp_path):
+    frame = write_structures(tmp_path / "u.xyz", [Atoms("U2", positions=[[0, 0, 0], [0, 0, 3]])])
+    code, _, err = run("decompose", frame, "--source", "pyscf:fci/sto-6g?spin=ground", "-o", tmp_path / "r.nc")
+    assert code == 2
+    assert "U" in one_line(err)
+    assert not (tmp_path / "r.nc").exists()
+
+
+def test_missing_contributions_are_exit_code_one_and_are_written(run, tmp_path):
+    """EMT knows copper and not iron: what can be computed is kept, and the reason is said."""
+    frames = [Atoms(f"Cu2{last}", positions=[[0, 0, 0], [0, 0, 2.4], [0, 2.0, 0]]) for last in ("Fe", "Cu")]
+    path = write_structures(tmp_path / "f.xyz", frames)
+    code, out, err = run("decompose", path, "--source", "ase:ase.calculators.emt.EMT", "-o", tmp_path / "r.nc")
+    assert code == 1
+    assert "1 of 2 structures have missing contributions: 4 of 7 sub-clusters failed" in one_line(err)
+    assert "written to" in out
+    np.testing.assert_array_equal(np.isnan(load(tmp_path / "r.nc").contribution).any("order"), [True, False])
+
+
+def test_results_of_a_newer_layout(run, clusters, tmp_path):
+    path = tmp_path / "r.nc"
+    run("decompose", clusters, "--source", "analytic:pair", "-o", path)
+    result = load(path)
+    result.attrs["schema_version"] = 99
+    result.to_netcdf(path, engine="h5netcdf")
+    code, _, err = run("report", path, "-o", tmp_path / "r.html")
+    assert code == 2
+    assert "upgrade bodyorder" in one_line(err)

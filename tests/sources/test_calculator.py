@@ -1,0 +1,303 @@
+import pickle
+import subprocess
+import sys
+
+import ase
+import numpy as np
+import pytest
+from ase.calculators.calculator import Calculator
+from ase.calculators.eam import EAM
+from ase.calculators.emt import EMT
+from ase.calculators.lj import LennardJones
+from ase.calculators.mixing import SumCalculator
+from ase.optimize import BFGS
+
+from bodyorder._checks import ComputationError, InputError
+from bodyorder.sources import analytic
+from bodyorder.sources.base import FailedClusters, Precision, load_source
+from bodyorder.sources.calculator import CalculatorSource, SourceCalculator
+from bodyorder.structures.clusters import ClusterBatch
+from bodyorder.structures.dynamics import LangevinSettings, langevin
+from bodyorder.structures.hydrogen import high_density, low_density
+
+
+class EnergyOnly(Calculator):
+    """The number of atoms, without forces."""
+
+    implemented_properties = ("energy",)
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=()):
+        super().calculate(atoms, properties, system_changes)
+        self.results["energy"] = float(len(self.atoms))
+
+
+class Picky(Calculator):
+    """Fails where the first atom has a negative x, and gives no number where its y is negative."""
+
+    implemented_properties = ("energy", "forces")
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=()):
+        super().calculate(atoms, properties, system_changes)
+        x, y, _ = self.atoms.positions[0]
+        if x < 0:
+            raise ArithmeticError("no convergence\nsee the log")
+        self.results.update(energy=np.nan if y < 0 else x, forces=np.zeros((len(self.atoms), 3)))
+
+
+class Charged(Calculator):
+    """The total charge that comes with the structure."""
+
+    implemented_properties = ("energy",)
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=()):
+        super().calculate(atoms, properties, system_changes)
+        self.results["energy"] = float(self.atoms.info["charge"])
+
+
+class Scaled(EnergyOnly):
+    """A class that keeps its setting to itself, with a parameter that says nothing."""
+
+    def __init__(self, factor):
+        super().__init__(note="the same for all")
+        self.factor = factor
+
+
+def lennard_jones(depth=1.0):
+    return LennardJones(epsilon=depth)
+
+
+def not_a_calculator():
+    return 3
+
+
+def batch_of(*clusters):
+    return ClusterBatch.from_atoms([ase.Atoms(f"H{len(positions)}", positions) for positions in clusters])
+
+
+CLUSTERS = ClusterBatch.from_atoms(low_density(6, 4, 0))
+
+
+def test_energies_and_forces_are_those_of_ase_and_of_the_formula():
+    calculator = LennardJones(epsilon=0.01, sigma=1.1, rc=1e3)
+    source = CalculatorSource(calculator)
+    energies, forces = source.energies_and_forces(CLUSTERS)
+    np.testing.assert_array_equal(source.energies(CLUSTERS), energies)
+    for row in range(len(CLUSTERS)):
+        atoms = CLUSTERS.to_atoms(row)
+        atoms.calc = calculator
+        assert energies[row] == atoms.get_potential_energy()
+        np.testing.assert_array_equal(forces[row], atoms.get_forces())
+    expected = analytic.LennardJones(epsilon=0.01, sigma=1.1).energies_and_forces(CLUSTERS)
+    np.testing.assert_allclose(energies, expected[0], rtol=1e-12)
+    np.testing.assert_allclose(forces, expected[1], rtol=1e-9, atol=1e-12)
+
+
+def test_a_spec_makes_the_calculator():
+    spec = "ase:ase.calculators.lj.LennardJones?epsilon=0.01&sigma=1.1&rc=12&additive_cutoff=12&energy_error=0.001"
+    source = load_source(spec)
+    assert isinstance(source, CalculatorSource)
+    assert source.name == "ase:ase.calculators.lj.LennardJones"
+    assert source.cutoff == 12
+    assert source.precision == Precision(absolute=0.001)
+    assert source.processes
+    instance = load_source(LennardJones(epsilon=0.01, sigma=1.1, rc=12))
+    np.testing.assert_array_equal(source.energies(CLUSTERS), instance.energies(CLUSTERS))
+    assert source.fingerprint == instance.fingerprint
+    assert instance.cutoff is None
+
+
+def test_a_function_that_returns_a_calculator_will_do():
+    source = load_source(f"ase:{__name__}.lennard_jones?depth=0.5")
+    expected = CalculatorSource(LennardJones(epsilon=0.5)).energies(CLUSTERS)
+    np.testing.assert_array_equal(source.energies(CLUSTERS), expected)
+
+
+def test_failures_stay_with_their_cluster():
+    good, failing, broken = [[0.25, 0, 0]], [[-1.0, 0, 0]], [[1.0, -1, 0]]
+    with pytest.raises(FailedClusters) as failure:
+        CalculatorSource(Picky()).energies_and_forces(batch_of(good, failing, broken, good))
+    assert failure.value.messages == {
+        1: "ArithmeticError: no convergence",
+        2: "the calculator gave an energy or forces that are not finite",
+    }
+    np.testing.assert_array_equal(failure.value.energies, [0.25, np.nan, np.nan, 0.25])
+    np.testing.assert_array_equal(failure.value.forces[[0, 3]], 0)
+
+
+def test_an_element_the_calculator_does_not_know_fails_where_it_stands():
+    clusters = ClusterBatch.from_atoms(
+        [ase.Atoms("CuAu", [[0, 0, 0], [2.6, 0, 0]]), ase.Atoms("CuFe", [[0, 0, 0], [2.6, 0, 0]])]
+    )
+    with pytest.raises(FailedClusters, match="No EMT-potential for Fe") as failure:
+        CalculatorSource(EMT()).energies(clusters)
+    assert list(failure.value.messages) == [1]
+
+
+def test_forces_that_do_not_exist_are_wrong_input():
+    source = CalculatorSource(EnergyOnly())
+    np.testing.assert_array_equal(source.energies(CLUSTERS), 6.0)
+    with pytest.raises(InputError, match="EnergyOnly does not give what is asked for: forces"):
+        source.energies_and_forces(CLUSTERS)
+
+
+def test_charges_reach_the_calculator_even_where_nothing_else_changes():
+    batch = batch_of([[0.0, 0, 0]], [[0.0, 0, 0]], [[0.0, 0, 0]])
+    charged = ClusterBatch(
+        batch.numbers, batch.positions, batch.parents, batch.members, batch.systems, np.array([0, 1, -1])
+    )
+    np.testing.assert_array_equal(CalculatorSource(Charged()).energies(charged), [0.0, 1.0, -1.0])
+
+
+def test_sums_of_calculators_work():
+    parts = [LennardJones(epsilon=0.1), EMT()]
+    source = CalculatorSource(SumCalculator(parts))
+    expected = sum(CalculatorSource(part).energies(CLUSTERS) for part in parts)
+    np.testing.assert_allclose(source.energies(CLUSTERS), expected, rtol=1e-14)
+
+
+def test_fingerprints_tell_settings_apart_and_nothing_else():
+    fresh, used = CalculatorSource(LennardJones(rc=3.0)), LennardJones(rc=3.0)
+    CalculatorSource(used).energies(CLUSTERS)
+    assert CalculatorSource(used).fingerprint == fresh.fingerprint
+    assert CalculatorSource(LennardJones(rc=3.1)).fingerprint != fresh.fingerprint
+    assert CalculatorSource(EMT()).fingerprint != fresh.fingerprint
+    assert f"ase {ase.__version__}" in fresh.fingerprint
+    sums = [SumCalculator([LennardJones(epsilon=depth), EMT()]) for depth in (1.0, 1.0, 2.0)]
+    same, again, other = (CalculatorSource(calculator).fingerprint for calculator in sums)
+    assert same == again != other
+    assert CalculatorSource(EMT(), fingerprint="mine").fingerprint == "mine"
+
+
+def test_fingerprints_see_the_attributes_of_a_class_without_parameters():
+    one, two, three = Scaled(2.0), Scaled(2.0), Scaled(3.0)
+    assert CalculatorSource(one).fingerprint == CalculatorSource(two).fingerprint != CalculatorSource(three).fingerprint
+    spec = f"ase:{__name__}.Scaled?factor="
+    assert (
+        load_source(f"{spec}2").fingerprint
+        == load_source(f"{spec}2").fingerprint
+        != load_source(f"{spec}3").fingerprint
+    )
+
+
+def test_fingerprints_are_the_same_in_another_process():
+    code = (
+        "from ase.calculators.lj import LennardJones; from ase.calculators.emt import EMT;"
+        "from ase.calculators.mixing import SumCalculator; from bodyorder.sources.calculator import CalculatorSource;"
+        "print(CalculatorSource(LennardJones(rc=3.0)).fingerprint);"
+        "print(CalculatorSource(SumCalculator([LennardJones(), EMT()])).fingerprint)"
+    )
+    lines = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
+    sources = CalculatorSource(LennardJones(rc=3.0)), CalculatorSource(SumCalculator([LennardJones(), EMT()]))
+    assert lines == [source.fingerprint for source in sources]
+
+
+def test_fingerprints_follow_the_content_of_files(tmp_path):
+    # An EAM file of one element: embedding, density and pair tables of two points.
+    table = "a\nb\nc\n1 X\n2 1.0 2 1.0 1.5\n1 1.0 2.0 fcc\n0.0 {}\n1.0 0.5\n0.0 0.0\n"
+    prints = []
+    for name, value in (("one.alloy", 1.0), ("two.alloy", 1.0), ("two.alloy", 2.0)):
+        (tmp_path / name).write_text(table.format(value))
+        prints.append(CalculatorSource(Tabulated(potential=str(tmp_path / name))).fingerprint)
+    assert prints[0] == prints[1] != prints[2]
+
+
+class Tabulated(EAM):
+    """ASE's EAM, whose parameters name the file of the potential."""
+
+    def read_potential(self, filename):
+        self.elements = ["X"]
+
+
+def test_a_used_calculator_still_travels_to_another_process():
+    source = CalculatorSource(EMT(), cutoff=6.0)
+    energies = source.energies(CLUSTERS)
+    copy = pickle.loads(pickle.dumps(source))
+    np.testing.assert_array_equal(copy.energies(CLUSTERS), energies)
+    assert (copy.fingerprint, copy.cutoff, copy.precision) == (source.fingerprint, source.cutoff, source.precision)
+
+
+def test_a_calculator_that_cannot_be_pickled_works_and_is_never_found_again():
+    def made():
+        calculator = Picky()
+        calculator.hook = lambda: None
+        return CalculatorSource(calculator)
+
+    assert made().energies(batch_of([[0.5, 0, 0]]))[0] == 0.5
+    assert made().fingerprint != made().fingerprint
+    with pytest.raises((AttributeError, pickle.PicklingError), match="lambda"):
+        pickle.dumps(made())
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("ase:LennardJones", "an ASE calculator must be named 'package.module.Class', got 'LennardJones'"),
+        ("ase:ase.calculators.ljj.LennardJones", "could not be imported .*No module named 'ase.calculators.ljj'"),
+        ("ase:no_such_package.Calculator", "install the package that has it"),
+        (
+            "ase:ase.calculators.lj.LenardJones",
+            "ase.calculators.lj has no 'LenardJones'; calculators there: LennardJones",
+        ),
+        ("ase:ase.calculators.lj.np", "must name an ASE calculator class, or a function that returns a calculator"),
+        ("ase:ase.Atoms", "must name an ASE calculator class"),
+        (
+            "ase:ase.calculators.lj.LennardJones?epsilom=1",
+            "has no option 'epsilom'; options: .*; did you mean 'epsilon'",
+        ),
+        (
+            "ase:ase.calculators.lj.LennardJones?cutoff=4",
+            "has no option 'cutoff'; options: additive_cutoff, .*'additive_cutoff'",
+        ),
+        (
+            "ase:ase.calculators.lj.LennardJones?sigma=wide",
+            "could not be built with the options {'sigma': 'wide'}: TypeError",
+        ),
+        ("ase:ase.calculators.lj.LennardJones?additive_cutoff=0", "`cutoff` must be a positive number, got 0"),
+        ("ase:ase.calculators.lj.LennardJones?energy_error=low", "`energy_error` must be a positive number, got 'low'"),
+        (f"ase:{__name__}.not_a_calculator", "must give an ASE calculator, got int"),
+        (
+            f"ase:{__name__}.lennard_jones?width=1",
+            "has no option 'width'; options: additive_cutoff, depth, energy_error",
+        ),
+    ],
+)
+def test_wrong_specs_are_named(spec, message):
+    with pytest.raises(InputError, match=message):
+        load_source(spec)
+
+
+def test_a_source_is_a_calculator_for_ase():
+    dimer = ase.Atoms("H2", [[0, 0, 0], [0, 0, 0.74]])
+    dimer.positions[1, 2] += 0.3
+    dimer.calc = SourceCalculator(analytic.Morse())
+    BFGS(dimer, logfile=None).run(fmax=1e-5)
+    assert dimer.get_distance(0, 1) == pytest.approx(0.741, abs=1e-6)
+    assert dimer.get_potential_energy() == pytest.approx(-4.75, abs=1e-10)
+
+
+def test_there_and_back_again_is_the_same():
+    source = analytic.SuttonChen()
+    back = CalculatorSource(SourceCalculator(source))
+    energies, forces = source.energies_and_forces(CLUSTERS)
+    np.testing.assert_allclose(back.energies_and_forces(CLUSTERS)[0], energies, rtol=1e-14)
+    np.testing.assert_allclose(back.energies_and_forces(CLUSTERS)[1], forces, rtol=1e-12)
+    other = CalculatorSource(SourceCalculator(analytic.SuttonChen(a=3.0)))
+    assert back.fingerprint != other.fingerprint
+
+
+def test_a_source_calculator_says_what_it_cannot_do():
+    periodic = ase.Atoms("H", cell=[5, 5, 5], pbc=True, calculator=SourceCalculator(analytic.Morse()))
+    with pytest.raises(InputError, match="clusters in vacuum, got a structure with periodic boundaries"):
+        periodic.get_potential_energy()
+    spot = ase.Atoms("H2", np.zeros((2, 3)), calculator=SourceCalculator(analytic.SuttonChen()))
+    with pytest.raises(ComputationError, match=r"analytic:sutton-chen.* failed: atoms too close"):
+        spot.get_potential_energy()
+
+
+def test_dynamics_on_a_source_keeps_molecules_whole():
+    (start,) = high_density(2, 1, 0, wigner_seitz_radius_bohr=1.2, min_distance=0.7)
+    settings = LangevinSettings(wall_radius=4.0, interval=20, equilibration=200, friction=0.1)
+    samples = langevin(start, SourceCalculator(analytic.Morse()), 40, 0, settings)
+    bonds = np.array([atoms.get_distance(0, 1) for atoms in samples])
+    assert 0.5 < bonds.min() < bonds.max() < 1.1
+    assert bonds.mean() == pytest.approx(0.741, abs=0.03)

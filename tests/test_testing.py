@@ -1,0 +1,353 @@
+import numpy as np
+import pytest
+from ase.calculators.emt import EMT
+from ase.calculators.lj import LennardJones as AseLennardJones
+
+from bodyorder._checks import ComputationError, InputError
+from bodyorder.sources import analytic
+from bodyorder.sources.base import FailedClusters, Precision, load_source
+from bodyorder.sources.calculator import CalculatorSource
+from bodyorder.structures.clusters import System
+from bodyorder.testing import ConformanceError, check_source
+from bodyorder.testing.clusters import at_distance, direction, random_cluster
+
+CHECKS = [
+    "attributes", "output", "repetition", "single atoms", "permutation", "rotation", "translation", "batch", "parent",
+    "additivity", "precision", "energies with forces", "forces", "forces in a batch", "pickling", "fingerprint",
+]  # fmt: skip
+FORCES = {"energies with forces", "forces", "forces in a batch"}
+
+CONFORMING = [
+    "analytic:pair",
+    "analytic:pair?kind=morse&cutoff=5",
+    "analytic:axilrod-teller",
+    "analytic:axilrod-teller?epsilon=0.01&cutoff=4",
+    "analytic:sutton-chen",
+    "analytic:sutton-chen?cutoff=6",
+    "ase:ase.calculators.lj.LennardJones?epsilon=0.01&sigma=2.0&rc=12&additive_cutoff=12",
+    "ase:ase.calculators.lj.LennardJones?epsilon=0.01&sigma=2.0&rc=8&smooth=True&additive_cutoff=8",
+    "ase:ase.calculators.morse.MorsePotential?r0=0.74&epsilon=4.7",
+]
+
+
+class Base:
+    """A conforming source without forces: a Morse potential."""
+
+    name = "wrong on purpose"
+    fingerprint = "wrong on purpose 1"
+    cutoff = 6.0
+    precision = Precision(absolute=1e-12, relative=1e-14)
+    potential = analytic.Morse(cutoff=6.0)
+
+    def energies(self, batch):
+        return self.potential.energies(batch)
+
+
+class NoName(Base):
+    name = 3
+
+
+class NegativeCutoff(Base):
+    cutoff = -1.0
+
+
+class SinglePrecisionArrays(Base):
+    def energies(self, batch):
+        return super().energies(batch).astype(np.float32)
+
+
+class OneEnergyTooMany(Base):
+    def energies(self, batch):
+        return np.append(super().energies(batch), 0.0)
+
+
+class Random(Base):
+    def __init__(self):
+        self.rng = np.random.default_rng(0)
+
+    def energies(self, batch):
+        return super().energies(batch) + 1e-4 * self.rng.standard_normal(len(batch))
+
+
+class Remembering(Base):
+    """The answer depends on what was asked before, as from an iteration that starts where the last one ended."""
+
+    last = 0.0
+
+    def energies(self, batch):
+        energies = super().energies(batch) + 1e-5 * self.last
+        self.last = batch.n_atoms
+        return energies
+
+
+class NoSingleAtoms(Base):
+    def energies(self, batch):
+        return super().energies(batch) + np.where(batch.n_atoms == 1, np.nan, 0.0)
+
+
+class OrderDependent(Base):
+    def energies(self, batch):
+        first = np.linalg.norm(batch.positions[:, 0] - batch.positions.mean(axis=1), axis=1)
+        return super().energies(batch) + 1e-6 * (batch.n_atoms == 4) * first
+
+
+class OrientationDependent(Base):
+    def energies(self, batch):
+        heights = batch.positions[:, :, 2]
+        return super().energies(batch) + 1e-6 * (batch.n_atoms == 4) * heights.var(axis=1)
+
+
+class PlaceDependent(Base):
+    """Sees the distance from the origin, whichever way one turns about it; large clusters only."""
+
+    def energies(self, batch):
+        return super().energies(batch) + 1e-6 * (batch.n_atoms == 4) * (batch.positions**2).sum(axis=(1, 2))
+
+
+class BatchDependent(Base):
+    def energies(self, batch):
+        return super().energies(batch) + 1e-6 * np.arange(len(batch))
+
+
+class ParentDependent(Base):
+    def energies(self, batch):
+        sizes = np.array([len(batch.systems[int(parent)]) for parent in batch.parents])
+        return super().energies(batch) + 1e-6 * (sizes > batch.n_atoms)
+
+
+class LongerThanItSays(Base):
+    cutoff = 3.0
+
+
+class NotAdditive(Base):
+    def energies(self, batch):
+        return super().energies(batch) + 1e-6 * batch.n_atoms**2
+
+
+class CoarserThanItSays(Base):
+    """Energies rounded to 1e-7 eV; all that sees it but the noise is told to expect it."""
+
+    def energies(self, batch):
+        return np.round(super().energies(batch) / 1e-7) * 1e-7
+
+
+class WithForces(Base):
+    def energies_and_forces(self, batch):
+        return self.potential.energies_and_forces(batch)
+
+
+class SinglePrecision(WithForces):
+    def energies(self, batch):
+        return np.float64(np.float32(super().energies(batch)))
+
+    def energies_and_forces(self, batch):
+        return self.energies(batch), np.float64(np.float32(super().energies_and_forces(batch)[1]))
+
+
+class WrongSign(WithForces):
+    def energies_and_forces(self, batch):
+        energies, forces = super().energies_and_forces(batch)
+        return energies, -forces
+
+
+class SlightlyWrongForces(WithForces):
+    def energies_and_forces(self, batch):
+        energies, forces = super().energies_and_forces(batch)
+        return energies, forces * (1 + 1e-4)
+
+
+class ForcesOfTheNext(WithForces):
+    def energies_and_forces(self, batch):
+        energies, forces = super().energies_and_forces(batch)
+        return energies, np.roll(forces, 1, axis=0)
+
+
+class OtherEnergiesWithForces(WithForces):
+    def energies_and_forces(self, batch):
+        energies, forces = super().energies_and_forces(batch)
+        return energies + 1e-6, forces
+
+
+class ForcesOfOneAtomMissing(WithForces):
+    def energies_and_forces(self, batch):
+        energies, forces = super().energies_and_forces(batch)
+        return energies, forces[:, 1:]
+
+
+class NotPicklable(Base):
+    def __init__(self):
+        self.hook = lambda: None
+
+
+class ForgetsOnPickling(Base):
+    def __init__(self):
+        self.potential = analytic.Morse(cutoff=6.0)
+
+    def __getstate__(self):
+        return {"potential": analytic.Morse(cutoff=6.0, epsilon=1.0)}
+
+
+class MovingFingerprint(Base):
+    calls = 0
+
+    def energies(self, batch):
+        self.calls += 1
+        self.fingerprint = f"after {self.calls} calls"
+        return super().energies(batch)
+
+
+class FailsForFour(Base):
+    def energies(self, batch):
+        energies = super().energies(batch)
+        if batch.n_atoms == 4:
+            raise FailedClusters({0: "no convergence"}, np.full(len(batch), np.nan))
+        return energies
+
+
+class Breaks(Base):
+    def energies(self, batch):
+        raise ComputationError("the program is not there")
+
+
+class KnowsCopperOnly(Base):
+    def energies(self, batch):
+        if (batch.numbers != 29).any():
+            raise InputError("the model knows Cu, got H")
+        return super().energies(batch)
+
+
+def failed(source, **options):
+    return {check.name for check in check_source(source, **options).failures}
+
+
+@pytest.mark.parametrize("spec", CONFORMING)
+def test_conforming_sources_pass_every_check(spec):
+    source = load_source(spec)
+    report = check_source(source, forces=True)
+    report.raise_if_failed()
+    assert report.passed
+    assert [check.name for check in report.checks] == CHECKS
+    outcome = {check.name: check.passed for check in report.checks}
+    assert outcome.pop("additivity") is (None if source.cutoff is None else True)
+    assert set(outcome.values()) == {True}
+
+
+def test_metals_and_mixtures_pass():
+    for species in (["Cu"], ["Cu", "Au"], ["H", "Ni", "O"]):
+        check_source(CalculatorSource(EMT(), cutoff=7.0), species=species, forces=True).raise_if_failed()
+
+
+def test_a_source_without_forces_passes_unless_they_are_asked_for():
+    report = check_source(Base())
+    report.raise_if_failed()
+    assert {check.name for check in report.checks if check.passed is None} == FORCES
+    assert failed(Base(), forces=True) == {"output"}
+    assert {check.name for check in check_source(WrongSign(), forces=False).checks if check.passed is None} == FORCES
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        (NoName, {"attributes"}),
+        (NegativeCutoff, {"attributes"}),
+        (SinglePrecisionArrays, {"output"}),
+        (OneEnergyTooMany, {"output"}),
+        (ForcesOfOneAtomMissing, {"output"}),
+        (Breaks, {"output"}),
+        (Random, {"repetition"}),
+        (Remembering, {"repetition"}),
+        (NoSingleAtoms, {"single atoms", "parent", "additivity"}),
+        (OrderDependent, {"permutation"}),
+        (OrientationDependent, {"rotation"}),
+        (PlaceDependent, {"translation"}),
+        (BatchDependent, {"batch"}),
+        (ParentDependent, {"parent"}),
+        (LongerThanItSays, {"additivity"}),
+        (NotAdditive, {"additivity"}),
+        (WrongSign, {"forces"}),
+        (SlightlyWrongForces, {"forces"}),
+        (ForcesOfTheNext, {"forces in a batch"}),
+        (OtherEnergiesWithForces, {"energies with forces"}),
+        (NotPicklable, {"pickling"}),
+        (ForgetsOnPickling, {"pickling"}),
+        (MovingFingerprint, {"fingerprint"}),
+    ],
+)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_what_is_wrong_fails_its_own_check(source, names, seed):
+    assert failed(source(), seed=seed) == names
+
+
+def test_noise_above_the_claim_is_seen_and_noise_within_it_is_not():
+    assert "precision" in failed(CoarserThanItSays())
+    honest = CoarserThanItSays()
+    honest.precision = Precision(absolute=3e-8)
+    check_source(honest).raise_if_failed()
+
+
+def test_single_precision_passes_with_an_honest_claim():
+    source = SinglePrecision()
+    assert "precision" in failed(source)
+    source.precision = Precision(relative=6e-8)
+    check_source(source, forces=True).raise_if_failed()
+
+
+def test_failures_of_the_source_are_told():
+    report = check_source(FailsForFour())
+    assert {check.detail for check in report.failures} == {"the source failed: no convergence"}
+    assert "repetition" in {check.name for check in report.failures}
+    assert "batch" not in {check.name for check in report.failures}
+    broken = check_source(Breaks())
+    assert [check.name for check in broken.checks] == ["attributes", "output"]
+    assert broken.checks[1].detail == "the source failed: the program is not there"
+
+
+def test_the_report_says_what_was_measured_and_allowed():
+    report = check_source(LongerThanItSays())
+    text = str(report)
+    assert text.splitlines()[0] == "wrong on purpose"
+    assert "pass  rotation:" in text
+    (line,) = [line for line in text.splitlines() if line.startswith("FAIL")]
+    check = report.failures[0]
+    assert check.value > 1e-3 > check.tolerance
+    assert line == f"FAIL  additivity: {check.value:.1e} (allowed 1.0e-09) eV parts 3.01 Å apart"
+    with pytest.raises(
+        ConformanceError, match=r"wrong on purpose does not conform:\nFAIL  additivity: .* parts 3.01 Å apart"
+    ):
+        report.raise_if_failed()
+    assert isinstance(ConformanceError("x"), AssertionError)
+
+
+def test_without_a_claim_additivity_is_reported_only():
+    far = check_source(analytic.LennardJones(epsilon=1.0, sigma=3.0))
+    check = next(check for check in far.checks if check.name == "additivity")
+    assert check.passed is None
+    assert check.value > check.tolerance
+    assert "no cutoff is claimed; parts 30 Å apart" in check.detail
+
+
+def test_elements_a_source_does_not_know_are_wrong_input():
+    with pytest.raises(InputError, match="the model knows Cu, got H"):
+        check_source(KnowsCopperOnly())
+    check_source(KnowsCopperOnly(), species=["Cu"])
+    with pytest.raises(InputError, match="`species` must be chemical symbols, got 'Hydrogen'"):
+        check_source(Base(), species=["Hydrogen"])
+    with pytest.raises(InputError, match="`seed` must be between 0"):
+        check_source(Base(), seed=-1)
+
+
+def test_parts_are_set_apart_exactly():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        one, other = random_cluster(rng, [1, 8], 4), random_cluster(rng, [6], 3)
+        both = at_distance(one, other, direction(rng), 5.0)
+        gaps = np.linalg.norm(both.positions[:4, None] - both.positions[None, 4:], axis=2)
+        assert gaps.min() == pytest.approx(5.0, abs=1e-12)
+        np.testing.assert_array_equal(both.numbers, [1, 8, 1, 8, 6, 6, 6])
+    assert isinstance(both, System)
+
+
+def test_a_calculator_with_a_wrong_claim_is_caught():
+    calculator = AseLennardJones(epsilon=0.01, sigma=2.0, rc=12)
+    check_source(CalculatorSource(calculator, cutoff=12.0)).raise_if_failed()
+    assert failed(CalculatorSource(calculator, cutoff=5.0)) == {"additivity"}
