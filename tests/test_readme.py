@@ -1,0 +1,55 @@
+"""What the README shows is what happens."""
+
+import contextlib
+import io
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from bodyorder.cli import main
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_python_example_prints_what_it_says():
+    (code,), (expected,) = blocks("python"), blocks("text")
+    assert len(code.strip().splitlines()) <= 10
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(code, "README.md", "exec"), {})
+    assert printed.getvalue() == expected
+
+
+def test_commands_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (commands,) = (block for block in blocks("sh") if block.startswith("bodyorder"))
+    for line in commands.strip().splitlines():
+        program, *arguments = shlex.split(line)
+        assert program == "bodyorder"
+        assert main(arguments) == 0, capsys.readouterr().err
+    assert (tmp_path / "report.html").stat().st_size > 1_000_000
+
+
+def test_make_targets_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"make ([a-z-]+)", README):
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", re.findall(r"\]\((?!https?:)([^)]+)\)", README))
+def test_links_lead_to_files(name):
+    assert (ROOT / name).is_file()
+
+
+def test_presets_are_valid():
+    from bodyorder.config import load_config
+
+    for path in sorted((ROOT / "examples").glob("*.yaml")):
+        assert load_config(path).clusters.keys() == {"low", "high"}
