@@ -201,7 +201,8 @@ def load_config(path: str | os.PathLike[str]) -> StudyOptions:
 
 def _first(error: ValidationError) -> str:
     """The first of pydantic's complaints in one line."""
-    problem = error.errors()[0]
+    # A misspelt key is both unknown and, under its right name, missing: the first says more.
+    problem = min(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")
     # Pydantic names the variant of a union on the way; the user never wrote it.
     path = [str(part) for part in problem["loc"] if str(part) not in SAMPLERS]
     key = ".".join(path)

@@ -137,8 +137,17 @@ class Plan:
             training_set(labelled, parents, content, self.options.seed)
             for parents in (split.training, split.validation, split.test)
         ]
-        epochs, size, seed = self.options.epochs.get(makeup), self.options.size, self.options.seed
-        train(TrainingJob(folder, model, *sets, epochs=epochs, size=size, seed=seed))
+        options = self.options
+        train(
+            TrainingJob(
+                folder,
+                model,
+                *sets,
+                epochs=options.epochs.get(makeup),
+                size=options.size,
+                seed=options.seed,
+            )
+        )
 
     def _resolve(self, training: Stage, folder: Path) -> None:
         clusters = self._clusters()

@@ -1,0 +1,93 @@
+import pytest
+
+from bodyorder._checks import InputError
+from bodyorder.config import LowDensity, StudyOptions, load_config
+
+GOOD = """
+output: runs/x
+clusters:
+  low: {sampler: low-density, n_clusters: 4}
+  high: {sampler: high-density, n_clusters: 4, wigner_seitz_radius_bohr: 1.4}
+models: [pet]
+makeups:
+  parents: {}
+  all: {orders: all}
+  some: {orders: [2, 3], fraction: 0.5, groups: [low]}
+"""
+
+
+def load(tmp_path, text):
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    return load_config(path)
+
+
+def test_defaults_and_values(tmp_path):
+    options = load(tmp_path, GOOD)
+    assert isinstance(options.clusters["low"], LowDensity)
+    assert options.clusters["low"].n_atoms == 8
+    assert options.clusters["high"].wigner_seitz_radius_bohr == 1.4
+    some = options.makeups["some"].build("some")
+    assert (some.name, some.orders, some.fraction, some.parents) == ("some", (2, 3), 0.5, True)
+    assert options.makeups["all"].build("all").orders is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("output:", "outptu:", r"unknown key `outptu`; .*did you mean 'output'\?"),
+        ("n_clusters: 4}", "n_cluster: 4}", r"unknown key `clusters\.low\.n_cluster`;.*did you mean 'n_clusters'"),
+        ("wigner_seitz_radius_bohr", "wigner_seitz_radius", r"unknown key `clusters\.high\.wigner_seitz_radius`"),
+        (
+            "low-density",
+            "low-densty",
+            r"`clusters\.low\.sampler` must be one of .*, got 'low-densty'; did you mean 'low-density'",
+        ),
+        (
+            "fraction: 0.5",
+            "fraction: 1.5",
+            r"`makeups\.some\.fraction`: input should be less than or equal to 1, got 1\.5",
+        ),
+        ("fraction: 0.5", "fractoin: 0.5", r"unknown key `makeups\.some\.fractoin`.*did you mean 'fraction'"),
+        (
+            "groups: [low]",
+            "groups: [lwo]",
+            r"`makeups\.some\.groups` must be one of high, low, got 'lwo'; did you mean 'low'",
+        ),
+        ("models: [pet]", "models: [pte]", r"`models` must be one of .*, got 'pte'; did you mean 'pet'\?"),
+        ("models: [pet]", "split: {train: 0.7, validation: 0.3}", "must leave some clusters for testing"),
+        ("models: [pet]", "reference: fci", "a source must look like 'scheme:target"),
+        ("output: runs/x", "", "`output` must be given, and is not"),
+        (
+            "n_clusters: 4}",
+            "n_clusters: four}",
+            r"`clusters\.low\.n_clusters`: input should be a valid integer.*got 'four'",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(tmp_path, old, new, message):
+    with pytest.raises(InputError, match=message) as caught:
+        load(tmp_path, GOOD.replace(old, new, 1))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "holds NoneType"),
+        ("- a\n- b\n", "holds list"),
+        ("output: [unclosed\n", r"must be a YAML file, .* is not \(line 2\)"),
+    ],
+)
+def test_files_that_are_no_study(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        load(tmp_path, text)
+
+
+def test_every_option_is_documented():
+    seen = [StudyOptions]
+    for kind in seen:
+        assert kind.__doc__
+        for name, field in kind.model_fields.items():
+            if name != "sampler":
+                assert field.description, f"{kind.__name__}.{name}"
