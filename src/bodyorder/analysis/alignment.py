@@ -1,0 +1,230 @@
+"""Results of several sources on the same structures, side by side along a ``source`` dimension."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bodyorder._checks import InputError
+from bodyorder.analysis.variables import TABLE, label
+
+#: Variables that describe the structures and their subsets, the same for every source.
+_SHARED = {
+    "n_bodies", "site_structure", "site_number", "site_body", "site_position",
+    "subset_members", "subset_structure", "subset_order",
+}  # fmt: skip
+
+#: Positions (Å) that agree to this length are of the same structure.
+_SAME_POSITION = 1e-6
+
+#: Name of the only group of a result whose structures carry none.
+UNGROUPED = "all"
+
+SeveralResults = xr.Dataset | Mapping[str, xr.Dataset]
+
+
+def combine(results: Mapping[str, xr.Dataset]) -> xr.Dataset:
+    """Stack the results of several sources along a leading ``source`` dimension.
+
+    Structures, sites and subsets are matched by what they are, not by their place, and stand in the order of the first
+    result. Orders and subsets that a source lacks are NaN, but for the contributions of subsets that are not in a
+    connected family: those are exactly zero. Attributes that all results share are kept; those of each source are in
+    the attribute ``results`` as JSON.
+
+    :param results: a result, as :func:`bodyorder.decompose` gives it, by the name of its source
+    :raises InputError: if the results are not of the same structures; the message names those that differ
+    """
+    if not results:
+        raise InputError("at least one result must be given to combine, got none")
+    names = [str(name) for name in results]
+    first = results[next(iter(results))]
+    structures = _structures(names[0], first)
+    parts = []
+    for name, result in zip(names, results.values(), strict=True):
+        if "source" in result.dims:
+            raise InputError(f"each result must be of one source, {name!r} has a `source` dimension")
+        part = _reordered(name, result, names[0], structures)
+        _check_same(name, part, names[0], first)
+        parts.append(part)
+    orders = np.unique(np.concatenate([part["order"].values for part in parts]))
+    parts = [_on_subsets(part, table) for part, table in zip(parts, _subset_tables(parts), strict=True)]
+    parts = [part if np.array_equal(part["order"], orders) else part.reindex(order=orders) for part in parts]
+    combined = _stack(names, parts)
+    attributes = [{key: _plain(value) for key, value in result.attrs.items()} for result in results.values()]
+    common = {
+        key: value
+        for key, value in attributes[0].items()
+        if all(key in other and other[key] == value for other in attributes)
+    }
+    combined.attrs = common | {"results": json.dumps(dict(zip(names, attributes, strict=True)))}
+    return label(combined)
+
+
+def with_sources(results: SeveralResults) -> xr.Dataset:
+    """One dataset with a ``source`` dimension, whatever came: a combined one, results by name, or one result alone.
+
+    A result alone is named by its attribute ``source``.
+    """
+    if not isinstance(results, xr.Dataset):
+        return combine(results)
+    if "source" in results.dims:
+        return results
+    return combine({str(results.attrs.get("source", "source")): results})
+
+
+def attributes(results: xr.Dataset) -> dict[str, dict[str, Any]]:
+    """Attributes of the result of each source (its spec, fingerprint, family of sub-clusters …), as they were before.
+
+    :param results: of :func:`combine`
+    """
+    own = json.loads(results.attrs.get("results", "{}"))
+    common = {str(key): _plain(value) for key, value in results.attrs.items() if key != "results"}
+    return {str(name): common | own.get(str(name), {}) for name in results["source"].values}
+
+
+def groups(dataset: xr.Dataset) -> dict[str, np.ndarray]:
+    """Indices of the structures of each group, in the order in which the groups first appear.
+
+    The coordinate ``group`` of the structures names them; without it all structures are one group.
+    """
+    if "group" not in dataset.variables or dataset["group"].dims != ("structure",):
+        return {UNGROUPED: np.arange(dataset.sizes["structure"])}
+    labels = dataset["group"].values.astype(str)
+    return {str(name): np.flatnonzero(labels == name) for name in dict.fromkeys(labels)}
+
+
+def _structures(name: str, result: xr.Dataset) -> list[str]:
+    missing = {"structure", "order"} - set(result.coords)
+    if missing:
+        raise InputError(f"a result must have the coordinates structure and order, {name!r} lacks {sorted(missing)[0]}")
+    structures = [str(value) for value in result["structure"].values]
+    doubled = [value for value, count in Counter(structures).items() if count > 1]
+    if doubled:
+        raise InputError(f"structures must have different names, {name!r} has several called {_some(doubled)}")
+    return structures
+
+
+def _some(names: Iterable[str]) -> str:
+    names = list(names)
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _reordered(name: str, result: xr.Dataset, first: str, structures: list[str]) -> xr.Dataset:
+    """The result with its structures, and the sites and subsets that belong to them, in the order of ``structures``."""
+    own = _structures(name, result)
+    known, wanted = set(own), set(structures)
+    lacking = [structure for structure in structures if structure not in known]
+    extra = [structure for structure in own if structure not in wanted]
+    if lacking or extra:
+        what = f"lacks {_some(lacking)}" if lacking else f"has {_some(extra)} besides"
+        raise InputError(f"results must be of the same structures; compared with {first!r}, {name!r} {what}")
+    if own == structures:
+        return result
+    place = {structure: index for index, structure in enumerate(structures)}
+    new_index = np.array([place[structure] for structure in own])
+    result = result.isel(structure=np.argsort(new_index))
+    for kind in ("site", "subset"):
+        if f"{kind}_structure" in result:
+            moved = new_index[result[f"{kind}_structure"].values]
+            rows = np.argsort(moved, kind="stable")
+            result = result.isel({kind: rows}).assign({f"{kind}_structure": (kind, moved[rows])})
+    return result
+
+
+def _check_same(name: str, part: xr.Dataset, first_name: str, first: xr.Dataset) -> None:
+    for variable in ("n_bodies", "site_structure", "site_number", "site_body", "site_position"):
+        if variable not in part or variable not in first:
+            continue
+        ours, theirs = part[variable].values, first[variable].values
+        if ours.shape == theirs.shape:
+            different = np.abs(ours - theirs).reshape(len(ours), -1).max(axis=1, initial=0) > _SAME_POSITION
+            if not different.any():
+                continue
+            row = int(np.flatnonzero(different)[0])
+            index = row if variable == "n_bodies" else int(part["site_structure"].values[row])
+            where = f" in {part['structure'].values[index]}"
+        else:
+            where = ""
+        what = TABLE[variable].meaning
+        raise InputError(f"results must be of the same structures; {name!r} and {first_name!r} differ{where}: {what}")
+
+
+def _subset_tables(parts: list[xr.Dataset]) -> list[np.ndarray | None]:
+    """Rows (structure, order, members …) of each result's subsets, padded alike; None for a result without."""
+    slots = max((part.sizes.get("slot", 0) for part in parts), default=0)
+    tables: list[np.ndarray | None] = []
+    for part in parts:
+        if "subset_members" not in part:
+            tables.append(None)
+            continue
+        members = part["subset_members"].transpose("subset", "slot").values.astype(np.int64)
+        empty = np.iinfo(np.int64).max
+        padded = np.full((len(members), slots), empty)
+        padded[:, : members.shape[1]] = np.where(members < 0, empty, members)
+        columns = (part["subset_structure"].values, (members >= 0).sum(axis=1))
+        tables.append(np.column_stack([*columns, np.sort(padded, axis=1)]).astype(np.int64))
+    present = [table for table in tables if table is not None]
+    if not present:
+        return tables
+    same = all(np.array_equal(table, present[0]) for table in present)
+    union = present[0] if same else np.unique(np.concatenate(present), axis=0)
+    for index, table in enumerate(tables):
+        rows = np.full(len(union), -1)
+        if table is not None and same:
+            rows = np.arange(len(union))
+        elif table is not None:
+            _, places = np.unique(np.concatenate([union, table]), axis=0, return_inverse=True)
+            rows[places.ravel()[len(union) :]] = np.arange(len(table))
+        tables[index] = np.column_stack([union, rows])
+    return tables
+
+
+def _on_subsets(part: xr.Dataset, table: np.ndarray | None) -> xr.Dataset:
+    """The result on the common list of subsets: ``table`` holds them, and in its last column the row of each here."""
+    if table is None:
+        return part
+    rows = table[:, -1]
+    members = np.where(table[:, 2:-1] == np.iinfo(np.int64).max, -1, table[:, 2:-1])
+    values: dict[str, Any] = {}
+    for name in ("subset_energy", "subset_contribution"):
+        if name in part:
+            values[name] = ("subset", np.append(part[name].values, np.nan)[rows])
+    if part.attrs.get("family") == "connected" and "subset_contribution" in values:
+        zero = (rows < 0) & (table[:, 1] <= part["order"].values.max())
+        values["subset_contribution"] = ("subset", np.where(zero, 0.0, values["subset_contribution"][1]))
+    values["subset_structure"] = ("subset", table[:, 0])
+    values["subset_order"] = ("subset", table[:, 1])
+    values["subset_members"] = (("subset", "slot"), members)
+    return part.drop_dims({"subset", "slot"} & set(part.dims)).assign(values)
+
+
+def _stack(names: list[str], parts: list[xr.Dataset]) -> xr.Dataset:
+    variables: dict[str, Any] = {}
+    for name in dict.fromkeys(str(name) for part in parts for name in part.data_vars):
+        holders = [part[name] for part in parts if name in part]
+        if name in _SHARED:
+            variables[name] = holders[0].variable
+            continue
+        example = holders[0]
+        empty = np.full(example.shape, "" if example.dtype.kind in "OUT" else np.nan)
+        stacked = [
+            part[name].transpose(*example.dims).values.astype(object if empty.dtype.kind == "U" else example.dtype)
+            if name in part
+            else empty
+            for part in parts
+        ]
+        variables[name] = (("source", *example.dims), np.stack(stacked))
+    coordinates = {str(name): value.variable for name, value in parts[0].coords.items()}
+    return xr.Dataset(variables, coords=coordinates | {"source": ("source", np.array(names, dtype=object))})
+
+
+def _plain(value: Any) -> Any:
+    """An attribute as JSON can hold it."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return value if isinstance(value, str | int | float | bool | list | dict) or value is None else str(value)

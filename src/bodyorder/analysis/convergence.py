@@ -1,0 +1,139 @@
+"""How the body orders of a result converge: truncations, alternation, growth, and the order that suffices."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from bodyorder._checks import check_positive
+from bodyorder.analysis.alignment import SeveralResults, groups, with_sources
+from bodyorder.analysis.variables import label
+
+#: Truncation error in eV per body below which an order is said to suffice: the accuracy asked of a good potential.
+TOLERANCE = 0.010
+
+#: First order that counts for alternation: order 1 is a baseline that no interaction enters.
+_FIRST_INTERACTION = 2
+
+
+def order_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> xr.Dataset:
+    """How the orders of every structure converge.
+
+    With the energy E of a structure of N bodies and its n-body totals E⁽ⁿ⁾:
+
+    - ``contribution_per_body`` E⁽ⁿ⁾/N, ``noise_per_body`` σ⁽ⁿ⁾/N and ``total_per_body`` E/N
+    - ``truncation`` E^{≤n} = Σ_{m≤n} E⁽ᵐ⁾ (eV)
+    - ``truncation_error`` (E − E^{≤n})/N, zero at n = N
+    - ``truncation_noise`` Σ_{m≤n} σ⁽ᵐ⁾/N: what 1σ of the truncation cannot exceed, however its orders are correlated
+    - ``growth`` |E⁽ⁿ⁺¹⁾|/|E⁽ⁿ⁾|, NaN at n = N, at the last known order and where E⁽ⁿ⁾ is not above its noise
+    - ``alternation``: of the steps n → n + 1 with n ≥ 2 whose two totals are both above their noise, the fraction at
+      which the sign changes; 1 for a strictly alternating expansion, NaN without such a step
+    - ``effective_body_order``: the smallest n with |E − E^{≤m}|/N < ``tolerance`` for every m ≥ n that is known. That
+      all later orders count keeps a sum that passes through the right value by chance from counting as converged.
+      NaN if no known order suffices.
+
+    :param results: a result, several on the same structures by name, or a combined one
+    :param tolerance: in eV per body
+    :return: the variables above with dims (source, structure, order); energies per body in eV
+    :raises InputError: if the tolerance is not positive or the results are not of the same structures
+    """
+    tolerance = check_positive("tolerance", tolerance)
+    combined = with_sources(results)
+    contribution = combined["contribution"].transpose("source", "structure", "order")
+    bodies = combined["n_bodies"]
+    noise = _noise(combined)
+    truncation = contribution.cumsum("order", skipna=False).assign_coords(order=combined["order"])
+    error = (combined["total"] - truncation) / bodies
+    heard = abs(contribution) > noise
+    following = contribution.shift(order=-1).where(combined["order"] < bodies)
+    both = heard & heard.shift(order=-1, fill_value=False)
+    growth = (abs(following) / abs(contribution).where(heard)).where(following.notnull())
+    steps = both & (combined["order"] >= _FIRST_INTERACTION)
+    changes = (steps & (contribution * following < 0)).sum("order")
+    n_steps = steps.sum("order")
+    dataset = xr.Dataset(
+        {
+            "contribution_per_body": contribution / bodies,
+            "noise_per_body": noise / bodies,
+            "total_per_body": combined["total"] / bodies,
+            "truncation": truncation,
+            "truncation_error": error,
+            "truncation_noise": noise.cumsum("order", skipna=False).assign_coords(order=combined["order"]) / bodies,
+            "growth": growth,
+            "alternation": changes / n_steps.where(n_steps > 0),
+            "effective_body_order": _effective_body_order(error, tolerance),
+        },
+        attrs={"tolerance": tolerance},
+    )
+    return label(dataset.transpose("source", "structure", "order"))
+
+
+def group_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> xr.Dataset:
+    """How the orders converge, over the structures of each group that have contributions.
+
+    ``group_contribution``, ``group_spread``: mean and standard deviation (over structures) of E⁽ⁿ⁾/N; ``group_total``:
+    mean of E/N; ``group_noise``, ``group_truncation_error``, ``group_truncation_noise``: root mean squares of σ⁽ⁿ⁾/N, of
+    (E − E^{≤n})/N and of its noise; ``group_growth``: geometric mean of the growth; ``group_alternation``: mean alternation;
+    ``group_body_order``: median effective body order, where structures that do not converge count as infinite;
+    ``group_size``: structures that have any contribution. Each is defined in :func:`order_convergence`.
+
+    :param results: a result, several on the same structures by name, or a combined one
+    :param tolerance: in eV per body
+    :return: the variables above with dims (source, group, order)
+    :raises InputError: as :func:`order_convergence`
+    """
+    combined = with_sources(results)
+    single = order_convergence(combined, tolerance)
+    members = groups(combined)
+    parts = [_summary(single.isel(structure=rows)) for rows in members.values()]
+    dataset = xr.concat(
+        parts,
+        xr.IndexVariable("group", list(members)),
+        data_vars="all",
+        coords="minimal",
+        compat="override",
+        join="exact",
+    )
+    dataset.attrs = {"tolerance": single.attrs["tolerance"]}
+    return label(dataset.transpose("source", "group", "order"))
+
+
+def _noise(combined: xr.Dataset) -> xr.DataArray:
+    """1σ of the contributions in eV; zero where a result gives none."""
+    if "noise" not in combined:
+        return xr.zeros_like(combined["contribution"])
+    return combined["noise"].fillna(0.0).transpose("source", "structure", "order")
+
+
+def _effective_body_order(error: xr.DataArray, tolerance: float) -> xr.DataArray:
+    small = (abs(error) < tolerance) | error.isnull()
+    backwards = small.isel(order=slice(None, None, -1))
+    stays = backwards.cumprod("order").astype(bool).isel(order=slice(None, None, -1))
+    stays = stays.assign_coords(order=error["order"]) & error.notnull()
+    return error["order"].where(stays).min("order")
+
+
+def _summary(part: xr.Dataset) -> xr.Dataset:
+    """Statistics over the structures of one group."""
+
+    def root_mean_square(name: str) -> xr.DataArray:
+        return (part[name] ** 2).mean("structure") ** 0.5
+
+    present = part["contribution_per_body"].notnull().any("order")
+    order = part["effective_body_order"].where(~present, part["effective_body_order"].fillna(np.inf))
+    median = order.median("structure")
+    logarithm = xr.apply_ufunc(np.log, part["growth"].where(part["growth"] > 0))
+    return xr.Dataset(
+        {
+            "group_contribution": part["contribution_per_body"].mean("structure"),
+            "group_spread": part["contribution_per_body"].std("structure"),
+            "group_total": part["total_per_body"].mean("structure"),
+            "group_noise": root_mean_square("noise_per_body"),
+            "group_truncation_error": root_mean_square("truncation_error"),
+            "group_truncation_noise": root_mean_square("truncation_noise"),
+            "group_growth": xr.apply_ufunc(np.exp, logarithm.mean("structure")),
+            "group_alternation": part["alternation"].mean("structure"),
+            "group_body_order": median.where(np.isfinite(median)),
+            "group_size": present.sum("structure"),
+        }
+    )

@@ -1,0 +1,200 @@
+"""The report: one HTML file that holds figures, tables and the structures, and opens without a network."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from bodyorder._checks import check_choice
+from bodyorder._files import replacing
+from bodyorder.analysis import attributes, compare, group_convergence, groups, one_body_energies, with_sources
+from bodyorder.analysis.convergence import TOLERANCE
+from bodyorder.report import captions, tables
+from bodyorder.report.figures import loss_figure, one_body_figure, order_totals_figure, truncation_figure
+from bodyorder.report.scatter import scatter_figure
+from bodyorder.report.style import Theme, render_svg
+from bodyorder.report.summary import findings
+from bodyorder.report.viewer import SHOWN_PER_GROUP, Viewer, chemiscope_script, make_viewer
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a report shows.
+
+    :param title: heading of the page
+    :param results: of :func:`bodyorder.analysis.combine`, or one result alone
+    :param reference: name of the source that the others are compared with; None compares nothing
+    :param training: errors of the trained models: any dataset whose dimensions (``model``, ``training_set`` …) name the
+        rows of a table and whose variables are its columns. Their attributes ``long_name`` and ``units`` head the
+        columns; what is in eV is shown in meV.
+    :param curves: for each trained model its ``epoch``, ``training`` and, if known, ``validation`` loss: a dataset or a
+        mapping of sequences. Models that are called like a source are drawn in its colour.
+    :param provenance: settings, versions and hashes; anything that JSON can hold
+    :param tolerance: truncation error in eV per body that an order must reach to suffice
+    """
+
+    title: str
+    results: xr.Dataset
+    reference: str | None = None
+    training: xr.Dataset | None = None
+    curves: Mapping[str, Mapping[str, Any]] | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    tolerance: float = TOLERANCE
+
+
+def write_report(path: str | os.PathLike[str], report: Report) -> Path:
+    """Write a report as one HTML file, whole or not at all.
+
+    :return: the path
+    :raises InputError: if the reference is not among the sources, or the file cannot be written
+    """
+    page = render_report(report)
+    with replacing(path, "a report") as partial:
+        partial.write_text(page, encoding="utf-8")
+    return Path(path)
+
+
+def render_report(report: Report) -> str:
+    """The page of a report as text; see :func:`write_report`."""
+    results = with_sources(report.results)
+    names = [str(name) for name in results["source"].values]
+    if report.reference is not None:
+        check_choice("reference", report.reference, names)
+    body = "atom" if results.attrs.get("bodies", "atoms") == "atoms" else "body"
+    theme = Theme.of(names, report.reference, body)
+    convergence = group_convergence(results, report.tolerance)
+    # A single source agrees with itself, which is worth no figure.
+    comparison = compare(results, report.reference) if report.reference is not None and len(names) > 1 else None
+    sections = [
+        _summary(results, convergence, comparison, body),
+        _fill("reading.html", body=body, tolerance=f"{1e3 * report.tolerance:g}"),
+        _orders(convergence, theme),
+        _truncation(convergence, theme),
+        _comparison(results, comparison, theme),
+        _viewer(results, report),
+        _one_body(results, report.reference, theme),
+        _training(report, theme),
+        _failures(results),
+        _provenance(results, report),
+    ]
+    shown = [section for section in sections if section]
+    return _fill("page.html", title=escape(report.title), style=_asset("style.css"), sections="\n".join(shown))
+
+
+def _summary(results: xr.Dataset, convergence: xr.Dataset, comparison: xr.Dataset | None, body: str) -> str:
+    said = "".join(f"<li>{escape(sentence)}</li>" for sentence in findings(results, convergence, comparison, body))
+    n_structures, n_sources = results.sizes["structure"], results.sizes["source"]
+    sizes = sorted({int(size) for size in results["n_bodies"].values})
+    count = f"{n_structures} structure{'s' if n_structures > 1 else ''} of {_range(sizes)} {_plural(body, sizes[-1])}"
+    count += f", {n_sources} energy source{'s' if n_sources > 1 else ''}"
+    return _section("summary", "Findings", f'<p class="scope">{count}.</p><ul class="findings">{said}</ul>')
+
+
+def _orders(convergence: xr.Dataset, theme: Theme) -> str:
+    figure = _figure("orders", order_totals_figure(convergence, theme), *captions.orders(convergence, theme))
+    table = tables.order_totals_table(convergence, theme.body).render()
+    return _section("orders", "Order totals", figure + table)
+
+
+def _truncation(convergence: xr.Dataset, theme: Theme) -> str:
+    figure = _figure("truncation", truncation_figure(convergence, theme), *captions.truncation(convergence, theme))
+    table = tables.convergence_table(convergence, theme.body).render()
+    return _section("truncation", "How many orders are enough", figure + table)
+
+
+def _comparison(results: xr.Dataset, comparison: xr.Dataset | None, theme: Theme) -> str:
+    if comparison is None:
+        return ""
+    figures = []
+    for index, group in enumerate(groups(results)):
+        drawn = scatter_figure(results, comparison, group, theme)
+        figures.append(_figure(f"scatter{index}", drawn, *captions.scatter(results, comparison, group)))
+    table = tables.deviation_table(comparison, theme.body).render()
+    return _section("comparison", f"Against {escape(comparison.attrs['reference'])}", table + "".join(figures))
+
+
+def _viewer(results: xr.Dataset, report: Report) -> str:
+    needed = ("subset_contribution", "subset_members", "site_position", "site_body")
+    if any(name not in results for name in needed):
+        text = "Which atoms carry an order is not shown: the results hold no subsets (decompose with <code>subsets</code>)."
+        return _section("structures", "The structures", f"<p>{text}</p>")
+    viewer = make_viewer(results, report.title, report.reference)
+    return _section("structures", "The structures", _viewer_body(viewer))
+
+
+def _viewer_body(viewer: Viewer) -> str:
+    left_out = ""
+    if viewer.n_left_out:
+        left_out = f" Of each group {SHOWN_PER_GROUP} structures are shown; {viewer.n_left_out} are left out."
+    script = _asset("viewer.js").replace("VIEWER_DATA", viewer.script())
+    markup = _fill("viewer.html", left_out=left_out)
+    return f"{markup}\n<script>{chemiscope_script()}</script>\n<script>{script}</script>"
+
+
+def _one_body(results: xr.Dataset, reference: str | None, theme: Theme) -> str:
+    energies = one_body_energies(results)
+    if energies is None:
+        return ""
+    drawn = one_body_figure(energies, reference, theme)
+    figure = _figure("onebody", drawn, *captions.one_body(energies, reference))
+    return _section("onebody", "Isolated atoms", figure + tables.one_body_table(energies, reference).render())
+
+
+def _training(report: Report, theme: Theme) -> str:
+    parts = []
+    if report.training is not None:
+        parts.append(tables.training_table(report.training, theme.body).render())
+    if report.curves:
+        parts.append(_figure("loss", loss_figure(report.curves, theme), *captions.loss(report.curves)))
+    return _section("training", "Training", "".join(parts)) if parts else ""
+
+
+def _failures(results: xr.Dataset) -> str:
+    table = tables.failure_table(results)
+    return "" if table is None else _section("failures", "What is missing", table.render())
+
+
+def _provenance(results: xr.Dataset, report: Report) -> str:
+    origins = attributes(results)
+    content = tables.origin_table(origins).render()
+    everything = {"provenance": report.provenance, "results": origins}
+    text = json.dumps(everything, indent=2, default=str, ensure_ascii=False)
+    content += f"<details><summary>Settings, versions and hashes</summary><pre>{escape(text)}</pre></details>"
+    return _section("provenance", "Provenance", content)
+
+
+def _section(name: str, heading: str, content: str) -> str:
+    return f'<section id="{name}" aria-labelledby="{name}-heading"><h2 id="{name}-heading">{heading}</h2>{content}</section>'
+
+
+def _figure(name: str, figure: Figure, description: str, caption: str) -> str:
+    svg = render_svg(figure, name, description)
+    return f'<figure id="figure-{name}">{svg}<figcaption>{caption}</figcaption></figure>'
+
+
+def _range(sizes: list[int]) -> str:
+    return str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+
+
+def _plural(body: str, count: int) -> str:
+    if count == 1:
+        return body
+    return "bodies" if body == "body" else f"{body}s"
+
+
+def _asset(name: str) -> str:
+    return (files("bodyorder.report") / "page" / name).read_text(encoding="utf-8")
+
+
+def _fill(asset: str, **values: str) -> str:
+    return Template(_asset(asset)).substitute(values)

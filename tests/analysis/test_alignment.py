@@ -1,0 +1,116 @@
+import json
+
+import numpy as np
+import pytest
+
+from bodyorder._checks import InputError
+from bodyorder.analysis import attributes, combine, groups, with_sources
+
+
+@pytest.fixture
+def structures(terms):
+    return {f"s{seed}": terms(4, [1.0, 1.0, 1.0, 1.0], seed) for seed in range(3)}
+
+
+def shuffled(result, order):
+    """The same result with its structures in another order, sites and subsets going with them."""
+    place = np.argsort(order)
+    result = result.isel(structure=order)
+    for kind in ("site", "subset"):
+        moved = place[result[f"{kind}_structure"].values]
+        rows = np.argsort(moved, kind="stable")
+        result = result.isel({kind: rows}).assign({f"{kind}_structure": (kind, moved[rows])})
+    return result
+
+
+def test_sources_stand_side_by_side_with_their_numbers(build, structures):
+    first, second = build(structures, noise=0.1), build(structures, noise=0.2)
+    combined = combine({"one": first, "two": second.assign_attrs(fingerprint="2")})
+    assert combined["contribution"].dims == ("source", "structure", "order")
+    assert combined["source"].values.tolist() == ["one", "two"]
+    np.testing.assert_array_equal(combined["noise"].sel(source="two").values, second["noise"].values)
+    assert combined["site_position"].dims == ("site", "xyz")
+    assert combined["failure"].values.tolist() == [["", "", ""]] * 2
+    assert combined.attrs["bodies"] == "atoms"
+    assert "fingerprint" not in combined.attrs
+    assert json.loads(combined.attrs["results"])["two"]["fingerprint"] == "2"
+    assert attributes(combined)["two"] == second.attrs | {"fingerprint": "2"}
+
+
+def test_structures_in_another_order_are_matched_by_name(build, structures):
+    result = build(structures)
+    combined = combine({"one": result, "two": shuffled(result, [2, 0, 1])})
+    for name in ("contribution", "total", "subset_energy", "subset_contribution"):
+        np.testing.assert_array_equal(combined[name].values[0], combined[name].values[1])
+
+
+def test_subsets_and_orders_that_one_source_lacks_are_missing(build, structures):
+    combined = combine({"all": build(structures), "pairs": build(structures, max_order=2)})
+    assert combined.sizes["subset"] == 3 * 15
+    pairs = combined.sel(source="pairs")
+    high = pairs["subset_order"].values > 2
+    assert np.isnan(pairs["subset_energy"].values[high]).all()
+    assert np.isfinite(pairs["subset_energy"].values[~high]).all()
+    assert np.isnan(pairs["contribution"].values[:, 2:]).all()
+    assert combined["subset_members"].values.min() == -1
+
+
+def test_subsets_outside_a_connected_family_contribute_nothing(build, structures):
+    result = build(structures)
+    apart = np.arange(result.sizes["subset"]) % 4 == 3
+    connected = result.isel(subset=~apart).assign_attrs(family="connected")
+    cliques = result.isel(subset=~apart).assign_attrs(family="cliques")
+    combined = combine({"all": result, "connected": connected, "cliques": cliques})
+    contribution = combined["subset_contribution"]
+    lacking = np.isnan(contribution.sel(source="cliques").values)
+    assert lacking.sum() == apart.sum()
+    assert (contribution.sel(source="connected").values[lacking] == 0).all()
+    assert np.isnan(combined["subset_energy"].sel(source="connected").values[lacking]).all()
+
+
+def test_a_source_without_subsets_stands_beside_one_with(build, structures):
+    combined = combine({"with": build(structures), "without": build(structures, subsets=False)})
+    assert np.isnan(combined["subset_contribution"].sel(source="without")).all()
+    assert np.isfinite(combined["subset_contribution"].sel(source="with")).all()
+
+
+def test_one_result_alone_is_named_by_its_source(build, structures):
+    result = build(structures)
+    alone = with_sources(result)
+    assert alone["source"].values.tolist() == ["terms"]
+    assert with_sources(alone) is alone
+
+
+def test_groups_come_in_the_order_of_appearance(build, structures):
+    result = build(structures, groups=["low", "high", "low"])
+    found = {name: rows.tolist() for name, rows in groups(result).items()}
+    assert found == {"low": [0, 2], "high": [1]}
+    assert {name: rows.tolist() for name, rows in groups(build(structures)).items()} == {"all": [0, 1, 2]}
+
+
+def test_results_of_other_structures_are_refused_by_name(build, structures):
+    result = build(structures)
+    renamed = result.assign_coords(structure=["s0", "s1", "s7"])
+    with pytest.raises(InputError, match="same structures; compared with 'one', 'two' lacks s2"):
+        combine({"one": result, "two": renamed})
+    with pytest.raises(InputError, match="compared with 'one', 'two' has s1, s2 besides"):
+        combine({"one": result.isel(structure=[0]), "two": result})
+    moved = result.copy(deep=True)
+    moved["site_position"][5, 0] += 0.1
+    with pytest.raises(InputError, match="'two' and 'one' differ in s1: position of an atom"):
+        combine({"one": result, "two": moved})
+    fewer = result.assign(n_bodies=("structure", [4, 4, 3]))
+    with pytest.raises(InputError, match="'two' and 'one' differ in s2: number of bodies"):
+        combine({"one": result, "two": fewer})
+
+
+def test_what_cannot_be_stacked_is_refused(build, structures):
+    result = build(structures)
+    with pytest.raises(InputError, match="at least one result must be given"):
+        combine({})
+    with pytest.raises(InputError, match="each result must be of one source, 'both' has a `source` dimension"):
+        combine({"both": combine({"one": result})})
+    with pytest.raises(InputError, match="must have different names, 'one' has several called s0"):
+        combine({"one": result.assign_coords(structure=["s0", "s0", "s2"])})
+    with pytest.raises(InputError, match="must have the coordinates structure and order, 'one' lacks structure"):
+        combine({"one": result.drop_vars("structure")})
