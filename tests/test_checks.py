@@ -21,7 +21,9 @@ def test_positive():
 
 
 def test_choice_suggests_the_nearest():
-    with pytest.raises(InputError, match=r"`spin` must be one of ground, high, low, got 'gruond'; did you mean 'ground'\?"):
+    with pytest.raises(
+        InputError, match=r"`spin` must be one of ground, high, low, got 'gruond'; did you mean 'ground'\?"
+    ):
         check_choice("spin", "gruond", ["low", "ground", "high"])
     with pytest.raises(InputError, match=r"got 'xyz'$"):
         check_choice("spin", "xyz", ["low", "ground", "high"])

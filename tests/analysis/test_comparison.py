@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from bodyorder._checks import InputError
 from bodyorder.analysis import combine, compare, one_body_energies
-from bodyorder.analysis.variables import TABLE
+from bodyorder.engine.results import VARIABLES
 
 
 @pytest.fixture
@@ -133,8 +133,8 @@ def test_bodies_that_are_not_atoms_have_no_energy_of_an_element(build, terms):
 def test_every_variable_has_the_unit_and_meaning_of_the_table(build, structures):
     found = compare({"a": build(structures), "b": build(structures)}, "a")
     for name, array in found.data_vars.items():
-        assert array.dims == ("source", *TABLE[name].dims)
-        assert array.attrs == {"units": TABLE[name].unit, "long_name": TABLE[name].meaning}
+        assert array.dims == ("source", *VARIABLES[name].dims)
+        assert array.attrs == {"units": VARIABLES[name].unit, "long_name": VARIABLES[name].meaning}
 
 
 def test_an_unknown_reference_is_refused_with_the_nearest_name(build, structures):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bodyorder._checks import InputError
 from bodyorder.analysis import group_convergence, order_convergence
-from bodyorder.analysis.variables import TABLE
+from bodyorder.engine.results import VARIABLES
 
 
 def totals(values, n_bodies=None):
@@ -134,8 +134,8 @@ def test_every_variable_has_the_unit_and_meaning_of_the_table(build, terms):
     result = build({"a": terms(3, [1.0], 1)})
     for dataset in (order_convergence(result), group_convergence(result)):
         for name, array in dataset.data_vars.items():
-            assert array.dims == ("source", *TABLE[name].dims)
-            assert array.attrs == {"units": TABLE[name].unit, "long_name": TABLE[name].meaning}
+            assert array.dims == ("source", *VARIABLES[name].dims)
+            assert array.attrs == {"units": VARIABLES[name].unit, "long_name": VARIABLES[name].meaning}
 
 
 def test_a_tolerance_that_is_no_length_of_energy_is_refused(build, terms):

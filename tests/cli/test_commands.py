@@ -88,7 +88,16 @@ def test_check(run):
 
 
 def test_store_makes_the_second_run_free(run, clusters, tmp_path):
-    options = ("decompose", clusters, "--source", "analytic:pair", "--store", tmp_path / "s.sqlite", "-o", tmp_path / "r.nc")
+    options = (
+        "decompose",
+        clusters,
+        "--source",
+        "analytic:pair",
+        "--store",
+        tmp_path / "s.sqlite",
+        "-o",
+        tmp_path / "r.nc",
+    )
     _, first, _ = run(*options)
     _, second, _ = run(*options)
     assert "23 sub-clusters evaluated" in first  # eight single atoms are one sub-cluster
@@ -102,18 +111,39 @@ def test_store_makes_the_second_run_free(run, clusters, tmp_path):
         (("decompose", "empty.xyz", "--source", "analytic:pair", "-o", "r.nc"), r"empty\.xyz is empty"),
         (("decompose", "prose.xyz", "--source", "analytic:pair", "-o", "r.nc"), "must be a file that ASE reads"),
         (("decompose", "spot.xyz", "--source", "analytic:pair", "-o", "r.nc"), "atoms 0 and 1 are on one spot"),
-        (("decompose", "clusters.xyz", "--source", "pysfc:fci", "-o", "r.nc"), "unknown source 'pysfc'.*did you mean 'pyscf'"),
+        (
+            ("decompose", "clusters.xyz", "--source", "pysfc:fci", "-o", "r.nc"),
+            "unknown source 'pysfc'.*did you mean 'pyscf'",
+        ),
         (("decompose", "clusters.xyz", "--source", "analytic:piar", "-o", "r.nc"), "did you mean 'pair'"),
         (("decompose", "clusters.xyz", "--source", "analytic", "-o", "r.nc"), "must look like 'scheme:target"),
         (("decompose", "clusters.xyz", "--source", "analytic:pair?epsilom=1", "-o", "r.nc"), "did you mean 'epsilon'"),
         (("decompose", "clusters.xyz", "--source", "ase:ase.calculators.lj.Nope", "-o", "r.nc"), "Nope"),
         (("decompose", "clusters.xyz", "--source", "metatomic:no.pt", "-o", "r.nc"), r"no\.pt"),
-        (("decompose", "clusters.xyz", "--source", "analytic:pair", "--max-order", "5", "-o", "r.nc"), "between 1 and 4, got 5"),
-        (("decompose", "clusters.xyz", "--source", "analytic:pair", "--max-order", "0", "-o", "r.nc"), "between 1 and 4, got 0"),
-        (("decompose", "clusters.xyz", "--source", "analytic:pair", "--bodies", "atom", "-o", "r.nc"), "must be 'atoms'"),
-        (("decompose", "clusters.xyz", "--source", "analytic:pair", "--cutoff", "-1", "-o", "r.nc"), "must be a positive number"),
-        (("decompose", "clusters.xyz", "--source", "analytic:pair", "--workers", "0", "-o", "r.nc"), "`workers` must be"),
-        (("decompose", "clusters.xyz", "--source", "analytic:pair", "-o", "no/r.nc"), "output must go into an existing folder"),
+        (
+            ("decompose", "clusters.xyz", "--source", "analytic:pair", "--max-order", "5", "-o", "r.nc"),
+            "between 1 and 4, got 5",
+        ),
+        (
+            ("decompose", "clusters.xyz", "--source", "analytic:pair", "--max-order", "0", "-o", "r.nc"),
+            "between 1 and 4, got 0",
+        ),
+        (
+            ("decompose", "clusters.xyz", "--source", "analytic:pair", "--bodies", "atom", "-o", "r.nc"),
+            "must be 'atoms'",
+        ),
+        (
+            ("decompose", "clusters.xyz", "--source", "analytic:pair", "--cutoff", "-1", "-o", "r.nc"),
+            "must be a positive number",
+        ),
+        (
+            ("decompose", "clusters.xyz", "--source", "analytic:pair", "--workers", "0", "-o", "r.nc"),
+            "`workers` must be",
+        ),
+        (
+            ("decompose", "clusters.xyz", "--source", "analytic:pair", "-o", "no/r.nc"),
+            "output must go into an existing folder",
+        ),
         (("decompose", "clusters.xyz", "--source", "analytic:pair", "-o", "."), "output must be a file"),
         (("decompose", "clusters.xyz", "-o", "r.nc"), "required: --source"),
         (("decompos",), "did you mean 'decompose'"),

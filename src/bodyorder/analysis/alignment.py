@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from bodyorder._checks import InputError
-from bodyorder.analysis.variables import TABLE, label
+from bodyorder.engine.results import VARIABLES, describe
 
 #: Variables that describe the structures and their subsets, the same for every source.
 _SHARED = {
@@ -62,7 +62,7 @@ def combine(results: Mapping[str, xr.Dataset]) -> xr.Dataset:
         if all(key in other and other[key] == value for other in attributes)
     }
     combined.attrs = common | {"results": json.dumps(dict(zip(names, attributes, strict=True)))}
-    return label(combined)
+    return describe(combined)
 
 
 def with_sources(results: SeveralResults) -> xr.Dataset:
@@ -150,7 +150,7 @@ def _check_same(name: str, part: xr.Dataset, first_name: str, first: xr.Dataset)
             where = f" in {part['structure'].values[index]}"
         else:
             where = ""
-        what = TABLE[variable].meaning
+        what = VARIABLES[variable].meaning
         raise InputError(f"results must be of the same structures; {name!r} and {first_name!r} differ{where}: {what}")
 
 

@@ -9,7 +9,7 @@ import xarray as xr
 
 from bodyorder._checks import InputError, check_choice
 from bodyorder.analysis.alignment import SeveralResults, groups, with_sources
-from bodyorder.analysis.variables import label
+from bodyorder.engine.results import describe
 
 _SCORES = ("bias", "mae", "rmse", "correlation")
 
@@ -68,7 +68,7 @@ def compare(results: SeveralResults, reference: str) -> xr.Dataset:
     energies = one_body_energies(combined)
     if energies is not None:
         dataset["one_body_energy"] = energies
-    return label(dataset)
+    return describe(dataset)
 
 
 def one_body_energies(results: SeveralResults) -> xr.DataArray | None:

@@ -7,7 +7,7 @@ import xarray as xr
 
 from bodyorder._checks import check_positive
 from bodyorder.analysis.alignment import SeveralResults, groups, with_sources
-from bodyorder.analysis.variables import label
+from bodyorder.engine.results import describe
 
 #: Truncation error in eV per body below which an order is said to suffice: the accuracy asked of a good potential.
 TOLERANCE = 0.010
@@ -65,7 +65,7 @@ def order_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
         },
         attrs={"tolerance": tolerance},
     )
-    return label(dataset.transpose("source", "structure", "order"))
+    return describe(dataset.transpose("source", "structure", "order"))
 
 
 def group_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> xr.Dataset:
@@ -95,7 +95,7 @@ def group_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
         join="exact",
     )
     dataset.attrs = {"tolerance": single.attrs["tolerance"]}
-    return label(dataset.transpose("source", "group", "order"))
+    return describe(dataset.transpose("source", "group", "order"))
 
 
 def _noise(combined: xr.Dataset) -> xr.DataArray:

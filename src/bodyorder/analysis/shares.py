@@ -7,7 +7,7 @@ import xarray as xr
 
 from bodyorder._checks import InputError
 from bodyorder.analysis.alignment import SeveralResults, with_sources
-from bodyorder.analysis.variables import label
+from bodyorder.engine.results import describe
 
 
 def atom_shares(results: SeveralResults) -> xr.Dataset:
@@ -54,4 +54,4 @@ def atom_shares(results: SeveralResults) -> xr.Dataset:
         coords={name: combined[name] for name in ("source", "order")},
     )
     sites = [str(name) for name in combined.data_vars if str(name).startswith("site_")]
-    return label(dataset.assign({name: combined[name] for name in sites}))
+    return describe(dataset.assign({name: combined[name] for name in sites}))

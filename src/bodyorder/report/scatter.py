@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bodyorder.analysis.alignment import groups as groups_of
-from bodyorder.analysis.variables import TABLE
+from bodyorder.engine.results import VARIABLES
 from bodyorder.report.style import RESOLVED, Theme, panels, styled
 from bodyorder.report.wording import plain_number
 
@@ -60,7 +60,7 @@ def scatter_figure(results: xr.Dataset, comparison: xr.Dataset, group: str, them
         errors = {source: float(score.sel(source=source, order=order)) for source in others}
         _write_errors(axis, truth, guesses, errors, theme)
         axis.set_title(f"$n = {order}$  ({unit})", fontweight="normal")
-    symbol = f"${TABLE[name].symbol}$"
+    symbol = f"${VARIABLES[name].symbol}$"
     for axis in axes[::n_columns]:
         axis.set_ylabel(f"{symbol} of each source")
     for axis in axes[-n_columns:]:

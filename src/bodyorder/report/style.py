@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
-from bodyorder.analysis.variables import TABLE
+from bodyorder.engine.results import VARIABLES
 from bodyorder.report.wording import plain_number
 
 Arguments = ParamSpec("Arguments")
@@ -103,11 +103,11 @@ class Theme:
 
     def unit(self, name: str) -> str:
         """Unit of a variable in words, energies per body being per atom where bodies are atoms."""
-        return TABLE[name].unit.replace("/body", f" per {self.body}")
+        return VARIABLES[name].unit.replace("/body", f" per {self.body}")
 
     def axis(self, name: str, symbol: str = "") -> str:
         """Axis label of a variable: its symbol and unit from the table."""
-        return f"${symbol or TABLE[name].symbol}$  ({self.unit(name)})"
+        return f"${symbol or VARIABLES[name].symbol}$  ({self.unit(name)})"
 
     def legend(self, figure: Figure, names: Sequence[str] | None = None) -> None:
         """One legend of the sources above all panels."""
