@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -84,7 +84,7 @@ class FailedClusters(Exception):
         self.forces = forces
 
 
-SourceLike = str | Mapping[str, Any] | EnergySource | GetPropertiesMixin
+SourceLike: TypeAlias = str | Mapping[str, Any] | EnergySource | GetPropertiesMixin
 
 
 def load_source(spec: SourceLike) -> EnergySource:

@@ -73,6 +73,6 @@ def _trainings(options: StudyOptions) -> list[PlanLine]:
     for name in options.models:
         chosen = MODELS[name].sizes[options.size]
         seconds = chosen.seconds_per_step * chosen.steps * len(options.makeups)
-        what = f"{len(options.makeups)} trainings of {chosen.steps:,} steps"
+        what = f"{len(options.makeups)} trainings of at most {chosen.steps:,} steps"
         lines.append(PlanLine(f"train/{name}", what, seconds / 3600, chosen.basis))
     return lines

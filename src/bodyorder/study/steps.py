@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -22,10 +23,14 @@ from bodyorder.structures import read_structures, write_structures
 from bodyorder.study.sampling import sample_group
 from bodyorder.study.stages import Stage, record_of
 from bodyorder.training.datasets import Split, split_parents, training_set
+from bodyorder.training.errors import prediction_errors
 from bodyorder.training.labels import label
 from bodyorder.training.runner import TrainedModel, TrainingJob, train
 
 CLUSTERS, RESULT, COMPARISON, REPORT = "clusters.xyz", "result.nc", "comparison.nc", "report.html"
+
+#: Errors of a trained model on the test set of its own make-up.
+ERRORS = "test_errors.json"
 
 #: Name of the reference among the results.
 REFERENCE = "reference"
@@ -133,21 +138,23 @@ class Plan:
             labelled = label(clusters, self._reference, store=store)
         split = self._split(clusters)
         content = self.options.makeups[makeup].build(makeup)
-        sets = [
+        training, validation, test = (
             training_set(labelled, parents, content, self.options.seed)
             for parents in (split.training, split.validation, split.test)
-        ]
-        options = self.options
-        train(
-            TrainingJob(
-                folder,
-                model,
-                *sets,
-                epochs=options.epochs.get(makeup),
-                size=options.size,
-                seed=options.seed,
-            )
         )
+        job = TrainingJob(
+            folder,
+            model,
+            training=training,
+            validation=validation,
+            test=test,
+            epochs=self.options.epochs.get(makeup),
+            size=self.options.size,
+            seed=self.options.seed,
+        )
+        trained = train(job)
+        errors = prediction_errors(load_source(trained.spec), test)
+        (folder / ERRORS).write_text(json.dumps(errors, indent=2) + "\n")
 
     def _resolve(self, training: Stage, folder: Path) -> None:
         clusters = self._clusters()

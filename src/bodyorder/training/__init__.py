@@ -1,1 +1,36 @@
-"""TODO-docstring"""
+"""Training of machine-learning potentials: labels, sets of chosen make-up, the curated models, and metatrain to train them."""
+
+from bodyorder.training.datasets import (
+    MAKE_UPS,
+    MakeUp,
+    Split,
+    contents,
+    split_parents,
+    training_set,
+    write_set,
+)
+from bodyorder.training.errors import prediction_errors
+from bodyorder.training.labels import LabelledBatch, LabelledClusters, label
+from bodyorder.training.models import MODELS, CuratedModel, curated_model, metatrain_options
+from bodyorder.training.runner import TrainedModel, TrainingJob, train
+
+__all__ = [
+    "MAKE_UPS",
+    "MODELS",
+    "CuratedModel",
+    "LabelledBatch",
+    "LabelledClusters",
+    "MakeUp",
+    "Split",
+    "TrainedModel",
+    "TrainingJob",
+    "contents",
+    "curated_model",
+    "label",
+    "metatrain_options",
+    "prediction_errors",
+    "split_parents",
+    "train",
+    "training_set",
+    "write_set",
+]

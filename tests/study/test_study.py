@@ -1,0 +1,157 @@
+"""A study from its options to its report, with real reference energies and real trainings, as small as they come."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from bodyorder._checks import ComputationError, InputError
+from bodyorder.config import StudyOptions
+from bodyorder.engine import Store
+from bodyorder.engine.results import load
+from bodyorder.structures import ClusterBatch, read_structures
+from bodyorder.study import run_study, train_models
+
+SETTINGS = {
+    "clusters": {
+        "low": {"sampler": "low-density", "n_atoms": 4, "n_clusters": 5},
+        "high": {"sampler": "high-density", "n_atoms": 4, "n_clusters": 5},
+    },
+    "reference": "pyscf:fci/sto-6g?spin=ground",
+    "split": {"train": 0.6, "validation": 0.2},
+    "models": ["soap-bpnn"],
+    "makeups": {"parents": {}, "all": {"orders": "all"}},
+    "epochs": {"parents": 2, "all": 2},
+    "workers": 1,
+}
+
+
+def options(folder, **changes):
+    return StudyOptions.model_validate(SETTINGS | {"output": str(folder)} | changes)
+
+
+def stage_folder(root, name):
+    (folder,) = (root / "stages").glob(f"{name.replace('/', '-')}-*")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The root of a finished study and what it said."""
+    root = tmp_path_factory.mktemp("study") / "study"
+    said = []
+    report = run_study(options(root), said.append)
+    assert report == root / "report.html"
+    return root, said
+
+
+@pytest.fixture
+def study(finished, tmp_path):
+    """A copy of the finished study that a test may change."""
+    return shutil.copytree(finished[0], tmp_path / "study")
+
+
+def test_every_stage_leaves_its_outcome(finished):
+    root, said = finished
+    assert [line.split(":")[0] for line in said[:4]] == ["sample/low", "sample/high", "label/low", "label/high"]
+    assert said[-1].startswith("report")
+    assert load(stage_folder(root, "label/high") / "result.nc").sizes["structure"] == 5
+    combined = load(stage_folder(root, "compare") / "result.nc")
+    assert combined.source.values.tolist() == ["reference", "soap-bpnn/parents", "soap-bpnn/all"]
+    assert (root / "report.html").read_text().startswith("<!")
+    record = json.loads((root / "study.json").read_text())
+    assert set(record) >= {"train/soap-bpnn/all", "resolve/soap-bpnn/parents", "compare", "report"}
+
+
+def test_the_reference_is_exact_and_complete(finished):
+    combined = load(stage_folder(finished[0], "compare") / "result.nc")
+    np.testing.assert_allclose(combined.residual, 0, atol=1e-9)
+    reference = combined.sel(source="reference")
+    np.testing.assert_allclose(reference.contribution[:, 0], 4 * -12.817626, atol=1e-5)
+
+
+def test_no_subcluster_of_a_test_parent_is_trained_on(finished):
+    root, _ = finished
+    combined = load(stage_folder(root, "compare") / "result.nc")
+    tested = set(combined.structure.values)
+    clusters = [
+        atoms
+        for group in ("low", "high")
+        for atoms in read_structures(stage_folder(root, f"sample/{group}") / "clusters.xyz")
+    ]
+    from bodyorder.study.sampling import subclusters
+
+    def keys(frames):
+        found = set()
+        for size in {len(atoms) for atoms in frames}:
+            found |= set(ClusterBatch.from_atoms([atoms for atoms in frames if len(atoms) == size]).canonical()[0])
+        return found
+
+    hidden = keys(
+        [part for atoms in clusters if atoms.info["name"] in tested for part in subclusters([atoms]) if len(part) > 1]
+    )
+    folder = stage_folder(root, "train/soap-bpnn/all")
+    for name in ("training.xyz", "validation.xyz"):
+        shown = keys(read_structures(folder / name))
+        assert shown
+        assert not shown & hidden
+    assert keys(read_structures(folder / "test.xyz")) & hidden
+
+
+def test_a_second_run_does_nothing(study):
+    before = {path: path.stat().st_mtime_ns for path in study.rglob("*") if path.is_file() and "stages" in path.parts}
+    said = []
+    run_study(options(study), said.append)
+    assert all(line.endswith("done before") for line in said)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_new_title_reruns_the_report_and_nothing_else(study):
+    said = []
+    run_study(options(study, title="Another title"), said.append)
+    assert [line.split(":")[0] for line in said if not line.endswith("done before")] == ["report"]
+    assert "Another title" in (study / "report.html").read_text()
+
+
+def test_new_epochs_of_one_make_up_rerun_what_depends_on_it(study):
+    said = []
+    run_study(options(study, epochs={"parents": 1, "all": 2}), said.append)
+    again = [line.split(":")[0] for line in said if not line.endswith("done before")]
+    assert again == ["train/soap-bpnn/parents", "resolve/soap-bpnn/parents", "compare", "report"]
+
+
+def test_more_clusters_of_one_group_keep_the_energies_of_the_other(study):
+    with Store(study / "energies.sqlite") as store:
+        before = len(store)
+    clusters = SETTINGS["clusters"] | {"low": SETTINGS["clusters"]["low"] | {"n_clusters": 6}}
+    said = []
+    run_study(options(study, clusters=clusters, models=[]), said.append)
+    assert [line.split(":")[0] for line in said if line.endswith("done before")] == ["sample/high", "label/high"]
+    with Store(study / "energies.sqlite") as store:
+        assert len(store) == before + 15 - 4  # one cluster more, its single atoms known
+
+
+def test_a_failed_training_leaves_the_rest_and_is_repeated(study):
+    """A training that cannot start its process fails; the other models are reported all the same."""
+    folder = stage_folder(study, "train/soap-bpnn/all")
+    for name in ("stage.json", "training.json"):
+        (folder / name).unlink()
+    (folder / "options.yaml").unlink()
+    (folder / "options.yaml").mkdir()  # nothing can be written here
+    said = []
+    with pytest.raises((ComputationError, InputError)):
+        run_study(options(study), said.append)
+    (folder / "options.yaml").rmdir()
+    run_study(options(study), said.append)
+    assert (study / "report.html").is_file()
+
+
+def test_train_models_stops_at_the_models(study):
+    folders = train_models(options(study), print)
+    assert [(folder / "model.pt").is_file() for folder in folders] == [True, True]
+
+
+def test_a_reference_without_forces_or_unknown_is_refused(tmp_path):
+    with pytest.raises(InputError, match="did you mean 'ground'"):
+        run_study(options(tmp_path / "s", reference="pyscf:fci/sto-6g?spin=gruond"), print)
