@@ -58,7 +58,7 @@ def test_every_stage_leaves_its_outcome(finished):
     assert said[-1].startswith("report")
     assert load(stage_folder(root, "label/high") / "result.nc").sizes["structure"] == 5
     combined = load(stage_folder(root, "compare") / "result.nc")
-    assert combined.source.values.tolist() == ["reference", "soap-bpnn/parents", "soap-bpnn/all"]
+    assert combined.source.values.tolist() == ["fci/sto-6g", "soap-bpnn/parents", "soap-bpnn/all"]
     assert (root / "report.html").read_text().startswith("<!")
     record = json.loads((root / "study.json").read_text())
     assert set(record) >= {"train/soap-bpnn/all", "resolve/soap-bpnn/parents", "compare", "report"}
@@ -67,7 +67,7 @@ def test_every_stage_leaves_its_outcome(finished):
 def test_the_reference_is_exact_and_complete(finished):
     combined = load(stage_folder(finished[0], "compare") / "result.nc")
     np.testing.assert_allclose(combined.residual, 0, atol=1e-9)
-    reference = combined.sel(source="reference")
+    reference = combined.sel(source="fci/sto-6g")
     np.testing.assert_allclose(reference.contribution[:, 0], 4 * -12.817626, atol=1e-5)
 
 

@@ -88,7 +88,7 @@ def truncation_figure(convergence: xr.Dataset, theme: Theme) -> Figure:
     axes[0].annotate(
         f"{1e3 * tolerance:.3g} meV per {theme.body}", (0.99, tolerance), (0, 2),
         xycoords=axes[0].get_yaxis_transform(), textcoords="offset points", horizontalalignment="right", fontsize=8,
-        color="#555555",
+        color="#555555", zorder=5, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
     )  # fmt: skip
     for axis in axes[:: min(len(groups), 2)]:
         axis.set_ylabel(theme.axis("group_truncation_error"))

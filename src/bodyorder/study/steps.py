@@ -19,6 +19,7 @@ from bodyorder.engine.executors import open_executor
 from bodyorder.engine.results import load, save
 from bodyorder.report import Report, write_report
 from bodyorder.sources import load_source
+from bodyorder.sources.base import parse_spec
 from bodyorder.structures import read_structures, write_structures
 from bodyorder.study.sampling import sample_group
 from bodyorder.study.stages import Stage, record_of
@@ -31,9 +32,6 @@ CLUSTERS, RESULT, COMPARISON, REPORT = "clusters.xyz", "result.nc", "comparison.
 
 #: Errors of a trained model on the test set of its own make-up.
 ERRORS = "test_errors.json"
-
-#: Name of the reference among the results.
-REFERENCE = "reference"
 
 
 class Plan:
@@ -48,6 +46,8 @@ class Plan:
         self.options = options
         self.root = root
         self._reference = load_source(options.reference)
+        # Among the results it goes by what a person would call it: fci/sto-6g.
+        self._reference_name = parse_spec(options.reference)[1]
         self.samples = [
             Stage(
                 f"sample/{group}",
@@ -169,10 +169,10 @@ class Plan:
         with self._store() as store:
             reference = decompose(clusters, self._reference, forces=True, subsets=True, store=store)
         results = {name: load(stage.folder(self.root) / RESULT) for name, stage in resolved.items()}
-        combined = combine({REFERENCE: reference} | results)
+        combined = combine({self._reference_name: reference} | results)
         save(combined, folder / RESULT)
         if resolved:
-            save(compare(combined, REFERENCE), folder / COMPARISON)
+            save(compare(combined, self._reference_name), folder / COMPARISON)
 
     def _report(self, comparison: Stage, models: list[str], folder: Path) -> None:
         results = load(comparison.folder(self.root) / RESULT)
@@ -180,8 +180,8 @@ class Plan:
         report = Report(
             title=self.options.title,
             results=results,
-            reference=REFERENCE if trained else None,
-            training=_errors(compare(results, REFERENCE), models) if trained else None,
+            reference=self._reference_name if trained else None,
+            training=_errors(compare(results, self._reference_name), models) if trained else None,
             curves={name: _losses(model) for name, model in trained.items()} or None,
             provenance=self._provenance(trained),
         )
