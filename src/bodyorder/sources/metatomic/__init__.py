@@ -1,0 +1,48 @@
+"""Machine-learning potentials in the metatomic format: ``metatomic:model.pt?device=cuda&extensions=extensions``.
+
+Importing this package does not import torch; :func:`load` does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bodyorder._checks import check_choice, require
+from bodyorder.sources.metatomic.archive import Settings, read_extensions
+
+if TYPE_CHECKING:
+    from bodyorder.sources.metatomic.source import MetatomicSource
+
+#: Number types that a model can be evaluated in against its own.
+DTYPES = ("float64",)
+
+
+def load(
+    target: str,
+    *,
+    device: str = "cpu",
+    extensions: str | None = None,
+    dtype: str | None = None,
+    variant: str | None = None,
+) -> MetatomicSource:
+    """Make a source from an exported model.
+
+    :param target: path of the model, as ``mtt train`` or ``mtt export`` writes it
+    :param device: ``cpu``, ``cuda`` or ``cuda:1``; the model must support it
+    :param extensions: folder with the compiled operators that came with the model, used where they are not installed;
+        ``extensions`` beside the model if not given
+    :param dtype: ``float64`` evaluates a float32 model in double precision, its weights unchanged: the same function without
+        the rounding that drowns high body orders. The model's own type if not given.
+    :param variant: which energy, for a model with several (``energy/<variant>``)
+    :raises InputError: if there is no such file, it is not a metatomic model, gives no energy, wants inputs that sub-clusters
+        do not have, does not run on the device, or metatomic is not installed
+    """
+    if dtype is not None:
+        check_choice("dtype", dtype, DTYPES)
+    settings = Settings.of(target, str(device), extensions, dtype, None if variant is None else str(variant))
+    read_extensions(settings.path, target)
+    for module in ("torch", "metatomic.torch"):
+        require(module, "mlip")
+    from bodyorder.sources.metatomic.source import MetatomicSource
+
+    return MetatomicSource(settings)

@@ -1,0 +1,120 @@
+"""Exported metatomic models as energy sources."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+
+from bodyorder._checks import ComputationError, InputError
+from bodyorder.sources.base import format_spec, package_version
+from bodyorder.sources.metatomic.archive import Settings
+from bodyorder.sources.metatomic.network import Network, last_line
+from bodyorder.sources.metatomic.probe import Traits, probe
+from bodyorder.structures.clusters import ClusterBatch, FloatArray
+
+#: Models that a process keeps in memory.
+MAX_LOADED = 8
+
+
+class MetatomicSource:
+    """A machine-learning potential in the metatomic format, evaluated for many sub-clusters at once.
+
+    Lengths and energies are converted from the units that the model declares; where it declares none they are taken for Å
+    and eV. ``cutoff`` and ``precision`` are measured on test clusters when the model is loaded
+    (:func:`~bodyorder.sources.metatomic.probe.probe`). A copy that went through pickle finds its model by path, and each
+    process loads a model once.
+
+    The way of evaluation is that of the metatomic interface (F. Bigi et al., doi:10.48550/arXiv.2508.15704).
+
+    :param settings: which model, where it runs and in what precision
+    :raises InputError: if the model cannot be used, see :func:`bodyorder.sources.metatomic.load`
+    """
+
+    #: Sub-clusters per call that keep the model busy; how many of them go through the network at once is measured.
+    batch_size = 500
+    processes = False
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        self._network, self._traits, digest = load_network(settings)
+        self.cutoff = self._traits.cutoff
+        self.precision = self._traits.precision
+        asked = {"dtype": settings.dtype, "variant": settings.variant}
+        options = {key: value for key, value in asked.items() if value is not None}
+        self.name = format_spec("metatomic", settings.target, options)
+        dtype = str(self._network.dtype).removeprefix("torch.")
+        version = package_version("metatomic-torch")
+        self.fingerprint = f"metatomic:{digest} {self._network.output} {dtype} metatomic-torch {version}"
+
+    def __reduce__(self) -> tuple[Callable[..., MetatomicSource], tuple[Settings, str]]:
+        return restore, (self.settings, self.fingerprint)
+
+    def energies(self, batch: ClusterBatch) -> FloatArray:
+        """Energies of the sub-clusters, shape (n,), in eV and float64, whatever the model computes in.
+
+        :raises InputError: for an element that the model does not know, or a charged sub-cluster
+        """
+        return self._evaluate(batch, None)
+
+    def energies_and_forces(self, batch: ClusterBatch) -> tuple[FloatArray, FloatArray]:
+        """Energies, shape (n,), in eV and forces −dE/dr, shape (n, k, 3), in eV/Å, by automatic differentiation.
+
+        :raises InputError: for an element that the model does not know, or a charged sub-cluster
+        """
+        forces = np.empty(batch.positions.shape)
+        return self._evaluate(batch, forces), forces
+
+    def _evaluate(self, batch: ClusterBatch, forces: FloatArray | None) -> FloatArray:
+        self._network.check_elements(batch.numbers)
+        if batch.charges.any():
+            raise InputError(f"{self.name} knows no charges: sub-clusters must be neutral")
+        energies = np.empty(len(batch))
+        step = self._traits.clusters_per_call(batch.n_atoms)
+        for rows in (slice(start, start + step) for start in range(0, len(batch), step)):
+            energies[rows], slopes = self._network.evaluate(
+                batch.numbers[rows], batch.positions[rows], packed=self._traits.packed, forces=forces is not None
+            )
+            if forces is not None:
+                forces[rows] = slopes
+        return energies
+
+
+def restore(settings: Settings, fingerprint: str) -> MetatomicSource:
+    """The source in another process.
+
+    :raises ComputationError: if the model is no longer the same
+    """
+    source = MetatomicSource(settings)
+    if source.fingerprint != fingerprint:
+        raise ComputationError(
+            f"{source.name} must not change while it is in use, and did: its file, or metatomic, is another one here"
+        )
+    return source
+
+
+def load_network(settings: Settings) -> tuple[Network, Traits, str]:
+    """A model, what was found out about it, and the sha256 of its file; from memory if this process has it.
+
+    :raises InputError: if the model cannot be used
+    """
+    try:
+        state = settings.path.stat()
+    except OSError as error:
+        raise InputError(f"metatomic:{settings.target} must be readable, and is not: {error.strerror}") from None
+    return _load_once(settings, (state.st_mtime_ns, state.st_size))
+
+
+@lru_cache(maxsize=MAX_LOADED)
+def _load_once(settings: Settings, state: tuple[int, int]) -> tuple[Network, Traits, str]:
+    with settings.path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    network = Network(settings)
+    try:
+        traits = probe(network)
+    except (RuntimeError, ValueError) as error:
+        where = f" in {settings.dtype}" if settings.dtype else ""
+        raise InputError(f"metatomic:{settings.target} must run{where}, and fails: {last_line(error)}") from error
+    return network, traits, digest

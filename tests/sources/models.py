@@ -1,0 +1,143 @@
+"""Small metatomic models with random weights, exported in about a second each, and models in closed form."""
+
+import warnings
+from pathlib import Path
+from typing import Dict, List, Optional  # noqa: UP035 - metatomic compares annotations with these
+
+import torch
+from metatensor.torch import Labels, TensorBlock, TensorMap
+from metatomic.torch import (
+    AtomisticModel,
+    ModelCapabilities,
+    ModelMetadata,
+    ModelOutput,
+    NeighborListOptions,
+    System,
+)
+
+
+def export_network(folder, architecture, hypers, *, elements=(1,), dtype="float64", seed=0):
+    """Export an architecture of metatrain as it is before training; ``extensions`` are put beside it.
+
+    :return: path of the model
+    """
+    from metatrain.utils.architectures import get_default_hypers, import_architecture
+    from metatrain.utils.data import DatasetInfo
+    from metatrain.utils.data.target_info import get_energy_target_info
+
+    torch.manual_seed(seed)
+    target = get_energy_target_info("energy", {"quantity": "energy", "unit": "eV"}, add_position_gradients=True)
+    info = DatasetInfo(length_unit="angstrom", atomic_types=list(elements), targets={"energy": target})
+    folder.mkdir(parents=True, exist_ok=True)
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(getattr(torch, dtype))  # as metatrain does: coefficients of e3nn are made in it
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a dozen libraries; what is exported is tested
+        model = import_architecture(architecture).__model__(
+            _merge(get_default_hypers(architecture)["model"], hypers), info
+        )
+        exported = model.to(getattr(torch, dtype)).eval().export()
+        exported.save(folder / "model.pt", collect_extensions=folder / "extensions")
+    torch.set_default_dtype(usual)
+    return folder / "model.pt"
+
+
+def _merge(defaults, changes):
+    merged = dict(defaults)
+    for key, value in changes.items():
+        merged[key] = _merge(defaults[key], value) if isinstance(value, dict) else value
+    return merged
+
+
+class PairSum(torch.nn.Module):
+    """Half the sum of u(r) over neighbours of each atom: u = (1 − r/c)³ inside the radius c, or 1/r everywhere if c is 0.
+
+    :param radius: c in the model's unit of length
+    :param cutoff: of the neighbour list; 0 takes all atoms of a system by their positions instead
+    :param full: kind of neighbour list
+    """
+
+    def __init__(self, radius: float, cutoff: float, full: bool):
+        super().__init__()
+        self.radius = radius
+        self.use_list = cutoff > 0
+        self.options = NeighborListOptions(cutoff=cutoff if cutoff > 0 else 1.0, full_list=full, strict=True)
+        self.weight = 0.5 if full or cutoff == 0 else 1.0
+
+    def requested_neighbor_lists(self) -> list[NeighborListOptions]:
+        return [self.options] if self.use_list else []
+
+    def radial(self, distances: torch.Tensor) -> torch.Tensor:
+        if self.radius == 0.0:
+            return 1.0 / distances
+        return torch.clamp(1.0 - distances / self.radius, min=0.0) ** 3
+
+    def atoms(self, system: System) -> torch.Tensor:
+        energies = torch.zeros(len(system), dtype=system.positions.dtype, device=system.positions.device)
+        if self.use_list:
+            pairs = system.get_neighbor_list(self.options)
+            first = pairs.samples.column("first_atom").to(torch.int64)
+            distances = pairs.values.reshape(-1, 3).square().sum(dim=1).sqrt()
+        else:
+            index = torch.arange(len(system))
+            first, second = torch.nonzero(index[:, None] != index[None, :]).unbind(1)
+            distances = (system.positions[second] - system.positions[first]).square().sum(dim=1).sqrt()
+        return energies.index_add(0, first, self.weight * self.radial(distances))
+
+    def forward(
+        self,
+        systems: List[System],  # noqa: UP006
+        outputs: Dict[str, ModelOutput],  # noqa: UP006
+        selected_atoms: Optional[Labels] = None,  # noqa: UP045
+    ) -> Dict[str, TensorMap]:  # noqa: UP006
+        results: dict[str, TensorMap] = {}
+        for name, output in outputs.items():
+            samples: list[torch.Tensor] = []
+            values: list[torch.Tensor] = []
+            per_atom = output.sample_kind == "atom"
+            for number, system in enumerate(systems):
+                energies = self.atoms(system)
+                if per_atom:
+                    atoms = torch.arange(len(system))
+                    samples.append(torch.stack([torch.full_like(atoms, number), atoms], dim=1))
+                    values.append(energies)
+                else:
+                    samples.append(torch.tensor([[number]]))
+                    values.append(energies.sum().reshape(1))
+            block = TensorBlock(
+                values=torch.cat(values).reshape(-1, 1),
+                samples=Labels(["system", "atom"] if per_atom else ["system"], torch.cat(samples).to(torch.int32)),
+                components=torch.jit.annotate(list[Labels], []),
+                properties=Labels(["energy"], torch.tensor([[0]], dtype=torch.int32)),
+            )
+            results[name] = TensorMap(Labels(["_"], torch.tensor([[0]], dtype=torch.int32)), [block])
+        return results
+
+
+class Hungry(PairSum):
+    """Asks for the charge of each system."""
+
+    def requested_inputs(self) -> dict[str, ModelOutput]:
+        return {"charge": ModelOutput(unit="e", sample_kind="system")}
+
+
+def export_closed_form(path: Path, model: PairSum, *, claimed_range, kind="atom", outputs=("energy",), **capabilities):
+    """Export a model in closed form.
+
+    :param claimed_range: what the model declares as its interaction range, true or not
+    :param kind: whether it gives energies by ``atom`` or by ``system``
+    :param outputs: names of its energies
+    :param capabilities: ``atomic_types``, ``length_unit``, ``unit`` of energy, ``dtype``
+    """
+    unit = capabilities.pop("unit", "eV")
+    settings = {"atomic_types": [1], "length_unit": "angstrom", "dtype": "float64"} | capabilities
+    offered = ModelCapabilities(
+        outputs={name: ModelOutput(unit=unit, sample_kind=kind, description=name) for name in outputs},
+        interaction_range=claimed_range,
+        supported_devices=["cpu"],
+        **settings,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        AtomisticModel(model.eval(), ModelMetadata(), offered).save(path)
+    return path
