@@ -10,6 +10,7 @@ import warnings
 
 import ase
 import numpy as np
+
 from bodyorder import decompose
 from bodyorder.sources import Precision
 from bodyorder.structures import ClusterBatch, System
