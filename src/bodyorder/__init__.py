@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bodyorder._checks import ComputationError, InputError
-    from bodyorder.analysis import atom_shares, combine, compare
+    from bodyorder.analysis import atom_shares, combine, compare, environment_orders
     from bodyorder.engine import Store, decompose, load_results
     from bodyorder.report import Report, write_report
     from bodyorder.sources import load_source
@@ -28,6 +28,7 @@ _HOMES = {
     "combine": "analysis",
     "compare": "analysis",
     "decompose": "engine",
+    "environment_orders": "analysis",
     "load_results": "engine",
     "load_source": "sources",
     "write_report": "report",
@@ -43,6 +44,7 @@ __all__ = [
     "combine",
     "compare",
     "decompose",
+    "environment_orders",
     "load_results",
     "load_source",
     "write_report",

@@ -57,6 +57,34 @@ def test_sample_decompose_compare_report(run, tmp_path):
     assert (tmp_path / "report.html").read_text().startswith("<!")
 
 
+def test_environment_orders_of_one_result_and_of_several(run, clusters, tmp_path):
+    paths = [tmp_path / "pair.nc", tmp_path / "triple.nc"]
+    for source, path in zip(("analytic:pair", "analytic:axilrod-teller"), paths, strict=True):
+        assert run("decompose", clusters, "--source", source, "--subsets", "-o", path)[0] == 0
+    output = tmp_path / "environment.nc"
+    code, out, err = run("environment", *paths, "-o", output)
+    assert (code, err) == (0, "")
+    assert "triple: best approximations by weights size" in out
+    errors = xr.load_dataset(output, engine="h5netcdf").environment_rms
+    assert errors.dims == ("source", "structure", "order")
+    assert float(abs(errors.sel(source="pair", order=[2, 3, 4])).max()) < 1e-9
+    assert float(errors.sel(source="triple", order=2).min()) > 1e-6
+    code, _, err = run("environment", paths[0], "--weights", "shapley", "--max-order", 3, "--sum-rule", "-o", output)
+    assert (code, err) == (0, "")
+    assert xr.load_dataset(output, engine="h5netcdf").environment_rms.dims == ("structure", "order")
+
+
+def test_environment_orders_need_every_subcluster(run, clusters, tmp_path):
+    path, output = tmp_path / "pair.nc", tmp_path / "environment.nc"
+    assert run("decompose", clusters, "--source", "analytic:pair", "--subsets", "--max-order", 2, "-o", path)[0] == 0
+    code, _, err = run("environment", path, "-o", output)
+    assert code == 2
+    assert "0 lacks those of sizes 3, 4; decompose without max_order and cutoff" in one_line(err)
+    code, _, err = run("environment", path, "--weights", "shaply", "-o", output)
+    assert code == 2
+    assert not output.exists()
+
+
 def test_plan_says_what_is_measured(run, clusters):
     code, out, _ = run("plan", clusters, "--source", "analytic:sutton-chen", "--forces")
     assert code == 0

@@ -3,6 +3,8 @@
 from bodyorder.analysis.alignment import attributes, combine, groups, with_sources
 from bodyorder.analysis.comparison import compare, one_body_energies
 from bodyorder.analysis.convergence import group_convergence, order_convergence
+from bodyorder.analysis.environment import environment_orders
+from bodyorder.analysis.interactions import context_orders, environment_terms, interaction_indices
 from bodyorder.analysis.shares import atom_shares
 
 __all__ = [
@@ -10,8 +12,12 @@ __all__ = [
     "attributes",
     "combine",
     "compare",
+    "context_orders",
+    "environment_orders",
+    "environment_terms",
     "group_convergence",
     "groups",
+    "interaction_indices",
     "one_body_energies",
     "order_convergence",
     "with_sources",

@@ -27,6 +27,21 @@ def add_commands(commands: Any) -> None:
     compare.add_argument("-o", "--output", metavar="NC", help="file for the comparison")
     compare.set_defaults(run=_compare)
 
+    environment = commands.add_parser("environment", help="body orders in their environment, beside those in vacuum")
+    environment.add_argument(
+        "results", metavar="RESULTS", nargs="+", help="files written by `bodyorder decompose --subsets`"
+    )
+    environment.add_argument(
+        "--weights",
+        default="size",
+        metavar="size|banzhaf|shapley|sizes>=M",
+        help="what counts alike: every size (default), every sub-cluster, by the Shapley kernel, every size from M on",
+    )
+    environment.add_argument("--max-order", type=int, metavar="N", help="largest number of bodies (default: all)")
+    environment.add_argument("--sum-rule", action="store_true", help="make approximations exact at the full cluster")
+    environment.add_argument("-o", "--output", required=True, metavar="NC", help="file to write")
+    environment.set_defaults(run=_environment)
+
     report = commands.add_parser("report", help="one self-contained page")
     report.add_argument("results", metavar="RESULTS", nargs="+", help="files written by `bodyorder decompose`")
     report.add_argument("--reference", metavar="NAME", help="which of them the others are compared with")
@@ -65,6 +80,24 @@ def _compare(args: argparse.Namespace) -> None:
     print_comparison(comparison, args.reference)
     if output is not None:
         print(f"written to {save(comparison, output)}")
+
+
+def _environment(args: argparse.Namespace) -> None:
+    from bodyorder.analysis import environment_orders
+    from bodyorder.cli.tables import print_environment
+    from bodyorder.engine.results import save
+
+    output = check_output(args.output)
+    results = _load_all(args.results)
+    found = environment_orders(
+        results if len(results) > 1 else next(iter(results.values())),
+        weights=args.weights,
+        max_order=args.max_order,
+        sum_rule=args.sum_rule,
+    )
+    save(found, output)
+    print_environment(found)
+    print(f"written to {output}")
 
 
 def _report(args: argparse.Namespace) -> None:

@@ -99,6 +99,38 @@ def print_comparison(comparison: xr.Dataset, reference: str) -> None:
         _print(table)
 
 
+def print_environment(found: xr.Dataset) -> None:
+    """Errors of best n-body approximations beside those of truncations in vacuum, root mean squares over structures."""
+    bodies = found.size.where(found.size_rms.notnull()).max(("order", "size"))
+    for name in found.source.values if "source" in found.dims else [found.attrs.get("source", "")]:
+        here = (found / bodies).sel(source=name) if "source" in found.dims else found / bodies
+        table = Table(title=f"{name}: best approximations by weights {found.attrs['weights']}, eV per body")
+        for column in ("order", "terms", "data", "error", "predicted", "whole", "noise", "vacuum", "noise"):
+            table.add_column(column, justify="right")
+        for order in found.order.values:
+            row, errors = here.sel(order=order), found.sel(order=order)
+            if "source" in found.dims:
+                errors = errors.sel(source=name)
+            table.add_row(
+                str(order),
+                f"{float(errors.n_parameters.max()):.0f}",
+                str(int(found.n_data.max())),
+                _figure(errors.environment_rms, ".4f"),
+                _figure(errors.environment_left_out, ".4f"),
+                _figure(row.environment_residual, ".4f"),
+                _figure(row.environment_noise, ".0e"),
+                _figure(row.vacuum_residual, ".4f"),
+                _figure(row.vacuum_noise, ".0e"),
+            )
+        _print(table)
+    print("error: over all sub-clusters; predicted: each from all others; whole and vacuum: at the full cluster")
+
+
+def _figure(values: xr.DataArray, style: str) -> str:
+    """Root mean square over structures; a dash without any."""
+    return format(float((values**2).mean() ** 0.5), style) if values.notnull().any() else "-"
+
+
 def print_checks(report: Report) -> None:
     """The outcome of each check of an energy source."""
     table = Table(title=report.source)

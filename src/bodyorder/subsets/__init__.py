@@ -1,19 +1,31 @@
-"""Subset mathematics: which subsets of N bodies, and the inversion between energies and contributions.
+"""Subset mathematics: which subsets of N bodies, the inversion between energies and contributions, best approximations.
 
 Integers and numpy only.
 """
 
+from bodyorder.subsets.approximation import LatticeFit, count_terms
 from bodyorder.subsets.family import Family, cliques, complete, connected
+from bodyorder.subsets.indices import INDICES, context_contributions, interactions
 from bodyorder.subsets.moebius import contributions, noise_amplification, order_coefficients, order_totals, truncations
+from bodyorder.subsets.regression import largest_order, noise_spread, size_weights, whole_coefficients
 
 __all__ = [
+    "INDICES",
     "Family",
+    "LatticeFit",
     "cliques",
     "complete",
     "connected",
+    "context_contributions",
     "contributions",
+    "count_terms",
+    "interactions",
+    "largest_order",
     "noise_amplification",
+    "noise_spread",
     "order_coefficients",
     "order_totals",
+    "size_weights",
     "truncations",
+    "whole_coefficients",
 ]

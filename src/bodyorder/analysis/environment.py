@@ -1,0 +1,185 @@
+"""Body orders in their environment: how well terms of few bodies describe the energies of all sub-clusters at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import comb
+
+import numpy as np
+import xarray as xr
+
+from bodyorder._checks import check_between
+from bodyorder.analysis.alignment import SeveralResults
+from bodyorder.analysis.lattices import Lattices, as_given, lattices, one_dataset, spell
+from bodyorder.analysis.precision import layer_variances
+from bodyorder.subsets import LatticeFit, count_terms, largest_order, noise_spread, size_weights, whole_coefficients
+from bodyorder.subsets.moebius import layer_coefficients
+from bodyorder.subsets.regression import check_determined
+
+_PURPOSE = "environment orders"
+
+#: What there is for every structure and order.
+_PER_ORDER = (
+    "environment_rms", "environment_residual", "environment_validation", "environment_left_out", "environment_noise",
+    "environment_rms_noise", "vacuum_residual", "vacuum_noise",
+)  # fmt: skip
+
+_PER_SIZE = ("size_rms", "size_validation", "size_left_out")
+
+
+def environment_orders(
+    results: SeveralResults,
+    *,
+    weights: str | Sequence[float] = "size",
+    max_order: int | None = None,
+    sum_rule: bool = False,
+) -> xr.Dataset:
+    r"""Best approximations of the energies of all sub-clusters by terms of up to n bodies, order by order.
+
+    The terms a(T) of 1 … n bodies, T ⊆ S, without a constant, are those with the least Σ_S w_{|S|} r(S)², where
+    r(S) = E(S) − Σ_{T⊆S} a(T). Unlike the vacuum expansion, which demands that the smallest sub-clusters are exact, they
+    share their error among sub-clusters of all sizes that count.
+
+    - ``environment_rms``: √(Σ_S w (r(S)/\|S\|)² / Σ_S w), eV per body. It need not fall with every order, as the fit
+      minimises Σ w r². Sizes where the approximation is exact by demand do not count.
+    - ``environment_residual``: r of the full cluster, eV
+    - ``environment_validation``: as ``environment_rms``, each size predicted by the terms fitted to all others; NaN where
+      some size cannot be left out, because the others do not determine all terms
+    - ``environment_left_out``: the same, each single sub-cluster predicted by the terms fitted to all others: weaker, as
+      others of its size are known, but determined for n < N. Where it does not fall with the order, the fit proves nothing.
+    - ``size_rms``, ``size_validation``, ``size_left_out``: √⟨(r(S)/\|S\|)²⟩ over the sub-clusters of each size, eV per
+      body, of the approximation and of the two kinds of prediction
+    - ``vacuum_residual``: E − E^{≤n} of the expansion in vacuum, eV
+    - ``environment_noise``, ``vacuum_noise``: 1σ of the two residuals of the full cluster, eV, and
+      ``environment_rms_noise``: the ``environment_rms`` that noise alone would leave, eV per body; from independent
+      errors of all E(S) as the ``noise`` of the results has them, NaN where it has none
+    - ``n_parameters``: number of terms of 1 … n bodies, along the structures too if their numbers of bodies differ;
+      ``n_data``: number of sub-clusters that count
+
+    :param results: a result with subsets, several on the same structures by name, or a combined one
+    :param weights: by size: ``size`` (1/C(N, \|S\|): all sizes equal), ``banzhaf`` (all sub-clusters equal), ``shapley``
+        (Shapley kernel; the terms are the Faith-Shap index), ``sizes>=m`` (equal from size m on), or a number per size
+    :param max_order: largest n; all that the weights determine if None
+    :param sum_rule: make the approximation exact at the full cluster
+    :return: the variables above with dims (structure, order, size), behind ``source`` if several results were given;
+        NaN for orders beyond the bodies of a structure and where energies failed to compute
+    :raises InputError: if the results have no subsets or lack sub-clusters (the message says of which sizes), for a
+        ``max_order`` beyond N, or for weights that leave terms undetermined
+    """
+    dataset = one_dataset(results, _PURPOSE)
+    groups = lattices(dataset, _PURPOSE)
+    largest = max(group.n_bodies for group in groups)
+    if max_order is not None:
+        check_between("max_order", max_order, 1, largest)
+    tables = [size_weights(group.n_bodies, weights, sum_rule=sum_rule) for group in groups]
+    tops = [_top(table, max_order) for table in tables]
+    variances = layer_variances(dataset, groups)
+    shape = (max(tops), dataset.sizes["structure"], dataset.sizes.get("source", 1))
+    found = {name: np.full(shape, np.nan) for name in _PER_ORDER}
+    found |= {name: np.full((largest, *shape), np.nan) for name in _PER_SIZE}
+    n_data = np.zeros(shape[1])
+    for group, table, top, variance in zip(groups, tables, tops, variances, strict=True):
+        n_data[group.structures] = sum(
+            comb(group.n_bodies, size) for size in range(1, group.n_bodies + 1) if table[size]
+        )
+        for chunk, layers in group.layers():
+            structures, fit = group.structures[chunk], LatticeFit(layers)
+            sums = np.stack([values.sum(axis=0) for values in layers])
+            for order in range(1, top + 1):
+                for name, values in _errors(fit, order, table).items():
+                    _put(found[name], order, structures, values)
+                vacuum = sums[-1] - np.tensordot(_vacuum(group.n_bodies, order), sums, axes=1)
+                _put(found["vacuum_residual"], order, structures, vacuum)
+        for order in range(1, top + 1):
+            for name, values in _noise(group.n_bodies, order, table, variance).items():
+                known = np.isfinite(found["environment_residual"][order - 1, group.structures])
+                _put(found[name], order, group.structures, np.where(known, values, np.nan))
+    return _assemble(dataset, found, groups, n_data, spell(weights, sum_rule))
+
+
+def _top(table: np.ndarray, max_order: int | None) -> int:
+    """Largest order for one number of bodies."""
+    order = min(max_order, len(table) - 1) if max_order is not None else max(1, largest_order(table))
+    check_determined(table, order)
+    return order
+
+
+def _errors(fit: LatticeFit, order: int, table: np.ndarray) -> dict[str, np.ndarray]:
+    squares = fit.squared_residuals(order, table)
+    without = fit.left_out_residuals(order, table)
+    alone = fit.left_one_out_residuals(order, table)
+    counts = _counts(fit.n_bodies)[:, None, None]
+    sizes = np.arange(1, fit.n_bodies + 1)[:, None, None]
+    return {
+        "environment_rms": _mean_square(squares, table) ** 0.5,
+        "environment_validation": _mean_square(without, table) ** 0.5,
+        "environment_left_out": _mean_square(alone, table) ** 0.5,
+        "environment_residual": fit.whole_residual(order, table),
+        "size_rms": np.sqrt(squares / counts) / sizes,
+        "size_validation": np.sqrt(without / counts) / sizes,
+        "size_left_out": np.sqrt(alone / counts) / sizes,
+    }
+
+
+def _mean_square(squares: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Σ_k w_k/k² Σ_{|S|=k} r² / Σ_S w over the sizes of finite weight, from the sums over the subsets of each size."""
+    n_bodies = len(table) - 1
+    counted = np.flatnonzero(np.isfinite(table[1:]) & (table[1:] > 0))
+    if not len(counted):
+        return 0.0 * squares[0]
+    weights = table[1:][counted]
+    scaled = weights / (counted + 1.0) ** 2 / (weights @ _counts(n_bodies)[counted])
+    return np.tensordot(scaled, squares[counted], axes=1)
+
+
+def _noise(n_bodies: int, order: int, table: np.ndarray, variance: np.ndarray) -> dict[str, np.ndarray]:
+    """1σ of the residuals, and what noise alone leaves; ``variance`` is Σ_{|S|=k} σ²(S), shape (N, n, n_sources)."""
+    whole = np.eye(n_bodies)[-1]
+    fitted = (whole - whole_coefficients(table, order)) / _counts(n_bodies)
+    spread = np.tensordot(noise_spread(table, order), variance, axes=1)
+    return {
+        "environment_noise": np.tensordot(fitted**2, variance, axes=1) ** 0.5,
+        "environment_rms_noise": _mean_square(spread, table) ** 0.5,
+        "vacuum_noise": np.tensordot((whole - _vacuum(n_bodies, order)) ** 2, variance, axes=1) ** 0.5,
+    }
+
+
+def _vacuum(n_bodies: int, order: int) -> np.ndarray:
+    """How much the sum of the energies of each size counts in E^{≤n}, shape (N,)."""
+    return layer_coefficients(n_bodies, n_bodies)[:order].sum(axis=0)
+
+
+def _counts(n_bodies: int) -> np.ndarray:
+    return np.array([comb(n_bodies, size) for size in range(1, n_bodies + 1)], dtype=np.float64)
+
+
+def _put(target: np.ndarray, order: int, structures: np.ndarray, values: np.ndarray) -> None:
+    """Write what belongs to one order of some structures, with sizes in front or without."""
+    if target.ndim == 4:
+        target[: len(values), order - 1, structures] = values
+    else:
+        target[order - 1, structures] = values
+
+
+def _assemble(
+    dataset: xr.Dataset,
+    found: dict[str, np.ndarray],
+    groups: Sequence[Lattices],
+    n_data: np.ndarray,
+    options: dict[str, str | int],
+) -> xr.Dataset:
+    top = len(found["environment_rms"])
+    dims = {3: ("order", "structure", "source"), 4: ("size", "order", "structure", "source")}
+    result = xr.Dataset({name: (dims[values.ndim], values) for name, values in found.items()})
+    result = result.transpose("source", "structure", "order", "size")
+    parameters = np.full((dataset.sizes["structure"], top), np.nan)
+    for group in groups:
+        for order in range(1, min(top, group.n_bodies) + 1):
+            parameters[group.structures, order - 1] = count_terms(group.n_bodies, order)
+    if len(groups) == 1:
+        result["n_parameters"] = ("order", parameters[0].astype(np.int64))
+    else:
+        result["n_parameters"] = (("structure", "order"), parameters)
+    result["n_data"] = ("structure", n_data.astype(np.int64))
+    result = result.assign_coords(order=np.arange(1, top + 1), size=np.arange(1, len(found["size_rms"]) + 1))
+    return as_given(dataset, result, options)

@@ -1,0 +1,177 @@
+"""The energies of all sub-clusters of each structure, laid out for subset mathematics."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import comb
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bodyorder._checks import InputError
+from bodyorder.analysis.alignment import SeveralResults, attributes, combine
+from bodyorder.engine.results import describe
+from bodyorder.subsets import complete
+from bodyorder.subsets.moebius import zeta_transform
+
+#: Numbers that are worked on at once: what bounds the memory of an analysis.
+_CHUNK = 2**21
+
+_NEEDED = ("subset_energy", "subset_members", "subset_structure", "n_bodies")
+
+
+@dataclass(frozen=True)
+class Lattices:
+    """Complete lattices of structures that have the same number of bodies.
+
+    :param n_bodies: number of bodies N
+    :param structures: which structures of the results, shape (n,)
+    :param energies: E(S) in eV of all non-empty subsets, by size and colexicographic within a size, shape
+        (2ᴺ − 1, n, n_sources)
+    :param rows: which subsets of the results these are, shape (m,)
+    :param places: and where each stands along the first two axes of ``energies``, shape (2, m)
+    """
+
+    n_bodies: int
+    structures: np.ndarray
+    energies: np.ndarray
+    rows: np.ndarray
+    places: np.ndarray
+
+    def layers(self) -> Iterator[tuple[slice, list[np.ndarray]]]:
+        """Some structures at a time: which, and the energies of the subsets of each size, (C(N, k), n, n_sources)."""
+        step = max(1, _CHUNK // (self.energies.shape[0] * self.energies.shape[2]))
+        for start in range(0, len(self.structures), step):
+            chunk = slice(start, start + step)
+            yield chunk, np.split(self.energies[:, chunk], _offsets(self.n_bodies)[1:-1])
+
+
+def one_dataset(results: SeveralResults, purpose: str) -> xr.Dataset:
+    """The results in one dataset, which has a ``source`` dimension only if several were given.
+
+    :raises InputError: if they hold no subsets
+    """
+    dataset = results if isinstance(results, xr.Dataset) else combine(results)
+    for name in _NEEDED:
+        if name not in dataset:
+            raise InputError(
+                f"{purpose} must come from results with subsets, `{name}` is missing; decompose with subsets=True"
+            )
+    return dataset
+
+
+def lattices(dataset: xr.Dataset, purpose: str) -> list[Lattices]:
+    """The complete lattice of every structure, for each number of bodies that there is.
+
+    Energies that failed to compute are NaN. Where a source is additive and only connected sub-clusters were evaluated, the
+    energy of every other is the sum of the contributions that it holds, which is exact.
+
+    :param dataset: of :func:`one_dataset`
+    :param purpose: what they are wanted for, to say in errors
+    :raises InputError: if sub-clusters are missing that were never asked for; the message says of which sizes
+    """
+    energies = _by_source(dataset["subset_energy"])
+    members = dataset["subset_members"].transpose("subset", "slot").values.astype(np.int64)
+    owners = dataset["subset_structure"].values
+    bodies = dataset["n_bodies"].values.astype(np.int64)
+    sizes, ranks = _ranks(members, int(bodies.max()))
+    found = []
+    for n_bodies in np.unique(bodies):
+        structures = np.flatnonzero(bodies == n_bodies)
+        column = np.full(len(bodies), -1)
+        column[structures] = np.arange(len(structures))
+        rows = np.flatnonzero(column[owners] >= 0)
+        places = np.stack([_offsets(int(n_bodies))[sizes[rows] - 1] + ranks[rows], column[owners[rows]]])
+        dense = np.full((2 ** int(n_bodies) - 1, len(structures), energies.shape[1]), np.nan)
+        dense[tuple(places)] = energies[rows]
+        lattice = Lattices(int(n_bodies), structures, dense, rows, places)
+        if not np.isfinite(dense).all():
+            _complete_connected(dataset, lattice)
+            _check_complete(dataset, lattice, purpose)
+        found.append(lattice)
+    return found
+
+
+def as_given(dataset: xr.Dataset, result: xr.Dataset, options: dict[str, str | int]) -> xr.Dataset:
+    """An analysis with the coordinates and attributes of its results, and a ``source`` dimension only if they had one."""
+    if "source" not in dataset.dims:
+        result = result.isel(source=0)
+    kept = [name for name in ("structure", "source", "group") if name in dataset.coords]
+    result = result.assign_coords({name: dataset[name] for name in kept})
+    result.attrs = {key: value for key, value in dataset.attrs.items() if key in ("source", "bodies", "spin")} | options
+    return describe(result)
+
+
+def spell(weights: str | Sequence[float], sum_rule: bool) -> dict[str, str | int]:
+    """Weights as attributes of a file."""
+    numbers = weights if isinstance(weights, str) else json.dumps([float(weight) for weight in weights])
+    return {"weights": numbers, "sum_rule": str(sum_rule).lower()}
+
+
+def _by_source(array: xr.DataArray) -> np.ndarray:
+    """Values of a variable along subset or structure, shape (n, n_sources)."""
+    if "source" not in array.dims:
+        return array.values[:, None]
+    return array.transpose(..., "source").values
+
+
+def _ranks(members: np.ndarray, n_bodies: int) -> tuple[np.ndarray, np.ndarray]:
+    """Size of each subset, and its place in the colexicographic order of all subsets of that size."""
+    slots = members.shape[1]
+    ordered = np.sort(np.where(members < 0, n_bodies, members), axis=1)
+    # The place of the empty slots, after all bodies, counts nothing.
+    table = np.array(
+        [[comb(body, slot + 1) for body in range(n_bodies)] + [0] for slot in range(slots)], dtype=np.int64
+    )
+    ranks = table[np.arange(slots), ordered].sum(axis=1)
+    return (members >= 0).sum(axis=1), ranks
+
+
+def _offsets(n_bodies: int) -> np.ndarray:
+    """Where the subsets of each size begin, and the end."""
+    return np.cumsum([0] + [comb(n_bodies, size) for size in range(1, n_bodies + 1)])
+
+
+def _complete_connected(dataset: xr.Dataset, lattice: Lattices) -> None:
+    """Fill in the sub-clusters that an additive source did not need, in place."""
+    if "source" in dataset.dims:
+        own: list[dict[str, Any]] = list(attributes(dataset).values())
+    else:
+        own = [{str(key): value for key, value in dataset.attrs.items()}]
+    connected = np.array([entry.get("family") == "connected" for entry in own])
+    if not connected.any() or lattice.n_bodies not in dataset["order"].values:
+        return
+    top = _by_source(dataset["contribution"].sel(order=lattice.n_bodies))[lattice.structures]
+    missing = np.isnan(lattice.energies)
+    epsilons = np.zeros_like(lattice.energies)
+    epsilons[tuple(lattice.places)] = _by_source(dataset["subset_contribution"])[lattice.rows]
+    wanted = missing.any(axis=0) & connected & np.isfinite(top) & np.isfinite(epsilons).all(axis=0)
+    masks = np.concatenate([(np.int64(1) << rows).sum(axis=1) for rows in complete(lattice.n_bodies).members])
+    summed = np.zeros((2**lattice.n_bodies, int(wanted.sum())))
+    summed[masks] = epsilons[:, wanted]
+    zeta_transform(summed)
+    lattice.energies[:, wanted] = np.where(missing[:, wanted], summed[masks], lattice.energies[:, wanted])
+
+
+def _check_complete(dataset: xr.Dataset, lattice: Lattices, purpose: str) -> None:
+    listed = np.zeros(lattice.energies.shape[:2], dtype=bool)
+    listed[tuple(lattice.places)] = True
+    failed = np.zeros(lattice.energies.shape[1:], dtype=bool)
+    if "failure" in dataset:
+        failed = _by_source(dataset["failure"])[lattice.structures] != ""
+    lacking = np.isnan(lattice.energies) & ~(listed[:, :, None] & failed)
+    if not lacking.any():
+        return
+    structure, source = np.argwhere(lacking.any(axis=0))[0]
+    parts = np.split(lacking[:, structure, source], _offsets(lattice.n_bodies)[1:-1])
+    sizes = [size for size, part in enumerate(parts, start=1) if part.any()]
+    whose = str(dataset["structure"].values[lattice.structures[structure]])
+    if "source" in dataset.dims:
+        whose += f" by {dataset['source'].values[source]}"
+    raise InputError(
+        f"{purpose} need the energy of every sub-cluster, {whose} lacks those of size"
+        f"{'s' if len(sizes) > 1 else ''} {', '.join(str(size) for size in sizes)}; decompose without max_order and cutoff"
+    )

@@ -1,0 +1,135 @@
+import json
+from pathlib import Path
+
+import ase
+import numpy as np
+import pytest
+from ase.units import Hartree
+
+from bodyorder import decompose
+from bodyorder._checks import InputError
+from bodyorder.analysis.interactions import context_orders, environment_terms, interaction_indices
+from bodyorder.engine.results import VARIABLES
+from bodyorder.sources import Precision
+from bodyorder.subsets import INDICES
+
+REFERENCE = Path(__file__).parents[1] / "data" / "reference"
+
+
+class Tabulated:
+    """Energies of the sub-clusters of the reference, in the ground state."""
+
+    cutoff, fingerprint, precision, name = None, "table", Precision(), "table"
+
+    def __init__(self, file):
+        table = json.loads((REFERENCE / f"{file}.json").read_text())
+        self.atoms = ase.Atoms("H8", table["positions"])
+        self._energies = {tuple(entry["atoms"]): entry["ground"] * Hartree for entry in table["subsets"]}
+
+    def energies(self, batch):
+        return np.array([self._energies[tuple(row)] for row in batch.members.tolist()])
+
+
+@pytest.fixture(scope="module", params=["high_density_0", "low_density_0"])
+def reference(request):
+    source = Tabulated(request.param)
+    return decompose(source.atoms, source, subsets=True)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_a_potential_of_few_bodies_keeps_its_terms(build, terms, order):
+    structures = {"a": terms(6, [1.0] * order, 1), "b": terms(4, [1.0] * order, 2), "c": terms(6, [1.0] * order, 3)}
+    result = build(structures)
+    expected = result["subset_contribution"].values[result["subset_order"].values <= order]
+    for weights in ("size", "banzhaf", "shapley", "sizes>=2") if order < 3 else ("size", "shapley"):
+        found = environment_terms(result, order, weights=weights)
+        np.testing.assert_allclose(found["environment_term"], expected, atol=1e-10)
+    found = interaction_indices(result, order, indices=("moebius", "shapley_taylor", "faith_shap", "faith_banzhaf"))
+    np.testing.assert_allclose(found["interaction"], np.tile(expected, (4, 1)), atol=1e-10)
+    assert found["subset_order"].values.max() == order
+    assert found["subset_members"].sizes["slot"] == order
+
+
+def test_terms_belong_to_their_subsets(reference):
+    """In whatever order the subsets and the bodies within them stand."""
+    rows = np.random.default_rng(0).permutation(255)
+    moved = reference.isel(subset=rows)
+    moved["subset_members"].values[:] = -np.sort(-moved["subset_members"].values, axis=1)
+    expected, found = environment_terms(reference, 3), environment_terms(moved, 3)
+
+    def table(result):
+        members = result["subset_members"].values
+        keys = [frozenset(row[row >= 0].tolist()) for row in members]
+        return dict(zip(keys, result["environment_term"].values, strict=True))
+
+    mine, theirs = table(found), table(expected)
+    assert mine.keys() == theirs.keys()
+    assert len(mine) == 92
+    for key, value in theirs.items():
+        assert mine[key] == pytest.approx(value, abs=1e-10)
+
+
+def test_indices_of_the_whole_order_are_contributions(reference):
+    found = interaction_indices(reference, 8, indices=("moebius", "shapley_taylor", "faith_shap"))
+    vacuum = reference["subset_contribution"].values
+    np.testing.assert_allclose(found["interaction"], np.tile(vacuum, (3, 1)), atol=1e-8)
+
+
+def test_efficient_indices_of_pairs_add_up_to_the_energy(reference):
+    found = interaction_indices(reference, 2)
+    assert found["index"].values.tolist() == list(INDICES)
+    for index in ("shapley_taylor", "faith_shap"):
+        assert found["interaction"].sel(index=index).sum().item() == pytest.approx(reference["total"].item(), abs=1e-9)
+
+
+def test_environments_of_no_and_of_all_bodies(reference):
+    """In vacuum the mean contribution is E⁽ⁿ⁾ over the number of subsets, and between all others that of the last n bodies."""
+    found = context_orders(reference).isel(structure=0)
+    sizes = np.array([8, 28, 56, 70, 56, 28, 8, 1])
+    vacuum = reference["contribution"].values[0] / sizes
+    np.testing.assert_allclose(found["context_mean"].sel(environment=0), vacuum, atol=1e-9)
+    energies, orders = reference["subset_energy"].values, reference["subset_order"].values
+    removal = energies[orders == 8] - energies[orders == 7].mean()
+    assert found["context_mean"].sel(order=1, environment=7).item() == pytest.approx(removal.item(), abs=1e-9)
+    for order in range(1, 9):
+        here = found.sel(order=order)
+        assert here["context_mean"].notnull().sum() == 9 - order
+        assert (here["context_rms"] >= abs(here["context_mean"]) - 1e-12).sum() == 9 - order
+
+
+def test_sources_and_structures_of_several_sizes(build, terms):
+    result = build({"a": terms(4, [1.0] * 4, 1), "b": terms(3, [1.0] * 3, 2)})
+    both = {"first": result, "second": result.assign(subset_energy=2 * result["subset_energy"])}
+    for found, alone in (
+        (environment_terms(both, 2), environment_terms(result, 2)),
+        (interaction_indices(both, 2), interaction_indices(result, 2)),
+        (context_orders(both), context_orders(result)),
+    ):
+        for name in ("environment_term", "interaction", "context_mean", "context_rms"):
+            if name in alone:
+                assert found[name].dims == ("source", *alone[name].dims)
+                np.testing.assert_allclose(found[name].sel(source="first"), alone[name], atol=1e-12)
+                np.testing.assert_allclose(found[name].sel(source="second"), 2 * alone[name], atol=1e-12)
+
+
+def test_wrong_requests_are_refused(build, terms):
+    result = build({"a": terms(4, [1.0], 1), "b": terms(3, [1.0], 1)})
+    with pytest.raises(InputError, match=r"`order` must be between 1 and 3, got 4"):
+        environment_terms(result, 4)
+    with pytest.raises(InputError, match=r"`order` must be between 1 and 3, got 0"):
+        interaction_indices(result, 0)
+    with pytest.raises(InputError, match=r"`indices` must be one of .*; did you mean 'banzhaf'"):
+        interaction_indices(result, 2, indices=["banzaf"])
+    with pytest.raises(InputError, match=r"`max_order` must be between 1 and 4, got 5"):
+        context_orders(result, 5)
+    with pytest.raises(InputError, match=r"sizes 2, 3 do not; lower `max_order` to 1 or count more sizes"):
+        environment_terms(result, 2, weights="sizes>=2")
+    with pytest.raises(InputError, match=r"`subset_energy` is missing; decompose with subsets=True"):
+        context_orders(build({"a": terms(4, [1.0], 1)}, subsets=False))
+
+
+def test_every_variable_has_the_unit_and_meaning_of_the_table(reference):
+    for found in (environment_terms(reference, 2), interaction_indices(reference, 2), context_orders(reference)):
+        for name, array in found.data_vars.items():
+            assert array.dims == VARIABLES[name].dims
+            assert array.attrs == {"units": VARIABLES[name].unit, "long_name": VARIABLES[name].meaning}
