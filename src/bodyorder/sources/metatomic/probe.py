@@ -16,8 +16,8 @@ from bodyorder.sources.base import Precision
 from bodyorder.sources.metatomic.network import Network
 from bodyorder.structures.clusters import FloatArray, IntArray
 
-#: What the backward pass may hold on to in one call, in bytes. On a CPU larger arrays leave the cache and are given back to
-#: the operating system after each call, at the price of a page fault for each 4 kB; GPUs want large arrays.
+#: What the backward pass may hold on to in one call, in bytes. A CPU loses more by arrays that
+#: leave its cache than it gains by fewer calls; GPUs want large arrays.
 HELD_BYTES = {"cpu": 2**25, "cuda": 2**30}
 #: Atoms in one call, whatever the memory: fewer waste the fixed cost of a call, more gain nothing.
 ATOMS = (32, 4096)
@@ -57,13 +57,14 @@ def probe(network: Network) -> Traits:
     Clusters of the model's own elements are evaluated one by one, the same with atoms in another order and shifted in space,
     and all of them as one system in which they lie inside, beside and far from each other.
 
-    - Rounding: the root mean square difference of the first two, over √2; and, since large clusters round more, the
-      error of rounding the energy to the model's type of numbers, relative ε/√12.
+    - Rounding: the root mean square difference of the first two, over √2. The same as a fraction of their energy is the
+      relative error of larger energies, but no less than that of rounding them to the model's type of numbers, ε/√12.
     - If the third equals the first, the model sees nothing but its neighbour lists. Parts farther apart than the largest
       cutoff of these are then exactly additive, message passing or not, because a sub-cluster holds no atoms in between.
     - Else the declared range is tried on two clusters that far apart, and no cutoff is claimed where it does not hold.
 
     :raises RuntimeError: if the model cannot run
+    :raises ValueError: if an energy is not finite
     """
     rng = np.random.default_rng(0)
     numbers, positions = _clusters(network.elements, rng)
@@ -72,6 +73,8 @@ def probe(network: Network) -> Traits:
     moved = np.take_along_axis(shifted, order[:, :, None], axis=1)
     alone, _ = network.evaluate(numbers, positions, packed=False, forces=False)
     again, _ = network.evaluate(np.take_along_axis(numbers, order, axis=1), moved, packed=False, forces=False)
+    if not np.isfinite(alone).all():
+        raise ValueError("the energy of a test cluster is not finite")
     sigma = float(np.sqrt(np.mean((again - alone) ** 2) / 2))
     unit = torch.finfo(network.dtype).eps
     tolerance = max(NEGLIGIBLE, 20 * sigma + 2 * unit * np.abs(alone).max())
@@ -92,14 +95,15 @@ def probe(network: Network) -> Traits:
             cutoff = network.interaction_range
     held = _held_bytes_per_atom(network, numbers, positions, packed)
     atoms = int(np.clip(HELD_BYTES.get(network.device.type, HELD_BYTES["cuda"]) // held, *ATOMS))
-    return Traits(packed, cutoff, Precision(absolute=sigma, relative=float(unit / np.sqrt(12))), atoms)
+    relative = max(sigma / np.sqrt(np.mean(alone**2)) if sigma else 0.0, unit / np.sqrt(12))
+    return Traits(packed, cutoff, Precision(absolute=sigma, relative=float(relative)), atoms)
 
 
 def _clusters(elements: list[int], rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
-    """Distorted cubes with edges of about a bond length. In dense clusters networks round most."""
+    """Distorted cubes, each atom near all others but none so near that a network that never saw this gives absurd energies."""
     numbers = rng.choice(np.array(elements), size=(N_CLUSTERS, N_ATOMS))
     corners = np.indices((2, 2, 2)).reshape(3, -1).T + rng.uniform(-0.1, 0.1, size=(N_CLUSTERS, N_ATOMS, 3))
-    edges = 2.2 * covalent_radii[numbers].mean(axis=1)
+    edges = 3.0 * covalent_radii[numbers].mean(axis=1)
     return numbers, edges[:, None, None] * corners
 
 

@@ -1,0 +1,269 @@
+"""Integrals over atomic functions: evaluated once for a whole structure, cut out for each of its sub-clusters.
+
+An integral over functions of some atoms does not know the other atoms, so those of a sub-cluster are a slice of those
+of its structure; the attraction by the nuclei is kept per nucleus and summed over the nuclei that are present.
+Hartree atomic units (hartree, bohr).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from ase.data import chemical_symbols
+from ase.units import Bohr
+from pyscf import ao2mo, gto, lib
+
+from bodyorder.sources.pyscf.basis import element_functions
+from bodyorder.structures.clusters import ClusterBatch, System
+
+#: Below this many functions the integrals of a structure cost so little that they are always worth evaluating.
+SMALL = 32
+#: A larger structure is evaluated whole if that is at most this many times the work of the sub-clusters at hand.
+WORTH = 50.0
+
+
+def molecule(numbers: np.ndarray, positions: np.ndarray, basis: str) -> gto.Mole:
+    """A PySCF molecule; positions in Å."""
+    mol = gto.Mole()
+    mol.verbose = 0
+    mol.unit = "Bohr"
+    mol.atom = [
+        (chemical_symbols[number], tuple(position / Bohr)) for number, position in zip(numbers, positions, strict=True)
+    ]
+    mol.basis = {chemical_symbols[number]: element_functions(basis, int(number)) for number in np.unique(numbers)}
+    mol.spin = None
+    mol.build(dump_input=False, parse_arg=False)
+    return mol
+
+
+class AtomicIntegrals:
+    """Integrals of one structure in its atomic functions.
+
+    :param system: the structure
+    :param basis: name of the basis set
+    """
+
+    def __init__(self, system: System, basis: str):
+        self.mol = molecule(system.numbers, system.positions, basis)
+        #: first and last function of each atom, shape (n_atoms, 2)
+        self.ranges = self.mol.aoslice_by_atom()[:, 2:]
+        n_functions = self.mol.nao
+        self.overlap = self.mol.intor("int1e_ovlp")
+        self.kinetic = self.mol.intor("int1e_kin")
+        self.attraction = np.empty((len(system), n_functions, n_functions))
+        for atom, number in enumerate(system.numbers):
+            with self.mol.with_rinv_at_nucleus(atom):
+                self.attraction[atom] = -float(number) * self.mol.intor("int1e_rinv")
+        #: (μν|λσ) over pairs μ ≥ ν and λ ≥ σ, shape (pairs, pairs)
+        self.repulsion = ao2mo.restore(4, self.mol.intor("int2e", aosym="s8"), n_functions)
+
+    @cached_property
+    def gradients(self) -> AtomicGradients:
+        """Derivatives of these integrals."""
+        return AtomicGradients(self.mol)
+
+    @property
+    def size(self) -> int:
+        """Bytes held."""
+        held = [self.overlap, self.kinetic, self.attraction, self.repulsion]
+        if "gradients" in self.__dict__:
+            held += [
+                self.gradients.overlap,
+                self.gradients.kinetic,
+                self.gradients.attraction,
+                self.gradients.repulsion,
+            ]
+        return sum(array.nbytes for array in held)
+
+
+class AtomicGradients:
+    """Integrals with the gradient (with respect to the electron) on the first function; x, y, z lead every shape."""
+
+    def __init__(self, mol: gto.Mole):
+        n_functions = mol.nao
+        self.overlap = mol.intor("int1e_ipovlp", comp=3)
+        self.kinetic = mol.intor("int1e_ipkin", comp=3)
+        #: −Z ⟨∇μ|1/r|ν⟩ of each nucleus, shape (n_atoms, 3, n, n)
+        self.attraction = np.empty((mol.natm, 3, n_functions, n_functions))
+        for atom in range(mol.natm):
+            with mol.with_rinv_at_nucleus(atom):
+                self.attraction[atom] = -float(mol.atom_charge(atom)) * mol.intor("int1e_iprinv", comp=3)
+        #: (∇μ ν|λσ), λ ≥ σ, shape (3, n, n, pairs)
+        self.repulsion = mol.intor("int2e_ip1", comp=3, aosym="s2kl")
+
+
+@dataclass
+class ClusterIntegrals:
+    """Integrals of ``n`` sub-clusters with the same sequence of elements, m functions each.
+
+    :param overlap: shape (n, m, m)
+    :param core: kinetic energy and attraction by the nuclei present, shape (n, m, m)
+    :param repulsion: (μν|λσ) over pairs, shape (n, pairs, pairs)
+    :param nuclear: repulsion of the nuclei, shape (n,)
+    :param atoms: the atom (place in the sub-cluster) that each function belongs to, shape (m,)
+    """
+
+    overlap: np.ndarray
+    core: np.ndarray
+    repulsion: np.ndarray
+    nuclear: np.ndarray
+    atoms: np.ndarray
+
+
+@dataclass
+class ClusterGradients:
+    """Derivatives for the same sub-clusters; shapes as in :class:`AtomicGradients` with n in front.
+
+    :param attraction: shape (n, k, 3, m, m), one for each nucleus present
+    """
+
+    overlap: np.ndarray
+    kinetic: np.ndarray
+    attraction: np.ndarray
+    repulsion: np.ndarray
+
+
+class IntegralCache:
+    """Integrals of the structures seen last.
+
+    :param basis: name of the basis set
+    :param limit: bytes to hold
+    """
+
+    def __init__(self, basis: str, limit: float):
+        self.basis = basis
+        self.limit = limit
+        self._held: OrderedDict[bytes, AtomicIntegrals] = OrderedDict()
+
+    def functions(self, numbers: np.ndarray) -> np.ndarray:
+        """Number of functions of each atom."""
+        table = {int(number): _count(element_functions(self.basis, int(number))) for number in np.unique(numbers)}
+        return np.array([table[int(number)] for number in numbers], dtype=np.int64)
+
+    def integrals(self, batch: ClusterBatch) -> ClusterIntegrals:
+        """Integrals of sub-clusters that all have the same sequence of elements."""
+        counts = self.functions(batch.numbers[0])
+        n, m = len(batch), int(counts.sum())
+        pairs = m * (m + 1) // 2
+        result = ClusterIntegrals(
+            np.empty((n, m, m)),
+            np.empty((n, m, m)),
+            np.empty((n, pairs, pairs)),
+            nuclear_repulsion(batch),
+            np.repeat(np.arange(batch.n_atoms), counts),
+        )
+        for rows, whole, members in self._sources(batch):
+            ao = _functions_of(whole.ranges, members, counts)
+            left, right = ao[:, :, None], ao[:, None, :]
+            result.overlap[rows] = whole.overlap[left, right]
+            core = whole.kinetic[left, right]
+            for place in range(batch.n_atoms):
+                core += whole.attraction[members[:, place, None, None], left, right]
+            result.core[rows] = core
+            pair = pair_index(ao)
+            result.repulsion[rows] = whole.repulsion[pair[:, :, None], pair[:, None, :]]
+        return result
+
+    def gradients(self, batch: ClusterBatch) -> ClusterGradients:
+        """Derivatives of the integrals of sub-clusters that all have the same sequence of elements."""
+        counts = self.functions(batch.numbers[0])
+        n, m = len(batch), int(counts.sum())
+        result = ClusterGradients(
+            np.empty((n, 3, m, m)),
+            np.empty((n, 3, m, m)),
+            np.empty((n, batch.n_atoms, 3, m, m)),
+            np.empty((n, 3, m, m, m * (m + 1) // 2)),
+        )
+        for rows, whole, members in self._sources(batch, with_gradients=True):
+            ao = _functions_of(whole.ranges, members, counts)
+            left, right = ao[:, :, None], ao[:, None, :]
+            xyz = np.arange(3)[None, :, None, None]
+            grad = whole.gradients
+            result.overlap[rows] = grad.overlap[xyz, left[:, None], right[:, None]]
+            result.kinetic[rows] = grad.kinetic[xyz, left[:, None], right[:, None]]
+            nuclei = members[:, :, None, None, None]
+            result.attraction[rows] = grad.attraction[nuclei, xyz[None], left[:, None, None], right[:, None, None]]
+            pair = pair_index(ao)[:, None, None, None, :]
+            result.repulsion[rows] = grad.repulsion[
+                xyz[..., None], left[:, None, ..., None], right[:, None, ..., None], pair
+            ]
+        return result
+
+    def _sources(
+        self, batch: ClusterBatch, with_gradients: bool = False
+    ) -> Iterator[tuple[np.ndarray, AtomicIntegrals, np.ndarray]]:
+        """Rows, the integrals they are cut from, and their atoms in them."""
+        for parent in np.unique(batch.parents):
+            rows = np.flatnonzero(batch.parents == parent)
+            system = batch.systems[int(parent)]
+            whole = self._whole(system, batch.select(rows), with_gradients)
+            if whole is not None:
+                yield rows, whole, batch.members[rows]
+                continue
+            for row in rows:
+                alone = AtomicIntegrals(System(batch.numbers[row], batch.positions[row]), self.basis)
+                yield np.array([row]), alone, np.arange(batch.n_atoms)[None]
+
+    def _whole(self, system: System, batch: ClusterBatch, with_gradients: bool) -> AtomicIntegrals | None:
+        """Integrals of a whole structure, or None where those of its sub-clusters one by one are the better choice."""
+        key = system.numbers.tobytes() + system.positions.tobytes()
+        if key in self._held:
+            self._held.move_to_end(key)
+        else:
+            n_functions = float(self.functions(system.numbers).sum())
+            size = 8.0 * (n_functions**4 / 4.0 + (2 * len(system)) * n_functions**2)
+            work = WORTH * len(batch) * float(self.functions(batch.numbers[0]).sum()) ** 4
+            if size > self.limit or (n_functions > SMALL and n_functions**4 > work):
+                return None
+            self._held[key] = AtomicIntegrals(system, self.basis)
+        whole = self._held[key]
+        if with_gradients:
+            if 12.0 * whole.mol.nao**4 > self.limit:
+                return None
+            _ = whole.gradients
+        while len(self._held) > 1 and sum(held.size for held in self._held.values()) > self.limit:
+            self._held.popitem(last=False)
+        return whole
+
+
+def nuclear_repulsion(batch: ClusterBatch) -> np.ndarray:
+    """Repulsion of the nuclei of each sub-cluster in hartree, shape (n,)."""
+    first, second = np.triu_indices(batch.n_atoms, 1)
+    distances = np.linalg.norm(batch.positions[:, first] - batch.positions[:, second], axis=2) / Bohr
+    return (batch.numbers[:, first] * batch.numbers[:, second] / distances).sum(axis=1)
+
+
+def nuclear_gradient(batch: ClusterBatch) -> np.ndarray:
+    """Its derivative with respect to the positions in hartree/bohr, shape (n, k, 3)."""
+    apart = (batch.positions[:, :, None] - batch.positions[:, None]) / Bohr
+    distances = np.linalg.norm(apart, axis=3)
+    distances[:, np.arange(batch.n_atoms), np.arange(batch.n_atoms)] = np.inf
+    weights = batch.numbers[:, :, None] * batch.numbers[:, None] / distances**3
+    return -(weights[..., None] * apart).sum(axis=2)
+
+
+def pair_index(functions: np.ndarray) -> np.ndarray:
+    """Numbers of the pairs μ ≥ ν of each row of ``functions`` in the structure's own list, shape (n, pairs)."""
+    first, second = np.tril_indices(functions.shape[1])
+    high = np.maximum(functions[:, first], functions[:, second])
+    low = np.minimum(functions[:, first], functions[:, second])
+    return high * (high + 1) // 2 + low
+
+
+def single_thread() -> lib.with_omp_threads:
+    """Context in which PySCF keeps to one core: its arrays here are small, and worker processes share the machine."""
+    return lib.with_omp_threads(1)
+
+
+def _functions_of(ranges: np.ndarray, members: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    within = np.concatenate([np.arange(count) for count in counts])
+    return np.repeat(ranges[members, 0], counts, axis=1) + within
+
+
+def _count(functions: list) -> int:
+    # a shell [l, (κ), [exponent, c1, c2, …], …] holds 2l+1 functions for each of its contractions
+    return sum((2 * shell[0] + 1) * (len(shell[-1]) - 1) for shell in functions)
