@@ -1,7 +1,7 @@
 import pytest
 
 from bodyorder._checks import InputError
-from bodyorder.config import LowDensity, StudyOptions, load_config
+from bodyorder.config import SAMPLERS, LowDensity, MakeUpOptions, SplitOptions, StudyOptions, load_config
 
 GOOD = """
 output: runs/x
@@ -56,12 +56,32 @@ def test_defaults_and_values(tmp_path):
         ),
         ("models: [pet]", "models: [pte]", r"`models` must be one of .*, got 'pte'; did you mean 'pet'\?"),
         ("models: [pet]", "split: {train: 0.7, validation: 0.3}", "must leave some clusters for testing"),
+        (
+            "models: [pet]",
+            "models: [pet]\nsplit: {train: 0.95}",
+            "must leave some clusters for testing, got train 0.95",
+        ),
+        ("models: [pet]", "models: [pet]\nseed: -1", r"`seed`: input should be greater than or equal to 0, got -1"),
+        (
+            "models: [pet]",
+            "models: [pet]\nepochs: {al: 3}",
+            r"`epochs` must be one of .*, got 'al'; did you mean 'all'",
+        ),
+        ("models: [pet]", "models: [pet]\nmodels: [mace]", r"a key must stand once, `models` stands twice"),
+        (
+            "orders: [2, 3]",
+            "orders: [2, 9]",
+            r"`makeups\.some\.orders` must be sizes of sub-clusters, got 9 .* have 8 atoms",
+        ),
+        ("parents: {}", "parents: {parents: false}", "make-up 'parents' must hold parents or sub-clusters"),
+        ("n_clusters: 4}", "n_clusters: 2}", r"`clusters\.low\.n_clusters` must be at least 3 to train"),
+        ("n_clusters: 4}", "n_clusters: true}", r"`clusters\.low\.n_clusters` must be a whole number, got True"),
         ("models: [pet]", "reference: fci", "a source must look like 'scheme:target"),
         ("output: runs/x", "", "`output` must be given, and is not"),
         (
             "n_clusters: 4}",
             "n_clusters: four}",
-            r"`clusters\.low\.n_clusters`: input should be a valid integer.*got 'four'",
+            r"`clusters\.low\.n_clusters` must be a whole number, got 'four'",
         ),
     ],
 )
@@ -84,9 +104,29 @@ def test_files_that_are_no_study(tmp_path, text, message):
         load(tmp_path, text)
 
 
+def test_models_need_training_sets(tmp_path):
+    with pytest.raises(InputError, match="`makeups` must name a training set for the models"):
+        load(tmp_path, GOOD[: GOOD.index("makeups")])
+
+
+def test_a_group_may_be_called_like_a_sampler(tmp_path):
+    text = GOOD.replace("  low:", "  langevin:").replace("groups: [low]", "groups: [langevin]")
+    assert isinstance(load(tmp_path, text).clusters["langevin"], LowDensity)
+    with pytest.raises(
+        InputError, match=r"unknown key `clusters\.langevin\.n_cluster`; keys here: sampler, n_atoms, n_clusters, sep"
+    ):
+        load(tmp_path, text.replace("n_clusters: 4}", "n_clusters: 4, n_cluster: 4}", 1))
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(InputError, match="Is a directory"):
+        load_config(tmp_path)
+    with pytest.raises(InputError, match="No such file"):
+        load_config(tmp_path / "nothing.yaml")
+
+
 def test_every_option_is_documented():
-    seen = [StudyOptions]
-    for kind in seen:
+    for kind in (StudyOptions, SplitOptions, MakeUpOptions, *SAMPLERS.values()):
         assert kind.__doc__
         for name, field in kind.model_fields.items():
             if name != "sampler":

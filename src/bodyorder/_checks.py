@@ -6,6 +6,7 @@ import difflib
 import importlib
 import os
 from collections.abc import Iterable
+from numbers import Real
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,7 +38,7 @@ def check_positive(name: str, value: Any) -> float:
 
     :raises InputError: if it is not.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < float("inf"):
         raise InputError(f"`{name}` must be a positive number, got {value!r}")
     return float(value)
 
@@ -75,16 +76,32 @@ def require(module: str, extra: str) -> ModuleType:
         ) from None
 
 
-def check_output(path: str | os.PathLike[str]) -> Path:
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line."""
+    return (str(error).strip().splitlines() or ["no message"])[0]
+
+
+def check_output(path: str | os.PathLike[str], never: Iterable[str | os.PathLike[str]] = ()) -> Path:
     """Return ``path`` if a file can be written there, so that nothing is computed in vain.
 
-    :raises InputError: if its folder does not exist, or folder or file cannot be written
+    :param path: the file that is wanted; a link stands for what it points to
+    :param never: files that are read, and must not be written over
+    :raises InputError: if its folder does not exist, folder or file cannot be written, something other than a file is there,
+        or it is one of ``never``
     """
     target = Path(path)
-    if target.is_dir():
+    place = Path(os.path.realpath(target)) if target.is_symlink() else target
+    if place.is_dir():
         raise InputError(f"output must be a file, {target} is a folder")
-    if not target.parent.is_dir():
-        raise InputError(f"output must go into an existing folder, {target.parent} is not one; make it first")
-    if not os.access(target if target.exists() else target.parent, os.W_OK):
+    if place.exists() and not place.is_file():
+        raise InputError(f"output must be a file, {target} is a device, a pipe or a socket")
+    if not place.parent.is_dir():
+        raise InputError(f"output must go into an existing folder, {place.parent} is not one; make it first")
+    # The new file is made beside the old one, which it then replaces.
+    if not os.access(place.parent, os.W_OK | os.X_OK) or (place.exists() and not os.access(place, os.W_OK)):
         raise InputError(f"output must go to a file that can be written, {target} cannot")
+    for other in never:
+        same = os.path.realpath(other) == os.path.realpath(target)
+        if same or (place.exists() and os.path.exists(other) and os.path.samefile(other, place)):
+            raise InputError(f"output must not be an input, {target} is")
     return target

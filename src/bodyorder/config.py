@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from bodyorder._checks import InputError, check_choice, did_you_mean
 from bodyorder.sources.base import parse_spec
 from bodyorder.training.datasets import MakeUp
 from bodyorder.training.models import MODELS
+
+
+def _whole_number(value: Any) -> Any:
+    """Refuse what pydantic would quietly take for an integer."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"must be a whole number, got {value!r}")
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_whole_number), Field(ge=1)]
+#: What metatrain and numpy both accept.
+Seed = Annotated[int, BeforeValidator(_whole_number), Field(ge=0, lt=2**31)]
 
 
 class Options(BaseModel):
@@ -26,9 +47,9 @@ class LowDensity(Options):
     """H₂ molecules with thermal bond lengths and random orientations."""
 
     sampler: Literal["low-density"]
-    n_atoms: PositiveInt = 8
+    n_atoms: Count = 8
     """Atoms in each cluster."""
-    n_clusters: PositiveInt
+    n_clusters: Count
     """Number of clusters."""
     separation: PositiveFloat = 3.0
     """Smallest distance between the centres of molecules, Å."""
@@ -40,9 +61,9 @@ class HighDensity(Options):
     """Atoms placed at random in a sphere of given density."""
 
     sampler: Literal["high-density"]
-    n_atoms: PositiveInt = 8
+    n_atoms: Count = 8
     """Atoms in each cluster."""
-    n_clusters: PositiveInt
+    n_clusters: Count
     """Number of clusters."""
     wigner_seitz_radius_bohr: PositiveFloat = 1.5
     """Radius of the sphere that one atom fills, bohr."""
@@ -54,9 +75,9 @@ class Thermal(Options):
     """Thermal clusters from Langevin dynamics inside a soft sphere, one trajectory."""
 
     sampler: Literal["langevin"]
-    n_atoms: PositiveInt = 8
+    n_atoms: Count = 8
     """Atoms in each cluster."""
-    n_clusters: PositiveInt
+    n_clusters: Count
     """Number of clusters."""
     start: Literal["low-density", "high-density"]
     """Sampler of the cluster that the dynamics starts from."""
@@ -68,9 +89,9 @@ class Thermal(Options):
     """Temperature, K."""
     time_step: PositiveFloat = 0.5
     """Time step, fs."""
-    interval: PositiveInt = 100
+    interval: Count = 100
     """Steps between clusters."""
-    equilibration: PositiveInt = 1000
+    equilibration: Count = 1000
     """Steps before the first."""
 
 
@@ -81,6 +102,9 @@ class FromFile(Options):
     path: str
     """A file that ASE reads."""
 
+
+#: Clusters that a group must have to be divided into training, validation and test.
+FEWEST = 3
 
 #: Samplers by the name that selects them.
 SAMPLERS: dict[str, type[Options]] = {
@@ -98,11 +122,11 @@ class MakeUpOptions(Options):
 
     parents: bool = True
     """Whether the whole clusters are in it."""
-    orders: Literal["all"] | tuple[PositiveInt, ...] = ()
+    orders: Literal["all"] | tuple[Count, ...] = ()
     """Sizes of the sub-clusters that are in it beside them: a list of numbers of atoms, or ``all``."""
     fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Fraction of the sub-clusters of each size that is taken from each cluster, at random, but at least one."""
-    per_parent: PositiveInt | None = None
+    per_parent: Count | None = None
     """Most sub-clusters of each size that are taken from each cluster."""
     groups: tuple[str, ...] | None = None
     """Groups of clusters that it draws from; all if not given."""
@@ -112,7 +136,7 @@ class MakeUpOptions(Options):
         return MakeUp(name, **(self.model_dump() | {"orders": None if self.orders == "all" else self.orders}))
 
 
-class Split(Options):
+class SplitOptions(Options):
     """Fractions of the clusters of each group. All sub-clusters of a cluster go where the cluster goes."""
 
     train: Annotated[float, Field(gt=0, lt=1)] = 0.7
@@ -120,12 +144,13 @@ class Split(Options):
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Watched during training, to keep the best epoch."""
 
-    @field_validator("validation")
-    @classmethod
-    def _leave_some(cls, value: float, info: Any) -> float:
-        if value + info.data.get("train", 0.0) > 0.99:
-            raise ValueError("train and validation must leave some clusters for testing")
-        return value
+    @model_validator(mode="after")
+    def _leave_some(self) -> SplitOptions:
+        if self.train + self.validation > 0.99:
+            raise ValueError(
+                f"`split` must leave some clusters for testing, got train {self.train} and validation {self.validation}"
+            )
+        return self
 
 
 class StudyOptions(Options):
@@ -135,24 +160,28 @@ class StudyOptions(Options):
     """Heading of the report."""
     output: str
     """Folder for everything that the study makes."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of every random choice."""
     clusters: Annotated[dict[str, Sampler], Field(min_length=1)]
     """Groups of clusters by name."""
     reference: str | dict[str, Any] = "pyscf:fci/sto-6g?spin=ground"
     """Energy source that models are trained on and compared with: a spec, or the same as a mapping."""
-    split: Split = Split()
+    split: SplitOptions = SplitOptions()
     """Training, validation and test clusters."""
     models: tuple[str, ...] = ()
     """Curated models to train, by name."""
     makeups: dict[str, MakeUpOptions] = Field(default_factory=dict)
     """Training sets by name."""
-    epochs: dict[str, PositiveInt] = Field(default_factory=dict)
+    epochs: dict[str, Count] = Field(default_factory=dict)
     """Epochs of a training, by the name of its make-up; the table of models says how many where this does not."""
     size: Literal["small", "default"] = "small"
     """Size of the models: ``small`` for a CPU, ``default`` for a GPU."""
-    workers: PositiveInt = 2
-    """Processes at a time: for energies, and for trainings."""
+    workers: Count = 2
+    """Processes for reference energies."""
+    executor: str | None = None
+    """Address of a Dask scheduler, ``tcp://host:port``, that computes the reference energies instead."""
+    trainings: Count = 2
+    """Trainings at a time, each on one core, or sharing the GPU."""
 
     @field_validator("models")
     @classmethod
@@ -167,13 +196,45 @@ class StudyOptions(Options):
         parse_spec(value)
         return value
 
-    @field_validator("makeups")
-    @classmethod
-    def _known_groups(cls, value: dict[str, MakeUpOptions], info: Any) -> dict[str, MakeUpOptions]:
-        for name, makeup in value.items():
+    @model_validator(mode="after")
+    def _fit_together(self) -> StudyOptions:
+        if self.models and not self.makeups:
+            raise ValueError("`makeups` must name a training set for the models, and names none")
+        for name in self.epochs:
+            check_choice("epochs", name, self.makeups)
+        for name, makeup in self.makeups.items():
             for group in makeup.groups or ():
-                check_choice(f"makeups.{name}.groups", group, info.data.get("clusters", {}))
-        return value
+                check_choice(f"makeups.{name}.groups", group, self.clusters)
+            makeup.build(name)
+        for group, sampler in self.clusters.items():
+            if not isinstance(sampler, FromFile):
+                self._check_group(group, sampler.n_clusters, sampler.n_atoms)
+        return self
+
+    def _check_group(self, group: str, n_clusters: int, n_atoms: int) -> None:
+        if self.models and n_clusters < FEWEST:
+            raise ValueError(
+                f"`clusters.{group}.n_clusters` must be at least {FEWEST} to train, validate and test, got {n_clusters}"
+            )
+        for name, makeup in self.makeups.items():
+            if makeup.orders != "all" and makeup.groups in (None, (group,)):
+                for size in makeup.orders:
+                    if size > n_atoms:
+                        raise ValueError(
+                            f"`makeups.{name}.orders` must be sizes of sub-clusters, got {size} where the clusters of "
+                            f"{group} have {n_atoms} atoms"
+                        )
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which no key may stand twice: the first of two would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise InputError(f"a key must stand once, `{key}` stands twice (line {node.start_mark.line + 1} on)")
+        return super().construct_mapping(node, deep)
 
 
 def load_config(path: str | os.PathLike[str]) -> StudyOptions:
@@ -183,10 +244,10 @@ def load_config(path: str | os.PathLike[str]) -> StudyOptions:
         names the key and, for an unknown one, the nearest that is known
     """
     file = Path(path)
-    if not file.is_file():
-        raise InputError(f"a study must be a YAML file, {file} does not exist")
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)
+    except OSError as error:
+        raise InputError(f"a study must be a YAML file that can be read, {file} is not: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         where = f" (line {line + 1})" if line is not None else ""
@@ -203,30 +264,31 @@ def _first(error: ValidationError) -> str:
     """The first of pydantic's complaints in one line."""
     # A misspelt key is both unknown and, under its right name, missing: the first says more.
     problem = min(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")
-    # Pydantic names the variant of a union on the way; the user never wrote it.
-    path = [str(part) for part in problem["loc"] if str(part) not in SAMPLERS]
+    # Pydantic names the variant of a union on the way, at the third place; the user never wrote it.
+    location = [str(part) for part in problem["loc"]]
+    path = location[:2] + location[3:] if location[:1] == ["clusters"] else location
     key = ".".join(path)
     if problem["type"] == "extra_forbidden":
-        known = _keys_at(problem["loc"][:-1])
+        known = _keys_at(location[:-1])
         return f"unknown key `{key}`; keys here: {', '.join(known)}{did_you_mean(path[-1], known)}"
     if problem["type"] == "missing":
         return f"`{key}` must be given, and is not"
     if problem["type"] == "value_error":
-        return str(problem["ctx"]["error"])
+        reason = str(problem["ctx"]["error"])
+        return f"`{key}` {reason}" if reason.startswith("must") else reason
     if problem["type"].startswith("union_tag"):
         given = problem["input"].get("sampler") if isinstance(problem["input"], Mapping) else problem["input"]
         return f"`{key}.sampler` must be one of {', '.join(SAMPLERS)}, got {given!r}{did_you_mean(given, SAMPLERS)}"
     return f"`{key}`: {problem['msg'][0].lower()}{problem['msg'][1:]}, got {problem['input']!r}"
 
 
-def _keys_at(location: Iterable[Any]) -> list[str]:
+def _keys_at(location: Sequence[str]) -> list[str]:
     """The keys that a place in a study knows."""
-    parts = [str(part) for part in location]
-    kind: type[Options] = StudyOptions
-    if parts[:1] == ["clusters"]:
-        kind = SAMPLERS[next(part for part in parts if part in SAMPLERS)]
-    elif parts[:1] == ["makeups"]:
-        kind = MakeUpOptions
-    elif parts[:1] == ["split"]:
-        kind = Split
+    kinds: dict[str, type[Options]] = {"makeups": MakeUpOptions, "split": SplitOptions}
+    if not location:
+        kind: type[Options] = StudyOptions
+    elif location[0] == "clusters":
+        kind = SAMPLERS[location[2]]
+    else:
+        kind = kinds[location[0]]
     return list(kind.model_fields)

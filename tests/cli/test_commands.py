@@ -179,8 +179,19 @@ def test_store_makes_the_second_run_free(run, clusters, tmp_path):
         (("sample", "--preset", "high-density", "--clusters", "0", "-o", "c.xyz"), "`n_clusters` must be between"),
         (("compare", "prose.xyz", "--reference", "a"), "must be NetCDF files"),
         (("report", "nothing.nc", "-o", "r.html"), "results must be an existing file"),
-        (("study", "nothing.yaml"), r"nothing\.yaml does not exist"),
+        (("study", "nothing.yaml"), r"nothing\.yaml is not: No such file"),
         (("plan", "clusters.xyz"), "`--source` must say"),
+        (("sample", "--preset", "high-density", "--order", "3", "-o", "c.xyz"), "`--order` belongs to `--subclusters`"),
+        (("sample", "--subclusters", "clusters.xyz", "--atoms", "3", "-o", "c.xyz"), "`--atoms` belongs to `--preset`"),
+        (("sample", "--subclusters", "clusters.xyz", "-o", "clusters.xyz"), "output must not be an input"),
+        (
+            ("decompose", "clusters.xyz", "--source", "analytic:pair", "-o", "clusters.xyz"),
+            "output must not be an input",
+        ),
+        (
+            ("decompose", "clusters.xyz", "--source", "analytic:pair", "--store", "s.db", "-o", "./s.db"),
+            "output must not be an input",
+        ),
         (("check", "analytic:pair", "--species", "Xx"), "Xx"),
     ],
 )

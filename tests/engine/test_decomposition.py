@@ -1,3 +1,4 @@
+import json
 from itertools import combinations
 
 import numpy as np
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from bodyorder._checks import InputError
 from bodyorder.engine import decompose
 from bodyorder.engine.results import VARIABLES
-from bodyorder.sources.base import FailedClusters, Precision
+from bodyorder.sources.base import FailedClusters, Precision, load_source
+from bodyorder.subsets import connected, order_coefficients
 
 
 class TabulatedEnergies:
@@ -203,6 +205,61 @@ def test_failures_keep_the_forces_of_lower_orders():
     finite = np.isfinite(result.force_contribution.values).all(axis=2)
     np.testing.assert_array_equal(finite[0], True)
     np.testing.assert_array_equal(finite[1], [True, False, False, True, True, True])
+
+
+def test_a_failure_leaves_the_orders_alone_that_do_not_count_it():
+    """Connected sub-clusters: there are orders that a pair does not count in, and its failure does not matter to them."""
+    calculator = load_source("analytic:sutton-chen?cutoff=2.0")
+    positions = [[0, 0, 0], [1, 0, 0], [2.2, 0, 0], [9, 0, 0], [10, 0, 0], [10.5, 0.9, 0], [9.5, 0.9, 0]]
+    frame = Atoms("H7", positions=positions)
+    whole = decompose(frame, calculator, cutoff=2.0, forces=True)
+    weights = order_coefficients(connected(frame.get_all_distances() < 2.0, 7))[1]
+    broken = tuple(
+        connected(frame.get_all_distances() < 2.0, 7).members[1][np.flatnonzero((weights == 0).any(axis=0))[0]]
+    )
+
+    class Broken(type(calculator)):
+        def energies_and_forces(self, batch):
+            energies, forces = super().energies_and_forces(batch)
+            for row, atoms in enumerate(batch.members):
+                if tuple(sorted(atoms)) == tuple(sorted(broken)):
+                    energies[row] = np.nan
+            return energies, forces
+
+    source = Broken(cutoff=2.0)
+    result = decompose(frame, source, cutoff=2.0, forces=True)
+    pair = [tuple(sorted(row)) for row in connected(frame.get_all_distances() < 2.0, 7).members[1]].index(
+        tuple(sorted(broken))
+    )
+    counted = weights[:, pair] != 0
+    assert counted[1]
+    assert not counted.all()
+    orders = result.sizes["order"]
+    np.testing.assert_array_equal(np.isnan(result.noise[0]), counted[:orders])
+    forces = result.force_contribution.values
+    np.testing.assert_array_equal(np.isnan(forces).any(axis=(1, 2)), counted[:orders])
+    kept = ~counted[:orders]
+    np.testing.assert_allclose(result.noise[0, kept], whole.noise[0, kept])
+    np.testing.assert_allclose(forces[kept], whole.force_contribution.values[kept], atol=1e-12)
+
+
+def test_a_result_says_with_which_options_and_programs_it_was_made():
+    result = decompose(clusters(1, 2), "ase:ase.calculators.lj.LennardJones?sigma=1.2&epsilon=1e+1&additive_cutoff=9")
+    assert result.attrs["source"] == "ase:ase.calculators.lj.LennardJones?additive_cutoff=9&epsilon=10.0&sigma=1.2"
+    source = TabulatedEnergies()
+    source.versions = {"table": "1.2"}
+    versions = json.loads(decompose(clusters(1, 2), source).attrs["versions"])
+    assert versions.keys() >= {"table", "bodyorder", "numpy", "ase"}
+    assert versions["table"] == "1.2"
+
+
+def test_what_is_no_structure_and_what_is_a_number():
+    with pytest.raises(InputError, match=r"^structures must be an ase\.Atoms, several, or a file, got int$"):
+        decompose(5, TabulatedEnergies())
+    result = decompose(clusters(1), TabulatedEnergies(), cutoff=np.float32(3))
+    np.testing.assert_array_equal(
+        result.contribution, decompose(clusters(1), TabulatedEnergies(), cutoff=3).contribution
+    )
 
 
 def test_every_variable_has_a_unit_and_a_meaning():

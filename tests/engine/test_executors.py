@@ -1,4 +1,5 @@
 import os
+import subprocess
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from ase import Atoms
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.engine import decompose
 from bodyorder.engine.executors import open_executor
+from bodyorder.sources.base import load_source
 
 SUTTON_CHEN = "analytic:sutton-chen"
 
@@ -14,10 +16,6 @@ SUTTON_CHEN = "analytic:sutton-chen"
 def clusters(n_structures=4, n_atoms=6, seed=0):
     rng = np.random.default_rng(seed)
     return [Atoms(f"H{n_atoms}", positions=rng.uniform(0, 4, (n_atoms, 3))) for _ in range(n_structures)]
-
-
-def environment(name):
-    return os.environ.get(name)
 
 
 def test_local_processes_give_the_same_numbers(tmp_path):
@@ -29,10 +27,16 @@ def test_local_processes_give_the_same_numbers(tmp_path):
     np.testing.assert_allclose(result.force_contribution, expected.force_contribution, atol=1e-12)
 
 
-def test_workers_run_one_thread_each(monkeypatch):
+#: Waits until two processes have come here, so that no worker can answer twice.
+MEET = "touch $0/$$; until [ $(ls $0 | wc -l) -ge 2 ]; do sleep 0.05; done; echo $OMP_NUM_THREADS"
+
+
+def test_every_worker_runs_one_thread(monkeypatch, tmp_path):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     with open_executor(workers=2) as executor:
-        assert executor.submit(os.getenv, "OMP_NUM_THREADS").result() == "1"
+        command = ["sh", "-c", MEET, str(tmp_path)]
+        answers = [executor.submit(subprocess.check_output, command, timeout=120) for _ in range(2)]
+        assert [answer.result() for answer in answers] == [b"1\n", b"1\n"]
     assert "OMP_NUM_THREADS" not in os.environ
 
 
@@ -53,6 +57,61 @@ def test_a_worker_that_dies_is_reported():
         executor.submit(os._exit, 1)
         with pytest.raises(ComputationError, match="worker processes must stay alive, and one died"):
             decompose(clusters(), SUTTON_CHEN, executor=executor)
+
+
+def test_a_dask_worker_that_dies_is_reported():
+    from dask import config
+    from distributed import LocalCluster
+
+    class Deadly(type(load_source(SUTTON_CHEN))):
+        def energies(self, batch):
+            os._exit(1)
+
+    with (
+        config.set({"distributed.scheduler.allowed-failures": 0}),
+        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster,
+        open_executor(url=cluster.scheduler_address) as executor,
+        pytest.raises(ComputationError, match=r"^workers must give energies back, and one did not: KilledWorker: .*\Z"),
+    ):
+        decompose(clusters(1, 2), Deadly(), executor=executor)
+
+
+def test_a_source_that_cannot_travel_is_reported():
+    source = load_source(SUTTON_CHEN)
+    source.extra = lambda: None
+    with (
+        open_executor(workers=2) as executor,
+        pytest.raises(ComputationError, match=r"workers must give energies back, and one did not: .*pickle"),
+    ):
+        decompose(clusters(1, 2), source, executor=executor)
+
+
+def test_twins_in_flight_are_computed_once(tmp_path):
+    """Who is faster does not matter: every batch holds sub-clusters that another one holds too."""
+    frames = clusters(1, 5) * 6
+    source = load_source(SUTTON_CHEN)
+    source.batch_size = 4
+    serial = decompose(frames, source, forces=True, store=tmp_path / "a.sqlite")
+    with open_executor(workers=2) as executor:
+        result = decompose(frames, source, forces=True, store=tmp_path / "b.sqlite", executor=executor)
+    assert result.n_evaluations.sum() == 31 - 4
+    np.testing.assert_array_equal(result.n_evaluations, serial.n_evaluations)
+    np.testing.assert_array_equal(result.contribution, serial.contribution)
+    np.testing.assert_array_equal(result.force_contribution, serial.force_contribution)
+    np.testing.assert_allclose(
+        result.force_contribution, decompose(frames, source, forces=True).force_contribution, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("url", ["nonsense", "http://x:1", "tcp://", "tcp://host", "tcp://host:port", ""])
+def test_what_is_no_address(url):
+    with (
+        pytest.raises(
+            InputError, match=r"`executor` must be the address of a Dask scheduler, such as tcp://host:8786, got"
+        ),
+        open_executor(url=url),
+    ):
+        pass
 
 
 def test_numbers_of_workers():

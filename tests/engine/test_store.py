@@ -11,7 +11,7 @@ from ase import Atoms
 
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.engine import Store, decompose
-from bodyorder.engine.store import STORE_VERSION
+from bodyorder.engine.store import STORE_VERSION, opened
 from bodyorder.sources.base import load_source
 
 LENNARD_JONES = "ase:ase.calculators.lj.LennardJones?epsilon=0.01&sigma=1.2&rc=20.0"
@@ -90,14 +90,85 @@ def test_not_a_store(tmp_path):
     path.write_text("no database\n" * 100)
     with pytest.raises(InputError, match=r"a store must be an SQLite file that can be written, .*notes\.txt is not"):
         Store(path)
-    other = tmp_path / "other.sqlite"
-    with sqlite3.connect(other) as db:
-        db.execute("CREATE TABLE bills (amount REAL)")
-    db.close()
-    with pytest.raises(InputError, match="it is a database of another program"):
-        Store(other)
     with pytest.raises(InputError, match="that can be written"):
         Store(tmp_path / "no" / "s.sqlite")
+
+
+@pytest.mark.parametrize("pragma", ["user_version = 0", "user_version = 1", "application_id = 7"])
+def test_a_database_of_another_program_stays_as_it_is(tmp_path, pragma):
+    path = tmp_path / "other.sqlite"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE bills (amount REAL)")
+        db.execute(f"PRAGMA {pragma}")
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="it is a database of another program"):
+        Store(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_many_processes_make_one_store(tmp_path):
+    """All open the same new stores at the same moments."""
+    script = """
+import sys, time
+from bodyorder.engine import Store
+print("ready", flush=True)
+start = float(sys.stdin.readline())
+for number in range(40):
+    while time.time() < start + 0.04 * number: pass
+    Store(f"{sys.argv[1]}/{number}.sqlite").close()
+"""
+    pipe = subprocess.PIPE
+    processes = [
+        subprocess.Popen([sys.executable, "-c", script, tmp_path], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        for _ in range(3)
+    ]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    start = time.time() + 0.2
+    for process in processes:
+        process.stdin.write(f"{start}\n")
+        process.stdin.flush()
+    for process in processes:
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors
+
+
+def test_a_damaged_store(tmp_path):
+    path = tmp_path / "s.sqlite"
+    keys = [i.to_bytes(16, "big") for i in range(5000)]
+    with Store(path) as store:
+        store.add(("f", "n"), keys, np.zeros(5000), failures={4999: "why"})
+    content = bytearray(path.read_bytes())
+    content[3 * 4096 :] = b"\xff" * (len(content) - 3 * 4096)
+    path.write_bytes(content)
+    with Store(path) as store:
+        for ask in (lambda: store.lookup("f", keys), lambda: store.failures("f"), lambda: len(store)):
+            with pytest.raises(
+                ComputationError, match=r"energies must be read from .*s\.sqlite, which failed: .*malformed"
+            ):
+                ask()
+
+
+def test_forces_of_another_shape_are_damage(tmp_path):
+    with Store(tmp_path / "s.sqlite") as store:
+        store.add(("f", "n"), [b"k" * 16], np.zeros(1), np.ones((1, 1, 3)))
+        with pytest.raises(ComputationError, match="energies must be read from"):
+            store.lookup("f", [b"k" * 16], n_atoms=2)
+
+
+def test_opened(tmp_path):
+    with opened(None) as nothing:
+        assert nothing is None
+    with opened(tmp_path / "s.sqlite") as mine:
+        mine.add(("f", "n"), [b"k" * 16], np.zeros(1))
+    with pytest.raises(ComputationError, match="closed database"):
+        len(mine)
+    with Store(tmp_path / "s.sqlite") as given:
+        with opened(given) as same:
+            assert same is given
+        assert len(given) == 1
 
 
 def test_written_by_a_newer_version(tmp_path):
@@ -173,3 +244,4 @@ def test_killed_again_and_again(tmp_path):
     np.testing.assert_array_equal(resumed.contribution, fresh.contribution)
     np.testing.assert_array_equal(resumed.force_contribution, fresh.force_contribution)
     assert fingerprint == resumed.attrs["fingerprint"]
+    assert resumed.n_evaluations.sum() + held[-1] == fresh.n_evaluations.sum()

@@ -51,7 +51,7 @@ def test_small_orders_are_called_small():
 
 
 def test_decay_is_not_called_growth():
-    (sentence,) = said(result([[-13.0, -5.0, 1.0, 0.4, 0.2]], groups=["high_density"]))
+    (sentence,) = said(result([[-13.0, -5.0, 1.0, 0.4, 0.2]], groups=["high-density"]))
     assert sentence.startswith(
         "At high density, the contributions of FCI above order 2 are smaller than its two-body energy: the largest is "
         "+1.00 eV per atom, at order 3."

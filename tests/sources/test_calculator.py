@@ -96,7 +96,9 @@ def test_a_spec_makes_the_calculator():
     spec = "ase:ase.calculators.lj.LennardJones?epsilon=0.01&sigma=1.1&rc=12&additive_cutoff=12&energy_error=0.001"
     source = load_source(spec)
     assert isinstance(source, CalculatorSource)
-    assert source.name == "ase:ase.calculators.lj.LennardJones"
+    assert source.name == (
+        "ase:ase.calculators.lj.LennardJones?additive_cutoff=12&energy_error=0.001&epsilon=0.01&rc=12&sigma=1.1"
+    )
     assert source.cutoff == 12
     assert source.precision == Precision(absolute=0.001)
     assert source.processes

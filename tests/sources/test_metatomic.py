@@ -326,6 +326,12 @@ def test_models_that_cannot_serve(models, tmp_path):
     hungry = models.export_closed_form(tmp_path / "hungry.pt", models.Hungry(2.5, 3.0, True), claimed_range=3.0)
     with pytest.raises(InputError, match=r"hungry\.pt must need nothing but elements and positions.* asks for charge"):
         load_source(f"metatomic:{hungry}")
+    broken = models.PairSum(float("nan"), 3.0, True)
+    endless = models.export_closed_form(tmp_path / "endless.pt", broken, claimed_range=3.0)
+    with pytest.raises(
+        InputError, match=r"endless\.pt must run, and fails: the energy of a test cluster is not finite"
+    ):
+        load_source(f"metatomic:{endless}")
     plain = models.export_closed_form(tmp_path / "plain.pt", pair, claimed_range=3.0)
     with pytest.raises(InputError, match=r"`variant` must be left out for metatomic:.*plain\.pt.* got 'pbe'"):
         load_source(f"metatomic:{plain}?variant=pbe")

@@ -1,6 +1,8 @@
 """The source as a part of the package: batches, integrals cut from parents, pickling, errors."""
 
 import pickle
+import subprocess
+import sys
 
 import ase
 import numpy as np
@@ -207,3 +209,16 @@ def test_a_failure_keeps_the_rest_of_the_batch():
     assert np.isfinite(raised.value.energies).tolist() == [True, False]
     assert np.isfinite(raised.value.forces[0]).all()
     assert np.isnan(raised.value.forces[1]).all()
+
+
+def test_a_missing_pyscf_is_named_with_the_command_that_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyscf", None)
+    with pytest.raises(
+        InputError, match=r"pyscf must be installed for this, and is not; .* pip install 'bodyorder\[qc\]'"
+    ):
+        load_source("pyscf:fci/sto-6g?spin=ground")
+
+
+def test_the_package_is_there_without_pyscf():
+    code = "import sys, bodyorder.sources.pyscf; sys.exit('pyscf' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -75,6 +75,13 @@ def test_spins_add_up_to_all_determinants(n_orbitals):
         assert sizes == [dimension(n_orbitals, n_electrons, spin) for spin in spins]
 
 
+@pytest.mark.parametrize(("n_orbitals", "n_electrons", "unpaired"), [(6, 5, 1), (9, 4, 2), (70, 2, 0), (70, 2, 2)])
+def test_every_configuration_holds_the_electrons(n_orbitals, n_electrons, unpaired):
+    table = spin_table(n_orbitals, n_electrons, unpaired)
+    assert table.occupations.sum(axis=1) == pytest.approx(np.full(table.size, n_electrons), abs=1e-10)
+    assert table.occupations.max() <= 2.0 + 1e-10
+
+
 def test_impossible_spins_have_no_table():
     for key in ((2, 2, 1), (2, 2, 4), (2, 3, 3), (2, 5, 1)):
         assert dimension(*key) == 0

@@ -78,7 +78,7 @@ def test_a_cluster_depends_on_its_seed_and_index_alone(draw):
     for one, two, three in zip(few, many, other, strict=False):
         np.testing.assert_array_equal(one.positions, two.positions)
         assert not np.allclose(one.positions, three.positions)
-        assert one.info == two.info == {"group": draw.__name__, "seed": 5, "index": one.info["index"]}
+        assert one.info == two.info == {"group": draw.__name__.replace("_", "-"), "seed": 5, "index": one.info["index"]}
     assert [atoms.info["index"] for atoms in many] == list(range(6))
     assert len({atoms.positions.tobytes() for atoms in many}) == 6
 

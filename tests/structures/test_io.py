@@ -1,11 +1,17 @@
+import errno
+import os
+import stat
+from pathlib import Path
+
 import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
 
-from bodyorder._checks import InputError
-from bodyorder.structures import read_structures, write_structures
+from bodyorder._checks import ComputationError, InputError
+from bodyorder._files import replacing
+from bodyorder.structures import ClusterBatch, read_structures, write_structures
 from bodyorder.structures.io import structure_names
 
 
@@ -56,6 +62,94 @@ def test_structures_that_make_no_sense():
         read_structures(bulk("Cu"))
     with pytest.raises(InputError, match=r"must be an ase\.Atoms, got str"):
         read_structures(["H2"])
+
+
+@pytest.mark.parametrize("charge", [1, -1.0, "+1", "anion", np.array([1, 2])])
+def test_a_stated_charge(charge):
+    atoms = molecule("OH")
+    atoms.info["charge"] = charge
+    with pytest.raises(InputError, match=r"^structure 0 of structures must be neutral, its charge is [^\n]*; charged"):
+        read_structures(atoms)
+
+
+def test_initial_charges(tmp_path):
+    atoms = molecule("H2O")
+    atoms.set_initial_charges([-1, 0, 0])
+    ase.io.write(tmp_path / "anion.traj", atoms)
+    with pytest.raises(InputError, match=r"structure 0 of .*anion\.traj must be neutral, its charge is -1\.0"):
+        read_structures(tmp_path / "anion.traj")
+
+
+def test_neutral_structures_with_partial_charges():
+    atoms = molecule("H2O")
+    atoms.set_initial_charges([-0.834, 0.417, 0.416])
+    for charge in (0, 0.0, "0", None):
+        atoms.info["charge"] = charge
+        assert len(read_structures(atoms)) == 1
+    assert len(read_structures(ClusterBatch.from_atoms([atoms]).to_atoms(0))) == 1
+
+
+def test_what_is_no_structure():
+    with pytest.raises(InputError, match=r"structures must be an ase\.Atoms, several, or a file, got int"):
+        read_structures(5)
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "deep").mkdir()
+    link, place = tmp_path / "link.xyz", tmp_path / "deep" / "frames.xyz"
+    link.symlink_to(place)
+    for frames in ([molecule("H2")], [molecule("H2O")]):
+        write_structures(link, frames)
+        assert link.is_symlink()
+        assert len(read_structures(place)[0]) == len(frames[0])
+
+
+def test_what_is_no_file_stays(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "null").symlink_to(os.devnull)
+    for name in ("pipe", "null"):
+        with pytest.raises(
+            InputError, match=r"structures must go to a file, .* is a folder, a device, a pipe or a socket"
+        ):
+            write_structures(tmp_path / name, [molecule("H2")])
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "null").is_symlink()
+    assert Path(os.devnull).is_char_device()
+    with pytest.raises(InputError, match="is a folder, a device, a pipe or a socket"):
+        write_structures(os.devnull, [molecule("H2")])
+
+
+def test_permissions(tmp_path):
+    """Those of the old file, else those that the process gives to its files."""
+    path = tmp_path / "frames.xyz"
+    mask = os.umask(0o027)
+    try:
+        write_structures(path, [molecule("H2")])
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
+        path.chmod(0o606)
+        write_structures(path, [molecule("H2")])
+        assert stat.S_IMODE(path.stat().st_mode) == 0o606
+    finally:
+        os.umask(mask)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "reason"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), ComputationError, "No space left on device"),
+        (OSError(errno.EIO, "Input/output error"), ComputationError, "Input/output error"),
+        (OSError(errno.EFBIG, "File too large"), InputError, "File too large"),
+        (OSError("first\nsecond"), InputError, "first"),
+    ],
+)
+def test_writing_that_fails(tmp_path, error, kind, reason):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(kind, match=rf"^words must go to a file that can be written, {path} cannot: {reason}$"):  # noqa: SIM117
+        with replacing(path, "words"):
+            raise error
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_output_that_cannot_be_written(tmp_path):

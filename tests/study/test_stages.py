@@ -3,7 +3,7 @@ import json
 import pytest
 
 from bodyorder._checks import ComputationError, InputError
-from bodyorder.study.stages import RECORD, Progress, Stage, make_root, run_stages
+from bodyorder.study.stages import RECORD, Progress, Stage, open_root, run_stages
 
 
 class Study:
@@ -70,6 +70,20 @@ def test_a_failure_stops_only_what_builds_on_it_and_is_repeated(tmp_path):
     assert mended.ran == ["b", "d"]
 
 
+@pytest.mark.parametrize("error", [InputError("no such thing"), OSError(28, "No space left on device")])
+def test_whatever_stops_a_stage_stops_no_other(tmp_path, error):
+    def work(folder):
+        raise error
+
+    said = []
+    progress = Progress(said.append)
+    stages = [Stage("bad", {}, work), Stage("good", {}, lambda folder: None)]
+    run_stages(stages, tmp_path, progress)
+    assert list(progress.failed) == ["bad"]
+    assert stages[1].finished(tmp_path)
+    assert all("\n" not in line for line in said)
+
+
 def test_an_interrupted_stage_is_run_again(tmp_path):
     study = Study(tmp_path)
     study.run()
@@ -89,5 +103,8 @@ def test_the_record_says_what_was_done(tmp_path):
 
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="`output` must be a folder that can be written"):
-        make_root(tmp_path / "file" / "study")
+    with (
+        pytest.raises(InputError, match="`output` must be a folder that can be written"),
+        open_root(tmp_path / "file" / "study"),
+    ):
+        pass

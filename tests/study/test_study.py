@@ -10,8 +10,12 @@ from bodyorder._checks import ComputationError, InputError
 from bodyorder.config import StudyOptions
 from bodyorder.engine import Store
 from bodyorder.engine.results import load
-from bodyorder.structures import ClusterBatch, read_structures
+from bodyorder.structures import ClusterBatch, read_structures, write_structures
+from bodyorder.structures.hydrogen import low_density
 from bodyorder.study import run_study, train_models
+from bodyorder.study.pricing import plan_study
+from bodyorder.study.sampling import sample_group
+from bodyorder.study.stages import open_root
 
 SETTINGS = {
     "clusters": {
@@ -135,16 +139,22 @@ def test_more_clusters_of_one_group_keep_the_energies_of_the_other(study):
 def test_a_failed_training_leaves_the_rest_and_is_repeated(study):
     """A training that cannot start its process fails; the other models are reported all the same."""
     folder = stage_folder(study, "train/soap-bpnn/all")
-    for name in ("stage.json", "training.json"):
+    for name in ("stage.json", "trained.json"):
         (folder / name).unlink()
+    (stage_folder(study, "resolve/soap-bpnn/all") / "stage.json").unlink()
     (folder / "options.yaml").unlink()
     (folder / "options.yaml").mkdir()  # nothing can be written here
     said = []
-    with pytest.raises((ComputationError, InputError)):
+    with pytest.raises(
+        ComputationError, match=r"2 stages failed.*train/soap-bpnn/all: .*resolve/soap-bpnn/all: needs train"
+    ):
         run_study(options(study), said.append)
+    shown = [load(path / "result.nc").source.values.tolist() for path in (study / "stages").glob("compare-*")]
+    assert ["fci/sto-6g", "soap-bpnn/parents"] in shown
+    assert "soap-bpnn/all" not in (study / "report.html").read_text()
     (folder / "options.yaml").rmdir()
     run_study(options(study), said.append)
-    assert (study / "report.html").is_file()
+    assert "soap-bpnn/all" in (study / "report.html").read_text()
 
 
 def test_train_models_stops_at_the_models(study):
@@ -152,6 +162,69 @@ def test_train_models_stops_at_the_models(study):
     assert [(folder / "model.pt").is_file() for folder in folders] == [True, True]
 
 
-def test_a_reference_without_forces_or_unknown_is_refused(tmp_path):
-    with pytest.raises(InputError, match="did you mean 'ground'"):
-        run_study(options(tmp_path / "s", reference="pyscf:fci/sto-6g?spin=gruond"), print)
+def test_wrong_input_leaves_nothing_behind(tmp_path):
+    for changes, message in (
+        ({"reference": "pyscf:fci/sto-6g?spin=gruond"}, "did you mean 'ground'"),
+        ({"clusters": {"own": {"sampler": "file", "path": str(tmp_path / "no.xyz")}}}, "must be an existing file"),
+    ):
+        with pytest.raises(InputError, match=message):
+            run_study(options(tmp_path / "s", **changes), print)
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_reference_without_forces_is_refused(tmp_path, monkeypatch):
+    from bodyorder.sources.analytic import LennardJones
+
+    (home,) = (kind for kind in LennardJones.__mro__ if "energies_and_forces" in vars(kind))
+    monkeypatch.delattr(home, "energies_and_forces")
+    with pytest.raises(InputError, match=r"`reference` must give forces, .* gives energies only"):
+        run_study(options(tmp_path / "s", reference="analytic:pair"), print)
+
+
+def test_a_changed_file_of_clusters_is_noticed(tmp_path):
+    path = tmp_path / "own.xyz"
+    changes = {"clusters": {"own": {"sampler": "file", "path": str(path)}}, "models": [], "reference": "analytic:pair"}
+    write_structures(path, low_density(4, 2, seed=0))
+    run_study(options(tmp_path / "s", **changes), print)
+    write_structures(path, low_density(4, 3, seed=1))
+    said = []
+    run_study(options(tmp_path / "s", **changes), said.append)
+    assert not any(line.endswith("done before") for line in said)
+
+
+def test_thermal_clusters(tmp_path):
+    sampler = {
+        "sampler": "langevin",
+        "n_atoms": 4,
+        "n_clusters": 3,
+        "start": "low-density",
+        "source": "pyscf:fci/sto-6g?spin=ground",
+        "wall_radius": 5.0,
+        "interval": 5,
+        "equilibration": 10,
+    }
+    clusters = sample_group(
+        "warm",
+        StudyOptions.model_validate(SETTINGS | {"output": "x", "clusters": {"warm": sampler}}).clusters["warm"],
+        0,
+    )
+    assert [atoms.info["name"] for atoms in clusters] == ["warm_0000", "warm_0001", "warm_0002"]
+    assert np.abs(clusters[1].positions - clusters[0].positions).max() > 1e-3
+
+
+def test_two_runs_at_once_do_not_meet(study):
+    with open_root(study), pytest.raises(ComputationError, match="another study is running in it"):
+        run_study(options(study), print)
+
+
+def test_the_price_follows_the_options(tmp_path):
+    def lines(**changes):
+        return {line.stage: line for line in plan_study(options(tmp_path / "s", **changes)).lines}
+
+    one, two = lines(), lines(epochs={"parents": 4, "all": 2})
+    assert set(one) == {"label/low", "label/high", "train/soap-bpnn/parents", "train/soap-bpnn/all"}
+    assert "75 sub-clusters of 5 clusters" in one["label/low"].what
+    assert two["train/soap-bpnn/parents"].core_hours == pytest.approx(2 * one["train/soap-bpnn/parents"].core_hours)
+    # Three parents of each group with 6 + 4 + 1 sub-clusters that differ by more than their place, and themselves.
+    assert "about 72 clusters" in one["train/soap-bpnn/all"].what
+    assert not (tmp_path / "s").exists()

@@ -97,9 +97,90 @@ def test_max_order_out_of_range(max_order):
         complete(4, max_order)
 
 
-def test_too_many_subsets():
-    with pytest.raises(InputError, match="must have at most 268435456 subsets, 40 bodies to order 40"):
-        complete(40)
+@given(graphs(), st.sampled_from([connected, cliques, lambda adjacency: complete(len(adjacency))]))
+def test_proper_subsets_by_brute_force(adjacency, grow):
+    family = grow(adjacency)
+    assert inside(family) == {
+        (subset, part)
+        for rows in family.members
+        for subset in as_sets(rows)
+        for below in family.members[: len(subset) - 1]
+        for part in as_sets(below) & set(combinations(subset, below.shape[1]))
+    }
+
+
+def inside(family):
+    """Every pair of a subset and a proper subset that a family names."""
+    pairs = []
+    for order, members in enumerate(family.members, start=1):
+        for size, rows, holds in family.proper_subsets(order):
+            assert holds.shape == (len(members[rows]), family.sizes[size - 1])
+            held = holds.tocoo()
+            below = family.members[size - 1][held.coords[1]]
+            pairs += zip(map(tuple, members[rows][held.coords[0]].tolist()), map(tuple, below.tolist()), strict=True)
+    assert len(pairs) == len(set(pairs))
+    return set(pairs)
+
+
+@pytest.mark.parametrize("grow", [connected, cliques])
+@pytest.mark.parametrize("chunk", [1, 2, 7, 100])
+def test_pieces_do_not_matter(grow, chunk, monkeypatch):
+    upper = np.triu(np.random.default_rng(4).random((9, 9)) < 0.5, k=1)
+    expected = grow(upper | upper.T)
+    pairs = inside(expected)
+    monkeypatch.setattr("bodyorder.subsets.family._CHUNK", chunk)
+    family = grow(upper | upper.T)
+    for found, rows in zip(family.members, expected.members, strict=True):
+        np.testing.assert_array_equal(found, rows)
+    assert inside(family) == pairs
+
+
+@pytest.mark.parametrize("grow", [connected, cliques])
+def test_distant_groups_end_at_their_size(grow):
+    """250 groups of 4 among 1000 bodies: 15 subsets each, and empty orders above."""
+    family = grow(np.kron(np.eye(250, dtype=bool), np.ones((4, 4), dtype=bool)))
+    assert family.max_order == 1000
+    assert family.sizes == (1000, 1500, 1000, 250, *[0] * 996)
+    assert [rows.shape[1] for rows in family.members] == list(range(1, 1001))
+    for rows in family.members[:4]:
+        assert (rows // 4 == rows[:, :1] // 4).all()
+        assert colexicographic(rows)
+
+
+def test_connected_parts_of_a_chain_are_its_intervals():
+    family = connected(np.abs(np.subtract.outer(np.arange(30), np.arange(30))) == 1)
+    for order, rows in enumerate(family.members, start=1):
+        np.testing.assert_array_equal(rows, np.arange(31 - order)[:, None] + np.arange(order))
+
+
+@pytest.mark.parametrize("n_bodies", [27, 40, 20_000])
+def test_a_complete_family_too_large(n_bodies):
+    message = (
+        rf"a complete family must fit in 4 GiB, that of {n_bodies} bodies to order {n_bodies} does not; "
+        "lower max_order or give a cutoff"
+    )
+    with pytest.raises(InputError, match=message):
+        complete(n_bodies)
+
+
+def test_a_connected_family_too_large_is_refused_before_it_is_grown():
+    message = (
+        "a connected family must fit in 4 GiB, that of 1500 bodies to order 3 does not; "
+        "lower max_order or give a shorter cutoff"
+    )
+    with pytest.raises(InputError, match=message):
+        connected(np.ones((1500, 1500), dtype=bool))
+
+
+@pytest.mark.parametrize(("grow", "kind"), [(connected, "connected"), (cliques, "clique")])
+def test_the_limit_is_that_of_the_members(grow, kind, monkeypatch):
+    adjacency = np.ones((10, 10), dtype=bool)
+    needed = sum(order * comb(10, order) for order in range(1, 6)) * 4
+    monkeypatch.setattr("bodyorder.subsets.family.MAX_BYTES", needed)
+    assert grow(adjacency, 5).sizes == complete(10, 5).sizes
+    monkeypatch.setattr("bodyorder.subsets.family.MAX_BYTES", needed - 1)
+    with pytest.raises(InputError, match=rf"a {kind} family must fit in .* 10 bodies to order 5 does not"):
+        grow(adjacency, 5)
 
 
 def test_adjacency_must_be_symmetric():

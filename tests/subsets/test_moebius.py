@@ -124,6 +124,48 @@ def test_connected_family_is_exact_for_additive_energies(n_bodies, density, seed
         np.testing.assert_allclose(exact[missing], 0, atol=1e-12)
 
 
+@pytest.mark.parametrize("grow", [connected, cliques])
+@pytest.mark.parametrize("n_groups", [10, 250])
+def test_distant_groups_one_by_one(grow, n_groups):
+    """Groups of 4 bodies that do not feel each other, against the complete inversion of each group alone."""
+    family = grow(np.kron(np.eye(n_groups, dtype=bool), np.ones((4, 4), dtype=bool)))
+    energies = random_energies(family, np.random.default_rng(n_groups), trailing=(2,))
+    found = contributions(family, energies)
+    alone = complete(4)
+    for group in range(n_groups):
+        here = [family.index(rows + np.int32(4 * group)) for rows in alone.members]
+        expected = by_definition(alone, [values[index] for values, index in zip(energies, here, strict=False)])
+        for mine, index, exact in zip(found, here, expected, strict=False):
+            np.testing.assert_allclose(mine[index], exact, atol=1e-13)
+    weights = order_coefficients(family)
+    assert [table.shape for table in weights] == [(4 * n_groups, size) for size in family.sizes]
+    totals = sum(table @ values for table, values in zip(weights, energies, strict=True))
+    np.testing.assert_allclose(totals, [values.sum(axis=0) for values in found], atol=1e-11)
+
+
+def test_a_chain_is_a_second_difference():
+    """Of the parts of an interval only those without its first body, its last, or both count."""
+    n_bodies = 30
+    family = connected(np.abs(np.subtract.outer(np.arange(n_bodies), np.arange(n_bodies))) == 1)
+    energies = random_energies(family, np.random.default_rng(6))
+    padded = [np.zeros(n_bodies + 1), *energies]
+    found = contributions(family, energies)
+    np.testing.assert_array_equal(found[0], energies[0])
+    for order in range(2, n_bodies + 1):
+        expected = padded[order] - padded[order - 1][1:] - padded[order - 1][:-1] + padded[order - 2][1:-1]
+        np.testing.assert_allclose(found[order - 1], expected, atol=1e-12)
+    totals = sum(table @ values for table, values in zip(order_coefficients(family), energies, strict=True))
+    np.testing.assert_allclose(totals, [values.sum() for values in found], atol=1e-11)
+
+
+def test_a_missing_energy_spoils_only_what_holds_it():
+    family = cliques(np.kron(np.eye(3, dtype=bool), np.ones((3, 3), dtype=bool)))
+    energies = random_energies(family, np.random.default_rng(7))
+    energies[1][0] = np.nan
+    spoilt = [np.flatnonzero(np.isnan(values)).tolist() for values in contributions(family, energies)]
+    assert spoilt == [[], [0], [0], *[[]] * 6]
+
+
 @pytest.mark.parametrize("grow", [connected, cliques, lambda adjacency: complete(len(adjacency), 5)])
 def test_order_coefficients_give_the_order_totals(grow):
     rng = np.random.default_rng(3)

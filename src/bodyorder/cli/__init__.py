@@ -43,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(error, WRONG_INPUT)
     except ComputationError as error:
         return _complain(error, FAILED)
+    except MemoryError as error:
+        return _complain(ComputationError(f"memory must suffice, and does not: {error}; lower --max-order"), FAILED)
     except KeyboardInterrupt:
         print("bodyorder: interrupted; what was stored is kept", file=sys.stderr)
         return INTERRUPTED

@@ -22,9 +22,9 @@ def add_commands(commands: Any) -> None:
     what.add_argument("--preset", choices=("low-density", "high-density"), help="a sampler with its usual options")
     what.add_argument("--subclusters", metavar="FILE", help="structures whose sub-clusters are written")
     sample.add_argument("--order", type=int, help="number of bodies of the sub-clusters; all if not given")
-    sample.add_argument("--atoms", type=int, default=8, help="atoms in a cluster of a preset (default: 8)")
-    sample.add_argument("--clusters", type=int, default=100, help="clusters of a preset (default: 100)")
-    sample.add_argument("--seed", type=int, default=0, help="seed of a preset (default: 0)")
+    sample.add_argument("--atoms", type=int, help="atoms in a cluster of a preset (default: 8)")
+    sample.add_argument("--clusters", type=int, help="clusters of a preset (default: 100)")
+    sample.add_argument("--seed", type=int, help="seed of a preset (default: 0)")
     sample.add_argument("-o", "--output", required=True, metavar="XYZ", help="file to write")
     sample.set_defaults(run=_sample)
 
@@ -68,11 +68,16 @@ def _sample(args: argparse.Namespace) -> None:
     from bodyorder.structures import read_structures, write_structures
     from bodyorder.study.sampling import preset, sample_all, subclusters
 
-    output = check_output(args.output)
+    output = check_output(args.output, never=[path for path in (args.config, args.subclusters) if path])
+    _refuse_idle_options(args)
     if args.subclusters is not None:
         clusters = subclusters(read_structures(args.subclusters), args.order)
     elif args.preset is not None:
-        clusters = preset(args.preset, args.atoms, args.clusters, args.seed)
+        given = {"n_atoms": args.atoms, "n_clusters": args.clusters, "seed": args.seed}
+        defaults = {"n_atoms": 8, "n_clusters": 100, "seed": 0}
+        clusters = preset(
+            args.preset, **(defaults | {name: value for name, value in given.items() if value is not None})
+        )
     else:
         from bodyorder.config import load_config
 
@@ -81,8 +86,21 @@ def _sample(args: argparse.Namespace) -> None:
     print(f"{len(clusters)} structures in {output}")
 
 
+def _refuse_idle_options(args: argparse.Namespace) -> None:
+    """Refuse options that would do nothing."""
+    if args.preset is None:
+        for name in ("atoms", "clusters", "seed"):
+            if getattr(args, name) is not None:
+                raise InputError(f"`--{name}` belongs to `--preset`, which is not given")
+    if args.subclusters is None and args.order is not None:
+        raise InputError("`--order` belongs to `--subclusters`, which is not given")
+
+
 def _plan(args: argparse.Namespace) -> None:
     if args.structures.endswith((".yaml", ".yml")):
+        for name in ("source", "max_order", "cutoff"):
+            if getattr(args, name) is not None:
+                raise InputError(f"`--{name.replace('_', '-')}` belongs to structures, and a study has its own options")
         from bodyorder.cli.tables import print_study_plan
         from bodyorder.config import load_config
         from bodyorder.study.pricing import plan_study
@@ -109,7 +127,7 @@ def _decompose(args: argparse.Namespace) -> None:
     from bodyorder.sources import load_source
     from bodyorder.structures import read_structures
 
-    output = check_output(args.output)
+    output = check_output(args.output, never=[path for path in (args.structures, args.store) if path])
     structures = read_structures(args.structures)
     source = load_source(args.source)
     with open_executor(_workers(args.workers, source), args.executor) as executor:
@@ -139,7 +157,9 @@ def _workers(wanted: int | None, source: EnergySource) -> int:
     """Processes pay off for sources that do one sub-cluster after the other; others use the cores by themselves."""
     if wanted is not None:
         return wanted
-    return len(os.sched_getaffinity(0)) if getattr(source, "processes", False) else 1
+    if not getattr(source, "processes", False):
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _check(args: argparse.Namespace) -> int:

@@ -55,11 +55,18 @@ def add_commands(commands: Any) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
+    import json
+
     from bodyorder.config import load_config
     from bodyorder.study import train_models
+    from bodyorder.study.steps import ERRORS
 
-    for folder in train_models(load_config(args.config)):
-        print(folder)
+    options = load_config(args.config)
+    if not options.models:
+        raise InputError(f"`models` in {args.config} must name models to train, and names none")
+    for folder in train_models(options):
+        errors = json.loads((folder / ERRORS).read_text())
+        print(f"{folder}: {errors['energy_rmse']:.1f} meV/atom, {errors['force_rmse']:.0f} meV/Å on its test set")
 
 
 def _study(args: argparse.Namespace) -> None:
@@ -74,7 +81,7 @@ def _compare(args: argparse.Namespace) -> None:
     from bodyorder.cli.tables import print_comparison
     from bodyorder.engine.results import save
 
-    output = None if args.output is None else check_output(args.output)
+    output = None if args.output is None else check_output(args.output, never=args.results)
     results = _load_all(args.results)
     comparison = compare(results, check_choice("reference", args.reference, results))
     print_comparison(comparison, args.reference)
@@ -87,7 +94,7 @@ def _environment(args: argparse.Namespace) -> None:
     from bodyorder.cli.tables import print_environment
     from bodyorder.engine.results import save
 
-    output = check_output(args.output)
+    output = check_output(args.output, never=args.results)
     results = _load_all(args.results)
     found = environment_orders(
         results if len(results) > 1 else next(iter(results.values())),
@@ -104,7 +111,7 @@ def _report(args: argparse.Namespace) -> None:
     from bodyorder.analysis import combine
     from bodyorder.report import Report, write_report
 
-    output = check_output(args.output)
+    output = check_output(args.output, never=args.results)
     results = _load_all(args.results)
     if args.reference is not None:
         check_choice("reference", args.reference, results)

@@ -38,8 +38,11 @@ def print_orders(result: xr.Dataset) -> None:
     for column, order in enumerate(result.order.values):
         means = [f"{np.mean(per_body[rows, column]):+.6f}" for rows in members.values()]
         table.add_row(str(order), *means, f"{np.sqrt(np.mean(noise[:, column] ** 2)):.0e}")
+    for name in ("total", "residual"):
+        values = (result[name] / result.n_bodies).values
+        table.add_row(name, *(f"{np.mean(values[rows]):+.6f}" for rows in members.values()), "", end_section=True)
     _print(table)
-    print(f"{int(result.n_evaluations.sum())} sub-clusters evaluated")
+    print(f"{int(result.n_evaluations.sum())} sub-clusters evaluated; family: {result.attrs['family']}")
 
 
 def print_plan(plan: xr.Dataset) -> None:
@@ -56,27 +59,31 @@ def print_plan(plan: xr.Dataset) -> None:
             str(order) if order else "whole",
             f"{int(entry.n_clusters):,}",
             f"{float(entry.seconds_per_cluster):.2g}{mark}",
-            f"{float(entry.core_seconds) / 3600:.2g}",
+            f"{_hours(float(entry.core_seconds) / 3600)}",
             "-" if order == 0 else "?" if np.isnan(noise) else f"{noise:.0e}",
         )
     _print(table)
     hours = float(plan.core_seconds.sum()) / 3600
-    print(f"{int(plan.n_clusters.sum()):,} sub-clusters, {hours:.2g} core hours")
+    print(f"{int(plan.n_clusters.sum()):,} sub-clusters, {_hours(hours)} core hours")
     if not plan.measured.all():
-        print("* extrapolated from the orders below; the noise of orders not measured is unknown")
+        print("* extrapolated from the sizes that were timed; the noise of orders not measured is unknown")
 
 
 def print_study_plan(plan: StudyPlan) -> None:
-    """Cost of a study, stage by stage."""
+    """Cost of a study, stage by stage; what the figures rest on stands below the table."""
+    notes = list(dict.fromkeys(line.basis for line in plan.lines))
     table = Table(title="cost of the study")
-    for column, justify in (("stage", "left"), ("what", "left"), ("core hours", "right"), ("basis", "left")):
-        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    table.add_column("stage", no_wrap=True)
+    table.add_column("what")
+    table.add_column("core hours", justify="right", no_wrap=True)
     for line in plan.lines:
-        table.add_row(line.stage, line.what, f"{line.core_hours:.2g}", line.basis)
+        table.add_row(line.stage, line.what, Text(f"{_hours(line.core_hours)} [{notes.index(line.basis) + 1}]"))
     _print(table)
-    print(
-        f"{plan.core_hours:.2g} core hours in all; {plan.workers} workers: about {plan.core_hours / plan.workers:.2g} h"
-    )
+    for number, note in enumerate(notes, start=1):
+        print(f"[{number}] {note}")
+    labels = sum(line.core_hours for line in plan.lines if line.stage.startswith("label"))
+    wall = _hours(labels / plan.workers)
+    print(f"{_hours(plan.core_hours)} core hours in all; reference energies with {plan.workers} workers: {wall} h")
 
 
 def print_comparison(comparison: xr.Dataset, reference: str) -> None:
@@ -141,6 +148,11 @@ def print_checks(report: Report) -> None:
         figures = (f"{check.value:.1e} {check.unit}", f"{check.tolerance:.1e}") if check.unit else ("–", "–")
         table.add_row(check.name, verdict, *figures, check.detail)
     _print(table)
+
+
+def _hours(value: float) -> str:
+    """Hours to the precision that such an estimate has."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _print(table: Table) -> None:

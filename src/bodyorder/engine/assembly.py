@@ -68,7 +68,7 @@ class Lattice:
                 members = task.batch.members[here].ravel()
                 # Orders below the size of a sub-cluster do not hold its forces, and must not catch its NaN.
                 for n in range(order - 1, len(weights)):
-                    weighted = weights[n][:, None, None] * computed.forces[here]
+                    weighted = _weighted(weights[n][:, None, None], computed.forces[here])
                     np.add.at(self.force_sums[n], members, weighted.reshape(-1, 3))
         for row in rows:
             if int(row) in computed.messages:
@@ -91,7 +91,7 @@ class Lattice:
         """1σ of each order total in eV from the precision of the source, shape (max_order,)."""
         variance = np.zeros(self.piece.family.max_order)
         for order, (energies, weights) in enumerate(zip(self.energies, self.coefficients, strict=True), start=1):
-            terms = weights[order - 1 :] ** 2 * source.precision.sigma(energies) ** 2
+            terms = _weighted(weights[order - 1 :] ** 2, source.precision.sigma(energies) ** 2)
             variance[order - 1 :] += terms.sum(axis=1)
         return np.sqrt(variance)
 
@@ -140,7 +140,7 @@ def assemble(
             "bodies": selection.bodies if isinstance(selection.bodies, str) else "given",
             "family": selection.kind(source),
             "cutoff": "none" if selection.cutoff is None else selection.cutoff,
-            "versions": _versions(),
+            "versions": _versions(source),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         },
     )
@@ -153,9 +153,18 @@ def assemble(
     return describe(dataset)
 
 
+def _weighted(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Products, zero where a weight is: what is not counted must not pass on its NaN."""
+    return np.where(weights == 0, 0.0, weights * values)
+
+
+def _versions(source: EnergySource) -> str:
+    return json.dumps(_own_versions() | getattr(source, "versions", {}))
+
+
 @lru_cache(maxsize=1)
-def _versions() -> str:
-    return json.dumps({name: version(name) for name in _VERSIONED})
+def _own_versions() -> dict[str, str]:
+    return {name: version(name) for name in _VERSIONED}
 
 
 def _sites(structures: Sequence[ase.Atoms], lattices: Sequence[Lattice], top: int) -> xr.Dataset:

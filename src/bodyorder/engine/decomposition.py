@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from contextlib import nullcontext
 
 import numpy as np
 import xarray as xr
@@ -16,7 +15,7 @@ from bodyorder.engine.batching import DEFAULT_BATCH_SIZE, make_tasks
 from bodyorder.engine.evaluation import Outcome, evaluate
 from bodyorder.engine.progress import track
 from bodyorder.engine.selection import Selection
-from bodyorder.engine.store import Store
+from bodyorder.engine.store import Store, opened
 from bodyorder.sources.base import SourceLike, load_source
 from bodyorder.structures import read_structures
 from bodyorder.structures.bodies import BodiesLike
@@ -64,13 +63,12 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     selection = Selection(max_order, bodies, cutoff)
     pieces = selection.pieces(frames, engine)
     lattices = [Lattice.empty(piece, forces) for piece in pieces]
-    opened = store is not None and not isinstance(store, Store)
-    with Store(store) if opened else nullcontext(store) as shelf:  # type: ignore[arg-type]
+    with opened(store) as shelf:
         outcomes = evaluate(
             make_tasks(pieces, getattr(engine, "batch_size", DEFAULT_BATCH_SIZE)),
             engine,
             forces=forces,
-            store=shelf,  # type: ignore[arg-type]
+            store=shelf,
             executor=executor,
         )
         total = sum(piece.n_clusters for piece in pieces)

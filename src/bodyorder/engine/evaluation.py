@@ -6,11 +6,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
-from bodyorder._checks import ComputationError, InputError
+from bodyorder._checks import ComputationError, InputError, first_line
 from bodyorder.engine.batching import Task
 from bodyorder.engine.store import Store
 from bodyorder.sources.base import EnergySource, FailedClusters
@@ -55,33 +56,44 @@ def compute(source: EnergySource, batch: ClusterBatch, forces: bool) -> Computed
     sub-clusters stand alone.
 
     :raises InputError: as the source raises it: what the caller asked for cannot work, so no part of it is tried further
+    :raises ComputationError: if what the source gives has the wrong shape, or is no numbers
     """
+    messages: dict[int, str] = {}
     try:
-        if forces:
-            energies, gradient = source.energies_and_forces(batch)  # type: ignore[attr-defined]
-        else:
-            energies, gradient = source.energies(batch), None
-        computed = Computed(np.asarray(energies, dtype=np.float64), gradient)
+        given = (
+            source.energies_and_forces(batch)  # type: ignore[attr-defined]
+            if forces
+            else (source.energies(batch), None)
+        )
     except InputError:
         raise
     except FailedClusters as failed:
-        computed = Computed(failed.energies, failed.forces, failed.messages)
+        given, messages = (failed.energies, failed.forces), dict(failed.messages)
+        if forces and failed.forces is None:
+            given = failed.energies, np.full(batch.positions.shape, np.nan)
     except Exception as error:  # a backend may raise whatever it likes
         if len(batch) > 1:
             middle = len(batch) // 2
             parts = [compute(source, batch.select(rows), forces) for rows in np.split(np.arange(len(batch)), [middle])]
             return _join(parts, forces)
-        lines = str(error).strip().splitlines()
-        message = f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
-        nothing = np.full((1, batch.n_atoms, 3), np.nan) if forces else None
-        return Computed(np.full(1, np.nan), nothing, {0: message})
-    finite = np.isfinite(computed.energies)
-    if computed.forces is not None:
-        finite &= np.isfinite(computed.forces).all(axis=(1, 2))
+        messages[0] = f"{type(error).__name__}: {first_line(error)}"
+        given = np.full(1, np.nan), np.full(batch.positions.shape, np.nan)
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        raise ComputationError(f"{source.name} must give energies and forces, gave {type(given).__name__}")
+    energies = _checked(source.name, "energies", given[0], (len(batch),))
+    gradients = _checked(source.name, "forces", given[1], batch.positions.shape) if forces else None
+    finite = np.isfinite(energies)
+    if gradients is not None:
+        finite &= np.isfinite(gradients).all(axis=(1, 2))
     for row in np.flatnonzero(~finite):
-        computed.messages.setdefault(int(row), "the energy or a force is not finite")
-    computed.energies[list(computed.messages)] = np.nan
-    return computed
+        messages.setdefault(int(row), "the energy or a force is not finite")
+    if not messages.keys() <= set(range(len(batch))):
+        raise ComputationError(f"{source.name} must name failed rows below {len(batch)}, gave {sorted(messages)}")
+    # The numbers in a failed row mean nothing, and a finite one would be added to sums as if it did.
+    energies[list(messages)] = np.nan
+    if gradients is not None:
+        gradients[list(messages)] = np.nan
+    return Computed(energies, gradients, messages)
 
 
 def evaluate(
@@ -105,9 +117,10 @@ def evaluate(
     :raises ComputationError: if worker processes die
     """
     pending: deque[_Job] = deque()
+    ledger = _Ledger()
     try:
         for task in tasks:
-            job = _Job(task, source, forces, store)
+            job = _Job(task, source, forces, store, ledger)
             job.start(executor)
             pending.append(job)
             while pending and (pending[0].done or len(pending) >= MAX_IN_FLIGHT):
@@ -126,32 +139,45 @@ def evaluate(
             job.cancel()
 
 
-class _Job:
-    """One task on its way: what the store knows, and the part that is being computed."""
+@dataclass
+class _Ledger:
+    """Sub-clusters of this run by key, so that no two jobs evaluate the same one whichever is faster.
 
-    def __init__(self, task: Task, source: EnergySource, forces: bool, store: Store | None):
-        self._task, self._source, self._forces, self._store = task, source, forces, store
-        batch = task.batch
-        self._todo = np.arange(len(batch))
-        self._twin = self._todo
+    :param in_flight: being evaluated
+    :param failed: why those that failed did
+    """
+
+    in_flight: set[bytes] = field(default_factory=set)
+    failed: dict[bytes, str] = field(default_factory=dict)
+
+
+class _Job:
+    """One task on its way: what the store knows, the part that is being computed here, and the part that earlier jobs compute."""
+
+    def __init__(self, task: Task, source: EnergySource, forces: bool, store: Store | None, ledger: _Ledger):
+        self._task, self._source, self._forces, self._store, self._ledger = task, source, forces, store, ledger
+        self._todo = np.arange(len(task.batch))
         if store is not None:
-            self._keys, self._permutation = batch.canonical()
-            self._energies, self._gradients = store.lookup(
-                source.fingerprint, self._keys, batch.n_atoms if forces else None
-            )
-            first: dict[bytes, int] = {}
-            unknown = np.flatnonzero(np.isnan(self._energies))
-            self._twin = np.array([first.setdefault(self._keys[row], int(row)) for row in unknown], dtype=np.int64)
-            self._unknown = unknown
-            self._todo = np.array(sorted(first.values()), dtype=np.int64)
+            self._keys, self._permutation = task.batch.canonical()
+            self._energies, self._gradients = self._lookup(store, self._todo)
+            self._unknown = np.flatnonzero(np.isnan(self._energies))
+            mine: dict[bytes, int] = {}
+            for row in self._unknown:
+                key = self._keys[row]
+                if key not in ledger.in_flight and key not in ledger.failed:
+                    mine.setdefault(key, int(row))
+            ledger.in_flight.update(mine)
+            self._todo = np.array(list(mine.values()), dtype=np.int64)
         self._future: Future[Computed] | None = None
         self._computed: Computed | None = None
 
     def start(self, executor: Executor | None) -> None:
+        batch = self._task.batch
         if not len(self._todo):
-            self._finish(Computed(np.empty(0), np.empty((0, self._task.batch.n_atoms, 3)) if self._forces else None))
+            self._finish(Computed(np.empty(0), np.empty((0, batch.n_atoms, 3)) if self._forces else None))
             return
-        batch = self._task.batch if self._store is None else self._task.batch.select(self._todo)
+        if self._store is not None:
+            batch = batch.select(self._todo)
         if executor is None:
             self._finish(compute(self._source, batch, self._forces))
         else:
@@ -167,43 +193,58 @@ class _Job:
 
     def take(self) -> None:
         """Take the result from its worker and store it."""
-        if self._computed is None and self._future is not None:
-            self._finish(self._future.result())
+        if self._computed is not None or self._future is None:
+            return
+        try:
+            computed = self._future.result()
+        except (InputError, ComputationError, BrokenProcessPool):
+            raise
+        except Exception as error:  # each executor has errors of its own for workers that are lost
+            raise ComputationError(
+                f"workers must give energies back, and one did not: {type(error).__name__}: {first_line(error)}; "
+                "what was stored is kept: run again"
+            ) from error
+        self._finish(computed)
 
     def cancel(self) -> None:
         if self._future is not None:
             self._future.cancel()
 
     def outcome(self) -> Outcome:
+        """The whole task, once the jobs before it are done too."""
         assert self._computed is not None
         evaluated = np.zeros(len(self._task.batch), dtype=bool)
         evaluated[self._todo] = True
-        return Outcome(self._task, self._computed, evaluated)
+        computed = self._computed if self._store is None else self._merge(self._store, self._computed)
+        return Outcome(self._task, computed, evaluated)
 
     def _finish(self, computed: Computed) -> None:
-        if self._store is None:
-            self._computed = computed
+        self._computed = computed
+        if self._store is None or not len(self._todo):
             return
-        order = self._permutation
-        in_key_order = None
         if computed.forces is not None:
-            in_key_order = np.take_along_axis(computed.forces, order[self._todo][:, :, None], axis=1)
-        if len(self._todo):
-            keys = [self._keys[row] for row in self._todo]
-            name = (self._source.fingerprint, self._source.name)
-            self._store.add(name, keys, computed.energies, in_key_order, computed.messages)
-        place = np.searchsorted(self._todo, self._twin)
+            order = self._permutation[self._todo][:, :, None]
+            self._computed = replace(computed, forces=np.take_along_axis(computed.forces, order, axis=1))
+        keys = [self._keys[row] for row in self._todo]
+        name = (self._source.fingerprint, self._source.name)
+        self._store.add(name, keys, computed.energies, self._computed.forces, computed.messages)
+        self._ledger.failed.update({keys[row]: message for row, message in computed.messages.items()})
+        self._ledger.in_flight.difference_update(keys)
+
+    def _merge(self, store: Store, own: Computed) -> Computed:
         energies, forces = self._energies, self._gradients
-        energies[self._unknown] = computed.energies[place]
-        if forces is not None and in_key_order is not None:
-            forces[self._unknown] = in_key_order[place]
-            forces = np.take_along_axis(forces, np.argsort(order, axis=1)[:, :, None], axis=1)
-        messages = {
-            int(row): computed.messages[int(source_row)]
-            for row, source_row in zip(self._unknown, place, strict=True)
-            if int(source_row) in computed.messages
-        }
-        self._computed = Computed(energies, forces, messages)
+        others = np.setdiff1d(self._unknown, self._todo)
+        energies[self._todo] = own.energies
+        energies[others], found = self._lookup(store, others)
+        if forces is not None:
+            forces[self._todo], forces[others] = own.forces, found
+            forces = np.take_along_axis(forces, np.argsort(self._permutation, axis=1)[:, :, None], axis=1)
+        missing = np.flatnonzero(np.isnan(energies))
+        return Computed(energies, forces, {int(row): self._ledger.failed[self._keys[row]] for row in missing})
+
+    def _lookup(self, store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        n_atoms = self._task.batch.n_atoms if self._forces else None
+        return store.lookup(self._source.fingerprint, [self._keys[row] for row in rows], n_atoms)
 
 
 def _collect(pending: deque[_Job]) -> None:
@@ -221,3 +262,14 @@ def _join(parts: list[Computed], forces: bool) -> Computed:
     gradient = np.concatenate([part.forces for part in parts if part.forces is not None]) if forces else None
     messages = parts[0].messages | {row + offset: message for row, message in parts[1].messages.items()}
     return Computed(np.concatenate([part.energies for part in parts]), gradient, messages)
+
+
+def _checked(name: str, what: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """A copy in float64, so that nothing of the source is written to."""
+    try:
+        array = np.array(given, dtype=np.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ComputationError(f"{name} must give {what} as numbers, gave others: {first_line(error)}") from error
+    if array.shape != shape:
+        raise ComputationError(f"{name} must give {what} of shape {shape}, gave {array.shape}")
+    return array

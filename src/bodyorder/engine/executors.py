@@ -7,10 +7,14 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
-from bodyorder._checks import ComputationError, check_between, require
+from bodyorder._checks import ComputationError, InputError, check_between, first_line, require
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+#: What a Dask scheduler can listen to.
+_PROTOCOLS = ("tcp", "tls", "ws", "wss", "ucx")
 
 
 @contextmanager
@@ -20,26 +24,37 @@ def open_executor(workers: int = 1, url: str | None = None) -> Iterator[Executor
     :param workers: local worker processes; 1 means none, everything runs in this process
     :param url: address of a Dask scheduler (``tcp://host:port``), which is used instead
     :return: the executor, or None for this process
-    :raises InputError: if ``distributed`` is needed and not installed
+    :raises InputError: if ``distributed`` is needed and not installed, or the address is none
     :raises ComputationError: if the scheduler does not answer
     """
     if url is not None:
+        _check_address(url)
         distributed = require("distributed", "cluster")
         try:
             client = distributed.Client(url, timeout="20s")
         except OSError as error:
-            raise ComputationError(f"a Dask scheduler must answer at {url}, and none does: {error}") from None
+            raise ComputationError(
+                f"a Dask scheduler must answer at {url}, and none does: {first_line(error)}"
+            ) from None
         with client:
             yield client.get_executor()
     elif check_between("workers", workers, 1, 4096) == 1:
         yield None
     else:
-        with _single_threaded_children():
-            pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
-            # Processes start with the first call, and read their numbers of threads then.
-            pool.submit(os.getpid).result()
-        with pool:
+        # Processes start one by one as work comes in, and read their numbers of threads then.
+        context = multiprocessing.get_context("spawn")
+        with _single_threaded_children(), ProcessPoolExecutor(workers, mp_context=context) as pool:
             yield pool
+
+
+def _check_address(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in _PROTOCOLS and bool(parts.hostname) and parts.port is not None
+    except ValueError:  # a port that is no number
+        good = False
+    if not good:
+        raise InputError(f"`executor` must be the address of a Dask scheduler, such as tcp://host:8786, got {url!r}")
 
 
 @contextmanager

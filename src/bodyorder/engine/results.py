@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from io import BytesIO
+from numbers import Integral
 from pathlib import Path
 
 import xarray as xr
 
-from bodyorder._checks import InputError
+from bodyorder._checks import InputError, first_line
 from bodyorder._files import replacing
 
 #: Version of the file layout; goes up when a variable changes its name or meaning.
@@ -59,6 +61,12 @@ VARIABLES = {
     "subset_order": Variable(("subset",), "1", "|S|", "number of bodies in a subset"),
     "subset_energy": Variable(("subset",), "eV", "E(S)", "energy of a subset alone in vacuum"),
     "subset_contribution": Variable(("subset",), "eV", r"\varepsilon(S)", "contribution of a subset"),
+    # What a plan holds.
+    "n_clusters": Variable(("order",), "1", r"N_\mathrm{sub}", "sub-clusters of an order"),
+    "seconds_per_cluster": Variable(("order",), "s", "t", "time of one sub-cluster on this machine"),
+    "measured": Variable(("order",), "1", "", "whether the time was measured; extrapolated otherwise"),
+    "core_seconds": Variable(("order",), "s", r"N_\mathrm{sub}\,t", "time of all sub-clusters of an order"),
+    "expected_noise": Variable(("order",), "eV", r"\sigma", "expected 1σ of the contribution in the largest structure"),
     # What the analyses add.
     "contribution_per_body": Variable(_PER_ORDER, "eV/body", r"E^{(n)}/N", "n-body total per body"),
     "noise_per_body": Variable(_PER_ORDER, "eV/body", r"\sigma/N", "1σ of the n-body total per body"),
@@ -196,9 +204,17 @@ def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     """Write a dataset as NetCDF, whole or not at all.
 
     :raises InputError: if the file cannot be written
+    :raises ComputationError: if the disk is full
     """
+    import h5netcdf
+    from xarray.backends import H5NetCDFStore
+
+    # HDF5 does not tell when the end of a file found no room on the disk, so it writes to memory.
+    content = BytesIO()
+    with h5netcdf.File(content, "w") as handle:
+        dataset.dump_to_store(H5NetCDFStore(handle))
     with replacing(path, "results") as partial:
-        dataset.to_netcdf(partial, engine="h5netcdf")
+        partial.write_bytes(content.getbuffer())
     return Path(path)
 
 
@@ -211,15 +227,18 @@ def load(path: str | os.PathLike[str]) -> xr.Dataset:
     if not source.is_file():
         raise InputError(f"results must be an existing file, {source} is not")
     try:
-        with xr.open_dataset(source, engine="h5netcdf") as handle:
+        # Dimensions without a name are those of files that are not ours.
+        with xr.open_dataset(source, engine="h5netcdf", phony_dims="access") as handle:
             dataset = handle.load()
-    except (OSError, ValueError) as error:
-        raise InputError(f"results must be NetCDF files written by bodyorder, {source} is not: {error}") from None
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise InputError(
+            f"results must be NetCDF files written by bodyorder, {source} is not: {first_line(error)}"
+        ) from None
     written = dataset.attrs.get("schema_version")
-    if written is None or "contribution" not in dataset:
+    if not isinstance(written, Integral) or "contribution" not in dataset:
         raise InputError(f"results must be files written by `bodyorder decompose`, {source} has no contributions")
     if int(written) > SCHEMA_VERSION:
         raise InputError(
-            f"results must have layout {SCHEMA_VERSION} or older, {source} has {int(written)}; upgrade bodyorder to read it"
+            f"results must have layout {SCHEMA_VERSION} or older, {source} has {written}; upgrade bodyorder to read it"
         )
     return dataset

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +12,16 @@ from types import TracebackType
 
 import numpy as np
 
-from bodyorder._checks import ComputationError, InputError
+from bodyorder._checks import ComputationError, InputError, first_line
 
 #: Layout of the file; goes up when an older program could no longer read it.
 STORE_VERSION = 1
+
+#: Marks an SQLite file as a store, in its header.
+_APPLICATION = int.from_bytes(b"Body")
+
+#: Seconds to wait while other processes make the same store.
+_PATIENCE = 30.0
 
 _SCHEMA = """
 CREATE TABLE source (id INTEGER PRIMARY KEY, fingerprint TEXT UNIQUE NOT NULL, name TEXT NOT NULL);
@@ -42,24 +49,60 @@ class Store:
     :raises InputError: if the file cannot be opened, is not a store, or was written by a newer version
     """
 
+    _ready = False
+
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
         try:
             self._db = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            if version == 0:
-                self._create()
         except sqlite3.Error as error:
-            raise InputError(
-                f"a store must be an SQLite file that can be written, {self.path} is not: {error}"
-            ) from None
-        if version > STORE_VERSION:
-            self.close()
-            raise InputError(
-                f"a store must have layout {STORE_VERSION} or older, {self.path} has {version}; upgrade bodyorder to use it"
-            )
+            raise self._unusable(error) from None
+        try:
+            self._open()
+        except sqlite3.Error as error:
+            raise self._unusable(error) from None
+        finally:
+            if not self._ready:
+                self.close()
+
+    def _unusable(self, reason: object) -> InputError:
+        return InputError(f"a store must be an SQLite file that can be written, {self.path} is not: {reason}")
+
+    def _open(self) -> None:
+        """Look first: a file of another program must stay as it is."""
+        latest = time.monotonic() + _PATIENCE
+        while not self._ready:
+            try:
+                with self._transaction("DEFERRED"):  # one state of the file, not three
+                    made = self._is_store()
+                if not made:
+                    self._create()
+                self._db.execute("PRAGMA synchronous = NORMAL")
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._ready = True
+            except sqlite3.OperationalError as error:
+                # Another process is making the store just now, and SQLite does not wait for a change of the journal.
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > latest:
+                    raise
+                time.sleep(0.02)
+
+    def _is_store(self) -> bool:
+        """Whether the file is a store, and not empty.
+
+        :raises InputError: if it is anything else, or a store of a newer version
+        """
+        owner, version = (
+            self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+        )
+        if owner == _APPLICATION:
+            if version > STORE_VERSION:
+                raise InputError(
+                    f"a store must have layout {STORE_VERSION} or older, {self.path} has {version}; upgrade bodyorder to use it"
+                )
+            return True
+        if owner or version or self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise self._unusable("it is a database of another program")
+        return False
 
     def __enter__(self) -> Store:
         return self
@@ -71,7 +114,8 @@ class Store:
 
     def __len__(self) -> int:
         """Number of energies held."""
-        return int(self._db.execute("SELECT count(*) FROM evaluation WHERE failure IS NULL").fetchone()[0])
+        with self._reading():
+            return int(self._db.execute("SELECT count(*) FROM evaluation WHERE failure IS NULL").fetchone()[0])
 
     def close(self) -> None:
         """Close the file."""
@@ -86,6 +130,7 @@ class Store:
         :param keys: of the sub-clusters
         :param n_atoms: their number of atoms k if forces are wanted; an energy without its forces then counts as unknown
         :return: energies (n,), NaN where unknown, and forces (n, k, 3) or None
+        :raises ComputationError: if the file is damaged
         """
         energies = np.full(len(keys), np.nan)
         forces = None if n_atoms is None else np.full((len(keys), n_atoms, 3), np.nan)
@@ -100,12 +145,13 @@ class Store:
                 f"SELECT {columns} FROM evaluation WHERE source = (SELECT id FROM source WHERE fingerprint = ?) "
                 f"AND failure IS NULL AND key IN ({','.join('?' * len(part))})"
             )
-            for key, energy, *blob in self._db.execute(query, (fingerprint, *part)):
-                if forces is None:
-                    energies[places[key]] = energy
-                elif blob[0] is not None:
-                    energies[places[key]] = energy
-                    forces[places[key]] = np.frombuffer(blob[0], dtype="<f8").reshape(-1, 3)
+            with self._reading():
+                for key, energy, *blob in self._db.execute(query, (fingerprint, *part)):
+                    if forces is None:
+                        energies[places[key]] = energy
+                    elif blob[0] is not None:
+                        forces[places[key]] = np.frombuffer(blob[0], dtype="<f8").reshape(forces.shape[1:])
+                        energies[places[key]] = energy
         return energies, forces
 
     def add(
@@ -152,22 +198,32 @@ class Store:
             "SELECT key, failure FROM evaluation WHERE source = (SELECT id FROM source WHERE fingerprint = ?) "
             "AND failure IS NOT NULL"
         )
-        return dict(self._db.execute(query, (fingerprint,)))
+        with self._reading():
+            return dict(self._db.execute(query, (fingerprint,)))
 
     def _create(self) -> None:
         with self._transaction():
             # Another process may have made the tables between our look and our lock.
-            if self._db.execute("PRAGMA user_version").fetchone()[0]:
+            if self._is_store():
                 return
-            if self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                raise sqlite3.DatabaseError("it is a database of another program")
             for statement in _SCHEMA.split(";"):
                 self._db.execute(statement)
+            self._db.execute(f"PRAGMA application_id = {_APPLICATION}")
             self._db.execute(f"PRAGMA user_version = {STORE_VERSION}")
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, ValueError) as error:  # ValueError: forces of another shape
+            raise ComputationError(
+                f"energies must be read from {self.path}, which failed: {first_line(error)}; "
+                "use a copy of the file that is whole, or another one"
+            ) from None
+
+    @contextmanager
+    def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
+        self._db.execute(f"BEGIN {kind}")
         try:
             yield
         except BaseException:
@@ -175,3 +231,13 @@ class Store:
                 self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+
+
+@contextmanager
+def opened(store: Store | str | os.PathLike[str] | None) -> Iterator[Store | None]:
+    """A store for the time of a ``with`` block: one that is given open stays open, a file is opened and closed, None is none."""
+    if store is None or isinstance(store, Store):
+        yield store
+    else:
+        with Store(store) as shelf:
+            yield shelf

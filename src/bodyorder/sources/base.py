@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, Protocol, TypeAlias, runtime_checkable
-from urllib.parse import parse_qsl
+from urllib.parse import unquote
 
 import numpy as np
 from ase.calculators.abc import GetPropertiesMixin
@@ -51,9 +51,10 @@ class EnergySource(Protocol):
 
     A source must be picklable (worker processes receive it that way), and the energy of a sub-cluster must not depend on
     what else is in the batch. Sources that also give forces have
-    ``energies_and_forces(batch) -> (energies (n,) in eV, forces (n, k, 3) in eV/Å)``. Two more attributes are optional:
-    ``batch_size`` (sub-clusters per call that suit the source) and ``processes`` (True if the source runs one sub-cluster
-    after the other on one core, so that worker processes pay off).
+    ``energies_and_forces(batch) -> (energies (n,) in eV, forces (n, k, 3) in eV/Å)``. Three more attributes are optional:
+    ``batch_size`` (sub-clusters per call that suit the source), ``processes`` (True if the source runs one sub-cluster
+    after the other on one core, so that worker processes pay off) and ``versions`` (of the programs behind it by name, as
+    ``dict[str, str]``, which results record).
     """
 
     #: what a person calls it
@@ -113,7 +114,10 @@ def load_source(spec: SourceLike) -> EnergySource:
 
 
 def parse_spec(spec: str | Mapping[str, Any]) -> tuple[str, str, dict[str, Any]]:
-    """Split a spec into scheme, target and options; option values that read as Python literals become those."""
+    """Split a spec into scheme, target and options; option values that read as Python literals become those.
+
+    What has a meaning in a spec is written as a percent code inside a target or value: %25 for %, %3F for ?, %26 for &.
+    """
     if isinstance(spec, Mapping):
         if "source" not in spec:
             raise InputError(f"a source given as a mapping must have the key 'source', got {sorted(spec)}")
@@ -123,17 +127,19 @@ def parse_spec(spec: str | Mapping[str, Any]) -> tuple[str, str, dict[str, Any]]
     target, _, query = rest.partition("?")
     if not colon or not scheme or not target:
         raise InputError(f"a source must look like 'scheme:target?option=value', got {spec!r}; schemes: {_known()}")
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
-    except ValueError:
-        raise InputError(f"options of a source must look like 'option=value&option=value', got {query!r}") from None
-    return scheme, target, {key: _literal(value) for key, value in pairs}
+    options = {}
+    for item in query.split("&") if query else ():
+        key, equals, value = item.partition("=")
+        if not key or not equals:
+            raise InputError(f"options of a source must look like 'option=value&option=value', got {query!r}")
+        options[unquote(key)] = _literal(unquote(value))
+    return scheme, unquote(target), options
 
 
 def format_spec(scheme: str, target: str, options: Mapping[str, Any]) -> str:
-    """The spec string of a source, options in alphabetical order."""
-    query = "&".join(f"{key}={value}" for key, value in sorted(options.items()))
-    return f"{scheme}:{target}" + (f"?{query}" if query else "")
+    """The spec string of a source, options in alphabetical order; :func:`parse_spec` gives back what went in."""
+    query = "&".join(f"{_quoted(key)}={_quoted(_text(value))}" for key, value in sorted(options.items()))
+    return f"{scheme}:{_quoted(target)}" + (f"?{query}" if query else "")
 
 
 def package_version(distribution: str) -> str:
@@ -169,6 +175,16 @@ def _check_options(source: str, factory: Callable[..., EnergySource], options: M
             raise InputError(
                 f"{source} has no option {option!r}; options: {', '.join(known) or 'none'}{did_you_mean(option, known)}"
             )
+
+
+def _quoted(text: str) -> str:
+    """Percent codes for what has a meaning in a spec, and for nothing else: names are read by people."""
+    return text.replace("%", "%25").replace("?", "%3F").replace("&", "%26").replace("=", "%3D")
+
+
+def _text(value: Any) -> str:
+    """An option as text, in quotes if it is a text that would be read as something else."""
+    return repr(value) if isinstance(value, str) and _literal(value) != value else str(value)
 
 
 def _literal(text: str) -> Any:

@@ -13,8 +13,8 @@ import numpy as np
 from ase.calculators.abc import GetPropertiesMixin
 from ase.calculators.calculator import Calculator, FileIOCalculator, PropertyNotImplementedError, all_changes
 
-from bodyorder._checks import ComputationError, InputError, check_positive, did_you_mean
-from bodyorder.sources.base import EnergySource, FailedClusters, Precision
+from bodyorder._checks import ComputationError, InputError, check_positive, did_you_mean, first_line
+from bodyorder.sources.base import EnergySource, FailedClusters, Precision, format_spec
 from bodyorder.sources.fingerprint import NOT_PICKLABLE, fingerprint_of
 from bodyorder.structures.clusters import ClusterBatch, FloatArray
 
@@ -99,7 +99,7 @@ class CalculatorSource:
             except (
                 Exception
             ) as error:  # whatever a foreign program raises is this sub-cluster's failure, and is reported
-                messages[row] = f"{type(error).__name__}: {_first_line(error)}"
+                messages[row] = f"{type(error).__name__}: {first_line(error)}"
                 continue
             if not np.isfinite(energies[row]) or (forces is not None and not np.isfinite(forces[row]).all()):
                 messages[row] = "the calculator gave an energy or forces that are not finite"
@@ -177,13 +177,16 @@ def load(
         calculator = factory(**options)
     except Exception as error:
         raise InputError(
-            f"ase:{target} could not be built with the options {options}: {type(error).__name__}: {_first_line(error)}"
+            f"ase:{target} could not be built with the options {options}: {type(error).__name__}: {first_line(error)}"
         ) from error
     if not isinstance(calculator, GetPropertiesMixin):
         raise InputError(f"ase:{target} must give an ASE calculator, got {type(calculator).__name__}")
     precision = FLOAT64 if energy_error is None else Precision(absolute=check_positive("energy_error", energy_error))
     fingerprint = fingerprint_of(calculator, options if inspect.isclass(factory) else None)
-    return CalculatorSource(calculator, cutoff=additive_cutoff, precision=precision, fingerprint=fingerprint)
+    source = CalculatorSource(calculator, cutoff=additive_cutoff, precision=precision, fingerprint=fingerprint)
+    own = {"additive_cutoff": additive_cutoff, "energy_error": energy_error}
+    source.name = format_spec("ase", target, options | {key: value for key, value in own.items() if value is not None})
+    return source
 
 
 def _small_pickle(calculator: GetPropertiesMixin) -> bytes | None:
@@ -202,7 +205,7 @@ def _find(target: str) -> Callable[..., Any]:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise InputError(
-            f"the module of ase:{target} could not be imported ({_first_line(error)}); "
+            f"the module of ase:{target} could not be imported ({first_line(error)}); "
             f"check its name, or install the package that has it"
         ) from error
     found = getattr(module, name, None)
@@ -237,7 +240,3 @@ def _check_options(target: str, factory: Callable[..., Any], options: Mapping[st
             raise InputError(
                 f"ase:{target} has no option {option!r}; options: {', '.join(sorted(known))}{did_you_mean(option, known)}"
             )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or ["no message"])[0]

@@ -60,7 +60,7 @@ def low_density(
         bonds = _directions(rng, n_molecules) * rng.normal(H2_BOND_LENGTH, sigma, size=(n_molecules, 1))
         molecules = np.stack([centres[:n_molecules] - bonds / 2, centres[:n_molecules] + bonds / 2], axis=1)
         positions = np.concatenate([molecules.reshape(-1, 3), centres[n_molecules:]])
-        clusters.append(_cluster(positions, "low_density", seed, index))
+        clusters.append(_cluster(positions, "low-density", seed, index))
     return clusters
 
 
@@ -94,7 +94,7 @@ def high_density(
     clusters = []
     for index in range(n_clusters):
         rng = np.random.default_rng([seed, index])
-        clusters.append(_cluster(_separated_points(rng, n_atoms, radius, distance), "high_density", seed, index))
+        clusters.append(_cluster(_separated_points(rng, n_atoms, radius, distance), "high-density", seed, index))
     return clusters
 
 

@@ -12,7 +12,7 @@ import ase.io
 import numpy as np
 from scipy.spatial import KDTree
 
-from bodyorder._checks import InputError
+from bodyorder._checks import InputError, first_line
 from bodyorder._files import replacing
 
 #: Two atoms closer than this (Å) stand on one spot.
@@ -26,14 +26,16 @@ def read_structures(structures: StructuresLike) -> list[ase.Atoms]:
 
     :param structures: a structure, several, or a path
     :raises InputError: if the file is missing, empty or unreadable; if a structure has no atoms, positions that are not
-        finite, two atoms on one spot, or periodic boundaries
+        finite, two atoms on one spot, periodic boundaries, or a charge
     """
     if isinstance(structures, ase.Atoms):
         frames, origin = [structures], "structures"
     elif isinstance(structures, str | os.PathLike):
         frames, origin = _read_file(Path(structures)), str(structures)
-    else:
+    elif isinstance(structures, Iterable):
         frames, origin = list(structures), "structures"
+    else:
+        raise InputError(f"structures must be an ase.Atoms, several, or a file, got {type(structures).__name__}")
     if not frames:
         raise InputError(f"{origin} must hold at least one structure, and holds none")
     for index, atoms in enumerate(frames):
@@ -65,8 +67,7 @@ def _read_file(path: Path) -> list[ase.Atoms]:
     try:
         return list(ase.io.read(path, index=":"))
     except Exception as error:  # each of ASE's readers has errors of its own
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"structures must be a file that ASE reads, {path} is not: {reason}") from None
+        raise InputError(f"structures must be a file that ASE reads, {path} is not: {first_line(error)}") from None
 
 
 def _check_structure(atoms: ase.Atoms, name: str) -> None:
@@ -78,5 +79,19 @@ def _check_structure(atoms: ase.Atoms, name: str) -> None:
         raise InputError(f"{name} must have finite positions, and has some that are not")
     if atoms.pbc.any():
         raise InputError(f"{name} must be a free cluster, and is periodic; set pbc to False if it stands in a box")
+    if (charge := _charge(atoms)) != 0:
+        raise InputError(f"{name} must be neutral, its charge is {charge!r}; charged structures are not supported")
     for first, second in KDTree(atoms.positions).query_pairs(SAME_SPOT):
         raise InputError(f"{name} must have atoms apart from each other, atoms {first} and {second} are on one spot")
+
+
+def _charge(atoms: ase.Atoms) -> float | str:
+    """The charge that a structure is given, as a number if it is one; 0 if none."""
+    stated = atoms.info.get("charge", 0)
+    try:
+        stated = float(stated or 0)
+    except (TypeError, ValueError):
+        return str(stated)
+    # Partial charges of a neutral structure are rounded.
+    partial = round(float(atoms.get_initial_charges().sum()), 1)
+    return stated or partial

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bodyorder._files import replacing
 from bodyorder.config import StudyOptions
-from bodyorder.study.stages import Progress, make_root, record_of, run_stages
-from bodyorder.study.steps import REPORT, Plan
+from bodyorder.study.stages import Progress, open_root, record_of, run_stages
+from bodyorder.study.steps import REPORT, Steps
 
 __all__ = ["run_study", "train_models"]
 
@@ -21,23 +21,24 @@ def run_study(options: StudyOptions, say: Callable[[str], None] = print) -> Path
     :param say: told one line about each stage
     :return: the report
     :raises InputError: if the options cannot work
-    :raises ComputationError: if stages failed; everything that does not build on them is done, the report included
+    :raises ComputationError: if stages failed; everything that does not build on them is done. The report shows the models that
+        are there; without the reference energies of every cluster there is none.
     """
-    root = make_root(options.output)
-    plan, progress = Plan(options, root), Progress(say)
-    _run_to_trainings(plan, progress)
-    run_stages(list(plan.resolutions.values()), root, progress)
-    comparison, report = plan.closing()
-    for stage in (comparison, report):
-        run_stages([stage], root, progress)
-    if report.finished(root):
-        with replacing(root / REPORT, "reports") as partial:
-            partial.write_bytes((report.folder(root) / REPORT).read_bytes())
-    record = record_of([*plan.stages, comparison, report], root)
-    with replacing(root / "study.json", "records") as partial:
-        partial.write_text(json.dumps(record, indent=2) + "\n")
+    steps, progress = Steps(options), Progress(say)
+    with open_root(steps.root) as root:
+        _run_to_trainings(steps, progress)
+        run_stages(list(steps.resolutions.values()), root, progress)
+        comparison, report = steps.closing()
+        for stage in (comparison, report):
+            run_stages([stage], root, progress)
+        if report.finished(root):
+            with replacing(root / REPORT, "reports") as partial:
+                partial.write_bytes((report.folder(root) / REPORT).read_bytes())
+        record = record_of([*steps.stages, comparison, report], root)
+        with replacing(root / "study.json", "records") as partial:
+            partial.write_text(json.dumps(record, indent=2) + "\n")
     progress.raise_if_failed()
-    return root / REPORT
+    return steps.root / REPORT
 
 
 def train_models(options: StudyOptions, say: Callable[[str], None] = print) -> list[Path]:
@@ -49,15 +50,15 @@ def train_models(options: StudyOptions, say: Callable[[str], None] = print) -> l
     :raises InputError: if the options cannot work
     :raises ComputationError: if stages failed
     """
-    root = make_root(options.output)
-    plan, progress = Plan(options, root), Progress(say)
-    _run_to_trainings(plan, progress)
+    steps, progress = Steps(options), Progress(say)
+    with open_root(steps.root):
+        _run_to_trainings(steps, progress)
     progress.raise_if_failed()
-    return [stage.folder(root) for stage in plan.trainings.values()]
+    return [stage.folder(steps.root) for stage in steps.trainings.values()]
 
 
-def _run_to_trainings(plan: Plan, progress: Progress) -> None:
-    run_stages(plan.samples, plan.root, progress)
-    run_stages(plan.labels, plan.root, progress)
+def _run_to_trainings(steps: Steps, progress: Progress) -> None:
+    run_stages(steps.samples, steps.root, progress)
+    run_stages(steps.labels, steps.root, progress)
     # Each training waits for a process of its own, so several may run side by side.
-    run_stages(list(plan.trainings.values()), plan.root, progress, workers=plan.options.workers)
+    run_stages(list(steps.trainings.values()), steps.root, progress, workers=steps.options.trainings)

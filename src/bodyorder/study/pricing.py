@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import comb
 
-from bodyorder.config import StudyOptions
+import ase
+
+from bodyorder.config import FromFile, Sampler, StudyOptions, Thermal
 from bodyorder.engine.planning import plan
 from bodyorder.engine.selection import Selection
 from bodyorder.sources import load_source
 from bodyorder.study.sampling import sample_group
-from bodyorder.training.models import MODELS
+from bodyorder.training.models import MODELS, metatrain_options
 
 
 @dataclass(frozen=True)
@@ -48,31 +51,65 @@ class StudyPlan:
 def plan_study(options: StudyOptions) -> StudyPlan:
     """Price a study from a timed sample of its reference, and from the measured training speed of its models.
 
+    The body orders of trained models cost little beside these, and are left out.
+
     :param options: of the study
     :raises InputError: if the options cannot work
     """
     reference = load_source(options.reference)
     lines = []
     for group, sampler in options.clusters.items():
-        clusters = sample_group(group, sampler, options.seed)
+        clusters, copies = _examples(group, sampler, options.seed)
         cost = plan(clusters, reference, Selection(), forces=True)
         timed = int(cost.order.values[cost.measured.values].max())
+        count = int(cost.n_clusters.sum()) * copies
         lines.append(
             PlanLine(
                 f"label/{group}",
-                f"{int(cost.n_clusters.sum()):,} sub-clusters of {len(clusters):,} clusters by {reference.name}",
-                float(cost.core_seconds.sum()) / 3600,
+                f"{count:,} sub-clusters of {len(clusters) * copies:,} clusters by {reference.name}",
+                float(cost.core_seconds.sum()) * copies / 3600,
                 f"timed up to {timed} bodies" + ("" if cost.measured.all() else ", extrapolated beyond"),
             )
         )
-    return StudyPlan((*lines, *_trainings(options)), options.workers)
+    lines += [_training(options, model, makeup) for model in options.models for makeup in options.makeups]
+    return StudyPlan(tuple(lines), options.workers)
 
 
-def _trainings(options: StudyOptions) -> list[PlanLine]:
-    lines = []
-    for name in options.models:
-        chosen = MODELS[name].sizes[options.size]
-        seconds = chosen.seconds_per_step * chosen.steps * len(options.makeups)
-        what = f"{len(options.makeups)} trainings of at most {chosen.steps:,} steps"
-        lines.append(PlanLine(f"train/{name}", what, seconds / 3600, chosen.basis))
-    return lines
+def _examples(group: str, sampler: Sampler, seed: int) -> tuple[list[ase.Atoms], int]:
+    """Clusters to time, and how many such lots the group has."""
+    if isinstance(sampler, FromFile):
+        return sample_group(group, sampler, seed), 1
+    one = {"n_clusters": 1} | ({"equilibration": 1, "interval": 1} if isinstance(sampler, Thermal) else {})
+    return sample_group(group, sampler.model_copy(update=one), seed), sampler.n_clusters
+
+
+def _training(options: StudyOptions, model: str, makeup: str) -> PlanLine:
+    size = _training_set_size(options, makeup)
+    chosen = MODELS[model].sizes[options.size]
+    training = metatrain_options(model, size, elements={1}, epochs=options.epochs.get(makeup), size=options.size)[
+        "architecture"
+    ]["training"]
+    steps = training["num_epochs"] * (size // training["batch_size"])
+    what = f"about {size:,} clusters, {training['num_epochs']:,} epochs, {steps:,} steps"
+    return PlanLine(f"train/{model}/{makeup}", what, steps * chosen.seconds_per_step / 3600, chosen.basis)
+
+
+def _training_set_size(options: StudyOptions, makeup: str) -> int:
+    """Expected number of clusters in a training set of one element; single atoms of one parent are one cluster."""
+    content = options.makeups[makeup]
+    total = 0.0
+    for group, sampler in options.clusters.items():
+        if content.groups is not None and group not in content.groups:
+            continue
+        if isinstance(sampler, FromFile):
+            frames = sample_group(group, sampler, options.seed)
+            n_clusters, n_atoms = len(frames), max(len(atoms) for atoms in frames)
+        else:
+            n_clusters, n_atoms = sampler.n_clusters, sampler.n_atoms
+        orders = range(1, n_atoms) if content.orders == "all" else content.orders
+        each = float(content.parents)
+        for order in orders:
+            distinct = 1 if order == 1 else comb(n_atoms, order)
+            each += min(max(1, round(content.fraction * distinct)), content.per_parent or distinct)
+        total += options.split.train * n_clusters * each
+    return max(1, round(total))

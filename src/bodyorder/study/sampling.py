@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import ase
 import numpy as np
 
 from bodyorder._checks import InputError, check_between
-from bodyorder.config import FromFile, HighDensity, LowDensity, Sampler, StudyOptions, Thermal
+from bodyorder.config import FEWEST, FromFile, HighDensity, LowDensity, Sampler, StudyOptions, Thermal
 from bodyorder.sources import load_source
 from bodyorder.sources.calculator import SourceCalculator
 from bodyorder.structures import read_structures
@@ -30,6 +33,26 @@ def sample_group(group: str, sampler: Sampler, seed: int) -> list[ase.Atoms]:
         atoms.info["group"] = group
         atoms.info["name"] = f"{group}_{index:04d}"
     return clusters
+
+
+def describe_sampler(sampler: Sampler, trained: bool) -> dict[str, Any]:
+    """Everything that the clusters of a group depend on, the content of its file or the energies of its dynamics included.
+
+    :param sampler: where the clusters come from
+    :param trained: whether models will be trained on them
+    :raises InputError: if a file cannot be read, or holds too few clusters to train on; or for an unknown source
+    """
+    settings = sampler.model_dump(mode="json")
+    if isinstance(sampler, FromFile):
+        clusters = read_structures(sampler.path)
+        if trained and len(clusters) < FEWEST:
+            raise InputError(
+                f"{sampler.path} must hold at least {FEWEST} clusters to train on, and holds {len(clusters)}"
+            )
+        return settings | {"sha256": hashlib.sha256(Path(sampler.path).read_bytes()).hexdigest()}
+    if isinstance(sampler, Thermal):
+        return settings | {"fingerprint": load_source(sampler.source).fingerprint}
+    return settings
 
 
 def sample_all(options: StudyOptions) -> list[ase.Atoms]:

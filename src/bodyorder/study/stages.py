@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bodyorder._checks import ComputationError, InputError
+from bodyorder._checks import ComputationError, InputError, first_line
+from bodyorder._files import replacing
 
 #: Written last into a stage's folder: its presence says that the stage is finished.
 RECORD = "stage.json"
@@ -101,29 +104,38 @@ def _run(stage: Stage, root: Path, progress: Progress) -> None:
     begin = time.monotonic()
     try:
         stage.work(folder)
-    except ComputationError as error:
-        progress.failed[stage.name] = str(error)
+    except (ComputationError, InputError, OSError) as error:
+        progress.failed[stage.name] = first_line(error)
         progress.say(f"{stage.name}: FAILED: {error}")
         return
     seconds = time.monotonic() - begin
     record = {"name": stage.name, "key": stage.key, "settings": dict(stage.settings), "seconds": round(seconds, 1)}
-    partial = folder / f".{RECORD}"
-    partial.write_text(json.dumps(record | {"needs": [need.key for need in stage.needs]}, indent=2) + "\n")
-    partial.replace(folder / RECORD)
+    with replacing(folder / RECORD, "records") as partial:
+        partial.write_text(json.dumps(record | {"needs": [need.key for need in stage.needs]}, indent=2) + "\n")
     progress.say(f"{stage.name}: {seconds:.0f} s")
 
 
-def make_root(path: str | Path) -> Path:
-    """The folder of a study, made if need be.
+@contextmanager
+def open_root(path: str | Path) -> Iterator[Path]:
+    """The folder of a study, made if need be, held alone for the time of a ``with`` block.
 
-    :raises InputError: if it cannot be
+    :raises InputError: if it cannot be made or written
+    :raises ComputationError: if another process holds it
     """
     root = Path(path)
     try:
         (root / "stages").mkdir(parents=True, exist_ok=True)
+        handle = (root / ".lock").open("w")
     except OSError as error:
         raise InputError(f"`output` must be a folder that can be written, {root} cannot: {error.strerror}") from None
-    return root
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ComputationError(
+                f"{root} must be free, and another study is running in it; wait for it, or end it"
+            ) from None
+        yield root
 
 
 def record_of(stages: Iterable[Stage], root: Path) -> dict[str, Any]:

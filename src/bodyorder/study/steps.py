@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 import ase
 import xarray as xr
 
-from bodyorder._checks import ComputationError
+from bodyorder._checks import ComputationError, InputError, require
+from bodyorder._files import replacing
 from bodyorder.analysis import combine, compare
 from bodyorder.config import StudyOptions
 from bodyorder.engine import Store, decompose
@@ -19,13 +21,14 @@ from bodyorder.engine.executors import open_executor
 from bodyorder.engine.results import load, save
 from bodyorder.report import Report, write_report
 from bodyorder.sources import load_source
-from bodyorder.sources.base import parse_spec
+from bodyorder.sources.base import package_version, parse_spec
 from bodyorder.structures import read_structures, write_structures
-from bodyorder.study.sampling import sample_group
+from bodyorder.study.sampling import describe_sampler, sample_group
 from bodyorder.study.stages import Stage, record_of
 from bodyorder.training.datasets import Split, split_parents, training_set
 from bodyorder.training.errors import prediction_errors
 from bodyorder.training.labels import label
+from bodyorder.training.models import MODELS
 from bodyorder.training.runner import TrainedModel, TrainingJob, train
 
 CLUSTERS, RESULT, COMPARISON, REPORT = "clusters.xyz", "result.nc", "comparison.nc", "report.html"
@@ -34,24 +37,27 @@ CLUSTERS, RESULT, COMPARISON, REPORT = "clusters.xyz", "result.nc", "comparison.
 ERRORS = "test_errors.json"
 
 
-class Plan:
+class Steps:
     """The stages of one study and how they hang together.
 
     :param options: of the study
-    :param root: its folder
-    :raises InputError: if the reference is no energy source with forces
+    :raises InputError: if the reference is no energy source with forces, or a file of clusters cannot be read or divided
     """
 
-    def __init__(self, options: StudyOptions, root: Path):
+    def __init__(self, options: StudyOptions):
         self.options = options
-        self.root = root
+        self.root = Path(options.output)
         self._reference = load_source(options.reference)
+        if not hasattr(self._reference, "energies_and_forces"):
+            raise InputError(f"`reference` must give forces, {self._reference.name} gives energies only")
+        if options.models:
+            require("metatrain", "mlip")
         # Among the results it goes by what a person would call it: fci/sto-6g.
         self._reference_name = parse_spec(options.reference)[1]
         self.samples = [
             Stage(
                 f"sample/{group}",
-                {"sampler": sampler.model_dump(mode="json"), "seed": options.seed},
+                {"sampler": describe_sampler(sampler, trained=bool(options.models)), "seed": options.seed},
                 partial(self._sample, group),
             )
             for group, sampler in options.clusters.items()
@@ -102,6 +108,8 @@ class Plan:
             "size": options.size,
             "split": options.split.model_dump(),
             "seed": options.seed,
+            "architecture": asdict(MODELS[model].sizes[options.size]),
+            "metatrain": package_version("metatrain"),
         }
 
     def _clusters(self) -> list[ase.Atoms]:
@@ -123,7 +131,7 @@ class Plan:
 
     def _label(self, sample: Stage, folder: Path) -> None:
         clusters = read_structures(sample.folder(self.root) / CLUSTERS)
-        with self._store() as store, open_executor(self.options.workers) as executor:
+        with self._store() as store, open_executor(self.options.workers, self.options.executor) as executor:
             result = decompose(
                 clusters, self._reference, forces=True, subsets=True, store=store, executor=executor, progress=True
             )
@@ -154,7 +162,8 @@ class Plan:
         )
         trained = train(job)
         errors = prediction_errors(load_source(trained.spec), test)
-        (folder / ERRORS).write_text(json.dumps(errors, indent=2) + "\n")
+        with replacing(folder / ERRORS, "records") as partial_file:
+            partial_file.write_text(json.dumps(errors, indent=2) + "\n")
 
     def _resolve(self, training: Stage, folder: Path) -> None:
         clusters = self._clusters()

@@ -1,6 +1,6 @@
 """Subset mathematics: which subsets of N bodies, the inversion between energies and contributions, best approximations.
 
-Integers and numpy only.
+Integers, numpy and scipy.sparse only.
 """
 
 from bodyorder.subsets.approximation import LatticeFit, count_terms

@@ -70,9 +70,9 @@ def contributions(family: Family, energies: Sequence[np.ndarray]) -> list[np.nda
     result: list[np.ndarray] = []
     for order, values in enumerate(energies, start=1):
         epsilon = np.array(values, dtype=np.float64)
-        for size, index in family.proper_subsets(order):
-            held = index >= 0
-            epsilon[held] -= result[size - 1][index[held]]
+        for size, rows, holds in family.proper_subsets(order):
+            below = result[size - 1]
+            epsilon[rows] -= (holds @ below.reshape(len(below), -1)).reshape(epsilon[rows].shape)
         result.append(epsilon)
     return result
 
@@ -91,11 +91,11 @@ def order_coefficients(family: Family) -> list[np.ndarray]:
         table = layer_coefficients(family.n_bodies, top)
         return [table[:, size - 1 : size] for size in range(1, top + 1)]
     coefficients = [np.zeros((top, size)) for size in family.sizes]
-    for order in range(top, 0, -1):
+    held = np.count_nonzero(family.sizes)
+    for order in range(held, 0, -1):
         coefficients[order - 1][order - 1] += 1
-        for size, index in family.proper_subsets(order):
-            held = index >= 0
-            np.subtract.at(coefficients[size - 1].T, index[held], coefficients[order - 1].T[held])
+        for size, rows, holds in family.proper_subsets(order):
+            coefficients[size - 1][:held] -= (holds.T @ coefficients[order - 1][:held, rows].T).T
     return coefficients
 
 

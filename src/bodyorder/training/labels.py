@@ -6,7 +6,6 @@ import os
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from math import comb
 
@@ -17,7 +16,7 @@ from bodyorder._checks import InputError, check_between
 from bodyorder.engine.batching import DEFAULT_BATCH_SIZE, Piece, make_tasks
 from bodyorder.engine.evaluation import evaluate
 from bodyorder.engine.progress import track
-from bodyorder.engine.store import Store
+from bodyorder.engine.store import Store, opened
 from bodyorder.sources.base import SourceLike, load_source
 from bodyorder.structures import ClusterBatch, System, find_bodies, read_structures
 from bodyorder.structures.io import StructuresLike
@@ -125,10 +124,9 @@ def label(
     total = sum(comb(len(atoms), size) for atoms in frames for size in wanted | {len(atoms)})
     parts: dict[int, list[tuple[ClusterBatch, np.ndarray, np.ndarray | None]]] = defaultdict(list)
     failures = []
-    opened = store is not None and not isinstance(store, Store)
-    with Store(store) if opened else nullcontext(store) as shelf:  # type: ignore[arg-type]
+    with opened(store) as shelf:
         chosen = (task for task in tasks if task.batch.n_atoms in wanted | sizes)
-        outcomes = evaluate(chosen, engine, forces=forces, store=shelf, executor=executor)  # type: ignore[arg-type]
+        outcomes = evaluate(chosen, engine, forces=forces, store=shelf, executor=executor)
         for outcome in track(outcomes, total, f"labels by {engine.name}", progress):
             batch, computed = outcome.task.batch, outcome.computed
             parts[batch.n_atoms].append((batch, computed.energies, computed.forces))

@@ -46,7 +46,8 @@ class MetatomicSource:
         options = {key: value for key, value in asked.items() if value is not None}
         self.name = format_spec("metatomic", settings.target, options)
         dtype = str(self._network.dtype).removeprefix("torch.")
-        version = package_version("metatomic-torch")
+        self.versions = {name: package_version(name) for name in ("torch", "metatomic-torch")}
+        version = self.versions["metatomic-torch"]
         self.fingerprint = f"metatomic:{digest} {self._network.output} {dtype} metatomic-torch {version}"
 
     def __reduce__(self) -> tuple[Callable[..., MetatomicSource], tuple[Settings, str]]:

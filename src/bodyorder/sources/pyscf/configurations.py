@@ -89,12 +89,13 @@ def _determinant_replacements(n_orbitals: int, n_electrons: int, unpaired: int) 
     pair_a, source_a, target_a, sign_a = (array[:, None] for array in alpha)
     pair_b, source_b, target_b, sign_b = (array[:, None] for array in beta)
     every_a, every_b = np.arange(n_a)[None, :], np.arange(n_b)[None, :]
-    rows = [pair_a * total + target_a * n_b + every_b, pair_b * total + every_a * n_b + target_b]
-    columns = [source_a * n_b + every_b, every_a * n_b + source_b]
-    values = [np.broadcast_to(sign_a, rows[0].shape), np.broadcast_to(sign_b, rows[1].shape)]
+    rows = np.concatenate(
+        [(pair_a * total + target_a * n_b + every_b).ravel(), (pair_b * total + every_a * n_b + target_b).ravel()]
+    )
+    columns = np.concatenate([(source_a * n_b + every_b).ravel(), (every_a * n_b + source_b).ravel()])
+    values = np.concatenate([np.repeat(sign_a, n_b), np.repeat(sign_b, n_a)])
     pairs = n_orbitals * (n_orbitals + 1) // 2
-    join = lambda parts: np.concatenate([part.ravel() for part in parts])  # noqa: E731
-    return sp.csr_array((join(values), (join(rows), join(columns))), shape=(pairs * total, total))
+    return sp.csr_array((values, (rows, columns)), shape=(pairs * total, total))
 
 
 def _string_links(n_orbitals: int, n_electrons: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -111,9 +112,7 @@ def _string_links(n_orbitals: int, n_electrons: int) -> tuple[np.ndarray, np.nda
 def _configurations(n_orbitals: int, n_electrons: int, unpaired: int) -> sp.csr_array:
     """Orthonormal configurations as columns over determinants (α string major) with Sz = S."""
     n_alpha, n_beta = (n_electrons + unpaired) // 2, (n_electrons - unpaired) // 2
-    strings_a = np.asarray(cistring.make_strings(range(n_orbitals), n_alpha), dtype=np.int64)
-    strings_b = np.asarray(cistring.make_strings(range(n_orbitals), n_beta), dtype=np.int64)
-    bits = 1 << np.arange(n_orbitals)
+    n_strings = math.comb(n_orbitals, n_beta)
     rows, columns, values = [], [], []
     count = 0
     for n_open in range(unpaired, min(n_electrons, 2 * n_orbitals - n_electrons) + 1, 2):
@@ -131,7 +130,7 @@ def _configurations(n_orbitals: int, n_electrons: int, unpaired: int) -> sp.csr_
         # from electrons in the order of the orbitals to all α before all β: one sign for each α behind a β
         behind = alpha[..., ::-1].cumsum(axis=-1)[..., ::-1] - alpha
         sign = 1.0 - 2.0 * ((behind * beta).sum(axis=-1) % 2)
-        address = np.searchsorted(strings_a, alpha @ bits) * len(strings_b) + np.searchsorted(strings_b, beta @ bits)
+        address = _string_number(alpha) * n_strings + _string_number(beta)
         value = sign[:, :, None] * coefficients[None]
         column = count + np.arange(n_shapes)[:, None, None] * n_functions + np.arange(n_functions)[None, None, :]
         rows.append(np.broadcast_to(address[:, :, None], value.shape).ravel())
@@ -141,7 +140,15 @@ def _configurations(n_orbitals: int, n_electrons: int, unpaired: int) -> sp.csr_
     value = np.concatenate(values)
     kept = value != 0.0
     places = np.concatenate(rows)[kept], np.concatenate(columns)[kept]
-    return sp.csr_array((value[kept], places), shape=(len(strings_a) * len(strings_b), count))
+    return sp.csr_array((value[kept], places), shape=(math.comb(n_orbitals, n_alpha) * n_strings, count))
+
+
+def _string_number(occupied: np.ndarray) -> np.ndarray:
+    """Place of each string in PySCF's order: the i-th electron, in orbital p, counts binomial(p, i). Last axis: orbitals."""
+    n_orbitals = occupied.shape[-1]
+    most = int(occupied.sum(axis=-1).max())
+    table = np.array([[math.comb(p, i) for i in range(most + 1)] for p in range(n_orbitals)])
+    return (table[np.arange(n_orbitals), occupied.cumsum(axis=-1)] * occupied).sum(axis=-1)
 
 
 def _occupations(n_orbitals: int, n_open: int, n_closed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from pyscf.fci import cistring, direct_spin1, spin_op
+from pyscf.fci import cistring, direct_spin0, direct_spin1, spin_op
 
 from bodyorder.sources.pyscf import eigensolver
 from bodyorder.sources.pyscf.hamiltonian import Densities, Hamiltonians
@@ -13,8 +13,8 @@ from bodyorder.sources.pyscf.orbitals import unpack
 
 #: Fewest vectors that the iteration may hold before it restarts.
 FEWEST = 12
-#: Vectors followed.
-BLOCK = 2
+#: Vectors followed, and kept when the space is full.
+BLOCK, KEPT = 2, 4
 
 
 def capacity(n_determinants: int, memory: float) -> int:
@@ -45,7 +45,9 @@ class DeterminantSpace:
             operator = direct_spin1.absorb_h1e(core, unpack(repulsion[None], m)[0], m, self._electrons, 0.5)
             diagonal = direct_spin1.make_hdiag(core, repulsion, m, self._electrons)
             size = capacity(diagonal.size, memory)
-            matrices = eigensolver.Matrices(self._action(operator), diagonal.reshape(1, -1), self._project, BLOCK, size)
+            matrices = eigensolver.Matrices(
+                self._action(operator), diagonal.reshape(1, -1), self._project, BLOCK, KEPT, size
+            )
             self._parts.append((matrices, eigensolver.start(matrices)))
         self.energies = np.full(len(hamiltonians), np.inf)
         self.residuals = np.full(len(hamiltonians), np.inf)
@@ -73,18 +75,15 @@ class DeterminantSpace:
         return tuple(cistring.gen_linkstr_index(range(self._orbitals), count) for count in self._electrons)
 
     def _action(self, operator: np.ndarray) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        # a singlet does not change when the spins change places, which saves half of the work
+        solver, links = (direct_spin1, self._links) if self._unpaired else (direct_spin0, self._links[0])
+
         def apply(vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
-            images = [
-                direct_spin1.contract_2e(
-                    operator,
-                    np.ascontiguousarray(vector).reshape(self._shape),
-                    self._orbitals,
-                    self._electrons,
-                    self._links,
-                )
-                for vector in vectors[0]
-            ]
-            return np.stack([image.ravel() for image in images])[None]
+            images = np.empty_like(vectors)
+            for image, vector in zip(images[0], vectors[0], strict=True):
+                state = np.ascontiguousarray(vector).reshape(self._shape)
+                image[:] = solver.contract_2e(operator, state, self._orbitals, self._electrons, links).ravel()
+            return images
 
         return apply
 
@@ -97,5 +96,7 @@ class DeterminantSpace:
                 other = twice / 2 * (twice / 2 + 1)
                 squared = spin_op.contract_ss(state, self._orbitals, self._electrons)
                 state = (squared - other * state) / (spin * (spin + 1) - other)
+            if self._unpaired == 0:
+                state = 0.5 * (state + state.T)
             projected.append(state.ravel())
         return np.stack(projected)[None]

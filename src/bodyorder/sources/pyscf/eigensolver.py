@@ -34,6 +34,7 @@ class Matrices:
     :param diagonal: shape (n, d)
     :param project: keeps of vectors of shape (…, d) what belongs to the wanted space; None if that is the whole space
     :param block: vectors to follow
+    :param kept: vectors to keep when the space is full or handed on
     :param capacity: vectors to hold at most
     """
 
@@ -41,6 +42,7 @@ class Matrices:
     diagonal: np.ndarray
     project: Callable[[np.ndarray], np.ndarray] | None = None
     block: int = BLOCK
+    kept: int = KEPT
     capacity: int = SPACE
 
 
@@ -82,31 +84,35 @@ def converge(matrices: Matrices, space: Subspace, rows: np.ndarray, tolerance: f
     """
     rows = rows[space.residuals[rows] > tolerance]
     space.residuals[rows] = np.inf
-    vectors, images = space.vectors[rows], space.images[rows]
+    count = space.vectors.shape[1]
+    shape = (len(rows), matrices.capacity, space.vectors.shape[2])
+    held, held_images = np.empty(shape), np.empty(shape)
+    held[:, :count], held_images[:, :count] = space.vectors[rows], space.images[rows]
     floor = matrices.diagonal.min(axis=1)
     finished: dict[int, tuple[np.ndarray, ...]] = {}
     for _ in range(ITERATIONS):
         if not len(rows):
             break
+        vectors, images = held[:, :count], held_images[:, :count]
         small = vectors @ images.transpose(0, 2, 1)
         values, coefficients = np.linalg.eigh(0.5 * (small + small.transpose(0, 2, 1)))
         energies = values[:, : matrices.block]
         wanted = coefficients[:, :, : matrices.block].transpose(0, 2, 1)
         residual = wanted @ images - energies[:, :, None] * (wanted @ vectors)
         norms = np.linalg.norm(residual, axis=2)
-        full = vectors.shape[1] + matrices.block > matrices.capacity
         gap = np.maximum(energies[:, 1] - norms[:, 1] - energies[:, 0], 0.0)
         done = (norms[:, 0] <= tolerance) | (norms[:, 0] ** 2 <= ACCURACY * gap)
-        done &= vectors.shape[1] >= KEPT
-        if full or done.any():
-            kept = coefficients[:, :, :KEPT].transpose(0, 2, 1)
-            for place in np.flatnonzero(done):
-                shrunk = kept[place] @ vectors[place], kept[place] @ images[place]
-                finished[int(rows[place])] = (*shrunk, energies[place, 0], norms[place, 0])
-            if full:
-                vectors, images = kept @ vectors, kept @ images
+        done &= count >= matrices.kept
+        kept = coefficients[:, :, : matrices.kept].transpose(0, 2, 1)
+        for place in np.flatnonzero(done):
+            shrunk = kept[place] @ vectors[place], kept[place] @ images[place]
+            finished[int(rows[place])] = (*shrunk, energies[place, 0], norms[place, 0])
+        if count + matrices.block > matrices.capacity:
+            count = matrices.kept
+            held[:, :count], held_images[:, :count] = kept @ vectors, kept @ images
+        if done.any():
             stay = ~done
-            rows, vectors, images = rows[stay], vectors[stay], images[stay]
+            rows, held, held_images = rows[stay], held[stay], held_images[stay]
             residual, energies = residual[stay], energies[stay]
             if not len(rows):
                 break
@@ -114,17 +120,18 @@ def converge(matrices: Matrices, space: Subspace, rows: np.ndarray, tolerance: f
         step = residual / (matrices.diagonal[rows] - bottom[:, None] + SHIFT)[:, None]
         if matrices.project is not None:
             step = matrices.project(step)
-        step = _orthonormal_rows(_without(step, vectors))
-        step = _orthonormal_rows(_without(step, vectors))
-        vectors = np.concatenate([vectors, step], axis=1)
-        images = np.concatenate([images, matrices.apply(step, rows)], axis=1)
+        step = _orthonormal_rows(_without(step, held[:, :count]))
+        step = _orthonormal_rows(_without(step, held[:, :count]))
+        held[:, count : count + matrices.block] = step
+        held_images[:, count : count + matrices.block] = matrices.apply(step, rows)
+        count += matrices.block
     if finished:
-        _store(space, finished)
+        _store(space, finished, matrices.kept)
 
 
-def _store(space: Subspace, finished: dict[int, tuple[np.ndarray, ...]]) -> None:
-    if space.vectors.shape[1] != KEPT:
-        shape = (len(space.vectors), KEPT, space.vectors.shape[2])
+def _store(space: Subspace, finished: dict[int, tuple[np.ndarray, ...]], kept: int) -> None:
+    if space.vectors.shape[1] != kept:
+        shape = (len(space.vectors), kept, space.vectors.shape[2])
         space.vectors, space.images = np.zeros(shape), np.zeros(shape)
     for row, (vectors, images, energy, residual) in finished.items():
         space.vectors[row], space.images[row] = vectors, images

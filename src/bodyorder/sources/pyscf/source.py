@@ -47,6 +47,7 @@ class PyscfSource:
         self.memory = memory
         self.name = format_spec("pyscf", f"{method}/{basis}", {"spin": spin})
         self.fingerprint = f"{self.name} pyscf={package_version('pyscf')} solver={SOLVER}"
+        self.versions = {"pyscf": package_version("pyscf")}
         self.precision = Precision(absolute=PRECISION[method])
         self.batch_size = BATCH[method]
         self._cache = self._new_cache()

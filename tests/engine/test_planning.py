@@ -1,0 +1,135 @@
+import numpy as np
+import pytest
+from ase import Atoms
+
+from bodyorder.engine.planning import plan
+from bodyorder.engine.selection import Selection
+from bodyorder.sources.base import Precision
+
+
+class Clocked:
+    """A source that takes as long as its cost says, by a clock of its own, and keeps what it was asked."""
+
+    name, fingerprint = "clocked", "clocked 1"
+    precision = Precision(absolute=1e-3)
+
+    def __init__(self, cost, cutoff=None, per_call=0.0):
+        self.cost, self.cutoff, self.per_call = cost, cutoff, per_call
+        self.now, self.asked = 0.0, []
+
+    def clock(self):
+        return self.now
+
+    def energies(self, batch):
+        self.asked.append((batch.n_atoms, len(batch)))
+        self.now += self.per_call + len(batch) * self.cost(batch.n_atoms)
+        return -np.ones(len(batch))
+
+
+def line(n_atoms, spacing=1.0):
+    return Atoms(f"H{n_atoms}", positions=np.arange(n_atoms)[:, None] * [spacing, 0.0, 0.0])
+
+
+def planned(structures, source, budget=20.0, **options):
+    return plan(structures, source, Selection(**options), budget=budget, clock=source.clock)
+
+
+def test_counts_of_every_order():
+    result = planned([line(5), line(3)], Clocked(lambda n: 1e-3))
+    np.testing.assert_array_equal(result.order, [1, 2, 3, 4, 5])
+    np.testing.assert_array_equal(result.n_clusters, [8, 13, 11, 5, 1])
+
+
+def test_a_cheap_source_is_measured_throughout():
+    source = Clocked(lambda n: 1e-3 * n**2)
+    result = planned([line(8)], source)
+    assert result.measured.all()
+    np.testing.assert_allclose(result.seconds_per_cluster, 1e-3 * np.arange(1, 9) ** 2)
+    np.testing.assert_allclose(result.core_seconds, result.n_clusters * result.seconds_per_cluster)
+    assert source.now < 20
+
+
+def test_a_batch_shows_what_batching_saves():
+    result = planned([line(8)], Clocked(lambda n: 1e-6, per_call=1e-3), max_order=3)
+    np.testing.assert_allclose(result.seconds_per_cluster[1:], 1e-6 + 1e-3 / np.array([8, 28, 56]))
+
+
+def test_what_would_not_fit_the_budget_is_not_evaluated():
+    """1, 10, 100 ms, 1 s and 10 s: four atoms twice would be 20 s of the 17.8 that are left."""
+    source = Clocked(lambda n: 1e-3 * 10.0 ** (n - 1))
+    result = planned([line(14)], source)
+    np.testing.assert_array_equal(result.measured, np.arange(1, 15) <= 4)
+    assert max(n_atoms for n_atoms, _ in source.asked) == 4
+    assert source.now <= 20
+    # Twice the four atoms are still exponential.
+    np.testing.assert_allclose(result.seconds_per_cluster[:8], 1e-3 * 10.0 ** np.arange(8))
+    assert (np.diff(result.seconds_per_cluster) > 0).all()
+
+
+@pytest.mark.parametrize("power", [0, 1, 3, 7])
+def test_extrapolation_is_monotone(power):
+    source = Clocked(lambda n: 0.1 * n**power)
+    result = planned([line(14)], source, budget=3.0)
+    assert not result.measured.all()
+    assert (np.diff(result.seconds_per_cluster) >= 0).all()
+    assert np.isfinite(result.core_seconds).all()
+
+
+def test_the_whole_is_priced_by_its_atoms():
+    """A pair costs 8 ms; the whole of 200 atoms would be 8000 s and is not touched."""
+    source = Clocked(lambda n: 1e-3 * n**3)
+    result = planned([line(200)], source, max_order=2)
+    np.testing.assert_array_equal(result.order, [0, 1, 2])
+    np.testing.assert_array_equal(result.n_clusters, [1, 200, 19_900])
+    np.testing.assert_array_equal(result.measured, [False, True, True])
+    assert max(n_atoms for n_atoms, _ in source.asked) == 2
+    assert float(result.seconds_per_cluster[0]) > 1e3 * float(result.seconds_per_cluster[2])
+
+
+def test_a_cheap_whole_is_run_once_to_warm_up_and_once_for_the_figure():
+    source = Clocked(lambda n: 1e-3 * n)
+    result = planned([line(40)], source, max_order=2)
+    assert result.measured.all()
+    assert source.asked.count((40, 1)) == 2
+    assert float(result.seconds_per_cluster[0]) == pytest.approx(0.04)
+    assert float(result.expected_noise[0]) == 0
+
+
+def test_a_first_run_that_spends_the_budget_is_the_figure():
+    source = Clocked(lambda n: 30.0 * n)
+    result = planned([line(4)], source)
+    assert source.asked == [(1, 1)]
+    assert result.measured.values.tolist() == [True, False, False, False]
+    assert float(result.seconds_per_cluster[0]) == 30
+
+
+def test_a_large_family_is_not_cut_to_time_a_few_rows():
+    source = Clocked(lambda n: 1e-4)
+    source.batch_size = 16
+    result = planned([line(20)], source)
+    assert result.measured.all()
+    assert int(result.n_clusters.sum()) == 2**20 - 1
+    assert max(rows for _, rows in source.asked) == 16
+
+
+def test_bodies_of_several_atoms():
+    labels = np.repeat(np.arange(4), 3)
+    source = Clocked(lambda n: 1e-3 * n)
+    result = planned([line(12)], source, bodies=labels)
+    np.testing.assert_allclose(result.seconds_per_cluster, 3e-3 * np.arange(1, 5))
+    np.testing.assert_array_equal(result.n_clusters, [4, 6, 4, 1])
+
+
+def test_orders_that_no_subcluster_reaches_are_left_out():
+    atoms = line(12)
+    atoms.positions[:, 1] = 20.0 * (np.arange(12) // 3)
+    result = planned([atoms], Clocked(lambda n: 1e-3, cutoff=1.5), cutoff=1.5)
+    np.testing.assert_array_equal(result.order, [0, 1, 2, 3])
+    np.testing.assert_array_equal(result.n_clusters, [1, 12, 8, 4])
+    assert np.isfinite(result.expected_noise).all()
+
+
+def test_noise_is_that_of_independent_errors():
+    """A pair is E(ab) − E(a) − E(b): √(3 + 3·2²)σ for the three pairs of three bodies."""
+    result = planned([line(3)], Clocked(lambda n: 1e-3))
+    np.testing.assert_allclose(result.expected_noise, 1e-3 * np.sqrt([3, 3 + 3 * 4, 1 + 3 + 3]))
