@@ -1,8 +1,9 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and folders that one process holds alone."""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 import stat
@@ -45,3 +46,25 @@ def replacing(path: str | os.PathLike[str], what: str) -> Iterator[Path]:
         kind = ComputationError if error.errno in _MACHINE else InputError
         reason = error.strerror or first_line(error)
         raise kind(f"{what} must go to a file that can be written, {target} cannot: {reason}") from None
+
+
+@contextmanager
+def held(folder: Path, activity: str) -> Iterator[int]:
+    """Hold a folder alone for the time of a ``with`` block.
+
+    :param folder: an existing folder
+    :param activity: what goes on in it, for the message: "another study is running"
+    :return: descriptor of the lock; a process that inherits it goes on holding the folder
+    :raises InputError: if the folder cannot be written
+    :raises ComputationError: if another process holds it
+    """
+    try:
+        handle = (folder / ".lock").open("w")
+    except OSError as error:
+        raise InputError(f"{folder} must be a folder that can be written, and cannot: {error.strerror}") from None
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ComputationError(f"{folder} must be free, and {activity} in it; wait for it, or end it") from None
+        yield handle.fileno()

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from bodyorder._checks import ComputationError, InputError, check_between, first_line, require
 
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+#: What tells numerical libraries, when they are loaded, how many threads to run.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 #: What a Dask scheduler can listen to.
 _PROTOCOLS = ("tcp", "tls", "ws", "wss", "ucx")
@@ -60,7 +61,7 @@ def _check_address(url: str) -> None:
 @contextmanager
 def _single_threaded_children() -> Iterator[None]:
     """Children started inside run one thread each unless the user asked for more: the processes share the cores already."""
-    added = [name for name in _THREAD_VARIABLES if name not in os.environ]
+    added = [name for name in THREAD_VARIABLES if name not in os.environ]
     os.environ.update(dict.fromkeys(added, "1"))
     try:
         yield

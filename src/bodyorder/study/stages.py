@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import time
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bodyorder._checks import ComputationError, InputError, first_line
-from bodyorder._files import replacing
+from bodyorder._files import held, replacing
 
 #: Written last into a stage's folder: its presence says that the stage is finished.
 RECORD = "stage.json"
@@ -125,16 +124,9 @@ def open_root(path: str | Path) -> Iterator[Path]:
     root = Path(path)
     try:
         (root / "stages").mkdir(parents=True, exist_ok=True)
-        handle = (root / ".lock").open("w")
     except OSError as error:
         raise InputError(f"`output` must be a folder that can be written, {root} cannot: {error.strerror}") from None
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ComputationError(
-                f"{root} must be free, and another study is running in it; wait for it, or end it"
-            ) from None
+    with held(root, "another study is running"):
         yield root
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import math
@@ -13,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -25,6 +23,8 @@ import yaml
 from ase.data import chemical_symbols
 
 from bodyorder._checks import ComputationError, InputError, require
+from bodyorder._files import held, replacing
+from bodyorder.engine.executors import THREAD_VARIABLES
 from bodyorder.sources.base import package_version
 from bodyorder.training.curve import read_curve, read_metatrain_log, write_curve
 from bodyorder.training.datasets import write_set
@@ -36,7 +36,6 @@ _LOG = "metatrain.log"
 _SETS = ("training", "validation", "test")
 #: How lines begin that metatrain adds to an error.
 _BOILERPLATE = ("- If the error", "The error above", "If you think", "For ", "====", "----", "http")
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -170,7 +169,8 @@ def train(job: TrainingJob) -> TrainedModel:
     }
     try:
         job.folder.mkdir(parents=True, exist_ok=True)
-        with _alone(job.folder) as lock:
+        # Metatrain inherits the lock, so that one left behind by a killed study still guards its folder.
+        with held(job.folder, "a training is still running") as lock:
             if (finished := _finished(job.folder, identity)) is not None:
                 return finished
             for leftover in ("outputs", "extensions"):
@@ -182,9 +182,8 @@ def train(job: TrainingJob) -> TrainedModel:
             (job.folder / "options.yaml").write_text(yaml.safe_dump(options, sort_keys=False))
             seconds = _run_metatrain(job, options, lock)
             record = identity | {"seconds": seconds, "model_hash": _hash([(job.folder / "model.pt").read_bytes()])}
-            partial = job.folder / f".{RECORD}"
-            partial.write_text(json.dumps(record, indent=2) + "\n")
-            partial.replace(job.folder / RECORD)
+            with replacing(job.folder / RECORD, "records") as partial:
+                partial.write_text(json.dumps(record, indent=2) + "\n")
             return TrainedModel(folder=job.folder, **record)
     except OSError as error:
         raise InputError(f"a training must have a folder that can be written, {job.folder} cannot: {error}") from None
@@ -244,20 +243,7 @@ def _last_words(log: Path) -> str:
 def _environment() -> dict[str, str]:
     """Metatrain's environment: one thread, and neither a batch system's ranks nor anybody's experiment tracker."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "WANDB_"))}
-    return inherited | dict.fromkeys(_THREAD_VARIABLES, "1") | {"WANDB_MODE": "disabled"}
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[int]:
-    """Hold the folder's lock. Metatrain inherits it, so that one left behind by a killed study still guards its folder."""
-    with (folder / ".lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ComputationError(
-                f"{folder} must be free, and a training is still running in it; wait for it, or end it"
-            ) from None
-        yield handle.fileno()
+    return inherited | dict.fromkeys(THREAD_VARIABLES, "1") | {"WANDB_MODE": "disabled"}
 
 
 def _finished(folder: Path, identity: Mapping[str, Any]) -> TrainedModel | None:
