@@ -17,7 +17,7 @@ import numpy as np
 from ase.units import Hartree
 
 from bodyorder.sources import load_source
-from bodyorder.sources.pyscf.starts import without_checkpoints
+from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
 from bodyorder.structures import ClusterBatch, System
 from bodyorder.subsets import complete
 

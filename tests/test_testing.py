@@ -5,8 +5,9 @@ from ase.calculators.lj import LennardJones as AseLennardJones
 
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.sources import analytic
-from bodyorder.sources.base import FailedClusters, Precision, load_source
+from bodyorder.sources.base import Precision, load_source
 from bodyorder.sources.calculator import CalculatorSource
+from bodyorder.sources.evaluation import FailedClusters
 from bodyorder.structures.clusters import System
 from bodyorder.testing import ConformanceError, check_source
 from bodyorder.testing.clusters import at_distance, direction, random_cluster

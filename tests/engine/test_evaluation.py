@@ -5,7 +5,8 @@ from ase import Atoms
 from bodyorder._checks import ComputationError
 from bodyorder.engine import decompose
 from bodyorder.engine.evaluation import compute
-from bodyorder.sources.base import FailedClusters, load_source
+from bodyorder.sources.base import load_source
+from bodyorder.sources.evaluation import FailedClusters
 from bodyorder.structures import ClusterBatch
 
 BROKEN = (1, 3)

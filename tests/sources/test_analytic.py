@@ -13,7 +13,8 @@ from hypothesis.extra.numpy import arrays
 import bodyorder.sources.analytic as analytic
 from bodyorder._checks import InputError
 from bodyorder.sources.analytic import AxilrodTeller, LennardJones, Morse, SuttonChen
-from bodyorder.sources.base import FailedClusters, load_source
+from bodyorder.sources.base import load_source
+from bodyorder.sources.evaluation import FailedClusters
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.subsets.family import complete
 from bodyorder.subsets.moebius import order_totals

@@ -14,8 +14,9 @@ from ase.optimize import BFGS
 
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.sources import analytic
-from bodyorder.sources.base import FailedClusters, Precision, load_source
+from bodyorder.sources.base import Precision, load_source
 from bodyorder.sources.calculator import CalculatorSource, SourceCalculator
+from bodyorder.sources.evaluation import FailedClusters
 from bodyorder.structures.clusters import ClusterBatch
 from bodyorder.structures.dynamics import LangevinSettings, langevin
 from bodyorder.structures.hydrogen import high_density, low_density

@@ -10,8 +10,8 @@ from pyscf import gto, scf
 
 from bodyorder.sources.base import load_source
 from bodyorder.sources.pyscf.integrals import molecule
-from bodyorder.sources.pyscf.starts import atomic_densities, patterns, starting_density, without_checkpoints
-from bodyorder.sources.pyscf.uhf import CURVATURE, _downhill
+from bodyorder.sources.pyscf.mean_field.starts import atomic_densities, patterns, starting_density, without_checkpoints
+from bodyorder.sources.pyscf.mean_field.uhf import CURVATURE, _downhill
 from bodyorder.structures.clusters import ClusterBatch
 
 

@@ -10,7 +10,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from bodyorder._checks import InputError
-from bodyorder.sources.base import EnergySource, FailedClusters, load_source
+from bodyorder.sources.base import EnergySource, load_source
+from bodyorder.sources.evaluation import FailedClusters
 from bodyorder.sources.pyscf.integrals import IntegralCache
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.testing import check_source
@@ -160,7 +161,7 @@ def test_an_empty_batch_gives_nothing():
         ),
         ("pyscf:fci/sto-6g?spin=groud", "`spin` must be one of ground, high, low, got 'groud'; did you mean 'ground'"),
         ("pyscf:fci/sto-6g?spin=low&memory=0", "`memory` must be a positive number, got 0"),
-        ("pyscf:fci/sto-6g?spn=low", "has no option 'spn'; options: spin, memory; did you mean 'spin'"),
+        ("pyscf:fci/sto-6g?spn=low", "has no option 'spn'; options: spin, counterpoise, memory; did you mean 'spin'"),
     ],
 )
 def test_specs_that_cannot_work(spec, message):

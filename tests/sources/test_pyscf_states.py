@@ -8,16 +8,17 @@ import pytest
 from pyscf import fci as pyscf_fci
 from pyscf import gto
 
-from bodyorder.sources.base import FailedClusters, load_source
-from bodyorder.sources.pyscf.configurations import dimension, spin_table
-from bodyorder.sources.pyscf.determinants import DeterminantSpace
-from bodyorder.sources.pyscf.fci import LOOSE, TIGHT, lowest_states
-from bodyorder.sources.pyscf.hamiltonian import Hamiltonians
+from bodyorder.sources.base import load_source
+from bodyorder.sources.evaluation import FailedClusters
+from bodyorder.sources.pyscf.fci.configurations import dimension, spin_table
+from bodyorder.sources.pyscf.fci.determinants import DeterminantSpace
+from bodyorder.sources.pyscf.fci.hamiltonian import Hamiltonians
+from bodyorder.sources.pyscf.fci.spaces import DenseSpace, TableSpace
+from bodyorder.sources.pyscf.fci.states import LOOSE, TIGHT, lowest_states
 from bodyorder.sources.pyscf.integrals import IntegralCache
+from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
 from bodyorder.sources.pyscf.orbitals import mean_field_orbitals, orthonormal, transform_one, transform_two
-from bodyorder.sources.pyscf.spaces import DenseSpace, TableSpace
 from bodyorder.sources.pyscf.spin import candidate_spins, unpaired_electrons
-from bodyorder.sources.pyscf.starts import without_checkpoints
 from bodyorder.structures.clusters import ClusterBatch
 
 

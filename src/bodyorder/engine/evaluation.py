@@ -14,7 +14,8 @@ import numpy as np
 from bodyorder._checks import ComputationError, InputError, first_line
 from bodyorder.engine.batching import Task
 from bodyorder.engine.store import Store
-from bodyorder.sources.base import EnergySource, FailedClusters
+from bodyorder.sources.base import EnergySource
+from bodyorder.sources.evaluation import FailedClusters
 from bodyorder.structures import ClusterBatch
 
 #: Batches handed out and not yet taken back. Enough to keep a cluster busy, few enough to bound memory.

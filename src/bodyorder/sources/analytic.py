@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from bodyorder._checks import InputError, check_choice, check_positive, did_you_mean
-from bodyorder.sources.base import EnergySource, FailedClusters, Precision, format_spec, package_version
+from bodyorder.sources.base import EnergySource, Precision, format_spec, package_version
+from bodyorder.sources.evaluation import FailedClusters
 from bodyorder.structures.clusters import ClusterBatch, FloatArray
 
 #: Where the switching function leaves 1, as a fraction of the cutoff.

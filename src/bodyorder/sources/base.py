@@ -51,10 +51,17 @@ class EnergySource(Protocol):
 
     A source must be picklable (worker processes receive it that way), and the energy of a sub-cluster must not depend on
     what else is in the batch. Sources that also give forces have
-    ``energies_and_forces(batch) -> (energies (n,) in eV, forces (n, k, 3) in eV/Å)``. Three more attributes are optional:
-    ``batch_size`` (sub-clusters per call that suit the source), ``processes`` (True if the source runs one sub-cluster
-    after the other on one core, so that worker processes pay off) and ``versions`` (of the programs behind it by name, as
-    ``dict[str, str]``, which results record).
+    ``energies_and_forces(batch) -> (energies (n,) in eV, forces (n, k, 3) in eV/Å)``. A source that knows more of every
+    sub-cluster than its energy has ``evaluate(batch, forces: bool) -> Evaluation``, which is then called instead of both
+    (:class:`~bodyorder.sources.evaluation.Evaluation`). These attributes are optional:
+
+    - ``batch_size``: sub-clusters per call that suit the source
+    - ``processes``: True if it runs one sub-cluster after the other on one core, so that worker processes pay off
+    - ``versions``: of the programs behind it by name, as ``dict[str, str]``, which results record
+    - ``charged``: True if it takes charged sub-clusters
+    - ``context``: what of the structure around its atoms a sub-cluster's energy depends on, some of ``"moments"`` and
+      ``"bodies"`` (see :class:`~bodyorder.structures.System`)
+    - ``counterpoise``: ``"none"``, ``"full"`` or ``"vmfc"``, whose functions a sub-cluster is given beside its own
     """
 
     #: what a person calls it
@@ -68,21 +75,6 @@ class EnergySource(Protocol):
     def energies(self, batch: ClusterBatch) -> np.ndarray:
         """Energies of the sub-clusters, shape (n,), in eV and float64."""
         ...
-
-
-class FailedClusters(Exception):
-    """Raised by a source that could not compute some sub-clusters of a batch, with all that it did compute.
-
-    :param messages: one line for each row that failed
-    :param energies: shape (n,), NaN in rows that failed
-    :param forces: shape (n, k, 3), or None where no forces were asked for
-    """
-
-    def __init__(self, messages: Mapping[int, str], energies: np.ndarray, forces: np.ndarray | None = None):
-        super().__init__("; ".join(messages.values()))
-        self.messages = dict(messages)
-        self.energies = energies
-        self.forces = forces
 
 
 SourceLike: TypeAlias = str | Mapping[str, Any] | EnergySource | GetPropertiesMixin

@@ -14,7 +14,8 @@ from ase.calculators.abc import GetPropertiesMixin
 from ase.calculators.calculator import Calculator, FileIOCalculator, PropertyNotImplementedError, all_changes
 
 from bodyorder._checks import ComputationError, InputError, check_positive, did_you_mean, first_line
-from bodyorder.sources.base import EnergySource, FailedClusters, Precision, format_spec
+from bodyorder.sources.base import EnergySource, Precision, format_spec
+from bodyorder.sources.evaluation import FailedClusters
 from bodyorder.sources.fingerprint import NOT_PICKLABLE, fingerprint_of
 from bodyorder.structures.clusters import ClusterBatch, FloatArray
 

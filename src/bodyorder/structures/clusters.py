@@ -22,15 +22,34 @@ class System:
 
     :param numbers: atomic numbers, shape (n_atoms,)
     :param positions: positions in Å, shape (n_atoms, 3)
+    :param charges: charge of each atom in elementary charges, whole numbers once summed over a body, shape (n_atoms,); zero
+        if not given
+    :param moments: unpaired electrons of each atom, positive up and negative down, shape (n_atoms,); zero if not given
+    :param bodies: body of each atom, shape (n_atoms,); every atom its own if not given
     """
 
     numbers: IntArray
     positions: FloatArray
+    charges: FloatArray = None  # type: ignore[assignment]
+    moments: FloatArray = None  # type: ignore[assignment]
+    bodies: IntArray = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        defaults = {"charges": np.zeros(len(self)), "moments": np.zeros(len(self)), "bodies": np.arange(len(self))}
+        for name, value in defaults.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
 
     @classmethod
-    def from_atoms(cls, atoms: ase.Atoms) -> System:
-        """The arrays of an ASE structure."""
-        return cls(np.asarray(atoms.numbers, dtype=np.int64), np.asarray(atoms.positions, dtype=np.float64))
+    def from_atoms(cls, atoms: ase.Atoms, bodies: IntArray | None = None) -> System:
+        """The arrays of an ASE structure, its initial charges and magnetic moments among them."""
+        return cls(
+            np.asarray(atoms.numbers, dtype=np.int64),
+            np.asarray(atoms.positions, dtype=np.float64),
+            np.asarray(atoms.get_initial_charges(), dtype=np.float64),
+            _moments(atoms),
+            np.arange(len(atoms)) if bodies is None else bodies,
+        )
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -46,7 +65,9 @@ class ClusterBatch:
     :param members: indices of the sub-cluster's atoms in that structure, shape (n, k)
     :param systems: the structures by their index: all that ``parents`` refers to. A source whose work on a whole structure
         serves all its sub-clusters (integrals, say) finds it here.
-    :param charges: total charge of each sub-cluster in elementary charges, shape (n,); zero if not given
+    :param charges: total charge of each sub-cluster in elementary charges, shape (n,)
+    :param ghosts: indices of the atoms of the structure that lend each sub-cluster their basis functions and nothing else,
+        shape (n, g); none if not given
     """
 
     numbers: IntArray
@@ -55,14 +76,22 @@ class ClusterBatch:
     members: IntArray
     systems: Mapping[int, System] = field(repr=False)
     charges: IntArray
+    ghosts: IntArray = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.ghosts is None:
+            object.__setattr__(self, "ghosts", np.empty((len(self), 0), dtype=np.int64))
 
     @classmethod
-    def cut(cls, systems: Mapping[int, System], parents: IntArray, members: IntArray) -> ClusterBatch:
+    def cut(
+        cls, systems: Mapping[int, System], parents: IntArray, members: IntArray, ghosts: IntArray | None = None
+    ) -> ClusterBatch:
         """Cut sub-clusters out of their structures.
 
         :param systems: structures by index
         :param parents: structure of each sub-cluster, shape (n,)
         :param members: atoms of each sub-cluster in that structure, shape (n, k)
+        :param ghosts: atoms that lend it their basis functions only, shape (n, g); none if not given
         """
         parents = np.asarray(parents, dtype=np.int64)
         members = np.asarray(members, dtype=np.int64)
@@ -72,7 +101,16 @@ class ClusterBatch:
         numbers = np.concatenate([system.numbers for system in used.values()])
         positions = np.concatenate([system.positions for system in used.values()])
         flat = members + offsets[np.searchsorted(present, parents)][:, None]
-        return cls(numbers[flat], positions[flat], parents, members, used, np.zeros(len(parents), dtype=np.int64))
+        charges = np.concatenate([system.charges for system in used.values()])[flat].sum(axis=1)
+        return cls(
+            numbers[flat],
+            positions[flat],
+            parents,
+            members,
+            used,
+            np.rint(charges).astype(np.int64),
+            ghosts,  # type: ignore[arg-type]
+        )
 
     @classmethod
     def from_atoms(cls, clusters: Sequence[ase.Atoms]) -> ClusterBatch:
@@ -94,8 +132,31 @@ class ClusterBatch:
         parents = self.parents[rows]
         systems = {int(index): self.systems[int(index)] for index in np.unique(parents)}
         return ClusterBatch(
-            self.numbers[rows], self.positions[rows], parents, self.members[rows], systems, self.charges[rows]
+            self.numbers[rows],
+            self.positions[rows],
+            parents,
+            self.members[rows],
+            systems,
+            self.charges[rows],
+            self.ghosts[rows],
         )
+
+    def of_members(self, name: str) -> np.ndarray:
+        """What the structures say of each atom, shape (n, k): ``charges``, ``moments`` or ``bodies``."""
+        result = np.empty(self.members.shape, dtype=np.float64)
+        for parent, system in self.systems.items():
+            rows = self.parents == parent
+            result[rows] = getattr(system, name)[self.members[rows]]
+        return result
+
+    def of_ghosts(self) -> tuple[IntArray, FloatArray]:
+        """Atomic numbers, shape (n, g), and positions in Å, shape (n, g, 3), of the atoms that lend their functions."""
+        numbers = np.empty(self.ghosts.shape, dtype=np.int64)
+        positions = np.empty((*self.ghosts.shape, 3))
+        for parent, system in self.systems.items():
+            rows = self.parents == parent
+            numbers[rows], positions[rows] = system.numbers[self.ghosts[rows]], system.positions[self.ghosts[rows]]
+        return numbers, positions
 
     def to_atoms(self, row: int) -> ase.Atoms:
         """One sub-cluster as an ASE structure in vacuum; its total charge in ``info["charge"]``."""
@@ -103,22 +164,48 @@ class ClusterBatch:
             numbers=self.numbers[row], positions=self.positions[row], info={"charge": int(self.charges[row])}
         )
 
-    def canonical(self) -> tuple[list[bytes], IntArray]:
+    def canonical(self, context: Sequence[str] = ()) -> tuple[list[bytes], IntArray]:
         """Keys that name each sub-cluster whatever the order of its atoms and its place in space.
 
+        Atoms that lend their functions are part of it.
+
+        :param context: what else of its structure its energy depends on, some of ``"moments"`` and ``"bodies"``
         :return: a 16-byte key per sub-cluster, and the permutations of shape (n, k) that bring its atoms into the order
             that the key stands for (``forces[row][permutation[row]]`` are forces in that order)
         """
         n, k = self.numbers.shape
         # The corner of the bounding box is the one reference point that no reordering of atoms changes in its last digit.
         corner = self.positions.min(axis=1, keepdims=True)
-        grid = np.rint((self.positions - corner) / KEY_RESOLUTION).astype(np.int64)
-        rows = np.repeat(np.arange(n), k)
-        flat = grid.reshape(-1, 3)
-        order = np.lexsort((flat[:, 2], flat[:, 1], flat[:, 0], self.numbers.ravel(), rows)).reshape(n, k)
-        permutation = order - np.arange(n)[:, None] * k
-        words = np.empty((n, 1 + 4 * k), dtype=np.int64)
-        words[:, 0] = self.charges
-        words[:, 1 : 1 + k] = np.take_along_axis(self.numbers, permutation, axis=1)
-        words[:, 1 + k :] = np.take_along_axis(grid, permutation[:, :, None], axis=1).reshape(n, 3 * k)
-        return [hashlib.blake2b(word, digest_size=16).digest() for word in words], permutation
+        permutation, sites = _sorted_sites(self.numbers, self.positions - corner)
+        words = [self.charges[:, None], sites]
+        if self.ghosts.shape[1]:
+            numbers, positions = self.of_ghosts()
+            # a word of its own in front keeps them apart from atoms
+            words += [np.full((n, 1), -k), _sorted_sites(numbers, positions - corner)[1]]
+        if "moments" in context:
+            moments = np.take_along_axis(self.of_members("moments"), permutation, axis=1)
+            # turning all of them over changes nothing
+            first = np.take_along_axis(moments, np.argmax(moments != 0, axis=1)[:, None], axis=1)
+            words.append(np.rint(moments * np.where(first < 0, -1.0, 1.0) / KEY_RESOLUTION).astype(np.int64))
+        if "bodies" in context:
+            bodies = np.take_along_axis(self.of_members("bodies"), permutation, axis=1)
+            words.append(np.argmax(bodies[:, :, None] == bodies[:, None], axis=2))
+        return [hashlib.blake2b(word, digest_size=16).digest() for word in np.concatenate(words, axis=1)], permutation
+
+
+def _sorted_sites(numbers: IntArray, apart: FloatArray) -> tuple[IntArray, IntArray]:
+    """The permutations that bring the atoms into their order, shape (n, k), and that order as words, shape (n, 4k)."""
+    n, k = numbers.shape
+    grid = np.rint(apart / KEY_RESOLUTION).astype(np.int64)
+    rows = np.repeat(np.arange(n), k)
+    flat = grid.reshape(-1, 3)
+    order = np.lexsort((flat[:, 2], flat[:, 1], flat[:, 0], numbers.ravel(), rows)).reshape(n, k)
+    permutation = order - np.arange(n)[:, None] * k
+    sites = np.take_along_axis(grid, permutation[:, :, None], axis=1).reshape(n, 3 * k)
+    return permutation, np.concatenate([np.take_along_axis(numbers, permutation, axis=1), sites], axis=1)
+
+
+def _moments(atoms: ase.Atoms) -> FloatArray:
+    moments = np.asarray(atoms.get_initial_magnetic_moments(), dtype=np.float64)
+    # vectors stand for spins that are not collinear, which no source here takes
+    return moments if moments.ndim == 1 else np.zeros(len(atoms))

@@ -12,7 +12,8 @@ from ase.data import atomic_numbers, chemical_symbols
 from scipy.spatial.transform import Rotation
 
 from bodyorder._checks import ComputationError, InputError, check_between, did_you_mean
-from bodyorder.sources.base import EnergySource, FailedClusters, Precision
+from bodyorder.sources.base import EnergySource, Precision
+from bodyorder.sources.evaluation import FailedClusters
 from bodyorder.structures.clusters import ClusterBatch, FloatArray, System
 from bodyorder.testing.clusters import (
     alone,

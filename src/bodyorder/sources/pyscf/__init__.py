@@ -23,11 +23,22 @@ SPIN_RULES = {
 }
 
 
-def load(target: str, *, spin: str | None = None, memory: float = 2000.0) -> PyscfSource:
+#: Whose basis functions a sub-cluster is given beside those of its own atoms.
+COUNTERPOISE = {
+    "none": "no others",
+    "full": "those of all other atoms of its structure (Boys and Bernardi, doi:10.1080/00268977000101561)",
+    "vmfc": "those of the subset whose contribution it enters (Valiron and Mayer, doi:10.1016/S0009-2614(97)00689-7)",
+}
+
+
+def load(
+    target: str, *, spin: str | None = None, counterpoise: str | None = "none", memory: float = 2000.0
+) -> PyscfSource:
     """Make a source from ``method/basis``.
 
     :param target: method (``fci`` or ``uhf``) and basis set by its usual name, such as ``fci/cc-pvdz``
     :param spin: spin rule, one of ``low``, ``ground``, ``high``. It decides what the expansion says, so it has no default.
+    :param counterpoise: correction of the basis-set superposition error, one of ``none``, ``full``, ``vmfc``
     :param memory: what one process may use for wave functions and integrals, in MB; a sub-cluster that needs more is
         reported as failed
     :raises InputError: for an unknown method, basis or spin rule, or if PySCF is not installed
@@ -42,9 +53,12 @@ def load(target: str, *, spin: str | None = None, memory: float = 2000.0) -> Pys
             f"`spin` must be given for pyscf:{target}, the spin rule decides the answer; choose from {rules}"
         )
     check_choice("spin", spin, SPIN_RULES)
+    scheme = str(counterpoise or "none").lower()  # specs read `none` as None
+    check_choice("counterpoise", scheme, COUNTERPOISE)
     limit = check_positive("memory", memory)
     require("pyscf", "qc")
     from bodyorder.sources.pyscf.basis import check_basis
     from bodyorder.sources.pyscf.source import PyscfSource
+    from bodyorder.sources.pyscf.task import Settings
 
-    return PyscfSource(method, check_basis(basis), spin, limit)
+    return PyscfSource(Settings(method, check_basis(basis), spin, scheme, limit))

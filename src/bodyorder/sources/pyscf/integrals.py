@@ -26,15 +26,21 @@ SMALL = 32
 WORTH = 50.0
 
 
-def molecule(numbers: np.ndarray, positions: np.ndarray, basis: str) -> gto.Mole:
-    """A PySCF molecule; positions in Å."""
+def molecule(numbers: np.ndarray, positions: np.ndarray, basis: str, n_ghosts: int = 0) -> gto.Mole:
+    """A PySCF molecule; positions in Å. The last ``n_ghosts`` atoms have functions only."""
     mol = gto.Mole()
     mol.verbose = 0
     mol.unit = "Bohr"
-    mol.atom = [
-        (chemical_symbols[number], tuple(position / Bohr)) for number, position in zip(numbers, positions, strict=True)
+    real = len(numbers) - n_ghosts
+    symbols = [
+        chemical_symbols[number] if place < real else f"ghost-{chemical_symbols[number]}"
+        for place, number in enumerate(numbers)
     ]
-    mol.basis = {chemical_symbols[number]: element_functions(basis, int(number)) for number in np.unique(numbers)}
+    mol.atom = [(symbol, tuple(position / Bohr)) for symbol, position in zip(symbols, positions, strict=True)]
+    mol.basis = {
+        symbol: element_functions(basis, int(number))
+        for symbol, number in dict(zip(symbols, numbers, strict=True)).items()
+    }
     mol.spin = None
     mol.build(dump_input=False, parse_arg=False)
     return mol
@@ -104,7 +110,7 @@ class ClusterIntegrals:
     :param core: kinetic energy and attraction by the nuclei present, shape (n, m, m)
     :param repulsion: (μν|λσ) over pairs, shape (n, pairs, pairs)
     :param nuclear: repulsion of the nuclei, shape (n,)
-    :param atoms: the atom (place in the sub-cluster) that each function belongs to, shape (m,)
+    :param atoms: the atom (place in the sub-cluster, ghosts behind the others) that each function belongs to, shape (m,)
     """
 
     overlap: np.ndarray
@@ -145,8 +151,8 @@ class IntegralCache:
         return np.array([table[int(number)] for number in numbers], dtype=np.int64)
 
     def integrals(self, batch: ClusterBatch) -> ClusterIntegrals:
-        """Integrals of sub-clusters that all have the same sequence of elements."""
-        counts = self.functions(batch.numbers[0])
+        """Integrals of sub-clusters that all have the same sequence of elements, ghosts included."""
+        counts = self.functions(all_numbers(batch)[0])
         n, m = len(batch), int(counts.sum())
         pairs = m * (m + 1) // 2
         result = ClusterIntegrals(
@@ -154,7 +160,7 @@ class IntegralCache:
             np.empty((n, m, m)),
             np.empty((n, pairs, pairs)),
             nuclear_repulsion(batch),
-            np.repeat(np.arange(batch.n_atoms), counts),
+            np.repeat(np.arange(len(counts)), counts),
         )
         for rows, whole, members in self._sources(batch):
             ao = _functions_of(whole.ranges, members, counts)
@@ -202,11 +208,12 @@ class IntegralCache:
             system = batch.systems[int(parent)]
             whole = self._whole(system, batch.select(rows), with_gradients)
             if whole is not None:
-                yield rows, whole, batch.members[rows]
+                yield rows, whole, np.concatenate([batch.members[rows], batch.ghosts[rows]], axis=1)
                 continue
             for row in rows:
-                alone = AtomicIntegrals(System(batch.numbers[row], batch.positions[row]), self.basis)
-                yield np.array([row]), alone, np.arange(batch.n_atoms)[None]
+                sites = np.concatenate([batch.members[row], batch.ghosts[row]])
+                alone = AtomicIntegrals(System(system.numbers[sites], system.positions[sites]), self.basis)
+                yield np.array([row]), alone, np.arange(len(sites))[None]
 
     def _whole(self, system: System, batch: ClusterBatch, with_gradients: bool) -> AtomicIntegrals | None:
         """Integrals of a whole structure, or None where those of its sub-clusters one by one are the better choice."""
@@ -216,7 +223,7 @@ class IntegralCache:
         else:
             n_functions = float(self.functions(system.numbers).sum())
             size = 8.0 * (n_functions**4 / 4.0 + (2 * len(system)) * n_functions**2)
-            work = WORTH * len(batch) * float(self.functions(batch.numbers[0]).sum()) ** 4
+            work = WORTH * len(batch) * float(self.functions(all_numbers(batch)[0]).sum()) ** 4
             if size > self.limit or (n_functions > SMALL and n_functions**4 > work):
                 return None
             self._held[key] = AtomicIntegrals(system, self.basis)
@@ -228,6 +235,11 @@ class IntegralCache:
         while len(self._held) > 1 and sum(held.size for held in self._held.values()) > self.limit:
             self._held.popitem(last=False)
         return whole
+
+
+def all_numbers(batch: ClusterBatch) -> np.ndarray:
+    """Atomic numbers of all atoms that have functions, ghosts last, shape (n, k + g)."""
+    return np.concatenate([batch.numbers, batch.of_ghosts()[0]], axis=1)
 
 
 def nuclear_repulsion(batch: ClusterBatch) -> np.ndarray:

@@ -9,51 +9,61 @@ import numpy as np
 from ase.units import Bohr, Hartree
 
 from bodyorder._checks import InputError
-from bodyorder.sources.base import FailedClusters, Precision, format_spec, package_version
+from bodyorder.sources.base import Precision, format_spec, package_version
+from bodyorder.sources.evaluation import ENERGY_RECORDS, Evaluation, FailedClusters
 from bodyorder.sources.pyscf import methods
-from bodyorder.sources.pyscf.integrals import IntegralCache, nuclear_gradient, nuclear_repulsion, single_thread
-from bodyorder.sources.pyscf.spin import candidate_spins
+from bodyorder.sources.pyscf.integrals import (
+    IntegralCache,
+    all_numbers,
+    nuclear_gradient,
+    nuclear_repulsion,
+    single_thread,
+)
+from bodyorder.sources.pyscf.spin import spin_rule
+from bodyorder.sources.pyscf.task import Outcome, Settings, Task
 from bodyorder.structures.clusters import ClusterBatch
 
 #: Goes up whenever an energy could change although PySCF does not.
 SOLVER = 1
 #: Nuclei closer than this (Å) are a mistake.
 CLOSEST = 0.05
-#: 1σ of one energy in eV: rounding and convergence.
-PRECISION = {"fci": 1e-8, "uhf": 1e-7}
-#: Sub-clusters per call.
-BATCH = {"fci": 128, "uhf": 16}
 
 
 class PyscfSource:
-    """*Ab initio* energies of sub-clusters in vacuum, each with the basis functions of its own atoms.
+    """*Ab initio* energies of sub-clusters in vacuum, each with the basis functions of its own atoms and of its ghosts.
 
     Forces are those of the state whose energy is given. Where that state is degenerate (an atom with an open p shell, an
     equilateral H₃) they are the forces of one state of the degenerate set and may lack its symmetry.
 
-    :param method: ``fci`` or ``uhf``
-    :param basis: name of the basis set
-    :param spin: spin rule
-    :param memory: MB that one process may use for wave functions and integrals
+    :param settings: everything that names it
     """
 
     cutoff = None
     processes = True
+    charged = True
 
-    def __init__(self, method: str, basis: str, spin: str, memory: float):
-        self.method = method
-        self.basis = basis
-        self.spin = spin
-        self.memory = memory
-        self.name = format_spec("pyscf", f"{method}/{basis}", {"spin": spin})
-        self.fingerprint = f"{self.name} pyscf={package_version('pyscf')} solver={SOLVER}"
-        self.versions = {"pyscf": package_version("pyscf")}
-        self.precision = Precision(absolute=PRECISION[method])
-        self.batch_size = BATCH[method]
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        self.spin = settings.spin
+        self.counterpoise = settings.counterpoise
+        self._method = methods.TABLE[settings.method]
+        named = {"spin": settings.spin} | settings.options
+        target = f"{settings.method}/{settings.basis}"
+        version = package_version("pyscf")
+        self._rule = spin_rule(settings.spin)
+        self.context = self._rule.context
+        # a sub-cluster and its ghosts have one energy, whatever the scheme that asks for it
+        self.fingerprint = f"{format_spec('pyscf', target, named)} pyscf={version} solver={SOLVER}{self._rule.identity}"
+        if settings.counterpoise != "none":
+            named["counterpoise"] = settings.counterpoise
+        self.name = format_spec("pyscf", target, named)
+        self.versions = {"pyscf": version}
+        self.precision = Precision(absolute=self._method.precision)
+        self.batch_size = self._method.batch
         self._cache = self._new_cache()
 
     def _new_cache(self) -> IntegralCache:
-        return IntegralCache(self.basis, 0.25e6 * self.memory)
+        return IntegralCache(self.settings.basis, 0.25e6 * self.settings.memory)
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_cache"}
@@ -65,10 +75,13 @@ class PyscfSource:
     def energies(self, batch: ClusterBatch) -> np.ndarray:
         """Energies in eV, shape (n,).
 
-        :raises InputError: for overlapping nuclei, an element that the basis lacks, an impossible charge
+        :raises InputError: for overlapping nuclei, an element that the basis lacks, an impossible charge or spin
         :raises FailedClusters: if the search for the lowest state failed for some sub-clusters
         """
-        return self._evaluate(batch, with_forces=False)[0]
+        result = self.evaluate(batch, forces=False)
+        if result.messages:
+            raise FailedClusters(result.messages, result.energies)
+        return result.energies
 
     def energies_and_forces(self, batch: ClusterBatch) -> tuple[np.ndarray, np.ndarray]:
         """Energies in eV, shape (n,), and forces in eV/Å, shape (n, k, 3).
@@ -76,59 +89,88 @@ class PyscfSource:
         :raises InputError: as :meth:`energies`
         :raises FailedClusters: as :meth:`energies`, and where the basis is too close to linear dependence for forces
         """
-        return self._evaluate(batch, with_forces=True)
+        result = self.evaluate(batch, forces=True)
+        assert result.forces is not None
+        if result.messages:
+            raise FailedClusters(result.messages, result.energies, result.forces)
+        return result.energies, result.forces
 
-    def _evaluate(self, batch: ClusterBatch, with_forces: bool) -> tuple[np.ndarray, np.ndarray]:
-        check_distances(batch)
-        energies = np.full(len(batch), np.nan)
-        forces = np.full((len(batch), batch.n_atoms, 3), np.nan)
-        messages: dict[int, str] = {}
+    def evaluate(self, batch: ClusterBatch, forces: bool) -> Evaluation:
+        """Energies, forces and what is known of the states behind them.
+
+        :raises InputError: as :meth:`energies`
+        """
+        check_nuclei(batch)
+        if forces and batch.ghosts.shape[1]:
+            raise InputError(
+                f"`forces` must be without functions of other atoms, counterpoise={self.counterpoise} brings them; "
+                "use counterpoise=none"
+            )
+        result = Evaluation(
+            np.full(len(batch), np.nan), np.full((len(batch), batch.n_atoms, 3), np.nan) if forces else None
+        )
         with single_thread():
-            for rows in self._groups(batch, with_forces):
-                outcome = self._compute(batch.select(rows), with_forces)
-                energies[rows] = outcome.energies * Hartree
-                forces[rows] = outcome.gradients * (-Hartree / Bohr)
-                messages.update({int(rows[place]): message for place, message in outcome.messages.items()})
-        if messages:
-            raise FailedClusters(messages, energies, forces if with_forces else None)
-        return energies, forces
+            for rows, spins in self._groups(batch, forces):
+                outcome = self._compute(batch.select(rows), list(spins), forces)
+                result.energies[rows] = outcome.energies * Hartree
+                if result.forces is not None:
+                    result.forces[rows] = outcome.gradients * (-Hartree / Bohr)
+                result.messages.update({int(rows[place]): message for place, message in outcome.messages.items()})
+                for name, values in outcome.records.items():
+                    unit = Hartree if name in ENERGY_RECORDS else 1.0
+                    result.records.setdefault(name, np.full(len(batch), np.nan))[rows] = values * unit
+        return result
 
-    def _compute(self, batch: ClusterBatch, with_forces: bool) -> methods.Outcome:
-        numbers, charge = batch.numbers[0], int(batch.charges[0])
-        n_functions = int(self._cache.functions(numbers).sum())
-        spins = candidate_spins(self.spin, numbers, charge, n_functions)
-        task = methods.Task(batch, spins, with_forces, 0.5e6 * self.memory)
+    def _compute(self, batch: ClusterBatch, spins: list[int], forces: bool) -> Outcome:
+        moments = self._rule.moments(batch)
+        task = Task(batch, spins, forces, 0.5e6 * self.settings.memory, moments, self.settings.options)
         if task.n_electrons == 0:
-            return methods.Outcome(nuclear_repulsion(batch), nuclear_gradient(batch), {})
-        needed = self._room(numbers, with_forces)
-        if needed > self.memory:
-            outcome = methods.Outcome.empty(batch)
-            message = f"{n_functions} basis functions need about memory={needed:.0f} (MB) for their integrals"
+            outcome = Outcome(nuclear_repulsion(batch), nuclear_gradient(batch))
+            outcome.record("multiplicity", np.arange(len(batch)), 1.0)
+            return outcome
+        needed = self._room(batch, forces)
+        if needed > self.settings.memory:
+            outcome = Outcome.empty(batch)
+            message = (
+                f"{self._functions(batch)} basis functions need about memory={needed:.0f} (MB) for their integrals"
+            )
             outcome.messages.update(dict.fromkeys(range(len(batch)), message))
             return outcome
-        return {"fci": methods.fci, "uhf": methods.uhf}[self.method](task, self._cache)
+        return self._method.run(task, self._cache)
 
-    def _groups(self, batch: ClusterBatch, with_forces: bool) -> Iterator[np.ndarray]:
-        """Rows of one sequence of elements and one charge, as many at a time as their integrals leave room for."""
-        kinds = np.concatenate([batch.charges[:, None], batch.numbers], axis=1)
-        _, group = np.unique(kinds, axis=0, return_inverse=True)
-        for kind in range(int(group.max(initial=-1)) + 1):
-            rows = np.flatnonzero(group == kind)
-            step = max(1, int(0.25 * self.memory / self._room(batch.numbers[rows[0]], with_forces)))
+    def _groups(self, batch: ClusterBatch, forces: bool) -> Iterator[tuple[np.ndarray, tuple[int, ...]]]:
+        """Rows of one sequence of elements, one charge and one choice of spins, as many at a time as there is room for."""
+        numbers = all_numbers(batch)
+        counts = self._cache.functions
+        groups: dict[tuple[bytes, int, tuple[int, ...]], list[int]] = {}
+        choices = self._rule.spins(batch, np.array([counts(row).sum() for row in numbers]))
+        for row, spins in enumerate(choices):
+            groups.setdefault((numbers[row].tobytes(), int(batch.charges[row]), spins), []).append(row)
+        for (_, _, spins), members in groups.items():
+            rows = np.array(members)
+            step = max(1, int(0.25 * self.settings.memory / self._room(batch.select(rows[:1]), forces)))
             for first in range(0, len(rows), step):
-                yield rows[first : first + step]
+                yield rows[first : first + step], spins
 
-    def _room(self, numbers: np.ndarray, with_forces: bool) -> float:
+    def _functions(self, batch: ClusterBatch) -> int:
+        return int(self._cache.functions(all_numbers(batch)[0]).sum())
+
+    def _room(self, batch: ClusterBatch, forces: bool) -> float:
         """MB that the integrals of one sub-cluster and what is made of them take."""
-        copies = {"fci": 5.0 if with_forces else 3.0, "uhf": 0.5}[self.method]  # of all (pq|rs)
-        return 8e-6 * copies * float(self._cache.functions(numbers).sum()) ** 4
+        return 8e-6 * self._method.copies[forces] * float(self._functions(batch)) ** 4
 
 
-def check_distances(batch: ClusterBatch) -> None:
-    """Check that no two nuclei coincide.
+def check_nuclei(batch: ClusterBatch) -> None:
+    """Check that there are nuclei and that no two coincide.
 
-    :raises InputError: if two are closer than :data:`CLOSEST`
+    :raises InputError: if two are closer than :data:`CLOSEST`, or an atom is none of the elements
     """
+    if len(batch) and not batch.numbers.min() > 0:
+        row, place = np.argwhere(batch.numbers < 1)[0]
+        raise InputError(
+            f"every atom must have a nucleus, atom {batch.members[row, place]} of structure {batch.parents[row]} is a ghost "
+            "(X); leave it out, counterpoise=full brings the functions of other atoms"
+        )
     first, second = np.triu_indices(batch.n_atoms, 1)
     if not len(first) or not len(batch):
         return

@@ -8,6 +8,7 @@ import numpy as np
 from ase.data import ground_state_magnetic_moments
 
 from bodyorder._checks import InputError
+from bodyorder.structures.clusters import ClusterBatch
 
 
 def electrons(numbers: Iterable[int], charge: int) -> int:
@@ -59,6 +60,41 @@ def candidate_spins(rule: str, numbers: Sequence[int] | np.ndarray, charge: int,
             f"{[int(number) for number in numbers]} with spin={rule}; use a larger basis"
         )
     return spins
+
+
+class NamedRule:
+    """A spin rule that looks at the elements and the charge alone.
+
+    :param name: one of :data:`bodyorder.sources.pyscf.SPIN_RULES`
+    """
+
+    #: what of the structure around its atoms a sub-cluster's spin depends on
+    context: tuple[str, ...] = ()
+    #: what the fingerprint must hold beside the name of the rule
+    identity = ""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def spins(self, batch: ClusterBatch, n_orbitals: np.ndarray) -> list[tuple[int, ...]]:
+        """Numbers of unpaired electrons that each sub-cluster may have, ascending.
+
+        :param n_orbitals: basis functions of each sub-cluster, shape (n,)
+        :raises InputError: if the orbitals cannot hold the electrons in that way
+        """
+        return [
+            tuple(candidate_spins(self.name, batch.numbers[row], int(batch.charges[row]), int(n_orbitals[row])))
+            for row in range(len(batch))
+        ]
+
+    def moments(self, batch: ClusterBatch) -> np.ndarray | None:
+        """Unpaired electrons of each atom to start a mean field from, shape (n, k), or None where the method chooses."""
+        return None
+
+
+def spin_rule(name: str) -> NamedRule:
+    """The rule of a name."""
+    return NamedRule(name)
 
 
 def _unpaired(n_electrons: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bodyorder.sources.pyscf.hamiltonian import Densities, Hamiltonians
+from bodyorder.sources.pyscf.fci.hamiltonian import Densities, Hamiltonians
 from bodyorder.sources.pyscf.integrals import ClusterGradients
 from bodyorder.sources.pyscf.orbitals import unpack
 

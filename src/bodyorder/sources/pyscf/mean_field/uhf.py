@@ -11,8 +11,8 @@ from pyscf.scf import uhf
 from pyscf.soscf import newton_ah
 
 from bodyorder.sources.pyscf import eigensolver
-from bodyorder.sources.pyscf.relax import AtomicMatrices, relax
-from bodyorder.sources.pyscf.starts import patterns, starting_density, without_checkpoints
+from bodyorder.sources.pyscf.mean_field.relax import AtomicMatrices, relax
+from bodyorder.sources.pyscf.mean_field.starts import patterns, starting_density, without_checkpoints
 
 #: Convergence of the energy (hartree) and of its derivative with respect to rotations of the orbitals.
 ENERGY, GRADIENT = 1e-11, 1e-7

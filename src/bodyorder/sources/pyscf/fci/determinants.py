@@ -8,7 +8,7 @@ import numpy as np
 from pyscf.fci import cistring, direct_spin0, direct_spin1, spin_op
 
 from bodyorder.sources.pyscf import eigensolver
-from bodyorder.sources.pyscf.hamiltonian import Densities, Hamiltonians
+from bodyorder.sources.pyscf.fci.hamiltonian import Densities, Hamiltonians
 from bodyorder.sources.pyscf.orbitals import unpack
 
 #: Fewest vectors that the iteration may hold before it restarts.

@@ -10,8 +10,8 @@ import scipy.linalg
 import scipy.sparse as sp
 
 from bodyorder.sources.pyscf import eigensolver
-from bodyorder.sources.pyscf.configurations import SpinTable, spin_table
-from bodyorder.sources.pyscf.hamiltonian import Densities, Hamiltonians
+from bodyorder.sources.pyscf.fci.configurations import SpinTable, spin_table
+from bodyorder.sources.pyscf.fci.hamiltonian import Densities, Hamiltonians
 
 #: Below this dimension LAPACK's full solver, a stack at a time, is faster than its solver for one state.
 STACKED = 32

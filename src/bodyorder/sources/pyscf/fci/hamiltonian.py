@@ -13,7 +13,7 @@ from bodyorder.sources.pyscf.orbitals import pair_numbers
 class Hamiltonians:
     """``n`` Hamiltonians over m orbitals, H = ½ Σ_PQ w_PQ F_P F_Q over pairs of orbitals P = (p ≥ q).
 
-    F is explained in :class:`~bodyorder.sources.pyscf.configurations.SpinTable`. The one-electron part is in w, too:
+    F is explained in :class:`~bodyorder.sources.pyscf.fci.configurations.SpinTable`. The one-electron part is in w, too:
     Σ_p F_pp is the number of electrons.
 
     :param core: one-electron integrals, shape (n, m, m)

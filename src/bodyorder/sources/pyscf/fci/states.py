@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bodyorder.sources.pyscf import determinants, eigensolver
-from bodyorder.sources.pyscf.configurations import dimension
-from bodyorder.sources.pyscf.hamiltonian import Densities, Hamiltonians
+from bodyorder.sources.pyscf import eigensolver
+from bodyorder.sources.pyscf.fci import determinants
+from bodyorder.sources.pyscf.fci.configurations import dimension
+from bodyorder.sources.pyscf.fci.hamiltonian import Densities, Hamiltonians
+from bodyorder.sources.pyscf.fci.spaces import DenseSpace, SpinSpace, TableSpace
 from bodyorder.sources.pyscf.orbitals import mean_field_orbitals, transform_one, transform_two
-from bodyorder.sources.pyscf.spaces import DenseSpace, SpinSpace, TableSpace
 
 #: Spaces up to this dimension are diagonalised whole.
 DENSE = 400

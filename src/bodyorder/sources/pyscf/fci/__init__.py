@@ -1,0 +1,46 @@
+"""Full configuration interaction: every total spin a space of its own, small spaces diagonalised whole."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bodyorder.sources.pyscf.fci.configurations import dimension
+from bodyorder.sources.pyscf.fci.gradient import electronic_gradient
+from bodyorder.sources.pyscf.fci.hamiltonian import Hamiltonians
+from bodyorder.sources.pyscf.fci.states import lowest_states
+from bodyorder.sources.pyscf.integrals import IntegralCache, nuclear_gradient
+from bodyorder.sources.pyscf.orbitals import orthonormal, transform_one, transform_two
+from bodyorder.sources.pyscf.task import Outcome, Task
+
+
+def evaluate(task: Task, cache: IntegralCache) -> Outcome:
+    """Lowest state of each sub-cluster among the spins of the task."""
+    outcome = Outcome.empty(task.batch)
+    integrals = cache.integrals(task.batch)
+    coefficients, ranks = orthonormal(integrals.overlap)
+    for rank in np.unique(ranks):
+        rows = np.flatnonzero(ranks == rank)
+        orbitals = coefficients[rows][:, :, -rank:]
+        hamiltonians = Hamiltonians(
+            transform_one(integrals.core[rows], orbitals),
+            transform_two(integrals.repulsion[rows], orbitals),
+            task.n_electrons,
+        )
+        whole = rank == coefficients.shape[1]
+        spins = [spin for spin in task.spins if dimension(rank, task.n_electrons, spin)]
+        if not spins or (task.gradient and not whole):
+            wanted = "forces" if spins else "this spin"
+            message = f"{wanted} must have linearly independent functions, the atoms are too close; use a smaller basis"
+            outcome.messages.update(dict.fromkeys(rows.tolist(), message))
+            continue
+        states = lowest_states(hamiltonians, spins, task.memory, task.gradient)
+        outcome.energies[rows] = states.energies + integrals.nuclear[rows]
+        outcome.messages.update({int(rows[place]): message for place, message in states.messages.items()})
+        outcome.record("multiplicity", rows, np.where(states.unpaired < 0, np.nan, states.unpaired + 1.0))
+        if task.gradient:
+            part = task.batch.select(rows)
+            gradients = nuclear_gradient(part) + electronic_gradient(
+                hamiltonians, states.densities, orbitals, cache.gradients(part), integrals.atoms
+            )
+            outcome.gradients[rows] = np.where(np.isnan(states.energies)[:, None, None], np.nan, gradients)
+    return outcome
