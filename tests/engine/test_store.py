@@ -13,6 +13,7 @@ from bodyorder._checks import ComputationError, InputError
 from bodyorder.engine import Store, decompose
 from bodyorder.engine.store import STORE_VERSION, opened
 from bodyorder.sources.base import load_source
+from bodyorder.sources.evaluation import Evaluation
 
 LENNARD_JONES = "ase:ase.calculators.lj.LennardJones?epsilon=0.01&sigma=1.2&rc=20.0"
 
@@ -26,25 +27,27 @@ def test_energies_and_forces_come_back_bitwise(tmp_path):
     rng = np.random.default_rng(0)
     energies, forces = rng.normal(size=2000), rng.normal(size=(2000, 3, 3))
     with Store(tmp_path / "s.sqlite") as store:
-        store.add(("f", "name"), [i.to_bytes(16, "big") for i in range(2000)], energies, forces)
+        store.add(("f", "name"), [i.to_bytes(16, "big") for i in range(2000)], Evaluation(energies, forces))
     with Store(tmp_path / "s.sqlite") as store:
         assert len(store) == 2000
         wanted = [i.to_bytes(16, "big") for i in (5, 1999, 5, 2001)]
-        found, gradient = store.lookup("f", wanted, n_atoms=3)
+        known = store.lookup("f", wanted, n_atoms=3)
+        found, gradient = known.energies, known.forces
         np.testing.assert_array_equal(found[:3], energies[[5, 1999, 5]])
         np.testing.assert_array_equal(gradient[:3], forces[[5, 1999, 5]])
         assert np.isnan(found[3])
-        assert np.isnan(store.lookup("other", wanted)[0]).all()
+        assert np.isnan(store.lookup("other", wanted).energies).all()
 
 
 def test_energies_without_forces_are_unknown_where_forces_are_wanted(tmp_path):
     key = [b"k" * 16]
     with Store(tmp_path / "s.sqlite") as store:
-        store.add(("f", "n"), key, np.array([1.0]))
-        assert np.isnan(store.lookup("f", key, n_atoms=2)[0][0])
-        store.add(("f", "n"), key, np.array([1.0]), np.ones((1, 2, 3)))
-        store.add(("f", "n"), key, np.array([1.0]))
-        energies, forces = store.lookup("f", key, n_atoms=2)
+        store.add(("f", "n"), key, Evaluation(np.array([1.0])))
+        assert np.isnan(store.lookup("f", key, n_atoms=2).energies[0])
+        store.add(("f", "n"), key, Evaluation(np.array([1.0]), np.ones((1, 2, 3))))
+        store.add(("f", "n"), key, Evaluation(np.array([1.0])))
+        known = store.lookup("f", key, n_atoms=2)
+        energies, forces = known.energies, known.forces
         assert energies[0] == 1.0
         np.testing.assert_array_equal(forces, np.ones((1, 2, 3)))
 
@@ -52,13 +55,15 @@ def test_energies_without_forces_are_unknown_where_forces_are_wanted(tmp_path):
 def test_failures_are_kept_and_superseded(tmp_path):
     key = [b"k" * 16]
     with Store(tmp_path / "s.sqlite") as store:
-        store.add(("f", "n"), key, np.array([np.nan]), failures={0: "did not converge"})
+        store.add(("f", "n"), key, Evaluation(np.array([np.nan]), None, {0: "did not converge"}))
         assert store.failures("f") == {key[0]: "did not converge"}
-        assert np.isnan(store.lookup("f", key)[0][0])
-        store.add(("f", "n"), key, np.array([2.0]))
+        assert np.isnan(store.lookup("f", key).energies[0])
+        store.add(("f", "n"), key, Evaluation(np.array([2.0])))
         assert store.failures("f") == {}
-        store.add(("f", "n"), key, np.array([np.nan]), failures={0: "a later failure does not erase an energy"})
-        assert store.lookup("f", key)[0][0] == 2.0
+        store.add(
+            ("f", "n"), key, Evaluation(np.array([np.nan]), None, {0: "a later failure does not erase an energy"})
+        )
+        assert store.lookup("f", key).energies[0] == 2.0
 
 
 def test_a_second_run_computes_nothing(tmp_path):
@@ -139,7 +144,7 @@ def test_a_damaged_store(tmp_path):
     path = tmp_path / "s.sqlite"
     keys = [i.to_bytes(16, "big") for i in range(5000)]
     with Store(path) as store:
-        store.add(("f", "n"), keys, np.zeros(5000), failures={4999: "why"})
+        store.add(("f", "n"), keys, Evaluation(np.zeros(5000), None, {4999: "why"}))
     content = bytearray(path.read_bytes())
     content[3 * 4096 :] = b"\xff" * (len(content) - 3 * 4096)
     path.write_bytes(content)
@@ -153,7 +158,7 @@ def test_a_damaged_store(tmp_path):
 
 def test_forces_of_another_shape_are_damage(tmp_path):
     with Store(tmp_path / "s.sqlite") as store:
-        store.add(("f", "n"), [b"k" * 16], np.zeros(1), np.ones((1, 1, 3)))
+        store.add(("f", "n"), [b"k" * 16], Evaluation(np.zeros(1), np.ones((1, 1, 3))))
         with pytest.raises(ComputationError, match="energies must be read from"):
             store.lookup("f", [b"k" * 16], n_atoms=2)
 
@@ -162,7 +167,7 @@ def test_opened(tmp_path):
     with opened(None) as nothing:
         assert nothing is None
     with opened(tmp_path / "s.sqlite") as mine:
-        mine.add(("f", "n"), [b"k" * 16], np.zeros(1))
+        mine.add(("f", "n"), [b"k" * 16], Evaluation(np.zeros(1)))
     with pytest.raises(ComputationError, match="closed database"):
         len(mine)
     with Store(tmp_path / "s.sqlite") as given:
@@ -184,14 +189,14 @@ def test_written_by_a_newer_version(tmp_path):
 def test_full_disk(tmp_path):
     """SQLite's own page limit raises the very error that a full disk does."""
     with Store(tmp_path / "s.sqlite") as store:
-        store.add(("f", "n"), [b"a" * 16], np.array([1.0]))
+        store.add(("f", "n"), [b"a" * 16], Evaluation(np.array([1.0])))
         store._db.execute("PRAGMA max_page_count = 8")
         many = [i.to_bytes(16, "big") for i in range(20_000)]
         with pytest.raises(
             ComputationError, match="which failed: database or disk is full; all that was stored before is safe"
         ):
-            store.add(("f", "n"), many, np.zeros(20_000))
-        assert store.lookup("f", [b"a" * 16])[0][0] == 1.0
+            store.add(("f", "n"), many, Evaluation(np.zeros(20_000)))
+        assert store.lookup("f", [b"a" * 16]).energies[0] == 1.0
         assert len(store) == 1
 
 
@@ -245,3 +250,35 @@ def test_killed_again_and_again(tmp_path):
     np.testing.assert_array_equal(resumed.force_contribution, fresh.force_contribution)
     assert fingerprint == resumed.attrs["fingerprint"]
     assert resumed.n_evaluations.sum() + held[-1] == fresh.n_evaluations.sum()
+
+
+def test_records_come_back_and_outlive_an_energy_without_them(tmp_path):
+    key = [b"k" * 16, b"l" * 16]
+    with Store(tmp_path / "s") as store:
+        store.add(("f", "n"), key, Evaluation(np.array([1.0, 2.0]), records={"multiplicity": np.array([3.0, np.nan])}))
+        store.add(("f", "n"), key, Evaluation(np.array([1.0, 2.0])))
+        known = store.lookup("f", key[::-1])
+        assert np.array_equal(known.records["multiplicity"], [np.nan, 3.0], equal_nan=True)
+
+
+def test_a_store_of_the_first_layout_is_read_and_brought_up_to_date(tmp_path):
+    path = tmp_path / "old"
+    db = sqlite3.connect(path)
+    db.executescript(
+        """
+        CREATE TABLE source (id INTEGER PRIMARY KEY, fingerprint TEXT UNIQUE NOT NULL, name TEXT NOT NULL);
+        CREATE TABLE evaluation (source INTEGER NOT NULL REFERENCES source(id), key BLOB NOT NULL, energy REAL, forces BLOB,
+            failure TEXT, PRIMARY KEY (source, key)) WITHOUT ROWID;
+        INSERT INTO source VALUES (1, 'f', 'n');
+        PRAGMA user_version = 1;
+        """
+    )
+    db.execute(f"PRAGMA application_id = {int.from_bytes(b'Body')}")
+    db.execute("INSERT INTO evaluation VALUES (1, ?, -13.6, NULL, NULL)", (b"k" * 16,))
+    db.commit()
+    db.close()
+    for _ in range(2):
+        with Store(path) as store:
+            assert store.lookup("f", [b"k" * 16]).energies[0] == -13.6
+            store.add(("f", "n"), [b"l" * 16], Evaluation(np.array([1.0]), records={"gap": np.array([0.5])}))
+            assert store.lookup("f", [b"l" * 16]).records["gap"][0] == 0.5

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
@@ -13,87 +12,29 @@ import ase
 import numpy as np
 import xarray as xr
 
-from bodyorder.engine.batching import WHOLE, Piece
-from bodyorder.engine.evaluation import Outcome
+from bodyorder.engine.lattice import Lattice
 from bodyorder.engine.results import SCHEMA_VERSION, describe
 from bodyorder.engine.selection import Selection
 from bodyorder.sources.base import EnergySource
+from bodyorder.sources.evaluation import RECORDS
 from bodyorder.structures.io import structure_names
-from bodyorder.subsets import contributions, order_coefficients
+
+#: Above this ⟨S²⟩ − S(S + 1) a state counts as spin contaminated.
+CONTAMINATED = 0.1
+#: Nearer than this (eV) to the next state, a state counts as nearly degenerate; 10⁻³ hartree.
+DEGENERATE = 0.0272
+#: An energy counts as uncertain if its own uncertainty is above this (eV).
+UNCERTAIN = 1e-3
+
+#: What is counted, and how it shows in which record.
+DOUBTS: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
+    "n_contaminated": ("contamination", lambda values: values > CONTAMINATED),
+    "n_degenerate": ("gap", lambda values: values < DEGENERATE),
+    "n_uncertain": ("uncertainty", lambda values: values > UNCERTAIN),
+}
 
 #: Distributions whose versions are written into every result.
 _VERSIONED = ("bodyorder", "numpy", "ase")
-
-
-@dataclass
-class Lattice:
-    """The energies of all sub-clusters of one structure as they arrive.
-
-    :param piece: the structure
-    :param energies: for each order E(S) in eV, shape (n_subsets,)
-    :param force_sums: Σ_S c_n(S)·F_a(S) in eV/Å for each order n, shape (max_order, n_atoms, 3), or None
-    """
-
-    piece: Piece
-    energies: list[np.ndarray]
-    force_sums: np.ndarray | None
-    coefficients: list[np.ndarray]
-    whole: float = np.nan
-    n_evaluations: int = 0
-    failures: list[str] = field(default_factory=list)
-
-    @classmethod
-    def empty(cls, piece: Piece, forces: bool) -> Lattice:
-        """Room for all energies of a structure, none of them known."""
-        energies = [np.full(size, np.nan) for size in piece.family.sizes]
-        sums = np.zeros((piece.family.max_order, len(piece.system), 3)) if forces else None
-        return cls(piece, energies, sums, order_coefficients(piece.family))
-
-    def fill(self, outcome: Outcome, rows: np.ndarray) -> None:
-        """Take the energies in some rows of an outcome, all of this structure."""
-        task, computed = outcome.task, outcome.computed
-        self.n_evaluations += int(outcome.evaluated[rows].sum())
-        orders = task.orders[rows]
-        for order in np.unique(orders):
-            here = rows[orders == order]
-            if order == WHOLE:
-                self.whole = float(computed.energies[here[0]])
-                continue
-            self.energies[order - 1][task.rows[here]] = computed.energies[here]
-            if self.force_sums is not None and computed.forces is not None:
-                weights = self.coefficients[order - 1]
-                weights = np.broadcast_to(weights, (len(weights), self.piece.family.sizes[order - 1]))[
-                    :, task.rows[here]
-                ]
-                members = task.batch.members[here].ravel()
-                # Orders below the size of a sub-cluster do not hold its forces, and must not catch its NaN.
-                for n in range(order - 1, len(weights)):
-                    weighted = _weighted(weights[n][:, None, None], computed.forces[here])
-                    np.add.at(self.force_sums[n], members, weighted.reshape(-1, 3))
-        for row in rows:
-            if int(row) in computed.messages:
-                atoms = ", ".join(str(atom) for atom in task.batch.members[row])
-                self.failures.append(f"atoms {atoms}: {computed.messages[int(row)]}")
-
-    @property
-    def total(self) -> float:
-        """Energy of the whole structure in eV."""
-        return float(self.energies[-1][0]) if self.piece.holds_whole else self.whole
-
-    @property
-    def failure(self) -> str:
-        """Why something is missing, in one line; empty if nothing is."""
-        if not self.failures:
-            return ""
-        return f"{len(self.failures)} of {self.piece.n_clusters} sub-clusters failed, the first: {self.failures[0]}"
-
-    def noise(self, source: EnergySource) -> np.ndarray:
-        """1σ of each order total in eV from the precision of the source, shape (max_order,)."""
-        variance = np.zeros(self.piece.family.max_order)
-        for order, (energies, weights) in enumerate(zip(self.energies, self.coefficients, strict=True), start=1):
-            terms = _weighted(weights[order - 1 :] ** 2, source.precision.sigma(energies) ** 2)
-            variance[order - 1 :] += terms.sum(axis=1)
-        return np.sqrt(variance)
 
 
 def assemble(
@@ -113,13 +54,13 @@ def assemble(
     :param subsets: whether to keep what belongs to single sub-clusters
     """
     top = max(lattice.piece.family.max_order for lattice in lattices)
-    epsilons = [contributions(lattice.piece.family, lattice.energies) for lattice in lattices]
+    epsilons = [lattice.contributions() for lattice in lattices]
     # A structure of fewer bodies has no sub-clusters of the orders above: their sum is zero.
     contribution = np.zeros((len(lattices), top))
     noise = np.zeros((len(lattices), top))
     for row, (lattice, epsilon) in enumerate(zip(lattices, epsilons, strict=True)):
         contribution[row, : len(epsilon)] = [values.sum() for values in epsilon]
-        noise[row, : len(epsilon)] = lattice.noise(source)
+        noise[row, : len(epsilon)] = lattice.noise()
     total = np.array([lattice.total for lattice in lattices])
     dataset = xr.Dataset(
         {
@@ -137,6 +78,7 @@ def assemble(
             "source": source.name,
             "fingerprint": source.fingerprint,
             "spin": getattr(source, "spin", "none"),
+            "counterpoise": getattr(source, "counterpoise", "none"),
             "bodies": selection.bodies if isinstance(selection.bodies, str) else "given",
             "family": selection.kind(source),
             "cutoff": "none" if selection.cutoff is None else selection.cutoff,
@@ -147,15 +89,10 @@ def assemble(
     if any("group" in atoms.info for atoms in structures):
         groups = [str(atoms.info.get("group", "")) for atoms in structures]
         dataset = dataset.assign_coords(group=("structure", groups))
-    dataset = dataset.merge(_sites(structures, lattices, top))
+    dataset = dataset.merge(_sites(structures, lattices, top)).merge(_doubts(lattices, top))
     if subsets:
         dataset = dataset.merge(_subsets(lattices, epsilons, top))
     return describe(dataset)
-
-
-def _weighted(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Products, zero where a weight is: what is not counted must not pass on its NaN."""
-    return np.where(weights == 0, 0.0, weights * values)
 
 
 def _versions(source: EnergySource) -> str:
@@ -200,6 +137,10 @@ def _subsets(lattices: Sequence[Lattice], epsilons: Sequence[Sequence[np.ndarray
             members.append(padded)
             structure.append(np.full(len(rows), index, dtype=np.int32))
             order.append(np.full(len(rows), rows.shape[1], dtype=np.int32))
+    records = {
+        f"subset_{name}": ("subset", np.concatenate([_known(lattice, name) for lattice in lattices]))
+        for name in _recorded(lattices)
+    }
     return xr.Dataset(
         {
             "subset_members": (("subset", "slot"), np.concatenate(members)),
@@ -207,5 +148,29 @@ def _subsets(lattices: Sequence[Lattice], epsilons: Sequence[Sequence[np.ndarray
             "subset_order": ("subset", np.concatenate(order)),
             "subset_energy": ("subset", np.concatenate([e for lattice in lattices for e in lattice.energies])),
             "subset_contribution": ("subset", np.concatenate([e for epsilon in epsilons for e in epsilon])),
+            **records,
         }
     )
+
+
+def _doubts(lattices: Sequence[Lattice], top: int) -> xr.Dataset:
+    """How many sub-clusters failed, and how many have a state that gives reason to doubt, by structure and order."""
+    counts = {"n_failed": np.zeros((len(lattices), top), dtype=np.int64)}
+    for row, lattice in enumerate(lattices):
+        for order in range(1, lattice.piece.family.max_order + 1):
+            counts["n_failed"][row, order - 1] = lattice.n_failed[order]
+            for variable, (name, doubtful) in DOUBTS.items():
+                if name in lattice.records:
+                    counts.setdefault(variable, np.zeros((len(lattices), top), dtype=np.int64))
+                    counts[variable][row, order - 1] = doubtful(lattice.records[name][order - 1]).sum()
+    return xr.Dataset({variable: (("structure", "order"), values) for variable, values in counts.items()})
+
+
+def _recorded(lattices: Sequence[Lattice]) -> list[str]:
+    return [name for name in RECORDS if any(name in lattice.records for lattice in lattices)]
+
+
+def _known(lattice: Lattice, name: str) -> np.ndarray:
+    if name not in lattice.records:
+        return np.full(sum(lattice.piece.family.sizes), np.nan)
+    return np.concatenate(lattice.records[name])

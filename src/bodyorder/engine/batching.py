@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bodyorder.engine import counterpoise
 from bodyorder.structures import Bodies, ClusterBatch, System
 from bodyorder.subsets import Family
 
@@ -25,11 +26,13 @@ class Piece:
     :param system: its atoms
     :param bodies: its partition into bodies
     :param family: which subsets of the bodies are wanted
+    :param counterpoise: whose basis functions a sub-cluster is given (see :mod:`bodyorder.engine.counterpoise`)
     """
 
     system: System
     bodies: Bodies
     family: Family
+    counterpoise: str = counterpoise.NONE
 
     @property
     def holds_whole(self) -> bool:
@@ -39,7 +42,15 @@ class Piece:
     @property
     def n_clusters(self) -> int:
         """Sub-clusters to evaluate, the whole structure included."""
-        return sum(self.family.sizes) + (not self.holds_whole)
+        return sum(self.clusters_by_order) + (not self.holds_whole)
+
+    @property
+    def clusters_by_order(self) -> list[int]:
+        """Sub-clusters to evaluate for each order of the family."""
+        return [
+            size * counterpoise.evaluations_per_subset(self.counterpoise, order)
+            for order, size in enumerate(self.family.sizes, start=1)
+        ]
 
 
 @dataclass(frozen=True)
@@ -49,11 +60,13 @@ class Task:
     :param batch: n sub-clusters
     :param orders: number of bodies of each, shape (n,); :data:`WHOLE` for a whole structure outside its family
     :param rows: row of each among the family's members of its order, shape (n,)
+    :param present: number of bodies of that subset that are there and not only lend their functions, shape (n,)
     """
 
     batch: ClusterBatch
     orders: np.ndarray
     rows: np.ndarray
+    present: np.ndarray
 
 
 def make_tasks(pieces: Sequence[Piece], batch_size: int) -> Iterator[Task]:
@@ -63,30 +76,35 @@ def make_tasks(pieces: Sequence[Piece], batch_size: int) -> Iterator[Task]:
     :param batch_size: largest number of sub-clusters in a batch
     """
     systems = {index: piece.system for index, piece in enumerate(pieces)}
-    waiting: dict[int, list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]] = defaultdict(list)
-    counts: dict[int, int] = defaultdict(int)
+    # by the number of atoms that are there and of those that lend their functions
+    waiting: dict[tuple[int, int], list[tuple[np.ndarray, ...]]] = defaultdict(list)
+    counts: dict[tuple[int, int], int] = defaultdict(int)
 
-    def flush(n_atoms: int) -> Task:
-        structures, orders, rows, atoms = (np.concatenate(parts) for parts in zip(*waiting.pop(n_atoms), strict=True))
-        counts.pop(n_atoms)
-        return Task(ClusterBatch.cut(systems, structures, atoms), orders, rows)
+    def flush(shape: tuple[int, int]) -> Task:
+        structures, orders, rows, present, atoms, ghosts = (
+            np.concatenate(columns) for columns in zip(*waiting.pop(shape), strict=True)
+        )
+        counts.pop(shape)
+        return Task(ClusterBatch.cut(systems, structures, atoms, ghosts), orders, rows, present)
 
     for index, piece in enumerate(pieces):
         for order, first, subsets in _chunks(piece, batch_size):
-            for rows, atoms in _atoms_of_subsets(piece.bodies.atoms, subsets):
-                n_atoms = atoms.shape[1]
-                while len(rows):
-                    room = batch_size - counts[n_atoms]
-                    taken = len(rows[:room])
-                    waiting[n_atoms].append(
-                        (np.full(taken, index), np.full(taken, order), rows[:room] + first, atoms[:room])
-                    )
-                    counts[n_atoms] += taken
-                    rows, atoms = rows[room:], atoms[room:]
-                    if counts[n_atoms] == batch_size:
-                        yield flush(n_atoms)
-    for n_atoms in sorted(waiting, reverse=True):
-        yield flush(n_atoms)
+            scheme = counterpoise.NONE if order == WHOLE else piece.counterpoise
+            for there, lent in counterpoise.parts(scheme, subsets, len(piece.bodies)):
+                for rows, atoms, ghosts in _atoms_of_bodies(piece.bodies.atoms, there, lent):
+                    shape = atoms.shape[1], ghosts.shape[1]
+                    taken = 0
+                    while taken < len(rows):
+                        chosen = slice(taken, taken + batch_size - counts[shape])
+                        here = rows[chosen] + first
+                        known = [np.full(len(here), number) for number in (index, order, there.shape[1])]
+                        waiting[shape].append((known[0], known[1], here, known[2], atoms[chosen], ghosts[chosen]))
+                        counts[shape] += len(here)
+                        taken += len(here)
+                        if counts[shape] == batch_size:
+                            yield flush(shape)
+    for shape in sorted(waiting, reverse=True):
+        yield flush(shape)
 
 
 def _chunks(piece: Piece, batch_size: int) -> Iterator[tuple[int, int, np.ndarray]]:
@@ -98,11 +116,13 @@ def _chunks(piece: Piece, batch_size: int) -> Iterator[tuple[int, int, np.ndarra
         yield WHOLE, 0, np.arange(len(piece.bodies))[None, :]
 
 
-def _atoms_of_subsets(body_atoms: np.ndarray, subsets: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rows and atoms of the subsets, one pair for each number of atoms that occurs."""
-    atoms = body_atoms[subsets].reshape(len(subsets), -1)
-    sizes = (atoms >= 0).sum(axis=1)
-    for size in np.unique(sizes):
-        rows = np.flatnonzero(sizes == size)
-        chosen = atoms[rows]
-        yield rows, chosen[chosen >= 0].reshape(len(rows), size)
+def _atoms_of_bodies(
+    body_atoms: np.ndarray, there: np.ndarray, lent: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Rows, atoms and ghosts of the subsets, one triple for each pair of numbers of atoms that occurs."""
+    atoms, ghosts = (body_atoms[bodies].reshape(len(bodies), -1) for bodies in (there, lent))
+    sizes = np.stack([(atoms >= 0).sum(axis=1), (ghosts >= 0).sum(axis=1)], axis=1)
+    for n_atoms, n_ghosts in np.unique(sizes, axis=0):
+        rows = np.flatnonzero((sizes == (n_atoms, n_ghosts)).all(axis=1))
+        some, others = atoms[rows], ghosts[rows]
+        yield rows, some[some >= 0].reshape(len(rows), n_atoms), others[others >= 0].reshape(len(rows), n_ghosts)

@@ -10,9 +10,10 @@ import numpy as np
 import xarray as xr
 
 from bodyorder._checks import InputError
-from bodyorder.engine.assembly import Lattice, assemble
+from bodyorder.engine.assembly import assemble
 from bodyorder.engine.batching import DEFAULT_BATCH_SIZE, make_tasks
 from bodyorder.engine.evaluation import Outcome, evaluate
+from bodyorder.engine.lattice import Lattice
 from bodyorder.engine.progress import track
 from bodyorder.engine.selection import Selection
 from bodyorder.engine.store import Store, opened
@@ -60,9 +61,11 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     engine = load_source(source)
     if forces and not hasattr(engine, "energies_and_forces"):
         raise InputError(f"`forces` need a source that gives them, {engine.name} gives energies only")
+    if forces and getattr(engine, "counterpoise", "none") != "none":
+        raise InputError(f"`forces` need a source without counterpoise correction, got {engine.name}")
     selection = Selection(max_order, bodies, cutoff)
     pieces = selection.pieces(frames, engine)
-    lattices = [Lattice.empty(piece, forces) for piece in pieces]
+    lattices = [Lattice.empty(piece, engine, forces) for piece in pieces]
     with opened(store) as shelf:
         outcomes = evaluate(
             make_tasks(pieces, getattr(engine, "batch_size", DEFAULT_BATCH_SIZE)),

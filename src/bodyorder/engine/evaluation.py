@@ -15,25 +15,11 @@ from bodyorder._checks import ComputationError, InputError, first_line
 from bodyorder.engine.batching import Task
 from bodyorder.engine.store import Store
 from bodyorder.sources.base import EnergySource
-from bodyorder.sources.evaluation import FailedClusters
+from bodyorder.sources.evaluation import RECORDS, Evaluation, FailedClusters
 from bodyorder.structures import ClusterBatch
 
 #: Batches handed out and not yet taken back. Enough to keep a cluster busy, few enough to bound memory.
 MAX_IN_FLIGHT = 256
-
-
-@dataclass(frozen=True)
-class Computed:
-    """Energies of a batch.
-
-    :param energies: in eV, NaN where it failed, shape (n,)
-    :param forces: in eV/Å, shape (n, k, 3), or None
-    :param messages: why the rows that failed did
-    """
-
-    energies: np.ndarray
-    forces: np.ndarray | None
-    messages: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,11 +32,11 @@ class Outcome:
     """
 
     task: Task
-    computed: Computed
+    computed: Evaluation
     evaluated: np.ndarray
 
 
-def compute(source: EnergySource, batch: ClusterBatch, forces: bool) -> Computed:
+def compute(source: EnergySource, batch: ClusterBatch, forces: bool) -> Evaluation:
     """Energies of a batch from a source. What fails, fails alone.
 
     A source that reports which rows failed is believed; a batch that raises anything else is halved until the failing
@@ -59,42 +45,31 @@ def compute(source: EnergySource, batch: ClusterBatch, forces: bool) -> Computed
     :raises InputError: as the source raises it: what the caller asked for cannot work, so no part of it is tried further
     :raises ComputationError: if what the source gives has the wrong shape, or is no numbers
     """
-    messages: dict[int, str] = {}
     try:
-        given = (
-            source.energies_and_forces(batch)  # type: ignore[attr-defined]
-            if forces
-            else (source.energies(batch), None)
-        )
+        given = _ask(source, batch, forces)
     except InputError:
         raise
-    except FailedClusters as failed:
-        given, messages = (failed.energies, failed.forces), dict(failed.messages)
-        if forces and failed.forces is None:
-            given = failed.energies, np.full(batch.positions.shape, np.nan)
     except Exception as error:  # a backend may raise whatever it likes
         if len(batch) > 1:
             middle = len(batch) // 2
             parts = [compute(source, batch.select(rows), forces) for rows in np.split(np.arange(len(batch)), [middle])]
-            return _join(parts, forces)
-        messages[0] = f"{type(error).__name__}: {first_line(error)}"
-        given = np.full(1, np.nan), np.full(batch.positions.shape, np.nan)
-    if not isinstance(given, tuple | list) or len(given) != 2:
-        raise ComputationError(f"{source.name} must give energies and forces, gave {type(given).__name__}")
-    energies = _checked(source.name, "energies", given[0], (len(batch),))
-    gradients = _checked(source.name, "forces", given[1], batch.positions.shape) if forces else None
-    finite = np.isfinite(energies)
-    if gradients is not None:
-        finite &= np.isfinite(gradients).all(axis=(1, 2))
-    for row in np.flatnonzero(~finite):
-        messages.setdefault(int(row), "the energy or a force is not finite")
-    if not messages.keys() <= set(range(len(batch))):
-        raise ComputationError(f"{source.name} must name failed rows below {len(batch)}, gave {sorted(messages)}")
-    # The numbers in a failed row mean nothing, and a finite one would be added to sums as if it did.
-    energies[list(messages)] = np.nan
-    if gradients is not None:
-        gradients[list(messages)] = np.nan
-    return Computed(energies, gradients, messages)
+            return Evaluation.joined(*parts)
+        given = Evaluation.unknown(1, batch.n_atoms if forces else None)
+        given.messages[0] = f"{type(error).__name__}: {first_line(error)}"
+    return _checked(source.name, given, batch, forces)
+
+
+def _ask(source: EnergySource, batch: ClusterBatch, forces: bool) -> Any:
+    try:
+        if hasattr(source, "evaluate"):
+            return source.evaluate(batch, forces)
+        if not forces:
+            return Evaluation(source.energies(batch))
+        pair = source.energies_and_forces(batch)  # type: ignore[attr-defined]
+        return Evaluation(*pair) if isinstance(pair, tuple | list) and len(pair) == 2 else pair
+    except FailedClusters as failed:
+        missing = np.full(batch.positions.shape, np.nan) if forces else None
+        return Evaluation(failed.energies, missing if failed.forces is None else failed.forces, dict(failed.messages))
 
 
 def evaluate(
@@ -159,9 +134,9 @@ class _Job:
         self._task, self._source, self._forces, self._store, self._ledger = task, source, forces, store, ledger
         self._todo = np.arange(len(task.batch))
         if store is not None:
-            self._keys, self._permutation = task.batch.canonical()
-            self._energies, self._gradients = self._lookup(store, self._todo)
-            self._unknown = np.flatnonzero(np.isnan(self._energies))
+            self._keys, self._permutation = task.batch.canonical(getattr(source, "context", ()))
+            self._known = self._lookup(store, self._todo)
+            self._unknown = np.flatnonzero(np.isnan(self._known.energies))
             mine: dict[bytes, int] = {}
             for row in self._unknown:
                 key = self._keys[row]
@@ -169,13 +144,13 @@ class _Job:
                     mine.setdefault(key, int(row))
             ledger.in_flight.update(mine)
             self._todo = np.array(list(mine.values()), dtype=np.int64)
-        self._future: Future[Computed] | None = None
-        self._computed: Computed | None = None
+        self._future: Future[Evaluation] | None = None
+        self._computed: Evaluation | None = None
 
     def start(self, executor: Executor | None) -> None:
         batch = self._task.batch
         if not len(self._todo):
-            self._finish(Computed(np.empty(0), np.empty((0, batch.n_atoms, 3)) if self._forces else None))
+            self._finish(Evaluation.unknown(0, batch.n_atoms if self._forces else None))
             return
         if self._store is not None:
             batch = batch.select(self._todo)
@@ -189,7 +164,7 @@ class _Job:
         return self._computed is not None or (self._future is not None and self._future.done())
 
     @property
-    def waiting(self) -> Future[Computed] | None:
+    def waiting(self) -> Future[Evaluation] | None:
         return self._future if self._computed is None else None
 
     def take(self) -> None:
@@ -219,7 +194,7 @@ class _Job:
         computed = self._computed if self._store is None else self._merge(self._store, self._computed)
         return Outcome(self._task, computed, evaluated)
 
-    def _finish(self, computed: Computed) -> None:
+    def _finish(self, computed: Evaluation) -> None:
         self._computed = computed
         if self._store is None or not len(self._todo):
             return
@@ -228,22 +203,23 @@ class _Job:
             self._computed = replace(computed, forces=np.take_along_axis(computed.forces, order, axis=1))
         keys = [self._keys[row] for row in self._todo]
         name = (self._source.fingerprint, self._source.name)
-        self._store.add(name, keys, computed.energies, self._computed.forces, computed.messages)
+        self._store.add(name, keys, self._computed)
         self._ledger.failed.update({keys[row]: message for row, message in computed.messages.items()})
         self._ledger.in_flight.difference_update(keys)
 
-    def _merge(self, store: Store, own: Computed) -> Computed:
-        energies, forces = self._energies, self._gradients
+    def _merge(self, store: Store, own: Evaluation) -> Evaluation:
+        merged = self._known
         others = np.setdiff1d(self._unknown, self._todo)
-        energies[self._todo] = own.energies
-        energies[others], found = self._lookup(store, others)
-        if forces is not None:
-            forces[self._todo], forces[others] = own.forces, found
-            forces = np.take_along_axis(forces, np.argsort(self._permutation, axis=1)[:, :, None], axis=1)
-        missing = np.flatnonzero(np.isnan(energies))
-        return Computed(energies, forces, {int(row): self._ledger.failed[self._keys[row]] for row in missing})
+        merged.put(self._todo, own)
+        merged.put(others, self._lookup(store, others))
+        if merged.forces is not None:
+            back = np.argsort(self._permutation, axis=1)[:, :, None]
+            merged.forces = np.take_along_axis(merged.forces, back, axis=1)
+        missing = np.flatnonzero(np.isnan(merged.energies))
+        merged.messages = {int(row): self._ledger.failed[self._keys[row]] for row in missing}
+        return merged
 
-    def _lookup(self, store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def _lookup(self, store: Store, rows: np.ndarray) -> Evaluation:
         n_atoms = self._task.batch.n_atoms if self._forces else None
         return store.lookup(self._source.fingerprint, [self._keys[row] for row in rows], n_atoms)
 
@@ -258,14 +234,31 @@ def _collect(pending: deque[_Job]) -> None:
     pending[0].take()
 
 
-def _join(parts: list[Computed], forces: bool) -> Computed:
-    offset = len(parts[0].energies)
-    gradient = np.concatenate([part.forces for part in parts if part.forces is not None]) if forces else None
-    messages = parts[0].messages | {row + offset: message for row, message in parts[1].messages.items()}
-    return Computed(np.concatenate([part.energies for part in parts]), gradient, messages)
+def _checked(name: str, given: Any, batch: ClusterBatch, forces: bool) -> Evaluation:
+    """The answer in float64 arrays of the right shapes, NaN in rows that failed."""
+    if not isinstance(given, Evaluation):
+        raise ComputationError(f"{name} must give energies{' and forces' * forces}, gave {type(given).__name__}")
+    n, messages = len(batch), dict(given.messages)
+    energies = _numbers(name, "energies", given.energies, (n,))
+    gradients = _numbers(name, "forces", given.forces, batch.positions.shape) if forces else None
+    if not given.records.keys() <= RECORDS.keys():
+        raise ComputationError(f"{name} must give records among {', '.join(RECORDS)}, gave {', '.join(given.records)}")
+    records = {label: _numbers(name, label, values, (n,)) for label, values in given.records.items()}
+    finite = np.isfinite(energies)
+    if gradients is not None:
+        finite &= np.isfinite(gradients).all(axis=(1, 2))
+    for row in np.flatnonzero(~finite):
+        messages.setdefault(int(row), "the energy or a force is not finite")
+    if not messages.keys() <= set(range(n)):
+        raise ComputationError(f"{name} must name failed rows below {n}, gave {sorted(messages)}")
+    # The numbers in a failed row mean nothing, and a finite one would be added to sums as if it did.
+    energies[list(messages)] = np.nan
+    if gradients is not None:
+        gradients[list(messages)] = np.nan
+    return Evaluation(energies, gradients, messages, records)
 
 
-def _checked(name: str, what: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
+def _numbers(name: str, what: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
     """A copy in float64, so that nothing of the source is written to."""
     try:
         array = np.array(given, dtype=np.float64)

@@ -61,6 +61,24 @@ VARIABLES = {
     "subset_order": Variable(("subset",), "1", "|S|", "number of bodies in a subset"),
     "subset_energy": Variable(("subset",), "eV", "E(S)", "energy of a subset alone in vacuum"),
     "subset_contribution": Variable(("subset",), "eV", r"\varepsilon(S)", "contribution of a subset"),
+    "subset_multiplicity": Variable(("subset",), "1", "2S+1", "multiplicity of the state of a subset"),
+    "subset_contamination": Variable(
+        ("subset",), "1", r"\langle S^2\rangle-S(S+1)", "spin contamination of the state of a subset"
+    ),
+    "subset_gap": Variable(("subset",), "eV", r"\Delta", "energy of the next state of a subset above its own"),
+    "subset_uncertainty": Variable(
+        ("subset",), "eV", r"\sigma(S)", "1σ of the energy of a subset beyond the precision of the source"
+    ),
+    "subset_discarded_weight": Variable(
+        ("subset",), "1", "w", "weight of the states left out of the matrix product state of a subset"
+    ),
+    "subset_extrapolation": Variable(
+        ("subset",), "eV", r"E_{w\to 0}-E(S)", "energy of a subset extrapolated to no discarded weight minus its energy"
+    ),
+    "n_failed": Variable(_PER_ORDER, "1", "", "sub-clusters whose energy failed"),
+    "n_contaminated": Variable(_PER_ORDER, "1", "", "sub-clusters whose state is spin contaminated"),
+    "n_degenerate": Variable(_PER_ORDER, "1", "", "sub-clusters whose state is nearly degenerate"),
+    "n_uncertain": Variable(_PER_ORDER, "1", "", "sub-clusters whose energy is uncertain by itself"),
     # What a plan holds.
     "n_clusters": Variable(("order",), "1", r"N_\mathrm{sub}", "sub-clusters of an order"),
     "seconds_per_cluster": Variable(("order",), "s", "t", "time of one sub-cluster on this machine"),

@@ -52,7 +52,7 @@ class Selection:
                 near = partition.distances(system.positions) < self.cutoff
                 grow = connected if self.kind(source) == "connected" else cliques
                 family = grow(near, top)
-            pieces.append(Piece(system, partition, family))
+            pieces.append(Piece(system, partition, family, getattr(source, "counterpoise", "none")))
         return pieces
 
     def kind(self, source: EnergySource) -> Literal["complete", "connected", "cliques"]:

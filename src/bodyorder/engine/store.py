@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -13,15 +14,19 @@ from types import TracebackType
 import numpy as np
 
 from bodyorder._checks import ComputationError, InputError, first_line
+from bodyorder.sources.evaluation import Evaluation
 
 #: Layout of the file; goes up when an older program could no longer read it.
-STORE_VERSION = 1
+STORE_VERSION = 2
 
 #: Marks an SQLite file as a store, in its header.
 _APPLICATION = int.from_bytes(b"Body")
 
 #: Seconds to wait while other processes make the same store.
 _PATIENCE = 30.0
+
+#: What brings a store of an older layout to the next one, by the older one.
+_UPGRADES = {1: "ALTER TABLE evaluation ADD COLUMN records TEXT"}
 
 _SCHEMA = """
 CREATE TABLE source (id INTEGER PRIMARY KEY, fingerprint TEXT UNIQUE NOT NULL, name TEXT NOT NULL);
@@ -31,6 +36,7 @@ CREATE TABLE evaluation (
     energy REAL,
     forces BLOB,
     failure TEXT,
+    records TEXT,
     PRIMARY KEY (source, key)
 ) WITHOUT ROWID;
 """
@@ -77,6 +83,7 @@ class Store:
                     made = self._is_store()
                 if not made:
                     self._create()
+                self._upgrade()
                 self._db.execute("PRAGMA synchronous = NORMAL")
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._ready = True
@@ -121,70 +128,64 @@ class Store:
         """Close the file."""
         self._db.close()
 
-    def lookup(
-        self, fingerprint: str, keys: Sequence[bytes], n_atoms: int | None = None
-    ) -> tuple[np.ndarray, np.ndarray | None]:
+    def lookup(self, fingerprint: str, keys: Sequence[bytes], n_atoms: int | None = None) -> Evaluation:
         """What is known of some sub-clusters.
 
         :param fingerprint: of the source
         :param keys: of the sub-clusters
         :param n_atoms: their number of atoms k if forces are wanted; an energy without its forces then counts as unknown
-        :return: energies (n,), NaN where unknown, and forces (n, k, 3) or None
+        :return: energies, forces and records, NaN where unknown
         :raises ComputationError: if the file is damaged
         """
-        energies = np.full(len(keys), np.nan)
-        forces = None if n_atoms is None else np.full((len(keys), n_atoms, 3), np.nan)
+        known = Evaluation.unknown(len(keys), n_atoms)
         places: dict[bytes, list[int]] = {}
         for row, key in enumerate(keys):
             places.setdefault(key, []).append(row)
         distinct = list(places)
-        columns = "key, energy" if forces is None else "key, energy, forces"
+        forces = "NULL" if n_atoms is None else "forces"
         for first in range(0, len(distinct), _QUERY_SIZE):
             part = distinct[first : first + _QUERY_SIZE]
             query = (
-                f"SELECT {columns} FROM evaluation WHERE source = (SELECT id FROM source WHERE fingerprint = ?) "
+                f"SELECT key, energy, {forces}, records FROM evaluation "
+                "WHERE source = (SELECT id FROM source WHERE fingerprint = ?) "
                 f"AND failure IS NULL AND key IN ({','.join('?' * len(part))})"
             )
             with self._reading():
-                for key, energy, *blob in self._db.execute(query, (fingerprint, *part)):
-                    if forces is None:
-                        energies[places[key]] = energy
-                    elif blob[0] is not None:
-                        forces[places[key]] = np.frombuffer(blob[0], dtype="<f8").reshape(forces.shape[1:])
-                        energies[places[key]] = energy
-        return energies, forces
+                for key, energy, blob, records in self._db.execute(query, (fingerprint, *part)):
+                    if known.forces is not None:
+                        if blob is None:
+                            continue
+                        known.forces[places[key]] = np.frombuffer(blob, dtype="<f8").reshape(known.forces.shape[1:])
+                    known.energies[places[key]] = energy
+                    for name, value in json.loads(records or "{}").items():
+                        known.records.setdefault(name, np.full(len(keys), np.nan))[places[key]] = value
+        return known
 
-    def add(
-        self,
-        source: tuple[str, str],
-        keys: Sequence[bytes],
-        energies: np.ndarray,
-        forces: np.ndarray | None = None,
-        failures: Mapping[int, str] | None = None,
-    ) -> None:
-        """Keep energies, in one transaction. Forces already held are not lost when only the energy comes again.
+    def add(self, source: tuple[str, str], keys: Sequence[bytes], found: Evaluation) -> None:
+        """Keep energies, in one transaction. Forces and records already held are not lost when only the energy comes again.
 
         :param source: fingerprint and name
         :param keys: of the sub-clusters
-        :param energies: shape (n,)
-        :param forces: shape (n, k, 3), atoms in the order of the key
-        :param failures: messages of the rows that failed
+        :param found: what the source said of them, forces with the atoms in the order of the key
         :raises ComputationError: if the file cannot be written (a full disk, say); what was added before is safe
         """
-        failures = failures or {}
-        rows = []
+        rows: list[tuple[bytes, float | None, bytes | None, str | None, str | None]] = []
         for row, key in enumerate(keys):
-            failed = row in failures
-            blob = None if forces is None or failed else np.ascontiguousarray(forces[row], dtype="<f8").tobytes()
-            rows.append((key, None if failed else float(energies[row]), blob, failures.get(row)))
+            if row in found.messages:
+                rows.append((key, None, None, found.messages[row], None))
+                continue
+            forces = None if found.forces is None else np.ascontiguousarray(found.forces[row], dtype="<f8").tobytes()
+            records = {name: float(values[row]) for name, values in found.records.items() if np.isfinite(values[row])}
+            rows.append((key, float(found.energies[row]), forces, None, json.dumps(records) if records else None))
         try:
             with self._transaction():
                 self._db.execute("INSERT OR IGNORE INTO source (fingerprint, name) VALUES (?, ?)", source)
                 (number,) = self._db.execute("SELECT id FROM source WHERE fingerprint = ?", source[:1]).fetchone()
                 self._db.executemany(
-                    "INSERT INTO evaluation (source, key, energy, forces, failure) VALUES (?, ?, ?, ?, ?) "
+                    "INSERT INTO evaluation (source, key, energy, forces, failure, records) VALUES (?, ?, ?, ?, ?, ?) "
                     "ON CONFLICT (source, key) DO UPDATE SET energy = excluded.energy, failure = excluded.failure, "
-                    "forces = coalesce(excluded.forces, forces) WHERE excluded.failure IS NULL OR energy IS NULL",
+                    "forces = coalesce(excluded.forces, forces), records = coalesce(excluded.records, records) "
+                    "WHERE excluded.failure IS NULL OR energy IS NULL",
                     ((number, *row) for row in rows),
                 )
         except sqlite3.Error as error:
@@ -210,6 +211,18 @@ class Store:
                 self._db.execute(statement)
             self._db.execute(f"PRAGMA application_id = {_APPLICATION}")
             self._db.execute(f"PRAGMA user_version = {STORE_VERSION}")
+
+    def _upgrade(self) -> None:
+        """Bring an older layout up to date; an energy never changes."""
+        if self._layout() == STORE_VERSION:
+            return
+        with self._transaction():
+            for older in range(self._layout(), STORE_VERSION):  # another process may have been faster
+                self._db.execute(_UPGRADES[older])
+            self._db.execute(f"PRAGMA user_version = {STORE_VERSION}")
+
+    def _layout(self) -> int:
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

@@ -36,6 +36,33 @@ class Evaluation:
     messages: dict[int, str] = field(default_factory=dict)
     records: dict[str, np.ndarray] = field(default_factory=dict)
 
+    @classmethod
+    def unknown(cls, count: int, n_atoms: int | None = None) -> Evaluation:
+        """Nothing known of so many sub-clusters.
+
+        :param n_atoms: atoms of each if there are to be forces
+        """
+        return cls(np.full(count, np.nan), None if n_atoms is None else np.full((count, n_atoms, 3), np.nan))
+
+    def put(self, rows: np.ndarray, other: Evaluation) -> None:
+        """Take what another answer says of some rows; messages are not taken."""
+        self.energies[rows] = other.energies
+        if self.forces is not None:
+            self.forces[rows] = other.forces
+        for name, values in other.records.items():
+            self.records.setdefault(name, np.full(len(self.energies), np.nan))[rows] = values
+
+    @classmethod
+    def joined(cls, first: Evaluation, second: Evaluation) -> Evaluation:
+        """Two answers, one behind the other."""
+        offset = len(first.energies)
+        n_atoms = None if first.forces is None else first.forces.shape[1]
+        whole = cls.unknown(offset + len(second.energies), n_atoms)
+        whole.put(np.arange(offset), first)
+        whole.put(np.arange(offset, len(whole.energies)), second)
+        whole.messages = first.messages | {row + offset: message for row, message in second.messages.items()}
+        return whole
+
 
 class FailedClusters(Exception):
     """Raised by a source that could not compute some sub-clusters of a batch, with all that it did compute.

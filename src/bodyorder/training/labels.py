@@ -119,6 +119,10 @@ def label(
         for atoms in frames
     ]
     engine = load_source(source)
+    if getattr(engine, "counterpoise", "none") != "none":
+        raise InputError(
+            f"labels must be energies of clusters by themselves, {engine.name} adds functions of other atoms"
+        )
     forces = hasattr(engine, "energies_and_forces")
     tasks = make_tasks(pieces, getattr(engine, "batch_size", DEFAULT_BATCH_SIZE))
     total = sum(comb(len(atoms), size) for atoms in frames for size in wanted | {len(atoms)})

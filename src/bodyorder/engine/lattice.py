@@ -1,0 +1,148 @@
+"""The energies of all sub-clusters of one structure as they arrive, and what sums over them need."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bodyorder.engine.batching import WHOLE, Piece, Task
+from bodyorder.engine.counterpoise import VMFC
+from bodyorder.engine.evaluation import Outcome
+from bodyorder.sources.base import EnergySource
+from bodyorder.sources.evaluation import Evaluation
+from bodyorder.subsets import contributions, order_coefficients
+
+
+@dataclass
+class Lattice:
+    """The energies of all sub-clusters of one structure.
+
+    :param piece: the structure
+    :param source: where the energies come from
+    :param energies: for each order E(S) in eV, shape (n_subsets,)
+    :param force_sums: Σ_S c_n(S)·F_a(S) in eV/Å for each order n, shape (max_order, n_atoms, 3), or None
+    :param records: what is known of the states behind the energies, by name (see
+        :data:`bodyorder.sources.evaluation.RECORDS`) and order, shape (n_subsets,)
+    """
+
+    piece: Piece
+    source: EnergySource
+    energies: list[np.ndarray]
+    force_sums: np.ndarray | None
+    coefficients: list[np.ndarray]
+    records: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    whole: float = np.nan
+    n_evaluations: int = 0
+    failures: list[str] = field(default_factory=list)
+    n_failed: Counter[int] = field(default_factory=Counter)
+
+    @classmethod
+    def empty(cls, piece: Piece, source: EnergySource, forces: bool) -> Lattice:
+        """Room for all energies of a structure, none of them known."""
+        kind = DressedLattice if piece.counterpoise == VMFC else cls
+        sums = np.zeros((piece.family.max_order, len(piece.system), 3)) if forces else None
+        return kind(piece, source, _unknown(piece), sums, order_coefficients(piece.family))
+
+    def fill(self, outcome: Outcome, rows: np.ndarray) -> None:
+        """Take the energies in some rows of an outcome, all of this structure."""
+        task, computed = outcome.task, outcome.computed
+        self.n_evaluations += int(outcome.evaluated[rows].sum())
+        orders = task.orders[rows]
+        for order in np.unique(orders):
+            here = rows[orders == order]
+            if order == WHOLE:
+                self.whole = float(computed.energies[here[0]])
+            else:
+                self._take(int(order), task, computed, here)
+        for row in rows:
+            if int(row) in computed.messages:
+                atoms = ", ".join(str(atom) for atom in task.batch.members[row])
+                self.failures.append(f"atoms {atoms}: {computed.messages[int(row)]}")
+                self.n_failed[int(task.orders[row])] += 1
+
+    def contributions(self) -> list[np.ndarray]:
+        """ε(S) in eV for each order, shape (n_subsets,)."""
+        return contributions(self.piece.family, self.energies)
+
+    def noise(self) -> np.ndarray:
+        """1σ of each order total in eV from the precision of the source and what single energies lack, (max_order,)."""
+        variance = np.zeros(self.piece.family.max_order)
+        uncertainty = self.records.get("uncertainty", [np.zeros(1)] * len(self.energies))
+        for order, (energies, weights) in enumerate(zip(self.energies, self.coefficients, strict=True), start=1):
+            terms = weighted(weights[order - 1 :] ** 2, _variance(self.source, energies, uncertainty[order - 1]))
+            variance[order - 1 :] += terms.sum(axis=1)
+        return np.sqrt(variance)
+
+    @property
+    def total(self) -> float:
+        """Energy of the whole structure in eV."""
+        return float(self.energies[-1][0]) if self.piece.holds_whole else self.whole
+
+    @property
+    def failure(self) -> str:
+        """Why something is missing, in one line; empty if nothing is."""
+        if not self.failures:
+            return ""
+        return f"{len(self.failures)} of {self.piece.n_clusters} sub-clusters failed, the first: {self.failures[0]}"
+
+    def _take(self, order: int, task: Task, computed: Evaluation, here: np.ndarray) -> None:
+        """Take the energies of subsets of one order."""
+        self._keep(order, task, computed, here)
+        if self.force_sums is None or computed.forces is None:
+            return
+        weights = self.coefficients[order - 1]
+        weights = np.broadcast_to(weights, (len(weights), self.piece.family.sizes[order - 1]))[:, task.rows[here]]
+        members = task.batch.members[here].ravel()
+        # Orders below the size of a sub-cluster do not hold its forces, and must not catch its NaN.
+        for n in range(order - 1, len(weights)):
+            forces = weighted(weights[n][:, None, None], computed.forces[here])
+            np.add.at(self.force_sums[n], members, forces.reshape(-1, 3))
+
+    def _keep(self, order: int, task: Task, computed: Evaluation, here: np.ndarray) -> None:
+        """Keep what belongs to single subsets."""
+        self.energies[order - 1][task.rows[here]] = computed.energies[here]
+        for name, values in computed.records.items():
+            self.records.setdefault(name, _unknown(self.piece))[order - 1][task.rows[here]] = values[here]
+
+
+@dataclass
+class DressedLattice(Lattice):
+    """Contributions summed up directly, each from energies in the basis functions of its own subset.
+
+    Counterpoise after Valiron and Mayer, see :mod:`bodyorder.engine.counterpoise`. ``energies`` are those of the subsets in
+    their own functions; their sum rule does not hold, the difference being the superposition error.
+    """
+
+    def __post_init__(self) -> None:
+        self._sums = [np.zeros(size) for size in self.piece.family.sizes]
+        self._variances = np.zeros(self.piece.family.max_order)
+
+    def contributions(self) -> list[np.ndarray]:
+        """ε(S) in eV for each order, shape (n_subsets,)."""
+        return self._sums
+
+    def noise(self) -> np.ndarray:
+        """1σ of each order total in eV, shape (max_order,)."""
+        return np.sqrt(self._variances)
+
+    def _take(self, order: int, task: Task, computed: Evaluation, here: np.ndarray) -> None:
+        energies, present = computed.energies[here], task.present[here]
+        np.add.at(self._sums[order - 1], task.rows[here], np.where((order - present) % 2, -1.0, 1.0) * energies)
+        uncertainty = computed.records.get("uncertainty", np.zeros(len(computed.energies)))[here]
+        self._variances[order - 1] += _variance(self.source, energies, uncertainty).sum()
+        self._keep(order, task, computed, here[present == order])
+
+
+def weighted(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Products, zero where a weight is: what is not counted must not pass on its NaN."""
+    return np.where(weights == 0, 0.0, weights * values)
+
+
+def _variance(source: EnergySource, energies: np.ndarray, uncertainty: np.ndarray) -> np.ndarray:
+    return source.precision.sigma(energies) ** 2 + np.nan_to_num(uncertainty) ** 2
+
+
+def _unknown(piece: Piece) -> list[np.ndarray]:
+    return [np.full(size, np.nan) for size in piece.family.sizes]
