@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 #: A structure's orders are printed one by one up to this many structures, as means of their group beyond.
 FEW = 4
 
+#: What is said of sub-clusters that give reason to doubt, by the variable that counts them.
+_DOUBTS = {
+    "n_failed": "failed",
+    "n_contaminated": "have a state that is spin contaminated",
+    "n_degenerate": "have a state that is nearly degenerate",
+    "n_uncertain": "have an energy that is uncertain by more than 1 meV, which the noise contains",
+}
+
 
 def print_orders(result: xr.Dataset) -> None:
     """Order totals per body of a result: of each structure if they are few, else means over groups."""
@@ -43,6 +51,11 @@ def print_orders(result: xr.Dataset) -> None:
         table.add_row(name, *(f"{np.mean(values[rows]):+.6f}" for rows in members.values()), "", end_section=True)
     _print(table)
     print(f"{int(result.n_evaluations.sum())} sub-clusters evaluated; family: {result.attrs['family']}")
+    for name, meaning in _DOUBTS.items():
+        if name in result and bool((result[name] > 0).any()):
+            orders = result.order.values[(result[name] > 0).any("structure").values]
+            listed = ", ".join(str(order) for order in orders)
+            print(f"{int(result[name].sum())} of them {meaning} (order{'s' * (len(orders) > 1)} {listed})")
 
 
 def print_plan(plan: xr.Dataset) -> None:
