@@ -7,7 +7,7 @@ from bodyorder._checks import ComputationError, InputError
 from bodyorder.sources import analytic
 from bodyorder.sources.base import Precision, load_source
 from bodyorder.sources.calculator import CalculatorSource
-from bodyorder.sources.evaluation import FailedClusters
+from bodyorder.sources.evaluation import Evaluation, FailedClusters
 from bodyorder.structures.clusters import System
 from bodyorder.testing import ConformanceError, check_source
 from bodyorder.testing.clusters import at_distance, direction, random_cluster
@@ -352,3 +352,12 @@ def test_a_calculator_with_a_wrong_claim_is_caught():
     calculator = AseLennardJones(epsilon=0.01, sigma=2.0, rc=12)
     check_source(CalculatorSource(calculator, cutoff=12.0)).raise_if_failed()
     assert failed(CalculatorSource(calculator, cutoff=5.0)) == {"additivity"}
+
+
+def test_an_evaluation_that_disagrees_with_the_energies_is_seen():
+    class Torn(type(load_source("analytic:sutton-chen"))):
+        def evaluate(self, batch, forces):
+            return Evaluation(self.energies(batch) + 1e-3)
+
+    report = check_source(Torn())
+    assert next(check.name for check in report.checks if check.passed is False) == "batch"
