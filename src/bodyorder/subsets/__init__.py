@@ -8,11 +8,14 @@ from bodyorder.subsets.family import Family, cliques, complete, connected
 from bodyorder.subsets.indices import INDICES, context_contributions, interactions
 from bodyorder.subsets.moebius import contributions, noise_amplification, order_coefficients, order_totals, truncations
 from bodyorder.subsets.regression import largest_order, noise_spread, size_weights, whole_coefficients
+from bodyorder.subsets.sampling import Growth, Sample, sample
 
 __all__ = [
     "INDICES",
     "Family",
+    "Growth",
     "LatticeFit",
+    "Sample",
     "cliques",
     "complete",
     "connected",
@@ -25,6 +28,7 @@ __all__ = [
     "noise_spread",
     "order_coefficients",
     "order_totals",
+    "sample",
     "size_weights",
     "truncations",
     "whole_coefficients",

@@ -31,12 +31,13 @@ class Family:
     :param n_bodies: number of bodies N
     :param members: for each order n = 1 … max_order the subsets, shape (n_subsets, n), int32. Bodies ascend within a row, and
         rows stand in colexicographic order (sorted by their last body, then the one before, …).
-    :param kind: ``complete`` holds every subset up to max_order; ``cliques`` and ``connected`` those of a graph
+    :param kind: ``complete`` holds every subset up to max_order; ``cliques`` and ``connected`` those of a graph,
+        ``sampled`` some subsets and all their parts
     """
 
     n_bodies: int
     members: tuple[np.ndarray, ...]
-    kind: Literal["complete", "cliques", "connected"]
+    kind: Literal["complete", "cliques", "connected", "sampled"]
 
     @property
     def max_order(self) -> int:
@@ -62,9 +63,9 @@ class Family:
     def proper_subsets(self, order: int) -> Iterator[tuple[int, slice, csr_array]]:
         """For the subsets of one order, which proper non-empty subsets of them the family holds.
 
-        In a graph every connected part of a larger connected subset can be grown to it body by body, and cliques hold all
-        their subsets, so what a subset holds is what those one body smaller hold. The work is that of the pairs found, and
-        not of all 2ⁿ choices of columns.
+        In a graph every connected part of a larger connected subset can be grown to it body by body, and cliques and samples
+        hold all their subsets, so what a subset holds is what those one body smaller hold. The work is that of the pairs
+        found, and not of all 2ⁿ choices of columns.
 
         :return: triples (m, rows, holds): m < order, a slice of the subsets of that order, and the boolean matrix of those
             by the m-subsets of the family; every pair of a subset and a proper subset comes once
@@ -228,10 +229,10 @@ def _grown(
             for rows in grow(below) if fits else ():
                 waiting.append(rows)
                 if sum(map(len, waiting)) > max(len(layer), _CHUNK):
-                    layer, waiting = _unique_rows(np.concatenate([layer, *waiting]), n_bodies), []
+                    layer, waiting = unique_rows(np.concatenate([layer, *waiting]), n_bodies), []
                     if not (fits := len(layer) <= room):
                         break
-            layer = _unique_rows(np.concatenate([layer, *waiting]), n_bodies)
+            layer = unique_rows(np.concatenate([layer, *waiting]), n_bodies)
             if not fits or len(layer) > room:
                 raise InputError(_too_large(kind, n_bodies, order, "a shorter cutoff"))
         members.append(layer)
@@ -273,7 +274,7 @@ def _row_codes(rows: np.ndarray, n_bodies: int) -> np.ndarray:
     return codes
 
 
-def _unique_rows(rows: np.ndarray, n_bodies: int) -> np.ndarray:
+def unique_rows(rows: np.ndarray, n_bodies: int) -> np.ndarray:
     """Distinct rows in colexicographic order."""
     return rows[np.unique(_row_codes(rows, n_bodies), return_index=True)[1]].astype(np.int32)
 
