@@ -7,6 +7,7 @@ from bodyorder.subsets.approximation import LatticeFit, count_terms
 from bodyorder.subsets.family import Family, cliques, complete, connected
 from bodyorder.subsets.indices import INDICES, context_contributions, interactions
 from bodyorder.subsets.moebius import contributions, noise_amplification, order_coefficients, order_totals, truncations
+from bodyorder.subsets.periodic import Joints, PeriodicFamily, connected_classes
 from bodyorder.subsets.regression import largest_order, noise_spread, size_weights, whole_coefficients
 from bodyorder.subsets.sampling import Growth, Sample, sample
 
@@ -14,11 +15,14 @@ __all__ = [
     "INDICES",
     "Family",
     "Growth",
+    "Joints",
     "LatticeFit",
+    "PeriodicFamily",
     "Sample",
     "cliques",
     "complete",
     "connected",
+    "connected_classes",
     "context_contributions",
     "contributions",
     "count_terms",

@@ -58,7 +58,7 @@ class Family:
         order = subsets.shape[1]
         if self.kind == "complete":
             return _colex_rank(subsets, self.n_bodies)
-        return _match_rows(self.members[order - 1], subsets, self.n_bodies)
+        return match_rows(self.members[order - 1], subsets, self.n_bodies)
 
     def proper_subsets(self, order: int) -> Iterator[tuple[int, slice, csr_array]]:
         """For the subsets of one order, which proper non-empty subsets of them the family holds.
@@ -279,7 +279,7 @@ def unique_rows(rows: np.ndarray, n_bodies: int) -> np.ndarray:
     return rows[np.unique(_row_codes(rows, n_bodies), return_index=True)[1]].astype(np.int32)
 
 
-def _match_rows(table: np.ndarray, queries: np.ndarray, n_bodies: int) -> np.ndarray:
+def match_rows(table: np.ndarray, queries: np.ndarray, n_bodies: int) -> np.ndarray:
     """Row of each query in a table of distinct rows in colexicographic order, −1 where there is none."""
     if not len(table):
         return np.full(len(queries), -1, dtype=np.int64)

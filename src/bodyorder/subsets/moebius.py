@@ -77,12 +77,13 @@ def contributions(family: Family, energies: Sequence[np.ndarray]) -> list[np.nda
     return result
 
 
-def order_coefficients(family: Family) -> list[np.ndarray]:
-    """How much each energy counts in each order total: E⁽ⁿ⁾ = Σ_T c_n(T)·E(T).
+def order_coefficients(family: Family, weights: Sequence[np.ndarray] | None = None) -> list[np.ndarray]:
+    """How much each energy counts in each order total: E⁽ⁿ⁾ = Σ_S w(S)·ε(S) = Σ_T c_n(T)·E(T).
 
     For a complete family c_n(T) = (−1)ⁿ⁻ᵐ C(N−m, n−m) with m = |T|. For others it is the transpose of the recursion of
     :func:`contributions`.
 
+    :param weights: for each order w(S), shape (n_subsets,), in a family that is not complete; one if not given
     :return: for each size m = 1 … max_order the coefficients, shape (max_order, n_subsets), one row per order n; a complete
         family, where all subsets of a size share theirs, has shape (max_order, 1)
     """
@@ -93,7 +94,7 @@ def order_coefficients(family: Family) -> list[np.ndarray]:
     coefficients = [np.zeros((top, size)) for size in family.sizes]
     held = np.count_nonzero(family.sizes)
     for order in range(held, 0, -1):
-        coefficients[order - 1][order - 1] += 1
+        coefficients[order - 1][order - 1] += 1 if weights is None else weights[order - 1]
         for size, rows, holds in family.proper_subsets(order):
             coefficients[size - 1][:held] -= (holds.T @ coefficients[order - 1][:held, rows].T).T
     return coefficients
