@@ -12,7 +12,7 @@ from bodyorder import decompose
 from bodyorder._checks import InputError
 from bodyorder.analysis import combine, order_convergence
 from bodyorder.analysis.environment import environment_orders
-from bodyorder.engine.results import VARIABLES, save
+from bodyorder.engine.variables import VARIABLES, save
 from bodyorder.sources import Precision
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"

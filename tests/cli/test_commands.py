@@ -94,6 +94,29 @@ def test_plan_says_what_is_measured(run, clusters):
     assert "22 sub-clusters" in out
 
 
+def test_plan_compares_sources(run, clusters):
+    """Every source has its rows, and below its hours on so many workers and its memory."""
+    specs = ("pyscf:fci/sto-3g?spin=ground", "pyscf:uhf/sto-3g?spin=low&counterpoise=vmfc", "analytic:pair")
+    options = [word for spec in specs for word in ("--source", spec)]
+    code, out, _ = run("plan", clusters, *options, "--max-order", 2, "--workers", 3)
+    assert code == 0
+    assert "cost of 2 structures" in out
+    for number, name in enumerate(
+        ("pyscf:fci/sto-3g?spin=ground", "pyscf:uhf/sto-3g?counterpoise=vmfc&spin=low", "analytic:pair"), start=1
+    ):
+        assert f"[{number}] {name}" in out
+    assert out.count("hours with 3 workers (about ") == 2
+    assert out.count("MB seen here so far)") == 3
+    # 2 × (4 atoms, 6 pairs of 3 energies each, the whole)
+    assert ": 46 sub-clusters" in out
+
+
+def test_plan_refuses_what_cannot_work(run, clusters):
+    code, _, err = run("plan", clusters, "--source", "analytic:pair", "--workers", 0)
+    assert code == 2
+    assert "`workers` must be between 1 and 4096, got 0" in one_line(err)
+
+
 def test_subclusters_of_a_file(run, clusters, tmp_path):
     code, _, _ = run("sample", "--subclusters", clusters, "--order", 3, "-o", tmp_path / "s.xyz")
     assert code == 0
@@ -193,6 +216,28 @@ def test_store_makes_the_second_run_free(run, clusters, tmp_path):
             "output must not be an input",
         ),
         (("check", "analytic:pair", "--species", "Xx"), "Xx"),
+        (
+            ("decompose", "clusters.xyz", "--source", "pyscf:fci/sto-7g?spin=low", "-o", "r.nc"),
+            "`basis` must be .* got 'sto-7g'; did you mean 'sto-6g'",
+        ),
+        (
+            ("decompose", "clusters.xyz", "--source", "pyscf:fci/sto-6g?spin=low&xc=pbe", "-o", "r.nc"),
+            "pyscf:fci/sto-6g has no option 'xc'",
+        ),
+        (
+            ("decompose", "clusters.xyz", "--workers", "1", "--source", "pyscf:fci/sto-6g?spin=pattern", "-o", "r.nc"),
+            "structure 0 has none; set its initial magnetic moments",
+        ),
+        (
+            ("decompose", "clusters.xyz", "--workers", "1", "--source", "pyscf:uhf/sto-6g?spin=own:even", "-o", "r.nc"),
+            r"spin=own:even must give .* can have, got 2 for 4 electrons of atomic numbers \[1, 1, 1, 1\]; they can have 1, 3, 5",
+        ),
+        (
+            ("decompose", "ghosts.xyz", "--workers", "1", "--source", "pyscf:fci/sto-6g?spin=low", "-o", "r.nc"),
+            "every atom must have a nucleus, .* is a ghost .* leave it out, counterpoise=full",
+        ),
+        (("plan", "ions.xyz", "--source", "analytic:pair"), "takes no charges, structure 0 has a body of charge -1"),
+        (("decompose", "ion.xyz", "--source", "analytic:pair", "-o", "r.nc"), "must name the charge of each body"),
     ],
 )
 def test_wrong_input_is_one_line_and_writes_nothing(run, clusters, tmp_path, monkeypatch, arguments, message):
@@ -200,6 +245,12 @@ def test_wrong_input_is_one_line_and_writes_nothing(run, clusters, tmp_path, mon
     (tmp_path / "empty.xyz").touch()
     (tmp_path / "prose.xyz").write_text("Call me Ishmael.\n")
     (tmp_path / "spot.xyz").write_text("2\n\nH 0 0 0\nH 0 0 0\n")
+    (tmp_path / "ghosts.xyz").write_text("2\n\nX 0 0 0\nX 0 0 1\n")
+    (tmp_path / "ion.xyz").write_text("1\nProperties=species:S:1:pos:R:3 charge=1\nLi 0 0 0\n")
+    columns = "Properties=species:S:1:pos:R:3:initial_charges:R:1"
+    (tmp_path / "ions.xyz").write_text(f"2\n{columns}\nH 0 0 0 -1\nLi 0 0 2 1\n")
+    (tmp_path / "own.py").write_text("def even(numbers, positions, charge):\n    return 2\n")
+    monkeypatch.syspath_prepend(tmp_path)
     before = sorted(tmp_path.iterdir())
     code, out, err = run(*arguments)
     assert (code, out) == (2, "")

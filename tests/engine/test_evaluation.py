@@ -4,7 +4,7 @@ from ase import Atoms
 
 from bodyorder._checks import ComputationError
 from bodyorder.engine import decompose
-from bodyorder.engine.evaluation import compute
+from bodyorder.engine.computation import compute
 from bodyorder.sources.base import load_source
 from bodyorder.sources.evaluation import FailedClusters
 from bodyorder.structures import ClusterBatch

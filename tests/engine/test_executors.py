@@ -1,12 +1,16 @@
 import os
+import pickle
+import signal
 import subprocess
+import sys
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
 from ase import Atoms
 
 from bodyorder._checks import ComputationError, InputError
-from bodyorder.engine import decompose
+from bodyorder.engine import decompose, dispatch, evaluation
 from bodyorder.engine.executors import open_executor
 from bodyorder.sources.base import load_source
 
@@ -59,21 +63,106 @@ def test_a_worker_that_dies_is_reported():
             decompose(clusters(), SUTTON_CHEN, executor=executor)
 
 
-def test_a_dask_worker_that_dies_is_reported():
+def deadly(**options):
+    """A source that kills its worker when one sub-cluster of two atoms is in the batch. Its class travels with it."""
+
+    class Deadly(type(load_source(SUTTON_CHEN))):
+        batch_size = 8
+        victims = ((1, 3),)
+        group = False
+
+        def energies(self, batch):
+            if self.victims is None or any(tuple(sorted(atoms)) in self.victims for atoms in batch.members.tolist()):
+                os.kill(0 if self.group else os.getpid(), signal.SIGKILL)
+            return super().energies(batch)
+
+    source = Deadly()
+    vars(source).update(options)
+    return source
+
+
+@contextmanager
+def dask_cluster(workers=2):
     from dask import config
     from distributed import LocalCluster
 
-    class Deadly(type(load_source(SUTTON_CHEN))):
-        def energies(self, batch):
-            os._exit(1)
-
+    quiet = {"dashboard_address": None, "silence_logs": 50}
     with (
         config.set({"distributed.scheduler.allowed-failures": 0}),
-        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster,
+        LocalCluster(n_workers=workers, threads_per_worker=1, **quiet) as cluster,
         open_executor(url=cluster.scheduler_address) as executor,
-        pytest.raises(ComputationError, match=r"^workers must give energies back, and one did not: KilledWorker: .*\Z"),
     ):
-        decompose(clusters(1, 2), Deadly(), executor=executor)
+        yield executor
+
+
+def test_a_dask_worker_that_dies_costs_one_subcluster(tmp_path):
+    """The pair that kills its worker fails alone, whatever shares its batch; a later run finds the others."""
+    whole = decompose(clusters(1, 5), SUTTON_CHEN, subsets=True)
+    with dask_cluster() as executor:
+        result = decompose(clusters(1, 5), deadly(), subsets=True, executor=executor, store=tmp_path / "s.sqlite")
+    assert result.failure.item() == (
+        "1 of 31 sub-clusters failed, the first: atoms 1, 3: every worker that computed it died (out of memory, or "
+        "killed); give workers more memory"
+    )
+    there = np.isfinite(result.subset_energy.values)
+    assert (~there).sum() == 1
+    np.testing.assert_allclose(result.subset_energy.values[there], whole.subset_energy.values[there], atol=1e-12)
+    mended = decompose(clusters(1, 5), SUTTON_CHEN, store=tmp_path / "s.sqlite")
+    assert mended.n_evaluations == 1
+    np.testing.assert_allclose(mended.contribution, whole.contribution, atol=1e-12)
+
+
+def test_a_source_that_kills_every_worker_ends_the_run(monkeypatch):
+    monkeypatch.setattr(dispatch, "MOST_LOST", 2)
+    with (
+        dask_cluster(workers=1) as executor,
+        pytest.raises(ComputationError, match=r"all died that computed the first 2 sub-clusters; look at their logs"),
+    ):
+        decompose(clusters(1, 3), deadly(victims=None), executor=executor)
+
+
+CLUSTER = """
+import time
+from distributed import LocalCluster
+if __name__ == "__main__":
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
+        print(cluster.scheduler_address, flush=True)
+        time.sleep(600)
+"""
+
+
+def test_a_dask_cluster_that_is_gone_ends_the_run(monkeypatch, tmp_path):
+    """Scheduler and workers are killed at once, from inside: what was stored before is kept."""
+    monkeypatch.setattr(evaluation, "MAX_IN_FLIGHT", 2)
+    script = tmp_path / "cluster.py"
+    script.write_text(CLUSTER)
+    process = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        source = deadly(batch_size=4, group=True)
+        with (
+            pytest.raises(ComputationError, match=r"^workers must give energies back, and one did not: .*run again$"),
+            open_executor(url=process.stdout.readline().strip()) as executor,
+        ):
+            decompose(clusters(1, 5), source, executor=executor, store=tmp_path / "s.sqlite")
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+    resumed = decompose(clusters(1, 5), SUTTON_CHEN, store=tmp_path / "s.sqlite")
+    assert 16 <= 31 - resumed.n_evaluations.item() < 31
+    np.testing.assert_allclose(resumed.contribution, decompose(clusters(1, 5), SUTTON_CHEN).contribution, atol=1e-12)
+
+
+def test_a_source_that_workers_cannot_import_leaves_them_alive():
+    class Elsewhere(type(load_source(SUTTON_CHEN))):
+        def __reduce__(self):
+            return pickle.loads, (b"cnowhere\nSource\n.",)
+
+    with dask_cluster(workers=1) as executor:
+        with pytest.raises(ComputationError, match=r"one did not: ModuleNotFoundError: No module named 'nowhere'; "):
+            decompose(clusters(1, 2), Elsewhere(), executor=executor)
+        assert executor.submit(os.getpid).result(timeout=60) != os.getpid()
 
 
 def test_a_source_that_cannot_travel_is_reported():

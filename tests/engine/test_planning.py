@@ -1,10 +1,16 @@
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 from ase import Atoms
 
+from bodyorder.engine import decompose
 from bodyorder.engine.planning import plan
 from bodyorder.engine.selection import Selection
-from bodyorder.sources.base import Precision
+from bodyorder.sources.base import Precision, load_source
+from bodyorder.structures import ClusterBatch
 
 
 class Clocked:
@@ -133,3 +139,143 @@ def test_noise_is_that_of_independent_errors():
     """A pair is E(ab) − E(a) − E(b): √(3 + 3·2²)σ for the three pairs of three bodies."""
     result = planned([line(3)], Clocked(lambda n: 1e-3))
     np.testing.assert_allclose(result.expected_noise, 1e-3 * np.sqrt([3, 3 + 3 * 4, 1 + 3 + 3]))
+
+
+class Estimated(Clocked):
+    """Says what a sub-cluster costs, in units of its own, and what it is given."""
+
+    def __init__(self, cost, counterpoise="none"):
+        super().__init__(None)
+        self.cost, self.counterpoise, self.given = cost, counterpoise, set()
+
+    def seconds(self, batch):
+        return 50 * self.cost(batch.n_atoms, batch.ghosts.shape[1])
+
+    def megabytes(self, batch, forces):
+        return 100.0 + batch.n_atoms + 10 * batch.ghosts.shape[1] + 1000 * forces
+
+    def energies(self, batch):
+        self.given.add((batch.n_atoms, batch.ghosts.shape[1]))
+        self.now += len(batch) * self.cost(batch.n_atoms, batch.ghosts.shape[1])
+        return -np.ones(len(batch))
+
+
+def steep(n_atoms, n_ghosts):
+    return 1e-4 * 3.0 ** (n_atoms**1.5) * (1 + n_ghosts)
+
+
+def test_what_the_source_estimates_is_believed_as_a_ratio():
+    result = planned([line(8)], Estimated(steep))
+    assert result.measured.values.tolist() == [True] * 4 + [False] * 4
+    np.testing.assert_allclose(result.seconds_per_cluster, [steep(n, 0) for n in range(1, 9)])
+    np.testing.assert_allclose(result.longest_seconds, result.seconds_per_cluster)
+
+
+def test_functions_of_the_whole_structure_are_priced():
+    source = Estimated(steep, "full")
+    result = planned([line(6)], source)
+    assert (2, 4) in source.given
+    assert all(n_atoms + n_ghosts == 6 for n_atoms, n_ghosts in source.given)
+    np.testing.assert_allclose(result.seconds_per_cluster, [steep(n, 6 - n) for n in range(1, 7)])
+    np.testing.assert_array_equal(result.n_clusters, [6, 15, 20, 15, 6, 1])
+
+
+def test_every_part_of_a_subset_is_priced_after_valiron_and_mayer():
+    """The energies of all parts of a subset in its functions: of two bodies 2·E(1 | 1) + E(2)."""
+    source = Estimated(steep, "vmfc")
+    result = planned([line(4)], source)
+    np.testing.assert_array_equal(result.n_clusters, [4, 6 * 3, 4 * 7, 15])
+    of_two = 2 * steep(1, 1) + steep(2, 0)
+    of_three = 3 * steep(1, 2) + 3 * steep(2, 1) + steep(3, 0)
+    np.testing.assert_allclose(result.core_seconds[:3], [4 * steep(1, 0), 6 * of_two, 4 * of_three])
+    assert float(result.core_seconds[3]) == pytest.approx(
+        4 * steep(1, 3) + 6 * steep(2, 2) + 4 * steep(3, 1) + steep(4, 0)
+    )
+    assert float(result.longest_seconds[3]) == pytest.approx(steep(4, 0))
+    # every contribution has energies of its own
+    assert float(result.expected_noise[1]) == pytest.approx(1e-3 * np.sqrt(6 * 3))
+    np.testing.assert_allclose(result.megabytes, [101, 111, 121, 131])
+
+
+def test_memory():
+    result = plan([line(4)], source := Estimated(steep), Selection(), forces=False, clock=source.clock)
+    np.testing.assert_allclose(result.megabytes, [101, 102, 103, 104])
+    assert (result.resident_megabytes[:2] > 20).all()
+    assert planned([line(4)], Clocked(lambda n: 1e-3)).megabytes.isnull().all()
+
+
+HYDROGEN = Atoms(
+    "H7",
+    positions=[
+        [0, 0, 0],
+        [0.8, 0.1, 0],
+        [0.2, 1.5, 0.3],
+        [2, 1, 0.7],
+        [1.1, 0.5, 1.9],
+        [2.7, 2.1, 0.1],
+        [0.3, 2.5, 1.6],
+    ],
+)
+
+
+@pytest.mark.parametrize("spec", ["pyscf:fci/sto-6g?spin=ground", "pyscf:uhf/sto-6g?spin=ground"])
+def test_the_predicted_time_is_that_of_the_run(spec):
+    """Processor time of both, so that it does not matter what else the machine does."""
+    predicted = plan([HYDROGEN], load_source(spec), Selection(), clock=time.process_time)
+    assert predicted.measured.all()
+    source = load_source(spec)
+    source.energies(ClusterBatch.from_atoms([HYDROGEN]))  # tables are made once
+    begin = time.process_time()
+    decompose(HYDROGEN, source)
+    spent = time.process_time() - begin
+    assert spent / 3 < float(predicted.core_seconds.sum()) < spent * 3
+
+
+def test_the_predicted_time_of_what_is_too_long_to_try():
+    """From sub-clusters of up to five atoms, the time of six."""
+    source = load_source("pyscf:fci/6-31g?spin=ground")
+    predicted = plan([HYDROGEN[:6]], source, Selection(), budget=1.0, clock=time.process_time)
+    assert not predicted.measured[-1]
+    batch = ClusterBatch.from_atoms([HYDROGEN[:6]])
+    source.energies(batch)
+    begin = time.process_time()
+    source.energies(batch)
+    spent = time.process_time() - begin
+    assert spent / 5 < float(predicted.seconds_per_cluster[-1]) < spent * 5
+
+
+RESIDENT = """
+import sys
+import numpy as np
+from ase import Atoms
+from bodyorder.engine.timing import peak_megabytes
+from bodyorder.sources import load_source
+from bodyorder.structures import ClusterBatch
+n_atoms = int(sys.argv[2])
+positions = np.arange(n_atoms)[:, None] * [0.9, 0.3, 0.0] + np.arange(n_atoms)[:, None] % 2 * [0.0, 0.7, 0.4]
+batch = ClusterBatch.from_atoms([Atoms(f"H{n_atoms}", positions=positions)])
+source = load_source(sys.argv[1])
+source.energies(batch)
+print(source.megabytes(batch, False), peak_megabytes())
+"""
+
+
+@pytest.mark.parametrize(
+    ("spec", "n_atoms"),
+    [("pyscf:fci/6-31g?spin=ground", 6), ("pyscf:fci/sto-6g?spin=ground", 8), ("pyscf:uhf/cc-pvtz?spin=low", 6)],
+)
+def test_the_estimated_memory_is_that_of_a_process(spec, n_atoms):
+    run = subprocess.run(
+        [sys.executable, "-c", RESIDENT, spec, str(n_atoms)], capture_output=True, text=True, check=True
+    )
+    estimated, seen = map(float, run.stdout.split())
+    assert seen / 3 < estimated < seen * 3
+
+
+def test_a_periodic_structure_is_priced_per_cell():
+    atoms = Atoms("H2", positions=[[0, 0, 0], [1.2, 0.1, 0]], cell=[3.0, 3.1, 3.2], pbc=True)
+    result = planned([atoms], Clocked(lambda n: 1e-3, cutoff=3.05), cutoff=3.05, max_order=2)
+    source = load_source("analytic:pair?cutoff=3.05")
+    evaluated = decompose(atoms, source, cutoff=3.05, max_order=2).n_evaluations
+    np.testing.assert_array_equal(result.order, [1, 2])
+    assert int(result.n_clusters.sum()) == int(evaluated[0])

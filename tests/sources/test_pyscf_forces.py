@@ -26,6 +26,19 @@ CLUSTERS = {
 }
 
 
+def charged(symbols, positions, charges):
+    atoms = ase.Atoms(symbols, positions)
+    atoms.set_initial_charges(charges)
+    return atoms
+
+
+IONS = {
+    "H3+": charged("H3", CLUSTERS["H3"].positions, [1, 0, 0]),
+    "H4-": charged("H4", CLUSTERS["H4"].positions, [0, 0, -1, 0]),
+    "LiH+": charged("LiH", CLUSTERS["LiH"].positions, [1, 0]),
+}
+
+
 def differences(source, atoms):
     """Forces by central differences of fourth order, eV/Å."""
     moved = []
@@ -63,6 +76,16 @@ def test_forces_are_the_negative_gradient(method, name, spin):
     assert energies == pytest.approx(source.energies(ClusterBatch.from_atoms([atoms])), abs=1e-9)
     assert forces[0] == pytest.approx(differences(source, atoms), abs=1e-6 * Hartree / Bohr)
     assert forces[0].sum(axis=0) == pytest.approx(np.zeros(3), abs=1e-7)
+
+
+@pytest.mark.parametrize("spin", ["low", "ground", "high"])
+@pytest.mark.parametrize("name", IONS)
+def test_forces_of_ions(name, spin):
+    atoms, source = IONS[name], load_source(f"pyscf:fci/6-31g?spin={spin}")
+    batch = ClusterBatch.from_atoms([atoms])
+    assert batch.charges.tolist() == [round(atoms.get_initial_charges().sum())]
+    _, forces = source.energies_and_forces(batch)
+    assert forces[0] == pytest.approx(differences(source, atoms), abs=1e-6 * Hartree / Bohr)
 
 
 @pytest.mark.parametrize("name", ["H4", "LiH"])

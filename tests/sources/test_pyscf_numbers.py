@@ -10,6 +10,9 @@ import pytest
 from ase.units import Hartree
 
 from bodyorder.sources.base import load_source
+from bodyorder.sources.pyscf.fci import evaluate
+from bodyorder.sources.pyscf.integrals import IntegralCache, single_thread
+from bodyorder.sources.pyscf.task import Task
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.subsets.family import complete
 from bodyorder.subsets.moebius import order_totals
@@ -40,6 +43,14 @@ def totals(spec, atoms):
     source, system, family = load_source(f"pyscf:{spec}"), System.from_atoms(atoms), complete(len(atoms))
     batches = [ClusterBatch.cut({0: system}, np.zeros(len(rows), dtype=int), rows) for rows in family.members]
     return order_totals(np.array([source.energies(batch).sum() for batch in batches]), len(atoms))
+
+
+def lowest_of_spins(basis, atoms, *unpaired):
+    """Lowest FCI energy at each number of unpaired electrons, in hartree."""
+    batch = ClusterBatch.from_atoms([atoms])
+    tasks = [Task(batch, [spin], False, 1e9) for spin in unpaired]
+    with single_thread():
+        return [evaluate(task, IntegralCache(basis, 1e9)).energies[0] for task in tasks]
 
 
 def reference(name):
@@ -80,6 +91,10 @@ def test_square_of_hydrogen_changes_its_spin_with_the_basis():
     ground, low = (energies(f"fci/cc-pvdz?spin={spin}", square())[0] for spin in ("ground", "low"))
     assert (low - ground) * Hartree == pytest.approx(0.46, abs=0.005)
     assert energies("fci/sto-6g?spin=ground", square()) == pytest.approx(energies("fci/sto-6g?spin=low", square()))
+    source = load_source("pyscf:fci/sto-6g?spin=ground")
+    assert source.evaluate(ClusterBatch.from_atoms([square()]), forces=False).records["multiplicity"] == [1.0]
+    singlet, triplet = lowest_of_spins("sto-6g", square(), 0, 2)
+    assert (triplet - singlet) * Hartree == pytest.approx(0.40, abs=0.005)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +137,17 @@ def test_dense_hydrogen_oscillates_unless_all_spins_are_parallel(spin, expected)
     assert totals(f"fci/sto-6g?spin={spin}", hydrogen(positions)) / 8 == pytest.approx(np.array(expected), abs=1.1e-3)
 
 
+@pytest.mark.slow
+def test_dense_hydrogen_oscillates_in_a_larger_basis():
+    positions, _ = reference("high_density_0")
+    source, system = load_source("pyscf:fci/6-31g?spin=ground"), System.from_atoms(hydrogen(positions))
+    family, most = complete(8), 6
+    batches = [ClusterBatch.cut({0: system}, np.zeros(len(rows), dtype=int), rows) for rows in family.members[:most]]
+    sums = np.array([source.energies(batch).sum() for batch in batches])
+    expected = [-13.558, -4.783, 14.08, -24.03, 26.95, -19.99]
+    assert order_totals(sums, 8)[:most] / 8 == pytest.approx(np.array(expected), abs=6e-3)
+
+
 def test_ground_state_is_additive_and_lowest_spin_is_not():
     positions, subsets = reference("high_density_0")
     four = next(
@@ -139,12 +165,13 @@ def test_ground_state_is_additive_and_lowest_spin_is_not():
 
 
 @pytest.mark.parametrize("method", ["fci", "uhf"])
-def test_distant_molecules_are_additive(method):
+@pytest.mark.parametrize("spin", ["ground", "high"])
+def test_distant_molecules_are_additive(method, spin):
     one = chain(2, 0.74)
     two = one.copy()
     two.positions += [30.0, 0.0, 0.0]
-    both = energies(f"{method}/sto-6g?spin=ground", one + two)[0]
-    assert both == pytest.approx(2 * energies(f"{method}/sto-6g?spin=ground", one)[0], abs=2e-9)
+    both = energies(f"{method}/sto-6g?spin={spin}", one + two)[0]
+    assert both == pytest.approx(2 * energies(f"{method}/sto-6g?spin={spin}", one)[0], abs=2e-9)
 
 
 def test_distant_atoms_are_additive_in_every_rule():

@@ -133,8 +133,9 @@ def test_fingerprints_tell_what_decides_the_numbers():
     assert all("pyscf=" in text and "solver=" in text for text in prints)
 
 
-def test_a_pickled_source_is_small_and_gives_the_same():
-    source = load_source("pyscf:fci/sto-6g?spin=ground")
+@pytest.mark.parametrize("method", ["fci", "uhf"])
+def test_a_pickled_source_is_small_and_gives_the_same(method):
+    source = load_source(f"pyscf:{method}/sto-6g?spin=ground")
     batch = rows_of(HYDROGEN, size=3)
     energies = source.energies(batch)
     data = pickle.dumps(source)
@@ -153,15 +154,28 @@ def test_an_empty_batch_gives_nothing():
     ("spec", "message"),
     [
         ("pyscf:fci", "must look like 'pyscf:method/basis\\?spin=ground', got 'pyscf:fci'"),
-        ("pyscf:fcii/sto-6g?spin=low", "`method` must be one of fci, uhf, got 'fcii'; did you mean 'fci'"),
+        ("pyscf:fcii/sto-6g?spin=low", "`method` must be one of .*, got 'fcii'; did you mean 'fci'"),
         ("pyscf:fci/cc-pvdzz?spin=low", "`basis` must be a basis set .* got 'cc-pvdzz'; did you mean 'cc-pvdz'"),
         (
             "pyscf:fci/sto-6g",
-            "`spin` must be given .* the spin rule decides the answer; choose from low .* ground .* high",
+            "`spin` must be given .* the spin rule decides the answer; choose from low .* ground .* high .* module:function",
         ),
-        ("pyscf:fci/sto-6g?spin=groud", "`spin` must be one of ground, high, low, got 'groud'; did you mean 'ground'"),
+        (
+            "pyscf:fci/sto-6g?spin=groud",
+            "`spin` must be one of ground, high, low, pattern, got 'groud'; did you mean 'ground'",
+        ),
+        (
+            "pyscf:fci/sto-6g?spin=low&xc=pbe",
+            "pyscf:fci/sto-6g has no option 'xc'; options: spin, counterpoise, memory",
+        ),
+        ("pyscf:uks/sto-6g?spin=low", "`xc` must be given for pyscf:uks/sto-6g: the exchange-correlation functional"),
+        ("pyscf:uks/sto-6g?spin=low&xc=pbee", "`xc` must be a density functional .* got 'pbee'; did you mean 'pbe'"),
+        ("pyscf:uks/sto-6g?spin=low&xc=pbe&grid=fine", "`grid` must be an integer between 0 and 9, got 'fine'"),
         ("pyscf:fci/sto-6g?spin=low&memory=0", "`memory` must be a positive number, got 0"),
-        ("pyscf:fci/sto-6g?spn=low", "has no option 'spn'; options: spin, counterpoise, memory; did you mean 'spin'"),
+        (
+            "pyscf:fci/sto-6g?spn=low",
+            "has no option 'spn'; options: spin, counterpoise, memory, gap; did you mean 'spin'",
+        ),
     ],
 )
 def test_specs_that_cannot_work(spec, message):
@@ -175,7 +189,13 @@ def test_specs_that_cannot_work(spec, message):
     [
         ("fci/sto-6g?spin=low", ase.Atoms("Rb"), 0, "sto-6g has none for Rb; use one that covers it"),
         ("uhf/def2-svp?spin=low", ase.Atoms("Xe"), 0, "def2-svp replaces the core of Xe by a potential"),
-        ("fci/sto-6g?spin=low", ase.Atoms("X"), 0, "sto-6g has none for X"),
+        (
+            "fci/sto-6g?spin=low",
+            ase.Atoms("X"),
+            0,
+            "every atom must have a nucleus, atom 0 of structure 0 is a ghost .* leave it out, counterpoise=full",
+        ),
+        ("uhf/sto-6g?spin=low", ase.Atoms("HX", [[0, 0, 0], [0, 0, 1]]), 0, "atom 1 of structure 0 is a ghost"),
         (
             "uhf/sto-6g?spin=low",
             ase.Atoms("H3", [[0, 0, 0], [1, 0, 0], [1, 0, 0.01]]),
@@ -194,7 +214,7 @@ def test_clusters_that_cannot_work(spec, atoms, charge, message):
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("basis", ["6-31g*", "6-31+g(d,p)", "AUG-cc-pVDZ", "def2-svp", "pc-1"])
+@pytest.mark.parametrize("basis", ["6-31g*", "6-31+g(d,p)", "AUG-cc-pVDZ", "Def2-SVP", "pc-1"])
 def test_usual_names_of_basis_sets(basis):
     spec = f"pyscf:fci/{basis}?spin=ground"
     energy = load_source(spec).energies(ClusterBatch.from_atoms([ase.Atoms("H")]))[0]

@@ -61,7 +61,7 @@ def all_energies(space_hamiltonians, unpaired):
     """Every eigenvalue of one spin, by building the matrix column after column."""
     space = TableSpace(space_hamiltonians, unpaired)
     size = dimension(space_hamiltonians.n_orbitals, space_hamiltonians.n_electrons, unpaired)
-    return np.linalg.eigvalsh(space._apply(np.eye(size)[None], np.zeros(1, dtype=int))[0])
+    return np.linalg.eigvalsh(space._matrices[0].apply(np.eye(size)))
 
 
 @pytest.mark.parametrize("n_orbitals", [2, 3, 4, 5])

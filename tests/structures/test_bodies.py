@@ -5,6 +5,7 @@ from ase.build import molecule
 
 from bodyorder._checks import InputError
 from bodyorder.structures import find_bodies
+from bodyorder.structures.bodies import body_charges
 
 
 @pytest.fixture
@@ -70,3 +71,15 @@ def test_bodies_that_do_not_fit(tmp_path):
     path.write_text("0 1 x")
     with pytest.raises(InputError, match="must hold one integer per atom"):
         find_bodies(atoms, path)
+
+
+def test_charges_of_bodies(water_dimer):
+    water_dimer.set_initial_charges([-0.8, 0.4, 0.4005, 0.2, 0.4, 0.4])
+    molecules = find_bodies(water_dimer, "molecules")
+    assert body_charges(water_dimer, molecules, "it").tolist() == [0, 1]
+    with pytest.raises(
+        InputError, match=r"initial charges of atoms \[0\] of it add up to -0.8; set formal charges, or 0"
+    ):
+        body_charges(water_dimer, find_bodies(water_dimer), "it")
+    water_dimer.set_initial_charges(None)
+    assert body_charges(water_dimer, molecules, "it").tolist() == [0, 0]

@@ -67,3 +67,33 @@ def test_cut_takes_the_right_atoms():
     assert sorted(batch.systems) == [3, 7]
     assert sorted(batch.select(np.array([0])).systems) == [7]
     assert batch.to_atoms(2).get_chemical_formula() == "HeLi"
+
+
+def test_charges_of_a_cluster_are_those_of_its_atoms():
+    atoms = Atoms("LiHHe", positions=np.eye(3), charges=[1, -1, 2])
+    batch = ClusterBatch.cut({0: System.from_atoms(atoms)}, np.zeros(3, dtype=int), np.array([[0, 1], [1, 2], [0, 2]]))
+    assert batch.charges.tolist() == [0, 1, 3]
+    assert batch.of_members("charges").tolist() == [[1, -1], [-1, 2], [1, 2]]
+
+
+def test_keys_tell_what_a_source_sees_of_the_structure():
+    """Charges, moments and bodies of the atoms count where a source says so, moments up to turning all of them over."""
+
+    def key(context=("charges", "moments", "bodies"), bodies=None, **arrays):
+        atoms = Atoms("H3", positions=np.eye(3), **arrays)
+        system = System.from_atoms(atoms, bodies)
+        return ClusterBatch.cut({0: system}, np.zeros(1, dtype=int), np.arange(3)[None]).canonical(context)[0][0]
+
+    different = [
+        key(),
+        key(charges=[1, -1, 0]),
+        key(charges=[-1, 1, 0]),
+        key(magmoms=[1, -1, 1]),
+        key(magmoms=[1, 1, -1]),
+        key(bodies=np.array([0, 0, 1])),
+        key(bodies=np.array([0, 1, 1])),
+    ]
+    assert len(set(different)) == len(different)
+    assert key(magmoms=[-1, 1, -1]) == key(magmoms=[1, -1, 1])
+    assert key(bodies=np.array([4, 4, 2])) == key(bodies=np.array([0, 0, 1]))
+    assert len({key((), charges=[1, -1, 0]), key((), magmoms=[1, -1, 1]), key(())}) == 1

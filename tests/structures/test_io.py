@@ -11,7 +11,7 @@ from ase.build import bulk, molecule
 
 from bodyorder._checks import ComputationError, InputError
 from bodyorder._files import replacing
-from bodyorder.structures import ClusterBatch, read_structures, write_structures
+from bodyorder.structures import ClusterBatch, System, read_structures, write_structures
 from bodyorder.structures.io import structure_names
 
 
@@ -64,26 +64,52 @@ def test_structures_that_make_no_sense():
         read_structures(["H2"])
 
 
-@pytest.mark.parametrize("charge", [1, -1.0, "+1", "anion", np.array([1, 2])])
-def test_a_stated_charge(charge):
+@pytest.mark.parametrize("charge", [1, -1.0, "+1", np.nan])
+def test_a_charge_that_no_body_has(charge):
     atoms = molecule("OH")
     atoms.info["charge"] = charge
-    with pytest.raises(InputError, match=r"^structure 0 of structures must be neutral, its charge is [^\n]*; charged"):
+    message = (
+        r"^structure 0 of structures must name the charge of each body by initial charges [^\n]*has charge=[^\n]* 0$"
+    )
+    with pytest.raises(InputError, match=message):
+        read_structures(atoms)
+    atoms.set_initial_charges([-1, 0])
+    if charge == -1:
+        assert read_structures(atoms) == [atoms]
+    else:
+        with pytest.raises(InputError, match=r"its initial charges add up to -1$"):
+            read_structures(atoms)
+
+
+@pytest.mark.parametrize("charge", ["anion", np.array([1, 2]), np.arange(100.0), {}])
+def test_a_charge_that_is_no_number(charge):
+    atoms = molecule("OH")
+    atoms.info["charge"] = charge
+    with pytest.raises(
+        InputError, match=r"^the charge of structure 0 of structures must be a number, its info has [^\n]*$"
+    ):
         read_structures(atoms)
 
 
-def test_initial_charges(tmp_path):
+@pytest.mark.parametrize("name", ["ions.traj", "ions.xyz"])
+def test_initial_charges_and_moments_come_from_files(tmp_path, name):
     atoms = molecule("H2O")
     atoms.set_initial_charges([-1, 0, 0])
-    ase.io.write(tmp_path / "anion.traj", atoms)
-    with pytest.raises(InputError, match=r"structure 0 of .*anion\.traj must be neutral, its charge is -1\.0"):
-        read_structures(tmp_path / "anion.traj")
+    atoms.set_initial_magnetic_moments([0, 1, -1])
+    ase.io.write(tmp_path / name, atoms)
+    (again,) = read_structures(tmp_path / name)
+    system = System.from_atoms(again)
+    assert system.charges.tolist() == [-1, 0, 0]
+    assert system.moments.tolist() == [0, 1, -1]
+    again.set_initial_charges([np.nan, 0, 0])
+    with pytest.raises(InputError, match="must have finite initial charges"):
+        read_structures(again)
 
 
 def test_neutral_structures_with_partial_charges():
     atoms = molecule("H2O")
     atoms.set_initial_charges([-0.834, 0.417, 0.416])
-    for charge in (0, 0.0, "0", None):
+    for charge in (0, 0.0, "0", None, " "):
         atoms.info["charge"] = charge
         assert len(read_structures(atoms)) == 1
     assert len(read_structures(ClusterBatch.from_atoms([atoms]).to_atoms(0))) == 1

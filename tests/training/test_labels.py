@@ -106,3 +106,12 @@ def test_orders_beyond_the_largest_parent_are_refused(hydrogen, morse):
         label([hydrogen(3, "high", 0)], morse, orders=(4,))
     with pytest.raises(InputError, match="at least one structure"):
         label(list[ase.Atoms](), morse)
+
+
+def test_charged_parents_are_refused(hydrogen, morse):
+    parents = [hydrogen(3, "high", 0), hydrogen(4, "high", 0)]
+    parents[1].set_initial_charges([1, 0, -1, 0])
+    with pytest.raises(
+        InputError, match="must be neutral, structure 1 has initial charges, which models do not see; set"
+    ):
+        label(parents, morse)

@@ -3,8 +3,10 @@
 from bodyorder.analysis.alignment import attributes, combine, groups, with_sources
 from bodyorder.analysis.comparison import compare, one_body_energies
 from bodyorder.analysis.convergence import group_convergence, order_convergence
+from bodyorder.analysis.diagnosis import order_changes, single_reference_errors
 from bodyorder.analysis.environment import environment_orders
 from bodyorder.analysis.interactions import context_orders, environment_terms, interaction_indices
+from bodyorder.analysis.multiplicity import doubts, multiplicities, multiplicity_changes
 from bodyorder.analysis.shares import atom_shares
 
 __all__ = [
@@ -13,12 +15,17 @@ __all__ = [
     "combine",
     "compare",
     "context_orders",
+    "doubts",
     "environment_orders",
     "environment_terms",
     "group_convergence",
     "groups",
     "interaction_indices",
+    "multiplicities",
+    "multiplicity_changes",
     "one_body_energies",
+    "order_changes",
     "order_convergence",
+    "single_reference_errors",
     "with_sources",
 ]

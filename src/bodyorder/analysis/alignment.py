@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from bodyorder._checks import InputError
-from bodyorder.engine.results import VARIABLES, describe
+from bodyorder.engine.variables import VARIABLES, describe
 
 #: Variables that describe the structures and their subsets, the same for every source.
 _SHARED = {
@@ -191,9 +191,9 @@ def _on_subsets(part: xr.Dataset, table: np.ndarray | None) -> xr.Dataset:
     rows = table[:, -1]
     members = np.where(table[:, 2:-1] == np.iinfo(np.int64).max, -1, table[:, 2:-1])
     values: dict[str, Any] = {}
-    for name in ("subset_energy", "subset_contribution"):
-        if name in part:
-            values[name] = ("subset", np.append(part[name].values, np.nan)[rows])
+    for name, array in part.data_vars.items():
+        if array.dims == ("subset",) and name not in _SHARED:
+            values[str(name)] = ("subset", np.append(array.values, np.nan)[rows])
     if part.attrs.get("family") == "connected" and "subset_contribution" in values:
         zero = (rows < 0) & (table[:, 1] <= part["order"].values.max())
         values["subset_contribution"] = ("subset", np.where(zero, 0.0, values["subset_contribution"][1]))

@@ -9,7 +9,7 @@ import xarray as xr
 
 from bodyorder._checks import InputError, check_choice
 from bodyorder.analysis.alignment import SeveralResults, groups, with_sources
-from bodyorder.engine.results import describe
+from bodyorder.engine.variables import describe
 
 _SCORES = ("bias", "mae", "rmse", "correlation")
 

@@ -13,7 +13,7 @@ import xarray as xr
 
 from bodyorder._checks import InputError
 from bodyorder.analysis.alignment import SeveralResults, attributes, combine
-from bodyorder.engine.results import describe
+from bodyorder.engine.variables import describe
 from bodyorder.subsets import complete
 from bodyorder.subsets.moebius import zeta_transform
 

@@ -7,7 +7,7 @@ import xarray as xr
 
 from bodyorder._checks import InputError
 from bodyorder.analysis.alignment import SeveralResults, with_sources
-from bodyorder.engine.results import describe
+from bodyorder.engine.variables import describe
 
 
 def atom_shares(results: SeveralResults) -> xr.Dataset:

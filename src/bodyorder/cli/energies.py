@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any
 
-from bodyorder._checks import ComputationError, InputError, check_output
+from bodyorder._checks import ComputationError, InputError, check_between, check_output
 
 if TYPE_CHECKING:
     from bodyorder.sources.base import EnergySource
@@ -28,11 +28,22 @@ def add_commands(commands: Any) -> None:
     sample.add_argument("-o", "--output", required=True, metavar="XYZ", help="file to write")
     sample.set_defaults(run=_sample)
 
-    plan = commands.add_parser("plan", help="counts, cost and noise before anything runs")
+    plan = commands.add_parser("plan", help="counts, cost, memory and noise before anything runs")
     plan.add_argument("structures", metavar="STRUCTURES|CONFIG", help="structures, or a study in YAML")
-    plan.add_argument("--source", metavar="SPEC", help=f"{SOURCE_HELP}; for a study its own reference")
+    plan.add_argument(
+        "--source",
+        action="append",
+        metavar="SPEC",
+        help=f"{SOURCE_HELP}; given several times, they are compared; for a study its own reference",
+    )
     _add_selection(plan)
     plan.add_argument("--forces", action="store_true", help="price forces too")
+    plan.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that will share the work (default: the cores of this machine)",
+    )
     plan.set_defaults(run=_plan)
 
     decompose = commands.add_parser("decompose", help="resolve energies into body orders")
@@ -98,7 +109,7 @@ def _refuse_idle_options(args: argparse.Namespace) -> None:
 
 def _plan(args: argparse.Namespace) -> None:
     if args.structures.endswith((".yaml", ".yml")):
-        for name in ("source", "max_order", "cutoff"):
+        for name in ("source", "max_order", "cutoff", "workers"):
             if getattr(args, name) is not None:
                 raise InputError(f"`--{name.replace('_', '-')}` belongs to structures, and a study has its own options")
         from bodyorder.cli.tables import print_study_plan
@@ -107,7 +118,8 @@ def _plan(args: argparse.Namespace) -> None:
 
         print_study_plan(plan_study(load_config(args.structures)))
         return
-    from bodyorder.cli.tables import print_plan
+    from bodyorder.cli.tables import print_plans
+    from bodyorder.engine.executors import MOST_WORKERS
     from bodyorder.engine.planning import plan
     from bodyorder.engine.selection import Selection
     from bodyorder.sources import load_source
@@ -115,8 +127,13 @@ def _plan(args: argparse.Namespace) -> None:
 
     if args.source is None:
         raise InputError("`--source` must say which energies to price, and is missing")
+    if args.workers is not None:
+        check_between("workers", args.workers, 1, MOST_WORKERS)
+    structures = read_structures(args.structures, periodic=True)
     selection = Selection(args.max_order, args.bodies, args.cutoff)
-    print_plan(plan(read_structures(args.structures), load_source(args.source), selection, forces=args.forces))
+    sources = [load_source(spec) for spec in args.source]
+    plans = [plan(structures, source, selection, forces=args.forces) for source in sources]
+    print_plans(plans, [_workers(args.workers, source) for source in sources])
 
 
 def _decompose(args: argparse.Namespace) -> None:
@@ -128,7 +145,7 @@ def _decompose(args: argparse.Namespace) -> None:
     from bodyorder.structures import read_structures
 
     output = check_output(args.output, never=[path for path in (args.structures, args.store) if path])
-    structures = read_structures(args.structures)
+    structures = read_structures(args.structures, periodic=True)
     source = load_source(args.source)
     with open_executor(_workers(args.workers, source), args.executor) as executor:
         result = decompose(

@@ -12,6 +12,8 @@ from rich.text import Text
 from bodyorder.analysis import groups
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import xarray as xr
 
     from bodyorder.study.pricing import StudyPlan
@@ -58,28 +60,51 @@ def print_orders(result: xr.Dataset) -> None:
             print(f"{int(result[name].sum())} of them {meaning} (order{'s' * (len(orders) > 1)} {listed})")
 
 
-def print_plan(plan: xr.Dataset) -> None:
-    """Counts, cost and noise of each order."""
-    table = Table(title=f"{plan.attrs['n_structures']} structures by {plan.attrs['source']}")
-    for column in ("order", "sub-clusters", "s each", "core hours", "noise (eV)"):
+def print_plans(plans: Sequence[xr.Dataset], workers: Sequence[int]) -> None:
+    """Counts, cost, memory and noise of each order by each source.
+
+    :param workers: processes that share the work of each source
+    """
+    n_structures = int(plans[0].attrs["n_structures"])
+    table = Table(title=f"cost of {n_structures} structure{'s' * (n_structures > 1)}")
+    for column in ("source", "order", "sub-clusters", "s each", "core hours", "worker (MB)", "noise (eV)"):
         table.add_column(column, justify="right")
-    for row in range(plan.sizes["order"]):
-        entry = plan.isel(order=row)
-        order = int(entry.order)
-        mark = "" if entry.measured else " *"
-        noise = float(entry.expected_noise)
-        table.add_row(
-            str(order) if order else "whole",
-            f"{int(entry.n_clusters):,}",
-            f"{float(entry.seconds_per_cluster):.2g}{mark}",
-            f"{_hours(float(entry.core_seconds) / 3600)}",
-            "-" if order == 0 else "?" if np.isnan(noise) else f"{noise:.0e}",
-        )
+    for number, plan in enumerate(plans, start=1):
+        for row in range(plan.sizes["order"]):
+            label = Text(f"[{number}]" if row == 0 else "")
+            table.add_row(label, *_plan_row(plan.isel(order=row)), end_section=row == plan.sizes["order"] - 1)
     _print(table)
-    hours = float(plan.core_seconds.sum()) / 3600
-    print(f"{int(plan.n_clusters.sum()):,} sub-clusters, {_hours(hours)} core hours")
-    if not plan.measured.all():
+    for number, (plan, count) in enumerate(zip(plans, workers, strict=True), start=1):
+        seconds = float(plan.core_seconds.sum())
+        # the longest sub-cluster cannot be shared
+        wall = max(seconds / count, float(plan.longest_seconds.max()))
+        print(
+            f"[{number}] {plan.attrs['source']}: {int(plan.n_clusters.sum()):,} sub-clusters, "
+            f"{_hours(seconds / 3600)} core hours, {_hours(wall / 3600)} hours "
+            f"with {count} worker{'s' * (count > 1)}{_memory(plan)}"
+        )
+    if not all(plan.measured.all() for plan in plans):
         print("* extrapolated from the sizes that were timed; the noise of orders not measured is unknown")
+
+
+def _plan_row(entry: xr.Dataset) -> tuple[str, ...]:
+    order, noise, memory = int(entry.order), float(entry.expected_noise), float(entry.megabytes)
+    return (
+        str(order) if order else "whole",
+        f"{int(entry.n_clusters):,}",
+        f"{float(entry.seconds_per_cluster):.2g}{'' if entry.measured else ' *'}",
+        _hours(float(entry.core_seconds) / 3600),
+        "?" if np.isnan(memory) else f"{memory:,.0f}",
+        "-" if order == 0 else "?" if np.isnan(noise) else f"{noise:.0e}",
+    )
+
+
+def _memory(plan: xr.Dataset) -> str:
+    """Memory of one worker, as estimated and as seen in the timed sample, where either is known."""
+    estimated, seen = (float(plan[name].max()) for name in ("megabytes", "resident_megabytes"))
+    parts = [] if np.isnan(estimated) else [f"about {estimated:,.0f} MB each"]
+    parts += [] if np.isnan(seen) else [f"{seen:,.0f} MB seen here so far"]
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def print_study_plan(plan: StudyPlan) -> None:

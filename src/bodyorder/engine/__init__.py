@@ -2,6 +2,7 @@
 
 from bodyorder.engine.decomposition import decompose
 from bodyorder.engine.results import load as load_results
+from bodyorder.engine.sampling import Sampling
 from bodyorder.engine.store import Store
 
-__all__ = ["Store", "decompose", "load_results"]
+__all__ = ["Sampling", "Store", "decompose", "load_results"]

@@ -7,17 +7,21 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
+from typing import Any
 
 import ase
 import numpy as np
 import xarray as xr
+from ase.stress import full_3x3_to_voigt_6_stress
 
 from bodyorder.engine.lattice import Lattice
-from bodyorder.engine.results import SCHEMA_VERSION, describe
+from bodyorder.engine.results import SCHEMA_VERSION
 from bodyorder.engine.selection import Selection
+from bodyorder.engine.variables import describe
 from bodyorder.sources.base import EnergySource
 from bodyorder.sources.evaluation import RECORDS
 from bodyorder.structures.io import structure_names
+from bodyorder.subsets import PeriodicFamily
 
 #: Above this ⟨S²⟩ − S(S + 1) a state counts as spin contaminated.
 CONTAMINATED = 0.1
@@ -59,7 +63,7 @@ def assemble(
     contribution = np.zeros((len(lattices), top))
     noise = np.zeros((len(lattices), top))
     for row, (lattice, epsilon) in enumerate(zip(lattices, epsilons, strict=True)):
-        contribution[row, : len(epsilon)] = [values.sum() for values in epsilon]
+        contribution[row, : len(epsilon)] = lattice.totals(epsilon)
         noise[row, : len(epsilon)] = lattice.noise()
     total = np.array([lattice.total for lattice in lattices])
     dataset = xr.Dataset(
@@ -68,7 +72,7 @@ def assemble(
             "noise": (("structure", "order"), noise),
             "total": ("structure", total),
             "residual": ("structure", total - contribution.sum(axis=1)),
-            "n_bodies": ("structure", [len(lattice.piece.bodies) for lattice in lattices]),
+            "n_bodies": ("structure", [lattice.piece.n_bodies for lattice in lattices]),
             "n_evaluations": ("structure", [lattice.n_evaluations for lattice in lattices]),
             "failure": ("structure", [lattice.failure for lattice in lattices]),
         },
@@ -80,7 +84,7 @@ def assemble(
             "spin": getattr(source, "spin", "none"),
             "counterpoise": getattr(source, "counterpoise", "none"),
             "bodies": selection.bodies if isinstance(selection.bodies, str) else "given",
-            "family": selection.kind(source),
+            "family": ", ".join(sorted({lattice.piece.family.kind for lattice in lattices})),
             "cutoff": "none" if selection.cutoff is None else selection.cutoff,
             "versions": _versions(source),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -90,6 +94,8 @@ def assemble(
         groups = [str(atoms.info.get("group", "")) for atoms in structures]
         dataset = dataset.assign_coords(group=("structure", groups))
     dataset = dataset.merge(_sites(structures, lattices, top)).merge(_doubts(lattices, top))
+    if any(lattice.piece.cell is not None for lattice in lattices):
+        dataset = dataset.merge(_cells(lattices, top))
     if subsets:
         dataset = dataset.merge(_subsets(lattices, epsilons, top))
     return describe(dataset)
@@ -110,7 +116,7 @@ def _sites(structures: Sequence[ase.Atoms], lattices: Sequence[Lattice], top: in
         {
             "site_structure": ("site", np.repeat(np.arange(len(structures)), [len(atoms) for atoms in structures])),
             "site_number": ("site", np.concatenate([atoms.numbers for atoms in structures])),
-            "site_body": ("site", np.concatenate([lattice.piece.bodies.labels for lattice in lattices])),
+            "site_body": ("site", np.concatenate([lattice.piece.body_of_site for lattice in lattices])),
             "site_position": (("site", "xyz"), np.concatenate([atoms.positions for atoms in structures])),
         },
         coords={"xyz": ["x", "y", "z"]},
@@ -127,20 +133,47 @@ def _sites(structures: Sequence[ase.Atoms], lattices: Sequence[Lattice], top: in
     return sites
 
 
+def _cells(lattices: Sequence[Lattice], top: int) -> xr.Dataset:
+    """What belongs to periodic structures, NaN for others."""
+    cells = np.full((len(lattices), 3, 3), np.nan)
+    stress = np.full((len(lattices), top, 6), np.nan)
+    for row, lattice in enumerate(lattices):
+        if lattice.piece.cell is not None:
+            atoms = lattice.piece.cell.crystal.atoms
+            cells[row] = atoms.cell.array
+            if lattice.force_sums is not None and atoms.cell.rank == 3:
+                virial = -(lattice.virial + lattice.virial.transpose(0, 2, 1)) / 2 / atoms.get_volume()
+                stress[row, : len(virial)] = full_3x3_to_voigt_6_stress(virial)
+    dataset = xr.Dataset(
+        {"cell": (("structure", "vector", "xyz"), cells)}, coords={"vector": ["a", "b", "c"], "xyz": ["x", "y", "z"]}
+    )
+    if lattices[0].force_sums is not None:
+        dataset["stress_contribution"] = (("structure", "order", "voigt"), stress)
+        dataset = dataset.assign_coords(voigt=["xx", "yy", "zz", "yz", "xz", "xy"])
+    return dataset
+
+
 def _subsets(lattices: Sequence[Lattice], epsilons: Sequence[Sequence[np.ndarray]], top: int) -> xr.Dataset:
     """What belongs to single sub-clusters, structure by structure and order by order."""
-    members, structure, order = [], [], []
+    members, cells, structure, order = [], [], [], []
     for index, lattice in enumerate(lattices):
+        images = lattice.piece.family if isinstance(lattice.piece.family, PeriodicFamily) else None
         for rows in lattice.piece.family.members:
             padded = np.full((len(rows), top), -1, dtype=np.int32)
-            padded[:, : rows.shape[1]] = rows
+            padded[:, : rows.shape[1]] = rows if images is None else images.bodies[rows]
             members.append(padded)
+            shifts = np.zeros((len(rows), top, 3), dtype=np.int32)
+            if images is not None:
+                shifts[:, : rows.shape[1]] = images.cells[rows]
+            cells.append(shifts)
             structure.append(np.full(len(rows), index, dtype=np.int32))
             order.append(np.full(len(rows), rows.shape[1], dtype=np.int32))
-    records = {
+    records: dict[str, tuple[Any, np.ndarray]] = {
         f"subset_{name}": ("subset", np.concatenate([_known(lattice, name) for lattice in lattices]))
         for name in _recorded(lattices)
     }
+    if any(lattice.piece.cell is not None for lattice in lattices):
+        records["subset_cells"] = (("subset", "slot", "xyz"), np.concatenate(cells))
     return xr.Dataset(
         {
             "subset_members": (("subset", "slot"), np.concatenate(members)),

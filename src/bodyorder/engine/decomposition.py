@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
 from bodyorder._checks import InputError
 from bodyorder.engine.assembly import assemble
-from bodyorder.engine.batching import DEFAULT_BATCH_SIZE, make_tasks
-from bodyorder.engine.evaluation import Outcome, evaluate
-from bodyorder.engine.lattice import Lattice
+from bodyorder.engine.batching import Piece, make_tasks
+from bodyorder.engine.evaluation import evaluate
+from bodyorder.engine.jobs import Outcome
+from bodyorder.engine.lattice import Lattice, SampledLattice
 from bodyorder.engine.progress import track
+from bodyorder.engine.sampling import Sampling
 from bodyorder.engine.selection import Selection
 from bodyorder.engine.store import Store, opened
-from bodyorder.sources.base import SourceLike, load_source
+from bodyorder.sources.base import EnergySource, SourceLike, load_source
 from bodyorder.structures import read_structures
 from bodyorder.structures.bodies import BodiesLike
 from bodyorder.structures.io import StructuresLike
@@ -30,6 +33,7 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     max_order: int | None = None,
     bodies: BodiesLike = "atoms",
     cutoff: float | None = None,
+    sampling: Sampling | None = None,
     forces: bool = False,
     subsets: bool = False,
     store: Store | str | os.PathLike[str] | None = None,
@@ -47,38 +51,77 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     :param cutoff: distance in Å that limits which sub-clusters are evaluated. If the source is additive at this distance
         (its own cutoff is not larger), the sub-clusters connected by shorter distances are evaluated, and the result is exact.
         Otherwise only those whose bodies are all within it of each other are, and ``residual`` holds what was left out.
+    :param sampling: estimate the order totals up to ``max_order`` from a sample of the sub-clusters; ``noise`` holds the error
     :param forces: resolve forces too
     :param subsets: keep energy and contribution of every sub-cluster
     :param store: file (or open :class:`Store`) of energies already computed; what is computed is added
     :param executor: anything with the ``concurrent.futures`` interface; None computes in this process
     :param progress: show a progress bar if the terminal can
-    :return: the dataset described in :data:`bodyorder.engine.results.VARIABLES`. What could not be computed is NaN, and
+    :return: the dataset described in :data:`bodyorder.engine.variables.VARIABLES`. What could not be computed is NaN, and
         ``failure`` says why.
     :raises InputError: if the input cannot work
     :raises ComputationError: if the computation breaks down; what is in the store is kept
     """
-    frames = read_structures(structures)
+    frames = read_structures(structures, periodic=True)
     engine = load_source(source)
-    if forces and not hasattr(engine, "energies_and_forces"):
-        raise InputError(f"`forces` need a source that gives them, {engine.name} gives energies only")
     if forces and getattr(engine, "counterpoise", "none") != "none":
         raise InputError(f"`forces` need a source without counterpoise correction, got {engine.name}")
-    selection = Selection(max_order, bodies, cutoff)
-    pieces = selection.pieces(frames, engine)
-    lattices = [Lattice.empty(piece, engine, forces) for piece in pieces]
-    with opened(store) as shelf:
+    if forces and not hasattr(engine, "energies_and_forces"):
+        advice = getattr(engine, "forces_advice", "")
+        raise InputError(f"`forces` need a source that gives them, {engine.name} gives energies only{advice}")
+    selection = Selection(max_order, bodies, cutoff, sampling)
+    # the rounds of a sample find here what the ones before computed
+    shelf_of = ":memory:" if store is None and sampling is not None else store
+    with opened(shelf_of) as shelf:
+        evaluation = _Evaluation(engine, forces, shelf, executor, progress)
+        pieces = selection.pieces(frames, engine)
+        lattices = evaluation.lattices(pieces)
+        while sampling is not None:
+            draws = [_draws(lattice.piece) for lattice in lattices]
+            wanted = [
+                sampling.more(drawn, lattice.sampling_errors(), lattice.piece.n_bodies)
+                for drawn, lattice in zip(draws, lattices, strict=True)
+                if isinstance(lattice, SampledLattice)
+            ]
+            if wanted == draws:
+                break
+            lattices = evaluation.lattices(selection.pieces(frames, engine, wanted))
+    return assemble(frames, engine, selection, lattices, subsets=subsets)
+
+
+@dataclass(frozen=True)
+class _Evaluation:
+    """How sub-clusters are evaluated: source, whether with forces, store, executor, progress bar."""
+
+    source: EnergySource
+    forces: bool
+    store: Store | None
+    executor: Executor | None
+    progress: bool
+
+    def lattices(self, pieces: Sequence[Piece]) -> list[Lattice]:
+        """All energies of all structures."""
+        lattices = [Lattice.empty(piece, self.source, self.forces) for piece in pieces]
         outcomes = evaluate(
-            make_tasks(pieces, getattr(engine, "batch_size", DEFAULT_BATCH_SIZE)),
-            engine,
-            forces=forces,
-            store=shelf,
-            executor=executor,
+            make_tasks(pieces, self.source),
+            self.source,
+            forces=self.forces,
+            store=self.store,
+            executor=self.executor,
         )
         total = sum(piece.n_clusters for piece in pieces)
-        for outcome in track(outcomes, total, f"sub-clusters by {engine.name}", progress):
+        for outcome in track(outcomes, total, f"sub-clusters by {self.source.name}", self.progress):
             for structure, rows in _by_structure(outcome):
                 lattices[structure].fill(outcome, rows)
-    return assemble(frames, engine, selection, lattices, subsets=subsets)
+        for lattice in lattices:
+            if lattice.piece.cell is not None and hasattr(self.source, "cell_energy"):
+                lattice.whole = self.source.cell_energy(lattice.piece.cell.crystal.atoms)
+        return lattices
+
+
+def _draws(piece: Piece) -> list[int]:
+    assert piece.sample is not None
+    return [int(counts.sum()) for counts in piece.sample.counts]
 
 
 def _by_structure(outcome: Outcome) -> Iterator[tuple[int, np.ndarray]]:

@@ -14,6 +14,9 @@ from bodyorder._checks import ComputationError, InputError, check_between, first
 #: What tells numerical libraries, when they are loaded, how many threads to run.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
+#: More processes than any one machine has cores are a mistake.
+MOST_WORKERS = 4096
+
 #: What a Dask scheduler can listen to.
 _PROTOCOLS = ("tcp", "tls", "ws", "wss", "ucx")
 
@@ -38,8 +41,9 @@ def open_executor(workers: int = 1, url: str | None = None) -> Iterator[Executor
                 f"a Dask scheduler must answer at {url}, and none does: {first_line(error)}"
             ) from None
         with client:
-            yield client.get_executor()
-    elif check_between("workers", workers, 1, 4096) == 1:
+            # calls of a source need no name by their content, and naming them costs time
+            yield client.get_executor(pure=False)
+    elif check_between("workers", workers, 1, MOST_WORKERS) == 1:
         yield None
     else:
         # Processes start one by one as work comes in, and read their numbers of threads then.

@@ -9,7 +9,7 @@ import numpy as np
 
 from bodyorder.engine.batching import WHOLE, Piece, Task
 from bodyorder.engine.counterpoise import VMFC
-from bodyorder.engine.evaluation import Outcome
+from bodyorder.engine.jobs import Outcome
 from bodyorder.sources.base import EnergySource
 from bodyorder.sources.evaluation import Evaluation
 from bodyorder.subsets import contributions, order_coefficients
@@ -38,12 +38,17 @@ class Lattice:
     failures: list[str] = field(default_factory=list)
     n_failed: Counter[int] = field(default_factory=Counter)
 
+    def __post_init__(self) -> None:
+        #: Σ_S c_n(S)·Σ_a F_a(S) ⊗ r_a in eV, shape (max_order, 3, 3)
+        self.virial = np.zeros((self.piece.family.max_order, 3, 3))
+
     @classmethod
     def empty(cls, piece: Piece, source: EnergySource, forces: bool) -> Lattice:
         """Room for all energies of a structure, none of them known."""
-        kind = DressedLattice if piece.counterpoise == VMFC else cls
-        sums = np.zeros((piece.family.max_order, len(piece.system), 3)) if forces else None
-        return kind(piece, source, _unknown(piece), sums, order_coefficients(piece.family))
+        kind = DressedLattice if piece.counterpoise == VMFC else SampledLattice if piece.sample is not None else cls
+        sums = np.zeros((piece.family.max_order, piece.n_sites, 3)) if forces else None
+        weights = None if piece.sample is None else piece.sample.weights()
+        return kind(piece, source, _unknown(piece), sums, order_coefficients(piece.family, weights))
 
     def fill(self, outcome: Outcome, rows: np.ndarray) -> None:
         """Take the energies in some rows of an outcome, all of this structure."""
@@ -65,6 +70,10 @@ class Lattice:
     def contributions(self) -> list[np.ndarray]:
         """ε(S) in eV for each order, shape (n_subsets,)."""
         return contributions(self.piece.family, self.energies)
+
+    def totals(self, epsilons: list[np.ndarray]) -> np.ndarray:
+        """Order totals in eV from the contributions of the subsets, shape (max_order,)."""
+        return np.array([values.sum() for values in epsilons])
 
     def noise(self) -> np.ndarray:
         """1σ of each order total in eV from the precision of the source and what single energies lack, (max_order,)."""
@@ -94,11 +103,12 @@ class Lattice:
             return
         weights = self.coefficients[order - 1]
         weights = np.broadcast_to(weights, (len(weights), self.piece.family.sizes[order - 1]))[:, task.rows[here]]
-        members = task.batch.members[here].ravel()
+        members = self.piece.sites(task.batch.members[here]).ravel()
         # Orders below the size of a sub-cluster do not hold its forces, and must not catch its NaN.
         for n in range(order - 1, len(weights)):
             forces = weighted(weights[n][:, None, None], computed.forces[here])
             np.add.at(self.force_sums[n], members, forces.reshape(-1, 3))
+            self.virial[n] += np.einsum("sax,say->xy", forces, task.batch.positions[here])
 
     def _keep(self, order: int, task: Task, computed: Evaluation, here: np.ndarray) -> None:
         """Keep what belongs to single subsets."""
@@ -116,6 +126,7 @@ class DressedLattice(Lattice):
     """
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._sums = [np.zeros(size) for size in self.piece.family.sizes]
         self._variances = np.zeros(self.piece.family.max_order)
 
@@ -133,6 +144,25 @@ class DressedLattice(Lattice):
         uncertainty = computed.records.get("uncertainty", np.zeros(len(computed.energies)))[here]
         self._variances[order - 1] += _variance(self.source, energies, uncertainty).sum()
         self._keep(order, task, computed, here[present == order])
+
+
+@dataclass
+class SampledLattice(Lattice):
+    """Order totals estimated from a sample of the subsets; their noise holds the error of the sampling."""
+
+    def totals(self, epsilons: list[np.ndarray]) -> np.ndarray:
+        """Unbiased estimates of the order totals in eV, shape (max_order,)."""
+        assert self.piece.sample is not None
+        return self.piece.sample.totals(epsilons)[0]
+
+    def sampling_errors(self) -> np.ndarray:
+        """Standard error of each order total in eV from the scatter of the contributions drawn, shape (max_order,)."""
+        assert self.piece.sample is not None
+        return self.piece.sample.totals(self.contributions())[1]
+
+    def noise(self) -> np.ndarray:
+        """1σ of each order total in eV from the sampling, the source and the uncertainties of energies, shape (max_order,)."""
+        return np.hypot(super().noise(), self.sampling_errors())
 
 
 def weighted(weights: np.ndarray, values: np.ndarray) -> np.ndarray:

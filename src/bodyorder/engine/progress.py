@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from bodyorder.engine.evaluation import Outcome
+from bodyorder.engine.jobs import Outcome
 
 #: A bar appears when a run has lasted this long (s).
 PATIENCE = 1.0

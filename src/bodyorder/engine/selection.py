@@ -9,12 +9,14 @@ from typing import Literal
 
 import ase
 
-from bodyorder._checks import check_between, check_positive
-from bodyorder.engine.batching import Piece
+from bodyorder._checks import InputError, check_between, check_positive
+from bodyorder.engine.batching import Cell, Piece
+from bodyorder.engine.sampling import Sampling
 from bodyorder.sources.base import EnergySource
-from bodyorder.structures import System, find_bodies
-from bodyorder.structures.bodies import BodiesLike
-from bodyorder.subsets import Family, cliques, complete, connected
+from bodyorder.structures import Bodies, System, find_bodies
+from bodyorder.structures.bodies import BodiesLike, body_charges
+from bodyorder.structures.periodic import whole_bodies
+from bodyorder.subsets import Family, Joints, cliques, complete, connected, connected_classes
 
 
 @dataclass(frozen=True)
@@ -25,42 +27,111 @@ class Selection:
     :param bodies: see :func:`bodyorder.structures.find_bodies`
     :param cutoff: in Å. If the source is additive at this distance, the sub-clusters connected by shorter distances are
         taken, which is exact; otherwise those whose bodies are all within it of each other, which is an approximation.
+    :param sampling: estimate the order totals from a sample of the sub-clusters
     """
 
     max_order: int | None = None
     bodies: BodiesLike = "atoms"
     cutoff: float | None = None
+    sampling: Sampling | None = None
 
-    def pieces(self, structures: Sequence[ase.Atoms], source: EnergySource) -> list[Piece]:
+    def pieces(
+        self, structures: Sequence[ase.Atoms], source: EnergySource, draws: Sequence[list[int]] | None = None
+    ) -> list[Piece]:
         """Each structure with its bodies and its family of sub-clusters.
 
-        :raises InputError: if an option does not fit the structures
+        :param draws: for each structure how many subsets of each order are sampled; as many as at first if not given
+        :raises InputError: if an option does not fit the structures, the charge of a body is no whole number, or the source
+            does not take charges
         """
         if self.cutoff is not None:
             check_positive("cutoff", self.cutoff)
-        partitions = [find_bodies(atoms, self.bodies) for atoms in structures]
-        largest = max(len(partition) for partition in partitions)
-        if self.max_order is not None:
-            check_between("max_order", self.max_order, 1, largest)
-        pieces = []
-        for atoms, partition in zip(structures, partitions, strict=True):
-            system = System.from_atoms(atoms)
-            top = min(self.max_order or len(partition), len(partition))
-            if self.cutoff is None:
-                family = _complete(len(partition), top)
-            else:
-                near = partition.distances(system.positions) < self.cutoff
-                grow = connected if self.kind(source) == "connected" else cliques
-                family = grow(near, top)
-            pieces.append(Piece(system, partition, family, getattr(source, "counterpoise", "none")))
-        return pieces
+        if self.sampling is not None:
+            self._check_sampling(source)
+        self._check_order(structures)
+        return [
+            self._periodic(atoms, source, f"structure {index}")
+            if atoms.pbc.any()
+            else self._free(atoms, source, index, None if draws is None else draws[index])
+            for index, atoms in enumerate(structures)
+        ]
 
-    def kind(self, source: EnergySource) -> Literal["complete", "connected", "cliques"]:
-        """Kind of family that the cutoff means for a source."""
+    def _check_order(self, structures: Sequence[ase.Atoms]) -> None:
+        """Check that some structure has as many bodies as the largest order asks for.
+
+        :raises InputError: if none has
+        """
+        if self.max_order is not None and not any(atoms.pbc.any() for atoms in structures):
+            check_between(
+                "max_order", self.max_order, 1, max(len(find_bodies(atoms, self.bodies)) for atoms in structures)
+            )
+
+    def _free(self, atoms: ase.Atoms, source: EnergySource, index: int, draws: list[int] | None) -> Piece:
+        """A free cluster."""
+        partition = find_bodies(atoms, self.bodies)
+        _check_charges(atoms, partition, source, f"structure {index}")
+        system = System.from_atoms(atoms, partition.labels)
+        top = min(self.max_order or len(partition), len(partition))
+        scheme = getattr(source, "counterpoise", "none")
+        if self.sampling is not None:
+            wanted = self.sampling.first(len(partition), top) if draws is None else draws
+            drawn = self.sampling.draw(partition.distances(system.positions), wanted, index)
+            return Piece(system, partition, drawn.family, scheme, drawn)
+        if self.cutoff is None:
+            family = _complete(len(partition), top)
+        else:
+            near = partition.distances(system.positions) < self.cutoff
+            grow = connected if self.kind(source) == "connected" else cliques
+            family = grow(near, top)
+        return Piece(system, partition, family, scheme)
+
+    def _periodic(self, atoms: ase.Atoms, source: EnergySource, name: str) -> Piece:
+        """A periodic structure: the classes of connected sub-clusters."""
+        if self.max_order is None or self.sampling is not None:
+            raise InputError(
+                f"`max_order` must be given for {name}, which is periodic, and no sample; give a largest order"
+            )
+        cutoff = self.cutoff or source.cutoff
+        if cutoff is None or source.cutoff is None or source.cutoff > cutoff:
+            raise InputError(
+                f"{name} is periodic, for which the source must be additive beyond `cutoff`: that of {source.name} is "
+                f"{source.cutoff or 'none'}; use a source with a finite range, or a free cluster (pbc=False)"
+            )
+        crystal = whole_bodies(atoms, self.bodies)
+        _check_charges(crystal.atoms, crystal.bodies, source, name)
+        family = connected_classes(Joints(len(crystal.bodies), *crystal.pairs(cutoff)), self.max_order)
+        system, bodies, home = crystal.images(family.bodies, family.cells)
+        return Piece(system, bodies, family, cell=Cell(crystal, home))
+
+    def _check_sampling(self, source: EnergySource) -> None:
+        if self.max_order is None:
+            raise InputError("`max_order` must be given for a sample, whose cost doubles with every order")
+        if self.cutoff is not None:
+            raise InputError(
+                "`cutoff` and a sample must not be given together; a sample draws near bodies more often by itself"
+            )
+        if getattr(source, "counterpoise", "none") == "vmfc":
+            raise InputError(
+                f"a sample must be of energies in one set of functions, got {source.name}; use counterpoise=full"
+            )
+
+    def kind(self, source: EnergySource) -> Literal["complete", "connected", "cliques", "sampled"]:
+        """Kind of family that the options mean for a free cluster and a source."""
+        if self.sampling is not None:
+            return "sampled"
         if self.cutoff is None:
             return "complete"
         additive = source.cutoff is not None and source.cutoff <= self.cutoff
         return "connected" if additive else "cliques"
+
+
+def _check_charges(atoms: ase.Atoms, bodies: Bodies, source: EnergySource, name: str) -> None:
+    charges = body_charges(atoms, bodies, name)
+    if charges.any() and not getattr(source, "charged", False):
+        raise InputError(
+            f"{source.name} takes no charges, {name} has a body of charge {charges[charges != 0][0]:+d}; "
+            "use a source that does, such as pyscf, or remove the initial charges"
+        )
 
 
 @lru_cache(maxsize=8)

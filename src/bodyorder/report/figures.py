@@ -31,7 +31,7 @@ def order_totals_figure(convergence: xr.Dataset, theme: Theme) -> Figure:
     orders = convergence["order"].values
     figure, axes = panels(len(groups), min(len(groups), 2), (5.2, 3.7), sharey=True)
     everything = convergence["group_contribution"].values
-    shifts = _shifts(len(theme.sources))
+    shifts = shifts_of(len(theme.sources))
     for axis, group in zip(axes, groups, strict=True):
         axis.set_title(group_title(group))
         axis.axhline(0, color="#333333", linewidth=0.8, zorder=1)
@@ -44,8 +44,8 @@ def order_totals_figure(convergence: xr.Dataset, theme: Theme) -> Figure:
             axis.plot(orders + shift, values, color=style.colour, linestyle=style.dash, linewidth=0.9, alpha=0.5)
             axis.errorbar(orders + shift, values, spread, capsize=2, elinewidth=0.9, **style.line(linestyle="none"))
         order_axis(axis, orders)
-        if _is_wide(everything):
-            _symmetric_logarithm(axis, everything)
+        if is_wide(everything):
+            symmetric_logarithm(axis, everything)
     for axis in axes[:: min(len(groups), 2)]:
         axis.set_ylabel(theme.axis("group_contribution"))
     theme.legend(figure)
@@ -66,7 +66,7 @@ def truncation_figure(convergence: xr.Dataset, theme: Theme) -> Figure:
     tolerance = convergence.attrs["tolerance"]
     foot = min(RESOLVED, tolerance) / 10
     top = 3 * max(errors[np.isfinite(errors)].max(initial=0), tolerance)
-    shifts = _shifts(len(theme.sources))
+    shifts = shifts_of(len(theme.sources))
     for axis, group in zip(axes, groups, strict=True):
         axis.set_title(group_title(group))
         axis.set_yscale("log")
@@ -165,13 +165,14 @@ def loss_figure(curves: Mapping[str, Mapping[str, Any]], theme: Theme) -> Figure
     return figure
 
 
-def _is_wide(values: np.ndarray) -> bool:
+def is_wide(values: np.ndarray) -> bool:
     """Whether values span so many decades that a linear axis would hide the small ones."""
     sizes = np.abs(values[np.isfinite(values) & (np.abs(values) > RESOLVED)])
     return len(sizes) > 0 and sizes.max() / sizes.min() > 10**_LINEAR_DECADES
 
 
-def _symmetric_logarithm(axis: Axes, values: np.ndarray) -> None:
+def symmetric_logarithm(axis: Axes, values: np.ndarray) -> None:
+    """An energy axis that is logarithmic on both sides of zero, and linear where nothing matters."""
     axis.set_yscale("symlog", linthresh=RESOLVED, linscale=0.7)
     axis.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=RESOLVED))
     axis.yaxis.set_minor_locator(SymmetricalLogLocator(base=10, linthresh=RESOLVED, subs=range(2, 10)))
@@ -182,6 +183,6 @@ def _symmetric_logarithm(axis: Axes, values: np.ndarray) -> None:
     axis.set_ylim(min(2 * known.min(), -2 * RESOLVED), max(2 * known.max(), 2 * RESOLVED))
 
 
-def _shifts(n_sources: int) -> np.ndarray:
+def shifts_of(n_sources: int) -> np.ndarray:
     """Small shifts along the order axis, so that sources do not hide each other."""
     return (np.arange(n_sources) - (n_sources - 1) / 2) * min(0.12, 0.6 / max(n_sources, 1))

@@ -20,6 +20,7 @@ from bodyorder._files import replacing
 from bodyorder.analysis import attributes, compare, group_convergence, groups, one_body_energies, with_sources
 from bodyorder.analysis.convergence import TOLERANCE
 from bodyorder.report import captions, tables
+from bodyorder.report.diagnosis import diagnose
 from bodyorder.report.figures import loss_figure, one_body_figure, order_totals_figure, truncation_figure
 from bodyorder.report.scatter import scatter_figure
 from bodyorder.report.style import Theme, render_svg
@@ -80,6 +81,7 @@ def render_report(report: Report) -> str:
         _fill("reading.html", body=body, tolerance=f"{1e3 * report.tolerance:g}"),
         _orders(convergence, theme),
         _truncation(convergence, theme),
+        _diagnosis(results, theme),
         _comparison(results, comparison, theme),
         _viewer(results, report),
         _one_body(results, report.reference, theme),
@@ -110,6 +112,19 @@ def _truncation(convergence: xr.Dataset, theme: Theme) -> str:
     figure = _figure("truncation", truncation_figure(convergence, theme), *captions.truncation(convergence, theme))
     table = tables.convergence_table(convergence, theme.body).render()
     return _section("truncation", "How many orders are enough", figure + table)
+
+
+def _diagnosis(results: xr.Dataset, theme: Theme) -> str:
+    found = diagnose(results)
+    if found is None:
+        return ""
+    content = []
+    for part in found.parts(theme):
+        said = "".join(f"<li>{escape(sentence)}</li>" for sentence in part.sentences)
+        content.append(f"<h3>{escape(part.heading)}</h3>" + (f'<ul class="findings">{said}</ul>' if said else ""))
+        content += [_figure(*figure) for figure in part.figures]
+        content += [table.render() for table in part.tables if table.rows]
+    return _section("diagnosis", "<i>Ab initio</i> diagnosis", "".join(content))
 
 
 def _comparison(results: xr.Dataset, comparison: xr.Dataset | None, theme: Theme) -> str:

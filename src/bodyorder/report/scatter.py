@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bodyorder.analysis.alignment import groups as groups_of
-from bodyorder.engine.results import VARIABLES
+from bodyorder.engine.variables import VARIABLES
 from bodyorder.report.style import RESOLVED, Theme, panels, styled
 from bodyorder.report.wording import plain_number
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any, ParamSpec
@@ -15,9 +15,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
-from bodyorder.engine.results import VARIABLES
+from bodyorder.engine.variables import VARIABLES
 from bodyorder.report.wording import plain_number
 
 Arguments = ParamSpec("Arguments")
@@ -32,6 +33,11 @@ DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)))
 RESOLVED = 1e-3
 
 _REFERENCE_COLOUR = "#000000"
+
+#: Widths in inches of a letter of a legend, and of what stands before a name.
+_LETTER_WIDTH, _HANDLE_WIDTH = 0.085, 0.6
+
+_MOST_COLUMNS = 6
 
 _RC: Any = {
     "font.family": "sans-serif",
@@ -101,6 +107,10 @@ class Theme:
             styles = {reference: SourceStyle(_REFERENCE_COLOUR, "o", "-")} | styles
         return cls(styles, body)
 
+    def only(self, names: Collection[str]) -> Theme:
+        """The same look of some sources alone."""
+        return Theme({name: style for name, style in self.sources.items() if name in names}, self.body)
+
     def unit(self, name: str) -> str:
         """Unit of a variable in words, energies per body being per atom where bodies are atoms."""
         return VARIABLES[name].unit.replace("/body", f" per {self.body}")
@@ -113,7 +123,7 @@ class Theme:
         """One legend of the sources above all panels."""
         shown = [name for name in self.sources if names is None or name in names]
         handles = [Line2D([], [], label=name, **self.sources[name].line()) for name in shown]
-        figure.legend(handles=handles, loc="outside upper left", ncols=min(len(shown), 4))
+        figure_legend(figure, handles)
 
 
 def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
@@ -139,6 +149,13 @@ def panels(n_panels: int, n_columns: int, size: tuple[float, float], **options: 
     for axis in axes[n_panels:]:
         axis.remove()
     return figure, axes[:n_panels]
+
+
+def figure_legend(figure: Figure, handles: Sequence[Line2D | Patch]) -> None:
+    """A legend above all panels, in as many columns as there is room for."""
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    room = int(figure.get_figwidth() / (_HANDLE_WIDTH + _LETTER_WIDTH * longest))
+    figure.legend(handles=handles, loc="outside upper left", ncols=max(1, min(len(handles), _MOST_COLUMNS, room)))
 
 
 def order_axis(axis: Axes, orders: np.ndarray) -> None:

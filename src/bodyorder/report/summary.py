@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import xarray as xr
 
-from bodyorder.analysis import attributes
+from bodyorder.analysis import attributes, doubts
+from bodyorder.analysis.factors import factors, short
+from bodyorder.analysis.multiplicity import DOUBTS
 from bodyorder.report.wording import NEGLIGIBLE, SMALL, energy, place
 
 #: From this ratio on, the deviation of a single order is said to dwarf that of the energy.
 _DWARFS = 5
 
 _MOSTLY = 0.75
+
+#: What is in doubt, in the words of a sentence: of one sub-cluster, and of several.
+_DOUBT_WORDS = {
+    "n_contaminated": ("is spin contaminated", "are spin contaminated"),
+    "n_degenerate": ("is nearly degenerate", "are nearly degenerate"),
+    "n_uncertain": ("has an uncertain energy", "have uncertain energies"),
+    "n_failed": ("failed", "failed"),
+}
 
 
 def findings(
@@ -42,6 +54,28 @@ def findings(
     said += _of_noise(convergence, body)
     said += _of_families(results)
     said += _of_failures(results)
+    said += of_doubts(doubts(results), {name: short(held) for name, held in factors(results).items()})
+    return said
+
+
+def of_doubts(counts: xr.Dataset, names: Mapping[str, str]) -> list[str]:
+    """How many sub-clusters of each source are in doubt."""
+    said = []
+    for source in counts["source"].values:
+        part = counts.sel(source=source)
+        found = []
+        for name in DOUBTS:
+            number = int(part[name].sum()) if name in part else 0
+            if number:
+                found.append((number, _DOUBT_WORDS[name][number > 1]))
+        if not found:
+            continue
+        size = part["n_clusters"]
+        of = f" of {int(size.sum())}" if bool(size.notnull().any()) else ""
+        first, *others = found
+        several = "s" if of or first[0] > 1 else ""
+        rest = "".join(f", {number} {words}" for number, words in others)
+        said.append(f"{first[0]}{of} sub-cluster{several} of {names.get(str(source), str(source))} {first[1]}{rest}.")
     return said
 
 

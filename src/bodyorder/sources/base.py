@@ -24,6 +24,7 @@ ENTRY_POINT_GROUP = "bodyorder.sources"
 BUILTIN_FACTORIES = {
     "analytic": "bodyorder.sources.analytic:load",
     "ase": "bodyorder.sources.calculator:load",
+    "mace": "bodyorder.sources.mace:load",
     "metatomic": "bodyorder.sources.metatomic:load",
     "pyscf": "bodyorder.sources.pyscf:load",
 }
@@ -55,12 +56,21 @@ class EnergySource(Protocol):
     sub-cluster than its energy has ``evaluate(batch, forces: bool) -> Evaluation``, which is then called instead of both
     (:class:`~bodyorder.sources.evaluation.Evaluation`). These attributes are optional:
 
-    - ``batch_size``: sub-clusters per call that suit the source
-    - ``processes``: True if it runs one sub-cluster after the other on one core, so that worker processes pay off
+    - ``batch_size``: most sub-clusters per call that suit the source
+    - ``seconds(batch) -> float``: rough time of the first sub-cluster of a batch on one core; batches then hold fewer of those
+      that take long
+    - ``megabytes(batch, forces: bool) -> float``: rough memory of a process that computes a batch of sub-clusters like its first
+    - ``processes``: True if it runs one sub-cluster after the other on one core, so that worker processes pay off, and so does
+      evaluating a sub-cluster that occurs again only once where there is no store
+    - ``invariant``: True if a rotated or reflected copy of a sub-cluster has the same energy to 1e-9 eV, and so has one with
+      its atoms in another order; one energy then serves all copies
     - ``versions``: of the programs behind it by name, as ``dict[str, str]``, which results record
+    - ``forces_advice``: for a source without forces, what to do for them, as the end of a sentence
     - ``charged``: True if it takes charged sub-clusters
-    - ``context``: what of the structure around its atoms a sub-cluster's energy depends on, some of ``"moments"`` and
-      ``"bodies"`` (see :class:`~bodyorder.structures.System`)
+    - ``context``: what of the structure around its atoms a sub-cluster's energy depends on, some of ``"moments"``,
+      ``"bodies"`` and ``"charges"`` (see :class:`~bodyorder.structures.System`)
+    - ``cell_energy(atoms) -> float``: energy in eV of a periodic :class:`ase.Atoms` by cell, which the orders of a periodic
+      structure are held against
     - ``counterpoise``: ``"none"``, ``"full"`` or ``"vmfc"``, whose functions a sub-cluster is given beside its own
     """
 

@@ -20,6 +20,9 @@ from bodyorder._checks import InputError
 #: doi:10.1186/1758-2946-3-33. Wide enough for the stretched bonds of thermal molecules, below any hydrogen bond.
 BOND_TOLERANCE = 0.45
 
+#: Charges of a body that are this close to a whole number are one.
+WHOLE_CHARGE = 1.001e-3
+
 BodiesLike = str | os.PathLike[str] | Sequence[int] | np.ndarray
 
 
@@ -77,6 +80,26 @@ def find_bodies(atoms: ase.Atoms, bodies: BodiesLike = "atoms") -> Bodies:
             f"got {labels.size} values of type {labels.dtype}"
         )
     return Bodies(np.unique(labels, return_inverse=True)[1])
+
+
+def body_charges(atoms: ase.Atoms, bodies: Bodies, name: str) -> np.ndarray:
+    """Charge of each body in elementary charges, the sum of its atoms' initial charges, shape (n_bodies,).
+
+    :param atoms: the structure
+    :param bodies: its bodies
+    :param name: what messages call the structure
+    :raises InputError: if one is no whole number
+    """
+    charges = np.bincount(bodies.labels, atoms.get_initial_charges(), minlength=len(bodies))
+    whole = np.rint(charges)
+    if (wrong := np.flatnonzero(~(np.abs(charges - whole) <= WHOLE_CHARGE))).size:
+        first = wrong[0]
+        raise InputError(
+            f"the charge of each body must be a whole number, the initial charges of atoms "
+            f"{np.flatnonzero(bodies.labels == first).tolist()} of {name} add up to {charges[first]:g}; set formal charges, "
+            "or 0 where the charges are partial ones of neutral bodies"
+        )
+    return whole.astype(np.int64)
 
 
 def _molecules(atoms: ase.Atoms) -> np.ndarray:

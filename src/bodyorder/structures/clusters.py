@@ -169,7 +169,8 @@ class ClusterBatch:
 
         Atoms that lend their functions are part of it.
 
-        :param context: what else of its structure its energy depends on, some of ``"moments"`` and ``"bodies"``
+        :param context: what else of its structure its energy depends on, some of ``"moments"``, ``"bodies"`` and
+            ``"charges"`` (of each atom; that of the whole is always part of it)
         :return: a 16-byte key per sub-cluster, and the permutations of shape (n, k) that bring its atoms into the order
             that the key stands for (``forces[row][permutation[row]]`` are forces in that order)
         """
@@ -187,6 +188,9 @@ class ClusterBatch:
             # turning all of them over changes nothing
             first = np.take_along_axis(moments, np.argmax(moments != 0, axis=1)[:, None], axis=1)
             words.append(np.rint(moments * np.where(first < 0, -1.0, 1.0) / KEY_RESOLUTION).astype(np.int64))
+        if "charges" in context:
+            charges = np.take_along_axis(self.of_members("charges"), permutation, axis=1)
+            words.append(np.rint(charges / KEY_RESOLUTION).astype(np.int64))
         if "bodies" in context:
             bodies = np.take_along_axis(self.of_members("bodies"), permutation, axis=1)
             words.append(np.argmax(bodies[:, :, None] == bodies[:, None], axis=2))

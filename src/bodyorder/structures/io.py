@@ -10,10 +10,12 @@ from typing import TypeAlias
 import ase
 import ase.io
 import numpy as np
+from ase.neighborlist import neighbor_list
 from scipy.spatial import KDTree
 
 from bodyorder._checks import InputError, first_line
 from bodyorder._files import replacing
+from bodyorder.structures.bodies import WHOLE_CHARGE
 
 #: Two atoms closer than this (Å) stand on one spot.
 SAME_SPOT = 1e-3
@@ -21,12 +23,13 @@ SAME_SPOT = 1e-3
 StructuresLike: TypeAlias = ase.Atoms | Iterable[ase.Atoms] | str | os.PathLike[str]
 
 
-def read_structures(structures: StructuresLike) -> list[ase.Atoms]:
+def read_structures(structures: StructuresLike, periodic: bool = False) -> list[ase.Atoms]:
     """Get structures from a file in any format that ASE reads, or take those given, and check them.
 
     :param structures: a structure, several, or a path
+    :param periodic: whether structures may be periodic
     :raises InputError: if the file is missing, empty or unreadable; if a structure has no atoms, positions that are not
-        finite, two atoms on one spot, periodic boundaries, or a charge
+        finite, two atoms on one spot, periodic boundaries, or a charge that is not the sum of its initial charges
     """
     if isinstance(structures, ase.Atoms):
         frames, origin = [structures], "structures"
@@ -40,6 +43,10 @@ def read_structures(structures: StructuresLike) -> list[ase.Atoms]:
         raise InputError(f"{origin} must hold at least one structure, and holds none")
     for index, atoms in enumerate(frames):
         _check_structure(atoms, f"structure {index} of {origin}")
+        if atoms.pbc.any() and not periodic:
+            raise InputError(
+                f"structure {index} of {origin} must be a free cluster, and is periodic; set pbc to False if it stands in a box"
+            )
     return frames
 
 
@@ -77,21 +84,36 @@ def _check_structure(atoms: ase.Atoms, name: str) -> None:
         raise InputError(f"{name} must have atoms, and has none")
     if not np.isfinite(atoms.positions).all():
         raise InputError(f"{name} must have finite positions, and has some that are not")
-    if atoms.pbc.any():
-        raise InputError(f"{name} must be a free cluster, and is periodic; set pbc to False if it stands in a box")
-    if (charge := _charge(atoms)) != 0:
-        raise InputError(f"{name} must be neutral, its charge is {charge!r}; charged structures are not supported")
-    for first, second in KDTree(atoms.positions).query_pairs(SAME_SPOT):
+    if atoms.pbc.any() and not atoms.cell.array[atoms.pbc].any(axis=1).all():
+        raise InputError(
+            f"{name} must have a lattice vector along every periodic direction, and lacks one; set its cell"
+        )
+    _check_charge(atoms, name)
+    # only the neighbour list sees images
+    same = neighbor_list("ij", atoms, SAME_SPOT) if atoms.pbc.any() else _near(atoms)
+    for first, second in zip(*same, strict=True):
         raise InputError(f"{name} must have atoms apart from each other, atoms {first} and {second} are on one spot")
 
 
-def _charge(atoms: ase.Atoms) -> float | str:
-    """The charge that a structure is given, as a number if it is one; 0 if none."""
-    stated = atoms.info.get("charge", 0)
+def _check_charge(atoms: ase.Atoms, name: str) -> None:
+    charges = atoms.get_initial_charges()
+    if not np.isfinite(charges).all():
+        raise InputError(f"{name} must have finite initial charges, and has some that are not")
+    stated = atoms.info.get("charge")
+    if stated is None or (isinstance(stated, str) and not stated.strip()):
+        return
     try:
-        stated = float(stated or 0)
+        total = float(stated)
     except (TypeError, ValueError):
-        return str(stated)
-    # Partial charges of a neutral structure are rounded.
-    partial = round(float(atoms.get_initial_charges().sum()), 1)
-    return stated or partial
+        raise InputError(
+            f"the charge of {name} must be a number, its info has charge={' '.join(repr(stated).split())}"
+        ) from None
+    if not abs(total - charges.sum()) <= WHOLE_CHARGE:
+        raise InputError(
+            f"{name} must name the charge of each body by initial charges (column initial_charges of an extended XYZ file), "
+            f"its info has charge={total:g} and its initial charges add up to {charges.sum():g}"
+        )
+
+
+def _near(atoms: ase.Atoms) -> np.ndarray:
+    return KDTree(atoms.positions).query_pairs(SAME_SPOT, output_type="ndarray").T

@@ -13,7 +13,7 @@ import ase
 import numpy as np
 
 from bodyorder._checks import InputError, check_between
-from bodyorder.engine.batching import DEFAULT_BATCH_SIZE, Piece, make_tasks
+from bodyorder.engine.batching import Piece, make_tasks
 from bodyorder.engine.evaluation import evaluate
 from bodyorder.engine.progress import track
 from bodyorder.engine.store import Store, opened
@@ -104,10 +104,11 @@ def label(
     :param executor: anything with the ``concurrent.futures`` interface; None computes in this process
     :param progress: show a progress bar if the terminal can
     :return: all labels. Those of sub-clusters that failed are NaN, and ``failures`` says why.
-    :raises InputError: if the input cannot work, or two structures are the same cluster: one in a training set would give
-        away the label of the other in a test set
+    :raises InputError: if the input cannot work, a structure is charged, or two structures are the same cluster: one in a
+        training set would give away the label of the other in a test set
     """
     frames = tuple(read_structures(structures))
+    _check_neutral(frames)
     _check_distinct(frames)
     sizes = {len(atoms) for atoms in frames}
     wanted = (
@@ -124,7 +125,7 @@ def label(
             f"labels must be energies of clusters by themselves, {engine.name} adds functions of other atoms"
         )
     forces = hasattr(engine, "energies_and_forces")
-    tasks = make_tasks(pieces, getattr(engine, "batch_size", DEFAULT_BATCH_SIZE))
+    tasks = make_tasks(pieces, engine)
     total = sum(comb(len(atoms), size) for atoms in frames for size in wanted | {len(atoms)})
     parts: dict[int, list[tuple[ClusterBatch, np.ndarray, np.ndarray | None]]] = defaultdict(list)
     failures = []
@@ -151,6 +152,15 @@ def _join(parts: Sequence[tuple[ClusterBatch, np.ndarray, np.ndarray | None]]) -
         np.concatenate(energies),
         None if forces[0] is None else np.concatenate(forces),
     )
+
+
+def _check_neutral(frames: Sequence[ase.Atoms]) -> None:
+    for index, atoms in enumerate(frames):
+        if atoms.get_initial_charges().any():
+            raise InputError(
+                f"structures to label must be neutral, structure {index} has initial charges, which models do not see; "
+                "set them to 0"
+            )
 
 
 def _check_distinct(frames: Sequence[ase.Atoms]) -> None:

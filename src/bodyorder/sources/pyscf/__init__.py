@@ -5,23 +5,39 @@ Importing this package does not import PySCF; :func:`load` does.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from bodyorder._checks import InputError, check_choice, check_positive, require
+from bodyorder.sources.pyscf.methods import TABLE
+from bodyorder.sources.pyscf.options import check_names, check_values
+from bodyorder.sources.pyscf.user_spin import reference
 
 if TYPE_CHECKING:
     from bodyorder.sources.pyscf.source import PyscfSource
 
 #: Methods and what they are.
-METHODS = {"fci": "full configuration interaction", "uhf": "unrestricted Hartree–Fock"}
+METHODS = {
+    "fci": "full configuration interaction",
+    "dmrg": "the density-matrix renormalisation group, for spaces too large for full configuration interaction",
+    "uhf": "unrestricted Hartree–Fock",
+    "rhf": "restricted Hartree–Fock of closed shells; not additive for parts far from each other",
+    "rohf": "restricted Hartree–Fock of open shells with parallel spins; not additive for parts far from each other",
+    "uks": "spin-polarised Kohn–Sham density functional theory, functional xc=…",
+    "rks": "Kohn–Sham theory with the same orbitals for both spins; not additive for parts far from each other",
+    "mp2": "second-order Møller–Plesset perturbation theory on unrestricted Hartree–Fock",
+    "ccsd": "coupled clusters with single and double excitations on unrestricted Hartree–Fock",
+    "ccsd(t)": "the same with perturbative triples",
+}
 
 #: How the spin of every sub-cluster is chosen.
 SPIN_RULES = {
-    "low": "the lowest state with S = 0 or 1/2",
+    "low": "the lowest state with S = 0 or 1/2; not additive for parts far from each other",
     "ground": "the lowest state of any spin",
-    "high": "the lowest state in which the unpaired electrons of all atoms are parallel",
+    "high": "the lowest state in which the unpaired electrons of all bodies are parallel: those of a free atom, or of the "
+    "moments given on the atoms of a molecule",
+    "pattern": "the lowest state whose Sz is the sum of the moments given on the atoms",
 }
-
 
 #: Whose basis functions a sub-cluster is given beside those of its own atoms.
 COUNTERPOISE = {
@@ -32,33 +48,54 @@ COUNTERPOISE = {
 
 
 def load(
-    target: str, *, spin: str | None = None, counterpoise: str | None = "none", memory: float = 2000.0
+    target: str,
+    *,
+    spin: str | Callable[..., Any] | None = None,
+    counterpoise: str | None = "none",
+    memory: float = 2000.0,
+    **options: Any,
 ) -> PyscfSource:
     """Make a source from ``method/basis``.
 
-    :param target: method (``fci`` or ``uhf``) and basis set by its usual name, such as ``fci/cc-pvdz``
-    :param spin: spin rule, one of ``low``, ``ground``, ``high``. It decides what the expansion says, so it has no default.
-    :param counterpoise: correction of the basis-set superposition error, one of ``none``, ``full``, ``vmfc``
+    :param target: method, one of :data:`METHODS`, and basis set by its usual name, such as ``fci/cc-pvdz``
+    :param spin: spin rule, one of :data:`SPIN_RULES`; or ``module:function``, or the function itself, for a rule of your own
+        (:class:`~bodyorder.sources.pyscf.user_spin.FunctionRule`). It decides what the expansion says, so it has no default.
+    :param counterpoise: correction of the basis-set superposition error, one of :data:`COUNTERPOISE`
     :param memory: what one process may use for wave functions and integrals, in MB; a sub-cluster that needs more is
         reported as failed
-    :raises InputError: for an unknown method, basis or spin rule, or if PySCF is not installed
+    :param options: of the method, those of :data:`bodyorder.sources.pyscf.options.OPTIONS` that
+        :data:`bodyorder.sources.pyscf.methods.TABLE` gives it
+    :raises InputError: for an unknown method, basis, spin rule or option, or if PySCF is not installed
     """
     method, slash, basis = target.partition("/")
     if not slash or not method or not basis:
         raise InputError(f"a pyscf source must look like 'pyscf:method/basis?spin=ground', got 'pyscf:{target}'")
     check_choice("method", method, METHODS)
+    takes = TABLE[method].options
+    check_names(f"pyscf:{target}", takes, options)
     if spin is None:
         rules = ", ".join(f"{rule} ({meaning})" for rule, meaning in SPIN_RULES.items())
         raise InputError(
-            f"`spin` must be given for pyscf:{target}, the spin rule decides the answer; choose from {rules}"
+            f"`spin` must be given for pyscf:{target}, the spin rule decides the answer; choose from {rules}, or "
+            "module:function (your own)"
         )
-    check_choice("spin", spin, SPIN_RULES)
+    rule = _check_spin(spin)
     scheme = str(counterpoise or "none").lower()  # specs read `none` as None
     check_choice("counterpoise", scheme, COUNTERPOISE)
     limit = check_positive("memory", memory)
-    require("pyscf", "qc")
+    for program in TABLE[method].programs:
+        require(program, "qc")
     from bodyorder.sources.pyscf.basis import check_basis
-    from bodyorder.sources.pyscf.source import PyscfSource
+    from bodyorder.sources.pyscf.source import PyscfForceSource, PyscfSource
     from bodyorder.sources.pyscf.task import Settings
 
-    return PyscfSource(Settings(method, check_basis(basis), spin, scheme, limit))
+    values = check_values(f"pyscf:{target}", takes, options)
+    settings = Settings(method, check_basis(basis), rule, scheme, limit, values, tuple(options))
+    has_forces = scheme == "none" and (TABLE[method].gradient or values.get("forces") == "numerical")
+    return PyscfForceSource(settings) if has_forces else PyscfSource(settings)
+
+
+def _check_spin(spin: str | Callable[..., Any]) -> str:
+    if callable(spin):
+        return reference(spin)
+    return str(spin) if ":" in str(spin) else check_choice("spin", spin, SPIN_RULES)

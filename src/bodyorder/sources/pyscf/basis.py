@@ -71,6 +71,11 @@ def element_functions(basis: str, number: int) -> Any:
 
     :raises InputError: if the basis set has none, or describes the element with an effective core potential
     """
+    if number < 1:
+        raise InputError(
+            "every atom must have a nucleus, one is a ghost (X); leave it out, counterpoise=full brings the functions of "
+            "other atoms"
+        )
     symbol = chemical_symbols[number]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # advice to install another package of basis sets

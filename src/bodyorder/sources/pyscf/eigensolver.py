@@ -1,146 +1,225 @@
-"""The lowest eigenvalue of many large symmetric matrices at once, each known by its action on vectors.
+"""The lowest eigenvalues of a large symmetric matrix that is known by its action on vectors.
 
-A block Davidson iteration (Davidson, J. Comput. Phys. 17, 87 (1975), doi:10.1016/0021-9991(75)90065-0) with two changes
-that keep it from settling on an excited state: it starts from random vectors, which overlap with every state of whatever
-symmetry, and follows several of them; and its preconditioner is positive definite, so it pulls towards the bottom of the
-spectrum and not towards whatever lies near the present estimate.
+A Davidson iteration (Davidson, J. Comput. Phys. 17, 87 (1975), doi:10.1016/0021-9991(75)90065-0) with three changes that keep it
+from settling on an excited state: it starts from several vectors with a random part, which overlaps with every state of whatever
+symmetry; it follows each of them until an eigenvalue above the lowest one claims it; and its preconditioner is positive definite,
+so it pulls towards the bottom of the spectrum and not towards whatever lies near the present estimate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-#: Vectors followed. One misses the lowest of several close states of different symmetry once in a few hundred times.
-BLOCK = 3
-#: Vectors kept when the space is full or handed on.
-KEPT = 8
+#: Vectors to begin with. Three miss the lowest of many close states of different symmetry once in a thousand times.
+BLOCK = 4
+#: Vectors kept when the space is full, and the fewest that an answer is believed from.
+KEPT, FEWEST = 16, 8
 #: Largest number of vectors.
 SPACE = 40
 #: Distance in hartree that the preconditioner keeps from the bottom of the diagonal.
-SHIFT = 0.3
+SHIFT = 0.2
+#: Length of the random part of a vector to begin with, where there is a corner to begin from.
+NOISE = 0.1
 ITERATIONS = 400
-#: Error of an energy (hartree) that no further step is worth.
-ACCURACY = 1e-11
+#: Error of an energy (hartree) that no further step is worth, and the largest residual at which it is believed: what is known of
+#: the next state is an estimate, and where one was overlooked the error can be as large as the residual.
+ACCURACY, BELIEVED = 1e-11, 3e-7
+#: How many residuals above a ceiling an estimate must lie to be left there.
+CLEAR = 10.0
+#: A step of which less than this is new brings nothing but rounding.
+NEW = 1e-10
 
 
 @dataclass(frozen=True)
-class Matrices:
-    """``n`` symmetric matrices of dimension d.
+class Corner:
+    """The part of a matrix between a few places, diagonalised.
 
-    :param apply: ``apply(vectors, rows)`` multiplies vectors of shape (rows, count, d) by the matrices of these rows
-    :param diagonal: shape (n, d)
-    :param project: keeps of vectors of shape (…, d) what belongs to the wanted space; None if that is the whole space
-    :param block: vectors to follow
-    :param kept: vectors to keep when the space is full or handed on
-    :param capacity: vectors to hold at most
+    :param places: shape (c,)
+    :param values: eigenvalues, ascending, shape (c,)
+    :param vectors: eigenvectors as columns, shape (c, c)
     """
 
-    apply: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    places: np.ndarray
+    values: np.ndarray
+    vectors: np.ndarray
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A symmetric matrix of dimension d.
+
+    :param apply: multiplies vectors, the rows of an array of shape (count, d)
+    :param diagonal: shape (d,)
+    :param corner: places that the lowest states live in for the most part, if some are known
+    :param project: keeps of such vectors what belongs to the wanted space; None if that is the whole space
+    :param block: vectors to begin with
+    :param kept: vectors to keep when the space is full
+    :param capacity: vectors to hold at most
+    :param handed: vectors to hold between two calls of :func:`converge`
+    """
+
+    apply: Callable[[np.ndarray], np.ndarray]
     diagonal: np.ndarray
+    corner: Corner | None = None
     project: Callable[[np.ndarray], np.ndarray] | None = None
     block: int = BLOCK
     kept: int = KEPT
     capacity: int = SPACE
+    handed: int = SPACE
 
 
 @dataclass
 class Subspace:
-    """Orthonormal vectors that contain the estimates, and the matrices' action on them.
+    """Orthonormal vectors that contain the estimates, and the matrix's action on them.
 
-    :param vectors: shape (n, count, d); the first one belongs to the lowest energy
+    :param vectors: shape (count, d)
     :param images: the same shape
-    :param energies: lowest eigenvalue in the subspace, shape (n,)
-    :param residuals: |Hx − Ex| of its vector x, shape (n,), infinite where nothing has converged; an eigenvalue lies within
-        this of the energy
+    :param state: the vector of the lowest energy, shape (d,)
+    :param energies: lowest two eigenvalues in the subspace, shape (2,)
+    :param residuals: |Hx − Ex| of their vectors x, shape (2,); an eigenvalue lies within this of the energy. Infinite before
+        any search and where one failed.
     """
 
     vectors: np.ndarray
     images: np.ndarray
-    energies: np.ndarray
-    residuals: np.ndarray
+    state: np.ndarray
+    energies: np.ndarray = field(default_factory=lambda: np.full(2, np.inf))
+    residuals: np.ndarray = field(default_factory=lambda: np.full(2, np.inf))
+
+    @property
+    def error(self) -> float:
+        """Bound on the error of the lowest energy (hartree): the residual r, or r²/g where a gap g to the next state is known.
+
+        Kato, J. Phys. Soc. Jpn. 4, 334 (1949), doi:10.1143/JPSJ.4.334
+        """
+        gap = self.energies[1] - self.residuals[1] - self.energies[0]
+        first = float(self.residuals[0])
+        return min(first, first**2 / gap) if gap > 0.0 else first
 
 
-def start(matrices: Matrices, seed: int = 0) -> Subspace:
-    """Random vectors weighted towards small diagonal elements."""
-    n, size = matrices.diagonal.shape
-    noise = np.random.default_rng(seed).standard_normal((matrices.block, size))
-    bottom = matrices.diagonal.min(axis=1, keepdims=True)
-    vectors = noise[None] / (matrices.diagonal - bottom + SHIFT)[:, None]
-    if matrices.project is not None:
-        vectors = matrices.project(vectors)
-    vectors = _orthonormal_rows(vectors)
-    return Subspace(vectors, matrices.apply(vectors, np.arange(n)), np.full(n, np.inf), np.full(n, np.inf))
+def start(matrix: Matrix, seed: int = 0) -> Subspace:
+    """Lowest states of the corner with a random part, or else random vectors weighted towards small diagonal elements."""
+    noise = np.random.default_rng(seed).standard_normal((matrix.block, len(matrix.diagonal)))
+    vectors = noise / (matrix.diagonal - matrix.diagonal.min() + SHIFT)
+    if matrix.corner is not None:
+        vectors *= NOISE / np.linalg.norm(vectors, axis=1)[:, None]
+        count = min(matrix.block, len(matrix.corner.places))
+        vectors[:count, matrix.corner.places] += matrix.corner.vectors[:, :count].T
+    vectors = _new_directions(_projected(matrix, vectors), np.empty((0, len(matrix.diagonal))))
+    return Subspace(vectors, matrix.apply(vectors), vectors[0])
 
 
-def converge(matrices: Matrices, space: Subspace, rows: np.ndarray, tolerance: float) -> None:
-    """Improve the estimates of some rows, in place, until their residuals are below ``tolerance`` (hartree).
+def converge(matrix: Matrix, space: Subspace, tolerance: float, wanted: int = 1, ceiling: float = np.inf) -> None:
+    """Improve the estimates in place until the residuals of the ``wanted`` lowest are below ``tolerance`` (hartree).
 
-    A residual r that is larger is enough where the next state is known to lie a gap g above, so that the error of the energy,
-    at most r²/g (Kato, J. Phys. Soc. Jpn. 4, 334 (1949), doi:10.1143/JPSJ.4.334), is below :data:`ACCURACY`. The residual of
-    rows that do not get there in :data:`ITERATIONS` steps becomes infinite.
+    A residual r is small enough, too, where the error of its energy, see :attr:`Subspace.error`, is below :data:`ACCURACY`. The
+    search also ends when the lowest estimate is clearly above ``ceiling``. The residuals of a search that does not get there in
+    :data:`ITERATIONS` steps become infinite.
+
+    :param wanted: 1 or 2
     """
-    rows = rows[space.residuals[rows] > tolerance]
-    space.residuals[rows] = np.inf
-    count = space.vectors.shape[1]
-    shape = (len(rows), matrices.capacity, space.vectors.shape[2])
-    held, held_images = np.empty(shape), np.empty(shape)
-    held[:, :count], held_images[:, :count] = space.vectors[rows], space.images[rows]
-    floor = matrices.diagonal.min(axis=1)
-    finished: dict[int, tuple[np.ndarray, ...]] = {}
+    followed = max(matrix.block, wanted + 2)
+    count, size = space.vectors.shape
+    held, images = np.empty((2, matrix.capacity, size))
+    held[:count], images[:count] = space.vectors, space.images
+    small = np.zeros((matrix.capacity, matrix.capacity))
+    small[:count, :count] = held[:count] @ images[:count].T
+    bottom = matrix.diagonal.min()
+    exhausted = False
     for _ in range(ITERATIONS):
-        if not len(rows):
+        vectors = held[:count]
+        values, coefficients = np.linalg.eigh(small[:count, :count])
+        energies, lowest = values[:followed], coefficients[:, :followed].T
+        residual = lowest @ images[:count] - energies[:, None] * (lowest @ vectors)
+        norms = np.sqrt(np.einsum("kd,kd->k", residual, residual))
+        enough = _enough(energies, norms, tolerance, wanted) or energies[0] - ceiling >= CLEAR * norms[0]
+        if exhausted and not enough:
             break
-        vectors, images = held[:, :count], held_images[:, :count]
-        small = vectors @ images.transpose(0, 2, 1)
-        values, coefficients = np.linalg.eigh(0.5 * (small + small.transpose(0, 2, 1)))
-        energies = values[:, : matrices.block]
-        wanted = coefficients[:, :, : matrices.block].transpose(0, 2, 1)
-        residual = wanted @ images - energies[:, :, None] * (wanted @ vectors)
-        norms = np.linalg.norm(residual, axis=2)
-        gap = np.maximum(energies[:, 1] - norms[:, 1] - energies[:, 0], 0.0)
-        done = (norms[:, 0] <= tolerance) | (norms[:, 0] ** 2 <= ACCURACY * gap)
-        done &= count >= matrices.kept
-        kept = coefficients[:, :, : matrices.kept].transpose(0, 2, 1)
-        for place in np.flatnonzero(done):
-            shrunk = kept[place] @ vectors[place], kept[place] @ images[place]
-            finished[int(rows[place])] = (*shrunk, energies[place, 0], norms[place, 0])
-        if count + matrices.block > matrices.capacity:
-            count = matrices.kept
-            held[:, :count], held_images[:, :count] = kept @ vectors, kept @ images
-        if done.any():
-            stay = ~done
-            rows, held, held_images = rows[stay], held[stay], held_images[stay]
-            residual, energies = residual[stay], energies[stay]
-            if not len(rows):
+        if exhausted or (enough and count >= min(FEWEST, matrix.kept)):
+            _store(matrix, space, (vectors, images[:count]), values, coefficients, norms)
+            return
+        if count + followed > matrix.capacity:
+            kept = coefficients[:, : matrix.kept].T
+            count = matrix.kept
+            held[:count], images[:count] = kept @ vectors, kept @ images[: len(vectors)]
+            small[:count, :count] = np.diag(values[:count])
+        # a vector that an eigenvalue above the wanted ones claims is left alone
+        last = min(wanted, len(energies)) - 1
+        open_still = energies - norms <= energies[last] + norms[last]
+        step = _preconditioned(matrix, residual[open_still & (norms > 0.0)], min(bottom, energies[0]))
+        step = _new_directions(_projected(matrix, step), held[:count])
+        exhausted = not len(step)
+        if exhausted:
+            continue
+        more = count + len(step)
+        held[count:more] = step
+        images[count:more] = matrix.apply(step)
+        small[:more, count:more] = held[:more] @ images[count:more].T
+        small[count:more, :count] = small[:count, count:more].T
+        count = more
+    space.residuals = np.full(2, np.inf)
+
+
+def _enough(energies: np.ndarray, norms: np.ndarray, tolerance: float, wanted: int) -> bool:
+    for state in range(min(wanted, len(energies))):
+        above = energies[state + 1] - norms[state + 1] - energies[state] if state + 1 < len(energies) else 0.0
+        known = norms[state] <= BELIEVED and norms[state] ** 2 <= ACCURACY * above
+        if norms[state] > tolerance and not known:
+            return False
+    return True
+
+
+def _store(
+    matrix: Matrix,
+    space: Subspace,
+    found: tuple[np.ndarray, np.ndarray],
+    values: np.ndarray,
+    coefficients: np.ndarray,
+    norms: np.ndarray,
+) -> None:
+    vectors, images = found
+    space.state = coefficients[:, 0] @ vectors
+    space.energies, space.residuals = np.full(2, np.inf), np.full(2, 0.0)
+    space.energies[: len(values[:2])], space.residuals[: len(norms[:2])] = values[:2], norms[:2]
+    if len(vectors) > matrix.handed:
+        kept = coefficients[:, : matrix.handed].T
+        vectors, images = kept @ vectors, kept @ images
+    space.vectors, space.images = vectors.copy(), images.copy()
+
+
+def _preconditioned(matrix: Matrix, residual: np.ndarray, bottom: float) -> np.ndarray:
+    step = residual / (matrix.diagonal - bottom + SHIFT)
+    if matrix.corner is not None:
+        places, values, vectors = matrix.corner.places, matrix.corner.values, matrix.corner.vectors
+        inverse = 1.0 / (values - min(bottom, values[0]) + SHIFT)
+        step[:, places] = (residual[:, places] @ vectors * inverse) @ vectors.T
+    return step
+
+
+def _projected(matrix: Matrix, vectors: np.ndarray) -> np.ndarray:
+    """What belongs to the wanted space of vectors that have more of it than rounding."""
+    if matrix.project is None or not len(vectors):
+        return vectors
+    inside = matrix.project(vectors)
+    return inside[np.linalg.norm(inside, axis=1) > NEW * np.linalg.norm(vectors, axis=1)]
+
+
+def _new_directions(vectors: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Orthonormal rows that span what the vectors add to the others."""
+    found: list[np.ndarray] = []
+    for vector in vectors:
+        vector = vector / np.linalg.norm(vector)
+        for _ in range(2):  # once leaves rounding that grows
+            vector = vector - (others @ vector) @ others
+            for other in found:
+                vector = vector - (other @ vector) * other
+            left = np.linalg.norm(vector)
+            if left < NEW:
                 break
-        bottom = np.minimum(floor[rows], energies[:, 0])
-        step = residual / (matrices.diagonal[rows] - bottom[:, None] + SHIFT)[:, None]
-        if matrices.project is not None:
-            step = matrices.project(step)
-        step = _orthonormal_rows(_without(step, held[:, :count]))
-        step = _orthonormal_rows(_without(step, held[:, :count]))
-        held[:, count : count + matrices.block] = step
-        held_images[:, count : count + matrices.block] = matrices.apply(step, rows)
-        count += matrices.block
-    if finished:
-        _store(space, finished, matrices.kept)
-
-
-def _store(space: Subspace, finished: dict[int, tuple[np.ndarray, ...]], kept: int) -> None:
-    if space.vectors.shape[1] != kept:
-        shape = (len(space.vectors), kept, space.vectors.shape[2])
-        space.vectors, space.images = np.zeros(shape), np.zeros(shape)
-    for row, (vectors, images, energy, residual) in finished.items():
-        space.vectors[row], space.images[row] = vectors, images
-        space.energies[row], space.residuals[row] = energy, residual
-
-
-def _without(vectors: np.ndarray, others: np.ndarray) -> np.ndarray:
-    return vectors - (vectors @ others.transpose(0, 2, 1)) @ others
-
-
-def _orthonormal_rows(vectors: np.ndarray) -> np.ndarray:
-    return np.linalg.qr(vectors.transpose(0, 2, 1))[0].transpose(0, 2, 1)
+            vector = vector / left
+        else:
+            found.append(vector)
+    return np.array(found).reshape(len(found), others.shape[1])

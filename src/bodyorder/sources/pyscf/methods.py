@@ -1,13 +1,16 @@
-"""The table of methods: who computes, and what it costs."""
+"""The table of methods: who computes, what it costs, and which options it takes. Importing this imports no PySCF."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from bodyorder.sources.pyscf.integrals import IntegralCache
 from bodyorder.sources.pyscf.task import Outcome, Task
+
+if TYPE_CHECKING:
+    from bodyorder.sources.pyscf.integrals import IntegralCache
 
 
 @dataclass(frozen=True)
@@ -16,9 +19,15 @@ class Method:
 
     :param function: ``module:function`` in this package, called as ``function(task, cache) -> Outcome``
     :param precision: 1σ of one energy in eV: rounding and convergence
-    :param batch: sub-clusters per call
+    :param batch: most sub-clusters per call; fewer where they take long
     :param copies: of all (pq|rs) of a sub-cluster that it holds, without and with forces
     :param gradient: whether it has analytic forces
+    :param total_spin: whether ``Task.spins`` are total spins of its states, all of which it can choose from; else they are
+        the unpaired electrons of a determinant, Sz alone
+    :param invariant: whether rotated and reflected copies of a sub-cluster have the same energy within its precision: not with
+        a grid that has directions of its own, and not where orbitals are cut in an order that follows the axes
+    :param options: that it takes, by their names in :data:`bodyorder.sources.pyscf.options.OPTIONS`
+    :param programs: packages that it runs, whose versions are part of the fingerprint
     """
 
     function: str
@@ -26,16 +35,48 @@ class Method:
     batch: int
     copies: tuple[float, float]
     gradient: bool = True
+    total_spin: bool = False
+    invariant: bool = False
+    options: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ("pyscf",)
 
     def run(self, task: Task, cache: IntegralCache) -> Outcome:
         """Compute."""
         module, _, name = self.function.partition(":")
         function: Callable[[Task, IntegralCache], Outcome] = getattr(importlib.import_module(module), name)
+        if task.gradient and task.options.get("forces") == "numerical":
+            from bodyorder.sources.pyscf.differences import gradients
+
+            return gradients(function, task, cache)
         return function(task, cache)
 
 
+_KOHN_SHAM = "bodyorder.sources.pyscf.mean_field.kohn_sham"
+_CORRELATED = "bodyorder.sources.pyscf.correlated"
+
 #: By the names of :data:`bodyorder.sources.pyscf.METHODS`.
 TABLE = {
-    "fci": Method("bodyorder.sources.pyscf.fci:evaluate", 1e-8, 128, (3.0, 5.0)),
-    "uhf": Method("bodyorder.sources.pyscf.mean_field:evaluate", 1e-7, 16, (0.5, 0.5)),
+    "fci": Method(
+        "bodyorder.sources.pyscf.fci:evaluate", 1e-8, 512, (3.0, 5.0), total_spin=True, invariant=True, options=("gap",)
+    ),
+    "dmrg": Method(
+        "bodyorder.sources.pyscf.dmrg:evaluate",
+        1e-7,
+        8,
+        (6.0, 6.0),
+        gradient=False,
+        total_spin=True,
+        options=("bond_dimension", "sweeps", "exact", "forces"),
+        programs=("pyscf", "block2"),
+    ),
+    "uhf": Method("bodyorder.sources.pyscf.mean_field:evaluate", 1e-7, 256, (1.0, 1.0), invariant=True),
+    "rhf": Method("bodyorder.sources.pyscf.mean_field.restricted:closed_shell", 1e-7, 16, (1.0, 1.0)),
+    "rohf": Method("bodyorder.sources.pyscf.mean_field.restricted:open_shell", 1e-7, 16, (1.0, 1.0)),
+    "uks": Method(f"{_KOHN_SHAM}:unrestricted", 1e-5, 16, (1.0, 1.0), options=("xc", "grid", "forces")),
+    "rks": Method(f"{_KOHN_SHAM}:restricted", 1e-5, 16, (1.0, 1.0), options=("xc", "grid", "forces")),
+    "mp2": Method(f"{_CORRELATED}:mp2", 1e-7, 64, (1.5, 4.0), invariant=True, options=("forces",)),
+    "ccsd": Method(f"{_CORRELATED}:ccsd", 3e-7, 16, (8.0, 10.0), invariant=True, options=("forces",)),
+    "ccsd(t)": Method(
+        f"{_CORRELATED}:ccsd_t", 3e-7, 16, (9.0, 9.0), gradient=False, invariant=True, options=("forces",)
+    ),
 }

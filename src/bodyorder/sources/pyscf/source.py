@@ -11,7 +11,7 @@ from ase.units import Bohr, Hartree
 from bodyorder._checks import InputError
 from bodyorder.sources.base import Precision, format_spec, package_version
 from bodyorder.sources.evaluation import ENERGY_RECORDS, Evaluation, FailedClusters
-from bodyorder.sources.pyscf import methods
+from bodyorder.sources.pyscf import costs, methods
 from bodyorder.sources.pyscf.integrals import (
     IntegralCache,
     all_numbers,
@@ -19,12 +19,12 @@ from bodyorder.sources.pyscf.integrals import (
     nuclear_repulsion,
     single_thread,
 )
-from bodyorder.sources.pyscf.spin import spin_rule
+from bodyorder.sources.pyscf.spin import electrons, spin_rule
 from bodyorder.sources.pyscf.task import Outcome, Settings, Task
 from bodyorder.structures.clusters import ClusterBatch
 
 #: Goes up whenever an energy could change although PySCF does not.
-SOLVER = 1
+SOLVER = 2
 #: Nuclei closer than this (Å) are a mistake.
 CLOSEST = 0.05
 
@@ -32,8 +32,7 @@ CLOSEST = 0.05
 class PyscfSource:
     """*Ab initio* energies of sub-clusters in vacuum, each with the basis functions of its own atoms and of its ghosts.
 
-    Forces are those of the state whose energy is given. Where that state is degenerate (an atom with an open p shell, an
-    equilateral H₃) they are the forces of one state of the degenerate set and may lack its symmetry.
+    Settings that give forces make a :class:`PyscfForceSource`.
 
     :param settings: everything that names it
     """
@@ -41,23 +40,27 @@ class PyscfSource:
     cutoff = None
     processes = True
     charged = True
+    forces_advice = "; use forces=numerical"
 
     def __init__(self, settings: Settings):
         self.settings = settings
         self.spin = settings.spin
         self.counterpoise = settings.counterpoise
         self._method = methods.TABLE[settings.method]
-        named = {"spin": settings.spin} | settings.options
         target = f"{settings.method}/{settings.basis}"
-        version = package_version("pyscf")
-        self._rule = spin_rule(settings.spin)
+        self._rule = spin_rule(settings.spin, self._method.total_spin)
         self.context = self._rule.context
-        # a sub-cluster and its ghosts have one energy, whatever the scheme that asks for it
-        self.fingerprint = f"{format_spec('pyscf', target, named)} pyscf={version} solver={SOLVER}{self._rule.identity}"
+        # a rule that the user wrote is given positions, and may look at their directions
+        self.invariant = self._method.invariant and not self._rule.identity
+        # a sub-cluster and its ghosts have one energy, whatever the scheme that asks for it; options count whether given or not
+        decisive = format_spec("pyscf", target, settings.options | {"spin": settings.spin})
+        self.versions = {program: package_version(program) for program in self._method.programs}
+        programs = " ".join(f"{program}={version}" for program, version in self.versions.items())
+        self.fingerprint = f"{decisive} {programs} solver={SOLVER}{self._rule.identity}"
+        named = {name: settings.options[name] for name in settings.shown} | {"spin": settings.spin}
         if settings.counterpoise != "none":
             named["counterpoise"] = settings.counterpoise
         self.name = format_spec("pyscf", target, named)
-        self.versions = {"pyscf": version}
         self.precision = Precision(absolute=self._method.precision)
         self.batch_size = self._method.batch
         self._cache = self._new_cache()
@@ -83,18 +86,6 @@ class PyscfSource:
             raise FailedClusters(result.messages, result.energies)
         return result.energies
 
-    def energies_and_forces(self, batch: ClusterBatch) -> tuple[np.ndarray, np.ndarray]:
-        """Energies in eV, shape (n,), and forces in eV/Å, shape (n, k, 3).
-
-        :raises InputError: as :meth:`energies`
-        :raises FailedClusters: as :meth:`energies`, and where the basis is too close to linear dependence for forces
-        """
-        result = self.evaluate(batch, forces=True)
-        assert result.forces is not None
-        if result.messages:
-            raise FailedClusters(result.messages, result.energies, result.forces)
-        return result.energies, result.forces
-
     def evaluate(self, batch: ClusterBatch, forces: bool) -> Evaluation:
         """Energies, forces and what is known of the states behind them.
 
@@ -106,6 +97,8 @@ class PyscfSource:
                 f"`forces` must be without functions of other atoms, counterpoise={self.counterpoise} brings them; "
                 "use counterpoise=none"
             )
+        if forces and not self._method.gradient and self.settings.options.get("forces") != "numerical":
+            raise InputError(f"{self.settings.method} has no analytic forces; use forces=numerical")
         result = Evaluation(
             np.full(len(batch), np.nan), np.full((len(batch), batch.n_atoms, 3), np.nan) if forces else None
         )
@@ -120,6 +113,33 @@ class PyscfSource:
                     unit = Hartree if name in ENERGY_RECORDS else 1.0
                     result.records.setdefault(name, np.full(len(batch), np.nan))[rows] = values * unit
         return result
+
+    @property
+    def _cost(self) -> costs.Cost:
+        return costs.cost_of(self.settings.method)
+
+    def seconds(self, batch: ClusterBatch) -> float:
+        """Rough seconds that the first sub-cluster of a batch takes on one core."""
+        return self._cost.seconds(self._size(batch))
+
+    def megabytes(self, batch: ClusterBatch, forces: bool) -> float:
+        """Rough MB that a process needs for a batch of sub-clusters like its first one, itself included.
+
+        :param forces: whether forces are wanted too
+        """
+        one = batch.select(np.arange(1))
+        room, limit = self._room(one, forces), self.settings.memory
+        together = min(len(batch) * room, max(room, 0.25 * limit))
+        system = batch.systems[int(one.parents[0])]
+        parent = 2e-6 * float(self._cache.functions(system.numbers).sum()) ** 4 * (1 + 6 * forces)
+        held = parent if parent <= 0.25 * limit else 0.0
+        return self._cost.process + together + held + 1e-6 * self._cost.bytes(self._size(one), 0.5e6 * limit)
+
+    def _size(self, batch: ClusterBatch) -> costs.Size:
+        one = batch.select(np.arange(1))
+        functions = self._functions(one)
+        (spins,) = self._rule.spins(one, np.array([functions]))
+        return costs.Size(functions, electrons(one.numbers[0], int(one.charges[0])), spins)
 
     def _compute(self, batch: ClusterBatch, spins: list[int], forces: bool) -> Outcome:
         moments = self._rule.moments(batch)
@@ -158,6 +178,26 @@ class PyscfSource:
     def _room(self, batch: ClusterBatch, forces: bool) -> float:
         """MB that the integrals of one sub-cluster and what is made of them take."""
         return 8e-6 * self._method.copies[forces] * float(self._functions(batch)) ** 4
+
+
+class PyscfForceSource(PyscfSource):
+    """The same for settings that give forces: analytic ones of the method, or differences of its energies.
+
+    They are those of the state whose energy is given. Where that state is degenerate (an atom with an open p shell, an
+    equilateral H₃) they are the forces of one state of the degenerate set and may lack its symmetry.
+    """
+
+    def energies_and_forces(self, batch: ClusterBatch) -> tuple[np.ndarray, np.ndarray]:
+        """Energies in eV, shape (n,), and forces in eV/Å, shape (n, k, 3).
+
+        :raises InputError: as :meth:`energies`
+        :raises FailedClusters: as :meth:`energies`, and where the basis is too close to linear dependence for forces
+        """
+        result = self.evaluate(batch, forces=True)
+        assert result.forces is not None
+        if result.messages:
+            raise FailedClusters(result.messages, result.energies, result.forces)
+        return result.energies, result.forces
 
 
 def check_nuclei(batch: ClusterBatch) -> None:

@@ -19,7 +19,8 @@ class Settings:
     :param spin: spin rule by name, or ``module:function``
     :param counterpoise: whose functions a sub-cluster is given beside its own
     :param memory: MB that one process may use
-    :param options: of the method, by name
+    :param options: all that the method takes, by name
+    :param shown: names of the options that the user gave
     """
 
     method: str
@@ -28,6 +29,7 @@ class Settings:
     counterpoise: str = "none"
     memory: float = 2000.0
     options: dict[str, object] = field(default_factory=dict)
+    shown: tuple[str, ...] = ()
 
 
 @dataclass

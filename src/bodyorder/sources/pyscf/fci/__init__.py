@@ -14,7 +14,11 @@ from bodyorder.sources.pyscf.task import Outcome, Task
 
 
 def evaluate(task: Task, cache: IntegralCache) -> Outcome:
-    """Lowest state of each sub-cluster among the spins of the task."""
+    """Lowest state of each sub-cluster among the spins of the task.
+
+    With the option ``gap`` the energy of the next state is searched for and recorded, see
+    :func:`~bodyorder.sources.pyscf.fci.states.lowest_states`.
+    """
     outcome = Outcome.empty(task.batch)
     integrals = cache.integrals(task.batch)
     coefficients, ranks = orthonormal(integrals.overlap)
@@ -33,10 +37,12 @@ def evaluate(task: Task, cache: IntegralCache) -> Outcome:
             message = f"{wanted} must have linearly independent functions, the atoms are too close; use a smaller basis"
             outcome.messages.update(dict.fromkeys(rows.tolist(), message))
             continue
-        states = lowest_states(hamiltonians, spins, task.memory, task.gradient)
+        states = lowest_states(hamiltonians, spins, task.memory, task.gradient, bool(task.options.get("gap")))
         outcome.energies[rows] = states.energies + integrals.nuclear[rows]
         outcome.messages.update({int(rows[place]): message for place, message in states.messages.items()})
         outcome.record("multiplicity", rows, np.where(states.unpaired < 0, np.nan, states.unpaired + 1.0))
+        outcome.record("gap", rows, states.gaps)
+        outcome.record("uncertainty", rows, np.where(states.unpaired < 0, np.nan, states.uncertainties))
         if task.gradient:
             part = task.batch.select(rows)
             gradients = nuclear_gradient(part) + electronic_gradient(

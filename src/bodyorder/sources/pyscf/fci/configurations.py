@@ -17,6 +17,8 @@ from pyscf.fci import cistring
 
 #: Elements of a table below this are zero.
 ROUNDING = 1e-14
+#: Elements of the block matrix that one product of them takes.
+TOGETHER = 1_000_000
 
 
 def dimension(n_orbitals: int, n_electrons: int, unpaired: int) -> int:
@@ -66,10 +68,7 @@ def spin_table(n_orbitals: int, n_electrons: int, unpaired: int) -> SpinTable:
     states = _configurations(n_orbitals, n_electrons, unpaired)
     determinants = _determinant_replacements(n_orbitals, n_electrons, unpaired)
     size, pairs = states.shape[1], n_orbitals * (n_orbitals + 1) // 2
-    count = states.shape[0]
-    half = determinants @ states
-    across = states.T.tocsr()
-    replace = sp.vstack([across @ half[pair * count : (pair + 1) * count] for pair in range(pairs)], format="csr")
+    replace = _products(states.T.tocsr(), determinants @ states)
     replace.data[np.abs(replace.data) < ROUNDING] = 0.0
     replace.eliminate_zeros()
     pair, row = np.divmod(np.repeat(np.arange(pairs * size), np.diff(replace.indptr)), size)
@@ -78,6 +77,28 @@ def spin_table(n_orbitals: int, n_electrons: int, unpaired: int) -> SpinTable:
     occupations = np.sqrt(squares[:, on_diagonal])  # F_pp is diagonal
     squares[:, on_diagonal] = 0.0
     return SpinTable(size, replace, replace.T.tocsr(), occupations, squares)
+
+
+def _products(across: sp.csr_array, blocks: sp.csr_array) -> sp.csr_array:
+    """Every block of ``across.shape[1]`` rows multiplied by the same matrix, several at a time."""
+    count = across.shape[1]
+    total = blocks.shape[0] // count
+    step = max(1, TOGETHER // max(across.nnz, 1))
+    parts = []
+    for first in range(0, total, step):
+        times = min(step, total - first)
+        block = np.arange(times, dtype=across.indices.dtype)[:, None]
+        starts = (across.indptr[:-1] + block * across.nnz).ravel()
+        repeated = sp.csr_array(
+            (
+                np.tile(across.data, times),
+                (across.indices + block * count).ravel(),
+                np.append(starts, starts.dtype.type(times * across.nnz)),
+            ),
+            shape=(times * across.shape[0], times * count),
+        )
+        parts.append(repeated @ blocks[first * count : (first + times) * count])
+    return parts[0] if len(parts) == 1 else sp.vstack(parts, format="csr")
 
 
 def _determinant_replacements(n_orbitals: int, n_electrons: int, unpaired: int) -> sp.csr_array:

@@ -9,12 +9,15 @@ from pyscf.fci import cistring, direct_spin0, direct_spin1, spin_op
 
 from bodyorder.sources.pyscf import eigensolver
 from bodyorder.sources.pyscf.fci.hamiltonian import Densities, Hamiltonians
+from bodyorder.sources.pyscf.fci.spaces import IteratedSpace
 from bodyorder.sources.pyscf.orbitals import unpack
 
 #: Fewest vectors that the iteration may hold before it restarts.
 FEWEST = 12
 #: Vectors followed, and kept when the space is full.
 BLOCK, KEPT = 2, 4
+#: Determinants of low energy that an iteration begins from.
+CORNER = 200
 
 
 def capacity(n_determinants: int, memory: float) -> int:
@@ -23,7 +26,7 @@ def capacity(n_determinants: int, memory: float) -> int:
     return min(eigensolver.SPACE, fitting) if fitting >= FEWEST else 0
 
 
-class DeterminantSpace:
+class DeterminantSpace(IteratedSpace):
     """States of spin S = ``unpaired``/2 among the determinants with Sz = S.
 
     Those hold the spins S, S + 1, …; the higher ones are taken out of every vector by Löwdin's projection
@@ -39,33 +42,28 @@ class DeterminantSpace:
         self._links = tuple(cistring.gen_linkstr_index_trilidx(range(m), count) for count in self._electrons)
         self._shape = tuple(cistring.num_strings(m, count) for count in self._electrons)
         self._unpaired, self._most = unpaired, min(n_electrons, 2 * m - n_electrons)
-        self._parts = []
-        for row in range(len(hamiltonians)):
-            core, repulsion = hamiltonians.core[row], hamiltonians.repulsion[row]
-            operator = direct_spin1.absorb_h1e(core, unpack(repulsion[None], m)[0], m, self._electrons, 0.5)
-            diagonal = direct_spin1.make_hdiag(core, repulsion, m, self._electrons)
-            size = capacity(diagonal.size, memory)
-            matrices = eigensolver.Matrices(
-                self._action(operator), diagonal.reshape(1, -1), self._project, BLOCK, KEPT, size
-            )
-            self._parts.append((matrices, eigensolver.start(matrices)))
-        self.energies = np.full(len(hamiltonians), np.inf)
-        self.residuals = np.full(len(hamiltonians), np.inf)
+        super().__init__([self._matrix(hamiltonians, row, memory) for row in range(len(hamiltonians))])
 
-    def above(self, energies: np.ndarray) -> np.ndarray:
-        """Nothing is proven without a search."""
-        return np.zeros(len(energies), dtype=bool)
-
-    def improve(self, rows: np.ndarray, tolerance: float) -> None:
-        """Bring the residuals of some rows below ``tolerance``."""
-        for row in rows:
-            matrices, space = self._parts[row]
-            eigensolver.converge(matrices, space, np.zeros(1, dtype=np.int64), tolerance)
-            self.energies[row], self.residuals[row] = space.energies[0], space.residuals[0]
+    def _matrix(self, hamiltonians: Hamiltonians, row: int, memory: float) -> eigensolver.Matrix:
+        m = self._orbitals
+        core, repulsion = hamiltonians.core[row], hamiltonians.repulsion[row]
+        operator = direct_spin1.absorb_h1e(core, unpack(repulsion[None], m)[0], m, self._electrons, 0.5)
+        diagonal = direct_spin1.make_hdiag(core, repulsion, m, self._electrons)
+        places, part = direct_spin1.pspace(core, repulsion, m, self._electrons, diagonal, CORNER)
+        return eigensolver.Matrix(
+            self._action(operator),
+            diagonal,
+            eigensolver.Corner(np.asarray(places), *np.linalg.eigh(part)),
+            project=self._project,
+            block=BLOCK,
+            kept=KEPT,
+            capacity=capacity(diagonal.size, memory),
+            handed=KEPT,
+        )
 
     def densities(self, row: int) -> Densities:
         """Density matrices of the lowest state of one row."""
-        vector = self._parts[row][1].vectors[0, 0].reshape(self._shape)
+        vector = self.state(row).reshape(self._shape)
         one, two = direct_spin1.make_rdm12(vector, self._orbitals, self._electrons, self._links_full())
         two = 0.5 * (two + two.transpose(1, 0, 2, 3))
         two = 0.5 * (two + two.transpose(0, 1, 3, 2))
@@ -74,13 +72,13 @@ class DeterminantSpace:
     def _links_full(self) -> tuple[np.ndarray, ...]:
         return tuple(cistring.gen_linkstr_index(range(self._orbitals), count) for count in self._electrons)
 
-    def _action(self, operator: np.ndarray) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    def _action(self, operator: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
         # a singlet does not change when the spins change places, which saves half of the work
         solver, links = (direct_spin1, self._links) if self._unpaired else (direct_spin0, self._links[0])
 
-        def apply(vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        def apply(vectors: np.ndarray) -> np.ndarray:
             images = np.empty_like(vectors)
-            for image, vector in zip(images[0], vectors[0], strict=True):
+            for image, vector in zip(images, vectors, strict=True):
                 state = np.ascontiguousarray(vector).reshape(self._shape)
                 image[:] = solver.contract_2e(operator, state, self._orbitals, self._electrons, links).ravel()
             return images
@@ -90,7 +88,7 @@ class DeterminantSpace:
     def _project(self, vectors: np.ndarray) -> np.ndarray:
         spin = self._unpaired / 2
         projected = []
-        for vector in vectors[0]:
+        for vector in vectors:
             state = np.ascontiguousarray(vector).reshape(self._shape)
             for twice in range(self._unpaired + 2, self._most + 1, 2):
                 other = twice / 2 * (twice / 2 + 1)
@@ -99,4 +97,4 @@ class DeterminantSpace:
             if self._unpaired == 0:
                 state = 0.5 * (state + state.T)
             projected.append(state.ravel())
-        return np.stack(projected)[None]
+        return np.stack(projected)

@@ -32,9 +32,10 @@ class Hamiltonians:
         one = self.core[:, p, q]
         for r in range(self.n_orbitals):
             one = one - 0.5 * self.repulsion[:, index[p, r], index[r, q]]
-        #: w, shape (n, pairs, pairs)
+        #: w, symmetric, shape (n, pairs, pairs)
         self.weights = self.repulsion.copy()
-        self.weights[:, :, np.diag(index)] += (2.0 / self.n_electrons) * one[:, :, None]
+        self.weights[:, :, np.diag(index)] += (1.0 / self.n_electrons) * one[:, :, None]
+        self.weights[:, np.diag(index)] += (1.0 / self.n_electrons) * one[:, None, :]
 
     def __len__(self) -> int:
         return len(self.core)

@@ -23,10 +23,13 @@ from bodyorder.sources.pyscf.orbitals import mean_field_orbitals, transform_one,
 DENSE = 400
 #: Spaces up to this dimension use a table of configurations.
 TABLE = 30_000
-#: Every spin is converged to the first residual (hartree), then those that may be the lowest to the second.
-LOOSE, TIGHT = 1e-5, 1e-8
-#: Spins within this of the lowest (hartree) may be the lowest.
-MARGIN = 1e-3
+#: Every spin that may be the lowest is converged to the first residual (hartree), then those that lie within a margin (hartree)
+#: of the lowest to the second.
+LOOSE, TIGHT, MARGIN = 1e-5, 1e-9, 1e-3
+#: Two spins this close (hartree) are reported as a gap, asked for or not.
+NEAR = 1e-6
+#: Errors below this (hartree) are not worth a record.
+NEGLIGIBLE = 1e-10
 
 
 @dataclass
@@ -37,48 +40,75 @@ class FciStates:
     :param unpaired: 2S of each state, shape (n,)
     :param densities: of each state, over the orbitals that the Hamiltonians were given in; zero where the search failed or
         where they were not asked for
+    :param gaps: energy of the next state above it in hartree, NaN where it is not known or there is none, shape (n,)
+    :param uncertainties: bounds on the errors of the energies in hartree, shape (n,)
     :param messages: why the search failed, by row
     """
 
     energies: np.ndarray
     unpaired: np.ndarray
     densities: Densities
+    gaps: np.ndarray
+    uncertainties: np.ndarray
     messages: dict[int, str]
 
 
 def lowest_states(
-    hamiltonians: Hamiltonians, spins: Sequence[int], memory: float, with_densities: bool = False
+    hamiltonians: Hamiltonians,
+    spins: Sequence[int],
+    memory: float,
+    with_densities: bool = False,
+    with_gaps: bool = False,
 ) -> FciStates:
     """Find the lowest state among some spins.
 
-    A state that is degenerate is represented by one of its members, the same one in its energy and its densities.
+    A state that is degenerate is represented by one of its members, the same one in its energy and its densities. Its gap is the
+    distance to the next one, be that the second of the same spin or the lowest of another of these spins; the 2S + 1 members of
+    one multiplet count as one state.
 
     :param spins: numbers of unpaired electrons, each possible for the electrons and orbitals
     :param memory: bytes for wave functions
+    :param with_gaps: whether to search for the next state; without it, gaps are known only where two spins lie within
+        :data:`NEAR` of each other
     """
     n, m = len(hamiltonians), hamiltonians.n_orbitals
-    one = np.zeros((n, m, m))
     two = np.zeros((n if with_densities else 0, m, m, m, m))
-    energies, unpaired, messages = np.full(n, np.nan), np.full(n, -1), {}
+    states = FciStates(
+        np.full(n, np.nan),
+        np.full(n, -1),
+        Densities(np.zeros((n, m, m)), two),
+        np.full(n, np.nan),
+        np.zeros(n),
+        {},
+    )
     too_large = [message for message in (_refusal(hamiltonians, spin, memory) for spin in spins) if message]
     if too_large:
-        return FciStates(energies, unpaired, Densities(one, two), dict.fromkeys(range(n), too_large[0]))
+        states.messages.update(dict.fromkeys(range(n), too_large[0]))
+        return states
     step = _rows_at_once(hamiltonians, spins, memory)
     for first in range(0, n, step):
         rows = slice(first, min(first + step, n))
         part, rotation = _suitable_orbitals(hamiltonians.select(rows), spins)
         spaces = [_space(part, spin, memory) for spin in spins]
-        found, failed = _search(spaces)
-        for place, choice in enumerate(found):
-            row = first + place
-            if failed[place]:
-                messages[row] = f"the lowest state of 2S = {spins[choice]} did not converge to {TIGHT:g} hartree"
-                continue
-            energies[row], unpaired[row] = spaces[choice].energies[place], spins[choice]
-            if with_densities:
-                densities = spaces[choice].densities(place).rotated(rotation[place])
-                one[row], two[row] = densities.one[0], densities.two[0]
-    return FciStates(energies, unpaired, Densities(one, two), messages)
+        choice, failed = _search(spaces)
+        places = np.arange(len(choice))
+        energies = np.stack([space.energies for space in spaces])[choice, places]
+        errors = np.stack([space.errors for space in spaces])[choice, places]
+        gaps = _gaps(spaces, choice, ~failed) if with_gaps else _near_degeneracies(spaces)
+        for place in np.flatnonzero(failed):
+            spin = spins[choice[place]]
+            states.messages[first + int(place)] = (
+                f"the lowest state of 2S = {spin} did not converge to {TIGHT:g} hartree"
+            )
+        good = places[~failed]
+        states.energies[first + good] = energies[good]
+        states.unpaired[first + good] = np.asarray(spins)[choice[good]]
+        states.gaps[first + good] = gaps[good]
+        states.uncertainties[first + good] = np.where(errors[good] > NEGLIGIBLE, errors[good], 0.0)
+        for place in good if with_densities else ():
+            densities = spaces[choice[place]].densities(place).rotated(rotation[place])
+            states.densities.one[first + place], two[first + place] = densities.one[0], densities.two[0]
+    return states
 
 
 def _search(spaces: list[SpinSpace]) -> tuple[np.ndarray, np.ndarray]:
@@ -86,8 +116,8 @@ def _search(spaces: list[SpinSpace]) -> tuple[np.ndarray, np.ndarray]:
     lowest = np.full(len(spaces[0].energies), np.inf)
     searched = np.zeros((len(spaces), len(lowest)), dtype=bool)
     for space, rows in zip(spaces, searched, strict=True):
-        rows[:] = ~space.above(lowest)
-        space.improve(np.flatnonzero(rows), LOOSE)
+        rows[:] = ~space.above(lowest + NEAR)
+        space.improve(np.flatnonzero(rows), LOOSE, ceilings=lowest + MARGIN)
         lowest = np.minimum(lowest, space.energies)
     close = np.stack([space.energies for space in spaces]) <= lowest + MARGIN
     for space, rows in zip(spaces, close, strict=True):
@@ -97,6 +127,34 @@ def _search(spaces: list[SpinSpace]) -> tuple[np.ndarray, np.ndarray]:
     some = np.any(failed, axis=0)
     # where the search of a space failed, that space is the one to report
     return np.where(some, np.argmax(failed, axis=0), np.argmin(energies, axis=0)), np.asarray(some)
+
+
+def _near_degeneracies(spaces: list[SpinSpace]) -> np.ndarray:
+    """Distance between the two lowest spins of each row where it is below :data:`NEAR`, else NaN."""
+    if len(spaces) == 1:
+        return np.full(len(spaces[0].energies), np.nan)
+    lowest = np.sort([space.energies for space in spaces], axis=0)[:2]
+    # infinite where a spin was passed over or failed
+    gaps = np.subtract(lowest[1], lowest[0], out=np.full(lowest.shape[1], np.inf), where=np.isfinite(lowest[1]))
+    return np.where(gaps <= NEAR, gaps, np.nan)
+
+
+def _gaps(spaces: list[SpinSpace], choice: np.ndarray, good: np.ndarray) -> np.ndarray:
+    """Distance from the lowest state of each row to the next one, NaN where there is no other or none was found."""
+    energies = np.stack([space.energies for space in spaces])[choice, np.arange(len(choice))]
+    following = np.full(len(choice), np.inf)
+    unknown = np.zeros(len(choice), dtype=bool)
+    for place, space in enumerate(spaces):
+        rows = np.flatnonzero((choice == place) & good)
+        space.improve(rows, TIGHT, wanted=2)
+        following[rows] = space.next_energies[rows]
+        unknown[rows] |= np.isinf(space.residuals[rows])
+    for place, space in enumerate(spaces):
+        rows = np.flatnonzero((choice != place) & good & ~space.above(following))
+        space.improve(rows, TIGHT, ceilings=following)
+        following[rows] = np.minimum(following[rows], space.energies[rows])
+        unknown[rows] |= np.isinf(space.residuals[rows])
+    return np.where(unknown | ~good | np.isinf(following), np.nan, following - energies)
 
 
 def _space(hamiltonians: Hamiltonians, unpaired: int, memory: float) -> SpinSpace:
@@ -137,6 +195,5 @@ def _rows_at_once(hamiltonians: Hamiltonians, spins: Sequence[int], memory: floa
     sizes = [dimension(m, count, spin) for spin in spins]
     if max(sizes) > TABLE:
         return 1
-    each = 8.0 * sum(size**2 if size <= DENSE else size * 2 * eigensolver.KEPT for size in sizes)
-    each += 8.0 * max(sizes) * 3 * eigensolver.SPACE
+    each = 8.0 * sum(size**2 if size <= DENSE else size * 2 * eigensolver.SPACE for size in sizes)
     return max(1, int(memory / 4 / each))

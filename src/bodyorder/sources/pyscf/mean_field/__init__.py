@@ -1,32 +1,95 @@
-"""Mean fields of many sub-clusters: the lowest stable solution of each, found from several starts."""
+"""Mean fields of many sub-clusters: the lowest stable solution of each, found from several starts.
+
+What is recorded of an unrestricted solution: its multiplicity (n↑ − n↓ + 1); its contamination; where that is large, as
+uncertainty, the change of its energy on projection onto the spin it stands for; where solutions of two multiplicities are
+nearly degenerate, their distance as gap and uncertainty.
+
+What other methods build on:
+
+- :func:`lowest_fields` gives, for each row of a task, the lowest stable unrestricted solution as a converged PySCF object
+  (``mo_coeff``, ``mo_occ``, ``mo_energy``, ``e_tot``, ``mol`` with charge, spin and ghosts, the integrals in place), or one
+  line that says why there is none. ``spins=[2]`` asks for exactly two unpaired electrons; by default the lowest among
+  ``task.spins`` is given.
+- :func:`candidate_densities` gives densities close to the few lowest solutions, to start other mean fields from.
+"""
 
 from __future__ import annotations
 
-from bodyorder.sources.pyscf.integrals import IntegralCache, molecule
-from bodyorder.sources.pyscf.mean_field.relax import AtomicMatrices
-from bodyorder.sources.pyscf.mean_field.uhf import SpinPolarised
-from bodyorder.sources.pyscf.spin import unpaired_electrons
+from collections.abc import Sequence
+
+import numpy as np
+from pyscf.scf import uhf
+
+from bodyorder.sources.pyscf.integrals import IntegralCache
+from bodyorder.sources.pyscf.mean_field.fields import Solution, molecule_of, to_pyscf
+from bodyorder.sources.pyscf.mean_field.projection import CONTAMINATED, contamination, projected_energy
+from bodyorder.sources.pyscf.mean_field.records import record_state
+from bodyorder.sources.pyscf.mean_field.unrestricted import Unrestricted
 from bodyorder.sources.pyscf.task import Outcome, Task
+
+#: Why a row failed.
+UNSOLVED = "unrestricted Hartree-Fock has no converged and stable solution"
 
 
 def evaluate(task: Task, cache: IntegralCache) -> Outcome:
     """Unrestricted Hartree–Fock."""
     outcome = Outcome.empty(task.batch)
-    integrals = cache.integrals(task.batch)
-    numbers, charge = task.batch.numbers[0], int(task.batch.charges[0])
-    # beyond the atoms' own moments and one pair broken up lie states that a mean field seldom finds and that are never the lowest
-    most = max(sum(unpaired_electrons(numbers, charge)), 2 + task.n_electrons % 2)
-    spins = [spin for spin in task.spins if spin <= most]
-    for row in range(len(task.batch)):
-        mol = molecule(numbers, task.batch.positions[row], cache.basis)
-        mol.charge = charge
-        matrices = AtomicMatrices(integrals.overlap[row], integrals.core[row], integrals.repulsion[row])
-        field = SpinPolarised(mol, cache.basis, matrices, task.batch.positions[row]).lowest(spins)
-        if field is None:
-            outcome.messages[row] = "unrestricted Hartree-Fock has no converged and stable solution"
+    solver = Unrestricted(task, cache)
+    for row, solutions in enumerate(_solutions(solver, task.spins)):
+        if isinstance(solutions, str):
+            outcome.messages[row] = solutions
             continue
-        outcome.energies[row] = field.e_tot
-        outcome.record("multiplicity", row, field.mol.spin + 1)
+        solution, energies = solutions[0], [solution.energy for solution in solutions]
+        mixed, doubt = _impurity(solver, row, solution)
+        outcome.record("contamination", row, mixed)
+        record_state(outcome, row, solution.unpaired, energies, doubt)
         if task.gradient:
+            mol = molecule_of(task.batch, row, cache.basis, solution.unpaired)
+            field = to_pyscf(solution, mol, solver.integrals, row)
             outcome.gradients[row] = field.nuc_grad_method().set(verbose=0).kernel()
     return outcome
+
+
+def lowest_fields(task: Task, cache: IntegralCache, spins: Sequence[int] | None = None) -> list[uhf.UHF | str]:
+    """The lowest stable unrestricted solution of each row as a converged PySCF object, or why there is none.
+
+    :param spins: numbers of unpaired electrons to choose from; those of the task if not given, less those that a mean field
+        seldom finds and that are never the lowest
+    """
+    solver = Unrestricted(task, cache)
+    found: list[uhf.UHF | str] = []
+    for row, solutions in enumerate(_solutions(solver, task.spins if spins is None else spins)):
+        if isinstance(solutions, str):
+            found.append(solutions)
+            continue
+        mol = molecule_of(task.batch, row, cache.basis, solutions[0].unpaired)
+        found.append(to_pyscf(solutions[0], mol, solver.integrals, row))
+    return found
+
+
+def candidate_densities(task: Task, cache: IntegralCache, unpaired: int) -> list[np.ndarray]:
+    """Densities of both spins close to the few lowest solutions with that many unpaired electrons, lowest first.
+
+    :return: for each row, shape (starts, 2, m, m)
+    """
+    return Unrestricted(task, cache).candidates(unpaired)
+
+
+def _solutions(solver: Unrestricted, spins: Sequence[int]) -> list[list[Solution] | str]:
+    """The solutions of each row with each number of unpaired electrons, lowest first, or why one of them is missing."""
+    result: list[list[Solution] | str] = []
+    for row in zip(*[solver.solve(unpaired) for unpaired in spins], strict=True):
+        found = [solution for solution in row if solution is not None]
+        complete = len(found) == len(row)
+        result.append(sorted(found, key=lambda solution: solution.energy) if complete else UNSOLVED)
+    return result
+
+
+def _impurity(solver: Unrestricted, row: int, solution: Solution) -> tuple[float, float]:
+    """Contamination, and where it is large the change of the energy (hartree) on projection onto the spin, else 0."""
+    electrons = solver.electrons(solution.unpaired)
+    up, down = (solution.coefficients[spin, :, :count] for spin, count in enumerate(electrons))
+    mixed = contamination((up, down), solver.integrals.overlap[row])
+    if mixed <= CONTAMINATED:
+        return mixed, 0.0
+    return mixed, abs(projected_energy(solution, electrons, solver.integrals, row) - solution.energy)

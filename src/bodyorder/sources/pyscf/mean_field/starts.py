@@ -1,4 +1,4 @@
-"""Starting densities of a spin-polarised mean field: superposed atoms whose moments point up or down.
+"""Starts of a spin-polarised mean field: superposed atoms whose moments point up or down.
 
 A mean field has many solutions, and the lowest is mostly the one that grows from moments that alternate between close
 neighbours. Patterns of moments s are ranked by the antiferromagnetic energy s·J·s, J = exp(−d/0.5 Å).
@@ -10,9 +10,11 @@ import itertools
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import scipy.linalg
 from pyscf.scf import atom_hf, hf
 
 from bodyorder.sources.pyscf.integrals import molecule
@@ -26,6 +28,8 @@ PATTERNS = 8
 EXHAUSTIVE = 12
 #: Descents from random patterns for more of them.
 DESCENTS = 32
+#: Electrons in an atomic orbital that count.
+OCCUPIED = 1e-6
 
 
 @contextmanager
@@ -38,16 +42,58 @@ def without_checkpoints() -> Iterator[None]:
         hf.MUTE_CHKFILE = muted
 
 
+@dataclass(frozen=True)
+class AtomicOrbitals:
+    """The occupied orbitals of spherical atoms.
+
+    :param coefficients: shape (functions, orbitals)
+    :param majority: electrons of the majority spin in each, shape (orbitals,)
+    :param minority: of the other
+    :param atoms: the atom that each belongs to
+    """
+
+    coefficients: np.ndarray
+    majority: np.ndarray
+    minority: np.ndarray
+    atoms: np.ndarray
+
+    @classmethod
+    def of_cluster(cls, basis: str, numbers: np.ndarray, n_ghost_functions: int) -> AtomicOrbitals:
+        """Those of all atoms; ghosts have functions but no orbitals."""
+        parts = [atomic_orbitals(basis, int(number)) for number in numbers]
+        coefficients = scipy.linalg.block_diag(*[part.coefficients for part in parts])
+        return cls(
+            np.pad(coefficients, ((0, n_ghost_functions), (0, 0))),
+            np.concatenate([part.majority for part in parts]),
+            np.concatenate([part.minority for part in parts]),
+            np.repeat(np.arange(len(numbers)), [len(part.majority) for part in parts]),
+        )
+
+    def occupations(self, polarisations: np.ndarray) -> np.ndarray:
+        """Electrons of either spin in each orbital, shape (…, 2, orbitals).
+
+        :param polarisations: from −1 (down) through 0 (none) to +1 (up), for each atom, shape (…, k)
+        """
+        moments = polarisations[..., self.atoms] * (self.majority - self.minority)
+        total = self.majority + self.minority
+        return 0.5 * np.stack([total + moments, total - moments], axis=-2)
+
+
 @lru_cache(maxsize=128)
-def atomic_densities(basis: str, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """Spherical densities of the majority and the minority spin of an atom, shapes (functions, functions)."""
+def atomic_orbitals(basis: str, number: int) -> AtomicOrbitals:
+    """The occupied orbitals of one atom."""
     atom = molecule(np.array([number]), np.zeros((1, 3)), basis)
     with warnings.catch_warnings(), without_checkpoints():
         warnings.simplefilter("ignore", DeprecationWarning)  # PySCF calls an old function of its own
         ((_, _, coefficients, occupations),) = atom_hf.get_atm_nrhf(atom).values()
-    majority = np.minimum(occupations, 1.0)  # Hund: a shell holds its electrons parallel as long as it can
-    minority = occupations - majority
-    return (coefficients * majority) @ coefficients.T, (coefficients * minority) @ coefficients.T
+    held = occupations > OCCUPIED
+    majority = np.minimum(occupations[held], 1.0)  # Hund: a shell holds its electrons parallel as long as it can
+    return AtomicOrbitals(
+        np.ascontiguousarray(coefficients[:, held]),
+        majority,
+        occupations[held] - majority,
+        np.zeros(held.sum(), dtype=int),
+    )
 
 
 def patterns(numbers: np.ndarray, positions: np.ndarray, charge: int, unpaired: int) -> np.ndarray:
@@ -63,32 +109,28 @@ def patterns(numbers: np.ndarray, positions: np.ndarray, charge: int, unpaired: 
     distances = np.linalg.norm(positions[opened, None] - positions[None, opened], axis=2)
     coupling = np.exp(-distances / RANGE) * np.outer(moments[opened], moments[opened])
     np.fill_diagonal(coupling, 0.0)
-    if len(opened) <= EXHAUSTIVE:
-        signs = np.array(list(itertools.product((1.0, -1.0), repeat=len(opened))))
-    else:
-        signs = _descents(coupling, moments[opened], unpaired)
+    few = len(opened) <= EXHAUSTIVE
+    signs = _every(len(opened)) if few else _descents(coupling, moments[opened], unpaired)
     excess = np.abs(signs @ moments[opened] - unpaired)
     signs = signs[excess == excess.min()]
     if unpaired == 0:
         signs = signs[signs[:, 0] > 0]  # turning every moment over changes nothing
-    energies = np.einsum("si,ij,sj->s", signs, coupling, signs)
+    energies = ((signs @ coupling) * signs).sum(axis=1)
     best = np.argsort(energies, kind="stable")[:PATTERNS]
     result = np.ones((len(best), len(numbers)))
     result[:, opened] = signs[best]
     return result
 
 
-def starting_density(basis: str, numbers: np.ndarray, pattern: np.ndarray, ranges: np.ndarray) -> np.ndarray:
-    """Densities of both spins, shape (2, functions, functions).
+def polarisations(numbers: np.ndarray, moments: np.ndarray) -> np.ndarray:
+    """Moments that someone wants, as parts of what each atom can have, from −1 to 1, shape (k,)."""
+    natural = np.array(unpaired_electrons(numbers, 0), dtype=np.float64)
+    return np.clip(moments / np.maximum(natural, 1.0), -1.0, 1.0)
 
-    :param pattern: +1 or −1 for each atom
-    :param ranges: first and last function of each atom
-    """
-    density = np.zeros((2, ranges[-1, 1], ranges[-1, 1]))
-    for number, sign, (first, last) in zip(numbers, pattern, ranges, strict=True):
-        block = slice(first, last)
-        density[:, block, block] = atomic_densities(basis, int(number))[:: int(sign)]
-    return density
+
+@lru_cache(maxsize=EXHAUSTIVE)
+def _every(count: int) -> np.ndarray:
+    return np.array(list(itertools.product((1.0, -1.0), repeat=count)))
 
 
 def _descents(coupling: np.ndarray, moments: np.ndarray, unpaired: int) -> np.ndarray:

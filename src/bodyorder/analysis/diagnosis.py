@@ -1,0 +1,172 @@
+"""What *ab initio* orders depend on: the change of each with one factor, and where a method leaves the exact energies."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from bodyorder._checks import InputError, check_choice, check_positive
+from bodyorder.analysis.alignment import SeveralResults, groups, with_sources
+from bodyorder.analysis.cells import Cells
+from bodyorder.analysis.factors import Pair, exact_references, pairs
+from bodyorder.engine.variables import describe
+
+#: An error of a sub-cluster's energy in eV beyond which a method is said to have left the reference: 1 kcal/mol.
+CHEMICAL_ACCURACY = 0.043
+
+
+def order_changes(results: SeveralResults) -> xr.Dataset:
+    """How the order totals change with the spin rule, the basis, counterpoise, the method and any other factor.
+
+    For every pair of sources that differ in one factor alone (see :mod:`bodyorder.analysis.factors`), with
+    ΔE⁽ⁿ⁾ = E⁽ⁿ⁾(to) − E⁽ⁿ⁾(from), over the structures of a group that have n bodies or more:
+
+    - ``change_mean`` ⟨ΔE⁽ⁿ⁾/N⟩ and ``change_rms`` √⟨(ΔE⁽ⁿ⁾/N)²⟩
+    - ``change_noise`` the root mean square of √(σ(from)² + σ(to)²)/N, the errors of two sources being independent
+    - ``change_total`` ⟨(E(to) − E(from))/N⟩
+
+    :param results: results of the same structures by name, or a combined one; their attribute ``source`` holds the spec
+    :return: the variables above in eV per body, dims (pair, group, order); for each pair the coordinates ``factor``,
+        ``from`` and ``to`` (values of the factor), ``from_source`` and ``to_source`` (names), ``common`` (what both share)
+    :raises InputError: if the results are not of the same structures
+    """
+    combined = with_sources(results)
+    found = pairs(combined)
+    members = groups(combined)
+    bodies = combined["n_bodies"].values
+    present = combined["order"].values[:, None] <= bodies
+    orders = _per_body(combined, "contribution", bodies, present)
+    noise = _per_body(combined, "noise", bodies, present) if "noise" in combined else np.zeros_like(orders)
+    totals = combined["total"].transpose("source", "structure").values / bodies
+    shape = (len(found), len(members), combined.sizes["order"])
+    mean, square, sigma = (np.full(shape, np.nan) for _ in range(3))
+    total = np.full(shape[:2], np.nan)
+    for place, pair in enumerate(found):
+        start, end = pair.sources
+        change = orders[end] - orders[start]
+        variance = np.where(np.isnan(change), np.nan, np.nan_to_num(noise[start]) ** 2 + np.nan_to_num(noise[end]) ** 2)
+        for column, rows in enumerate(members.values()):
+            mean[place, column] = _mean(change[:, rows])
+            square[place, column] = np.sqrt(_mean(change[:, rows] ** 2))
+            sigma[place, column] = np.sqrt(_mean(variance[:, rows]))
+            total[place, column] = _mean((totals[end] - totals[start])[None, rows])[0]
+    dims = ("pair", "group", "order")
+    dataset = xr.Dataset(
+        {
+            "change_mean": (dims, mean),
+            "change_rms": (dims, square),
+            "change_noise": (dims, sigma),
+            "change_total": (dims[:2], total),
+        },
+        coords=pair_coordinates(combined, found) | {"group": list(members), "order": combined["order"]},
+    )
+    return describe(dataset)
+
+
+def single_reference_errors(
+    results: SeveralResults, reference: str | None = None, tolerance: float = CHEMICAL_ACCURACY
+) -> xr.Dataset:
+    """Where a method leaves a reference: errors ΔE(S) of the energies of sub-clusters of each size, and of the orders.
+
+    - ``error_mean``, ``error_rms``, ``error_largest``: ⟨ΔE⟩, √⟨ΔE²⟩ and the ΔE of largest size, over the sub-clusters S of
+      n bodies that both have, and ``n_compared``, their number
+    - ``n_beyond``: how many of them have |ΔE| above the tolerance
+    - ``mean_contamination``: ⟨Ŝ²⟩ − S(S + 1) of the source, mean, and ``error_contamination``: its correlation with |ΔE|
+      (Pearson's r); NaN where the source does not record it
+    - ``order_bias``, ``order_rmse``: mean and root mean square of the error of E⁽ⁿ⁾/N
+    - ``order_share``: ``order_rmse`` over the root mean square of E⁽ⁿ⁾/N of the reference
+
+    :param results: results with subsets of the same structures by name, or a combined one
+    :param reference: name of the source that is right. If None, each source is compared with the one that differs from it in
+        the method alone and is exact (FCI, or else DMRG).
+    :param tolerance: in eV
+    :return: the variables above with dims (source, group, order), energies in eV, those of orders in eV per body; the
+        sources are those that have a reference, which the coordinate ``reference`` names
+    :raises InputError: if the results hold no subsets, or no source has a reference
+    """
+    tolerance = check_positive("tolerance", tolerance)
+    combined = with_sources(results)
+    cells = Cells.of(combined, "subset_energy", "errors of sub-clusters")
+    names = [str(name) for name in combined["source"].values]
+    if reference is None:
+        references = exact_references(combined)
+    else:
+        check_choice("reference", reference, names)
+        references = {name: reference for name in names if name != reference}
+    if not references:
+        raise InputError(
+            "errors of sub-clusters must be against a reference, no result is of FCI or DMRG in the basis, spin rule and "
+            "counterpoise of another one; add it, or name a `reference`"
+        )
+    parts = [
+        _errors(combined, cells, (names.index(name), names.index(right)), tolerance)
+        for name, right in references.items()
+    ]
+    dims = ("source", "group", "order")
+    found = {name: (dims, np.stack([part[name] for part in parts])) for name in parts[0]}
+    coordinates = {
+        "source": list(references),
+        "reference": ("source", list(references.values())),
+        "group": list(groups(combined)),
+        "order": combined["order"],
+    }
+    return describe(xr.Dataset(found, coords=coordinates, attrs={"tolerance": tolerance}))
+
+
+def pair_coordinates(combined: xr.Dataset, found: list[Pair]) -> dict[str, tuple[str, list[str]]]:
+    """What describes each pair along the dimension ``pair``."""
+    names = [str(name) for name in combined["source"].values]
+    return {
+        "pair": ("pair", [pair.label for pair in found]),
+        "factor": ("pair", [pair.factor for pair in found]),
+        "from": ("pair", [pair.values[0] for pair in found]),
+        "to": ("pair", [pair.values[1] for pair in found]),
+        "from_source": ("pair", [names[pair.sources[0]] for pair in found]),
+        "to_source": ("pair", [names[pair.sources[1]] for pair in found]),
+        "common": ("pair", [pair.common for pair in found]),
+    }
+
+
+def _errors(combined: xr.Dataset, cells: Cells, places: tuple[int, int], tolerance: float) -> dict[str, np.ndarray]:
+    """Errors of one source against another; shape (group, order) each."""
+    source, reference = places
+    energies = combined["subset_energy"].transpose("source", "subset").values
+    error = energies[source] - energies[reference]
+    known = np.isfinite(error)
+    found = {
+        "error_mean": cells.mean(error, known),
+        "error_rms": np.sqrt(cells.mean(error**2, known)),
+        "error_largest": cells.largest(error, known),
+        "n_compared": cells.count(known),
+        "n_beyond": cells.count(known & (np.abs(error) > tolerance)),
+    }
+    contamination = np.full(len(error), np.nan)
+    if "subset_contamination" in combined:
+        contamination = combined["subset_contamination"].transpose("source", "subset").values[source]
+    both = known & np.isfinite(contamination)
+    found["mean_contamination"] = cells.mean(contamination, both)
+    found["error_contamination"] = cells.correlation(np.abs(error), contamination, both)
+    bodies = combined["n_bodies"].values
+    present = combined["order"].values[:, None] <= bodies
+    orders = _per_body(combined, "contribution", bodies, present)
+    wrong, right = orders[source] - orders[reference], orders[reference]
+    right = np.where(np.isnan(wrong), np.nan, right)
+    members = groups(combined)
+    for name, values in (("order_bias", wrong), ("order_rmse", wrong**2), ("order_share", right**2)):
+        found[name] = np.stack([_mean(values[:, rows]) for rows in members.values()])
+    found["order_rmse"] = np.sqrt(found["order_rmse"])
+    size = np.sqrt(found["order_share"])
+    found["order_share"] = found["order_rmse"] / np.where(size > 0, size, np.nan)
+    return found
+
+
+def _per_body(combined: xr.Dataset, name: str, bodies: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """A variable of the orders per body, shape (source, order, structure); NaN for orders beyond the number of bodies."""
+    return np.where(present, combined[name].transpose("source", "order", "structure").values / bodies, np.nan)
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Mean of each row over what is known; NaN where nothing is."""
+    known = np.isfinite(values)
+    counts = known.sum(axis=1)
+    return np.where(counts > 0, np.where(known, values, 0.0).sum(axis=1) / np.maximum(counts, 1), np.nan)

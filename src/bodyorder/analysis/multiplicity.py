@@ -1,0 +1,173 @@
+"""Which spin states sub-clusters are in, which of them change with a factor, and how many states are in doubt."""
+
+from __future__ import annotations
+
+from math import comb
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bodyorder._checks import check_between
+from bodyorder.analysis.alignment import SeveralResults, attributes, groups, with_sources
+from bodyorder.analysis.cells import Cells
+from bodyorder.analysis.diagnosis import pair_coordinates
+from bodyorder.analysis.factors import pairs
+from bodyorder.engine.variables import describe
+
+#: What can be in doubt about a sub-cluster's energy, and the variables that count it.
+DOUBTS = ("n_contaminated", "n_degenerate", "n_uncertain", "n_failed")
+
+_PURPOSE = "multiplicities"
+
+
+def multiplicities(results: SeveralResults) -> xr.Dataset:
+    """How many sub-clusters of each size are in which spin state.
+
+    ``n_states``: sub-clusters by multiplicity 2S + 1; ``n_unknown``: those that have an energy and no known multiplicity.
+
+    :param results: a result with subsets and known states, several by name, or a combined one
+    :return: the variables above with dims (source, group, order, multiplicity)
+    :raises InputError: if no result has ``subset_multiplicity``
+    """
+    combined = with_sources(results)
+    cells = Cells.of(combined, "subset_multiplicity", _PURPOSE)
+    states = _states(combined)
+    energies = combined["subset_energy"].transpose("source", "subset").values
+    known = [int(value) for value in np.unique(states[states > 0])]
+    counts = np.array([[cells.count(row == value) for value in known] for row in states])
+    counts = counts.reshape(len(states), len(known), *cells.shape)
+    unknown = np.array([cells.count((row == 0) & np.isfinite(own)) for row, own in zip(states, energies, strict=True)])
+    dims = ("source", "group", "order")
+    dataset = xr.Dataset(
+        {"n_states": ((*dims, "multiplicity"), np.moveaxis(counts, 1, -1)), "n_unknown": (dims, unknown)},
+        coords={name: combined[name] for name in ("source", "order")}
+        | {"group": list(groups(combined)), "multiplicity": known},
+    )
+    return describe(dataset)
+
+
+def multiplicity_changes(results: SeveralResults, largest: int = 5) -> xr.Dataset:
+    """Which sub-clusters have another multiplicity when one factor changes, and what that does to their energies.
+
+    For every pair of sources of :func:`bodyorder.analysis.order_changes`, with ΔE(S) = E(S)(to) − E(S)(from):
+
+    - ``n_compared``, ``n_changed``: sub-clusters of n bodies whose multiplicities are both known, and those of them that differ
+    - ``changed_energy_mean``, ``changed_energy_largest``: mean of ΔE over those that differ, and the ΔE of largest size
+    - ``changed_structure``, ``changed_members``, ``changed_from``, ``changed_to``, ``changed_energy``: structure, bodies, both
+      multiplicities and ΔE of the few whose ΔE is largest in size, along ``rank``; empty, −1 or NaN beyond the last
+
+    :param results: results with subsets and known states by name, or a combined one
+    :param largest: how many sub-clusters of each pair to name
+    :return: the variables above with dims (pair, group, order), (pair, rank) and (pair, rank, slot), energies in eV, and the
+        coordinates of pairs
+    :raises InputError: if no result has ``subset_multiplicity``
+    """
+    largest = check_between("largest", largest, 0, 1000)
+    combined = with_sources(results)
+    cells = Cells.of(combined, "subset_multiplicity", _PURPOSE)
+    states = _states(combined)
+    energies = combined["subset_energy"].transpose("source", "subset").values
+    found = pairs(combined)
+    table: dict[str, list[np.ndarray]] = {}
+    named = _Named(combined, (len(found), largest))
+    for place, pair in enumerate(found):
+        start, end = pair.sources
+        both = (states[start] > 0) & (states[end] > 0)
+        changed = both & (states[start] != states[end])
+        difference = energies[end] - energies[start]
+        measured = changed & np.isfinite(difference)
+        row = {
+            "n_compared": cells.count(both),
+            "n_changed": cells.count(changed),
+            "changed_energy_mean": cells.mean(difference, measured),
+            "changed_energy_largest": cells.largest(difference, measured),
+        }
+        for name, values in row.items():
+            table.setdefault(name, []).append(values)
+        named.fill(place, measured, difference, (states[start], states[end]))
+    dims = ("pair", "group", "order")
+    empty = np.empty((0, *cells.shape))
+    names = ("n_compared", "n_changed", "changed_energy_mean", "changed_energy_largest")
+    dataset = xr.Dataset(
+        {name: (dims, np.stack(table[name]) if found else empty) for name in names} | named.variables,
+        coords=pair_coordinates(combined, found) | {"group": list(groups(combined)), "order": combined["order"]},
+    )
+    return describe(dataset)
+
+
+def doubts(results: SeveralResults) -> xr.Dataset:
+    """How many sub-clusters of each size are in doubt.
+
+    ``n_contaminated``, ``n_degenerate``, ``n_uncertain``, ``n_failed``, summed over the structures of a group (NaN where a
+    source does not count them), and ``n_clusters``, of how many (NaN where the family of sub-clusters is not known).
+
+    :param results: a result, several by name, or a combined one
+    :return: those of the variables above that any result has, with dims (source, group, order)
+    """
+    combined = with_sources(results)
+    members = groups(combined)
+    dims = ("source", "group", "order")
+    present = [name for name in DOUBTS if name in combined]
+    dataset = xr.Dataset(coords={name: combined[name] for name in ("source", "order")} | {"group": list(members)})
+    for name in present:
+        values = combined[name].transpose("source", "structure", "order").astype(float)
+        sums = [values.isel(structure=rows).sum("structure", min_count=1).values for rows in members.values()]
+        dataset[name] = (dims, np.stack(sums, axis=1))
+    if present:
+        sizes = xr.DataArray(_sizes(combined, members), dims=dims)
+        dataset["n_clusters"] = sizes.where(dataset[present].to_array().notnull().any("variable").transpose(*dims))
+    return describe(dataset)
+
+
+class _Named:
+    """The few sub-clusters of each pair that are named."""
+
+    def __init__(self, combined: xr.Dataset, shape: tuple[int, int]):
+        members = combined["subset_members"].transpose("subset", "slot").values
+        self._members, self._largest = members, shape[1]
+        self._structures, self._owners = combined["structure"].values, combined["subset_structure"].values
+        self._values: dict[str, np.ndarray] = {
+            "changed_structure": np.full(shape, "", dtype=object),
+            "changed_members": np.full((*shape, members.shape[1]), -1),
+            "changed_from": np.full(shape, np.nan),
+            "changed_to": np.full(shape, np.nan),
+            "changed_energy": np.full(shape, np.nan),
+        }
+
+    def fill(self, place: int, chosen: np.ndarray, energy: np.ndarray, states: tuple[np.ndarray, np.ndarray]) -> None:
+        """Name those of the ``chosen`` sub-clusters whose energy changes most."""
+        rows = np.flatnonzero(chosen)
+        rows = rows[np.argsort(-np.abs(energy[rows]), kind="stable")][: self._largest]
+        here = (place, slice(len(rows)))
+        self._values["changed_structure"][here] = self._structures[self._owners[rows]]
+        self._values["changed_members"][here] = self._members[rows]
+        self._values["changed_from"][here] = states[0][rows]
+        self._values["changed_to"][here] = states[1][rows]
+        self._values["changed_energy"][here] = energy[rows]
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """As variables of a dataset."""
+        return {name: (("pair", "rank", "slot")[: values.ndim], values) for name, values in self._values.items()}
+
+
+def _states(combined: xr.Dataset) -> np.ndarray:
+    """Multiplicity of each sub-cluster by each source, shape (source, subset), 0 where it is not known."""
+    values = combined["subset_multiplicity"].transpose("source", "subset").values
+    return np.nan_to_num(np.rint(values)).astype(np.int64)
+
+
+def _sizes(combined: xr.Dataset, members: dict[str, np.ndarray]) -> np.ndarray:
+    """Sub-clusters of each source, group and order, shape (source, group, order)."""
+    orders = combined["order"].values
+    bodies = combined["n_bodies"].values
+    every = [[sum(comb(int(n), int(order)) for n in bodies[rows]) for order in orders] for rows in members.values()]
+    complete = [held.get("family", "complete") == "complete" for held in attributes(combined).values()]
+    counts = np.where(np.array(complete)[:, None, None], np.array(every, dtype=float), np.nan)
+    if not all(complete) and "subset_energy" in combined:
+        cells = Cells.of(combined, "subset_energy", "numbers of sub-clusters")
+        energies = combined["subset_energy"].transpose("source", "subset").values
+        for place in np.flatnonzero(~np.array(complete)):
+            counts[place] = cells.count(np.isfinite(energies[place]))
+    return counts

@@ -1,0 +1,83 @@
+"""A batch asked of a source: what fails, fails alone, and what comes back is checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bodyorder._checks import ComputationError, InputError, first_line
+from bodyorder.sources.base import EnergySource
+from bodyorder.sources.evaluation import RECORDS, Evaluation, FailedClusters
+from bodyorder.structures import ClusterBatch
+
+
+def compute(source: EnergySource, batch: ClusterBatch, forces: bool) -> Evaluation:
+    """Energies of a batch from a source. What fails, fails alone.
+
+    A source that reports which rows failed is believed; a batch that raises anything else is halved until the failing
+    sub-clusters stand alone.
+
+    :raises InputError: as the source raises it: what the caller asked for cannot work, so no part of it is tried further
+    :raises ComputationError: if what the source gives has the wrong shape, or is no numbers
+    """
+    try:
+        given = _ask(source, batch, forces)
+    except InputError:
+        raise
+    except Exception as error:  # a backend may raise whatever it likes
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            parts = [compute(source, batch.select(rows), forces) for rows in np.split(np.arange(len(batch)), [middle])]
+            return Evaluation.joined(*parts)
+        given = Evaluation.unknown(1, batch.n_atoms if forces else None)
+        given.messages[0] = f"{type(error).__name__}: {first_line(error)}"
+    return _checked(source.name, given, batch, forces)
+
+
+def _ask(source: EnergySource, batch: ClusterBatch, forces: bool) -> Any:
+    try:
+        if hasattr(source, "evaluate"):
+            return source.evaluate(batch, forces)
+        if not forces:
+            return Evaluation(source.energies(batch))
+        pair = source.energies_and_forces(batch)  # type: ignore[attr-defined]
+        return Evaluation(*pair) if isinstance(pair, tuple | list) and len(pair) == 2 else pair
+    except FailedClusters as failed:
+        missing = np.full(batch.positions.shape, np.nan) if forces else None
+        return Evaluation(failed.energies, missing if failed.forces is None else failed.forces, dict(failed.messages))
+
+
+def _checked(name: str, given: Any, batch: ClusterBatch, forces: bool) -> Evaluation:
+    """The answer in float64 arrays of the right shapes, NaN in rows that failed."""
+    if not isinstance(given, Evaluation):
+        raise ComputationError(f"{name} must give energies{' and forces' * forces}, gave {type(given).__name__}")
+    n, messages = len(batch), dict(given.messages)
+    energies = _numbers(name, "energies", given.energies, (n,))
+    gradients = _numbers(name, "forces", given.forces, batch.positions.shape) if forces else None
+    if not given.records.keys() <= RECORDS.keys():
+        raise ComputationError(f"{name} must give records among {', '.join(RECORDS)}, gave {', '.join(given.records)}")
+    records = {label: _numbers(name, label, values, (n,)) for label, values in given.records.items()}
+    finite = np.isfinite(energies)
+    if gradients is not None:
+        finite &= np.isfinite(gradients).all(axis=(1, 2))
+    for row in np.flatnonzero(~finite):
+        messages.setdefault(int(row), "the energy or a force is not finite")
+    if not messages.keys() <= set(range(n)):
+        raise ComputationError(f"{name} must name failed rows below {n}, gave {sorted(messages)}")
+    # The numbers in a failed row mean nothing, and a finite one would be added to sums as if it did.
+    energies[list(messages)] = np.nan
+    if gradients is not None:
+        gradients[list(messages)] = np.nan
+    return Evaluation(energies, gradients, messages, records)
+
+
+def _numbers(name: str, what: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """A copy in float64, so that nothing of the source is written to."""
+    try:
+        array = np.array(given, dtype=np.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ComputationError(f"{name} must give {what} as numbers, gave others: {first_line(error)}") from error
+    if array.shape != shape:
+        raise ComputationError(f"{name} must give {what} of shape {shape}, gave {array.shape}")
+    return array

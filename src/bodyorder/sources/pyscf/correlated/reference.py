@@ -1,0 +1,133 @@
+"""The mean fields that correlated methods start from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+from pyscf.scf import uhf
+from pyscf.soscf import newton_ah
+from scipy.sparse import linalg
+
+from bodyorder.sources.pyscf.integrals import IntegralCache
+from bodyorder.sources.pyscf.mean_field import UNSOLVED
+from bodyorder.sources.pyscf.mean_field.fields import Solution, molecule_of, to_pyscf
+from bodyorder.sources.pyscf.mean_field.projection import CONTAMINATED, contamination, projected_energy
+from bodyorder.sources.pyscf.mean_field.unrestricted import Unrestricted
+from bodyorder.sources.pyscf.task import Task
+
+#: Derivative with respect to rotations of the orbitals: a correlated energy is linear in what is left of it.
+GRADIENT = 1e-9
+#: The solution must not change by more than this (hartree) on the way there.
+SAME = 1e-7
+#: Newton steps before giving up.
+STEPS = 6
+
+
+@dataclass
+class Correlated:
+    """A correlated state of one sub-cluster.
+
+    :param energy: in hartree
+    :param gradient: computes dE/dR in hartree/bohr, shape (k, 3), or says why it cannot
+    :param doubt: uncertainty of the energy in hartree
+    """
+
+    energy: float
+    gradient: Callable[[], np.ndarray | str]
+    doubt: float = 0.0
+
+
+@dataclass
+class Reference:
+    """The lowest mean field of one sub-cluster with a number of unpaired electrons.
+
+    :param solver: of all rows
+    :param row: the sub-cluster
+    :param unpaired: electrons
+    :param solution: None where there is none
+    """
+
+    solver: Unrestricted
+    row: int
+    unpaired: int
+    solution: Solution | None
+
+    def field(self) -> uhf.UHF | str:
+        """As a converged PySCF object that holds its integrals, or why there is none."""
+        if self.solution is None:
+            return UNSOLVED
+        mol = molecule_of(self.solver.task.batch, self.row, self.solver.basis, self.unpaired)
+        return tightened(to_pyscf(self.solution, mol, self.solver.integrals, self.row))
+
+    def impurity(self) -> tuple[float, float]:
+        """Contamination, and where it is large the change of the energy (hartree) on projection onto the spin, else 0."""
+        assert self.solution is not None
+        electrons = self.solver.electrons(self.unpaired)
+        up, down = (self.solution.coefficients[spin, :, :count] for spin, count in enumerate(electrons))
+        mixed = contamination((up, down), self.solver.integrals.overlap[self.row])
+        if mixed <= CONTAMINATED:
+            return mixed, 0.0
+        projected = projected_energy(self.solution, electrons, self.solver.integrals, self.row)
+        return mixed, abs(projected - self.solution.energy)
+
+
+def references(task: Task, cache: IntegralCache) -> Iterator[Reference]:
+    """All rows with their mean fields of each spin in turn."""
+    solver = Unrestricted(task, cache)
+    for unpaired in task.spins:
+        for row, solution in enumerate(solver.solve(unpaired)):
+            yield Reference(solver, row, unpaired, solution)
+
+
+def tightened(reference: uhf.UHF) -> uhf.UHF | str:
+    """The same solution with orbitals that are good enough for what is linear in their errors, by Newton's method."""
+    energy, occupations = reference.e_tot, np.asarray(reference.mo_occ)
+    for _ in range(STEPS):
+        gradient, hessian, diagonal = newton_ah.gen_g_hop_uhf(
+            reference, reference.mo_coeff, occupations, with_symmetry=False
+        )
+        if np.linalg.norm(gradient) < GRADIENT:
+            break
+        angles = np.zeros((2, *reference.mo_coeff[0].shape[1:] * 2))
+        angles[(occupations[:, :, None] == 0) & (occupations[:, None] > 0)] = _step(gradient, hessian, diagonal)
+        reference.mo_coeff = reference.mo_coeff @ scipy.linalg.expm(angles - angles.transpose(0, 2, 1))
+    else:
+        return (
+            f"the mean field of the state with 2S+1 = {reference.mol.spin + 1} must converge to {GRADIENT} hartree for "
+            "what is correlated on top of it, and does not; use uhf or fci"
+        )
+    reference.mo_energy, reference.mo_coeff = reference.canonicalize(reference.mo_coeff, occupations)
+    reference.e_tot = reference.energy_tot(reference.make_rdm1())
+    if abs(reference.e_tot - energy) > SAME:
+        return (
+            f"the mean field of the state with 2S+1 = {reference.mol.spin + 1} must not change as it converges, and does "
+            f"by {reference.e_tot - energy:.1e} hartree; use uhf or fci"
+        )
+    return reference
+
+
+def _step(gradient: np.ndarray, hessian: Callable[[np.ndarray], np.ndarray], diagonal: np.ndarray) -> np.ndarray:
+    size = len(gradient)
+    scale = np.maximum(diagonal, 0.1)
+    step, _ = linalg.cg(
+        linalg.LinearOperator((size, size), hessian, dtype=np.float64),
+        -gradient,
+        rtol=1e-3,
+        maxiter=2 * size,
+        M=linalg.LinearOperator((size, size), lambda vector: vector / scale, dtype=np.float64),
+    )
+    return step
+
+
+def excitations(reference: uhf.UHF, rank: int) -> bool:
+    """Whether so many electrons at once can be excited."""
+    occupied = np.count_nonzero(reference.mo_occ, axis=1)
+    return int(np.minimum(occupied, reference.mo_occ.shape[1] - occupied).sum()) >= rank
+
+
+def uncorrelated(reference: uhf.UHF) -> Correlated:
+    """The mean field itself, which is all there is where no pair of electrons can be excited."""
+    return Correlated(float(reference.e_tot), lambda: reference.nuc_grad_method().set(verbose=0).kernel())

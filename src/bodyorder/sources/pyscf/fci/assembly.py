@@ -1,0 +1,65 @@
+"""Hamiltonian matrices between configurations out of integrals, for many sub-clusters in one product."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import scipy.sparse as sp
+
+from bodyorder.sources.pyscf.fci.configurations import ROUNDING, spin_table
+from bodyorder.sources.pyscf.fci.hamiltonian import Hamiltonians
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """Lower triangles of all ½ (F_P F_Q + F_Q F_P) between c configurations.
+
+    :param places: the configurations, shape (c,)
+    :param elements: places in a c × c matrix, row major, that are not zero in every Hamiltonian
+    :param products: makes these elements out of the weights w_PQ, P ≥ Q; shape (elements, pairs·(pairs + 1)/2)
+    """
+
+    places: np.ndarray
+    elements: np.ndarray
+    products: sp.csr_array
+
+    def triangles(self, hamiltonians: Hamiltonians) -> np.ndarray:
+        """Matrices of which the lower triangle holds, shape (n, c, c)."""
+        n, size = len(hamiltonians), len(self.places)
+        first, second = np.tril_indices(hamiltonians.weights.shape[1])
+        matrices = np.zeros((n, size * size))
+        matrices[:, self.elements] = (self.products @ hamiltonians.weights[:, first, second].T).T
+        return matrices.reshape(n, size, size)
+
+
+@lru_cache(maxsize=64)
+def assembly(n_orbitals: int, n_electrons: int, unpaired: int, most: int | None = None) -> Assembly:
+    """Build the table of the spin S = ``unpaired``/2.
+
+    :param most: only that many configurations, those with electrons in the first orbitals
+    """
+    table = spin_table(n_orbitals, n_electrons, unpaired)
+    size, pairs = table.size, n_orbitals * (n_orbitals + 1) // 2
+    places = np.arange(size)
+    if most is not None and most < size:
+        level = table.occupations @ np.arange(n_orbitals)
+        places = np.sort(np.argsort(np.round(level, 6), kind="stable")[:most])
+    count = len(places)
+    left = table.replace[(np.arange(pairs)[:, None] * size + places).ravel()]  # (F_P)_IK at row (P, I)
+    products = (left @ left.T).tocoo()
+    (p, i), (q, j) = np.divmod(products.row, count), np.divmod(products.col, count)
+    lower = np.flatnonzero(i >= j)
+    place = i[lower] * count + j[lower]
+    present = np.zeros(count * count, dtype=bool)
+    present[place] = True
+    number = np.cumsum(present) - 1
+    high, low = np.maximum(p, q)[lower], np.minimum(p, q)[lower]
+    matrix = sp.csr_array(
+        (0.5 * products.data[lower], (number[place], high * (high + 1) // 2 + low)),
+        shape=(np.count_nonzero(present), pairs * (pairs + 1) // 2),
+    )
+    matrix.data[np.abs(matrix.data) < ROUNDING] = 0.0
+    matrix.eliminate_zeros()
+    return Assembly(places, np.flatnonzero(present), matrix)

@@ -1,0 +1,67 @@
+"""Mean fields as PySCF objects, for all that is built on them: gradients, correlated methods, density functionals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from pyscf import gto
+from pyscf.scf import hf, uhf
+
+from bodyorder.sources.pyscf.integrals import ClusterIntegrals, all_numbers, molecule
+from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
+from bodyorder.structures.clusters import ClusterBatch
+
+#: Convergence of the energy (hartree) and of its derivative with respect to rotations of the orbitals.
+ENERGY, GRADIENT = 1e-11, 1e-7
+
+
+@dataclass
+class Solution:
+    """A converged unrestricted mean field of one sub-cluster with r orbitals over m functions.
+
+    :param unpaired: electrons more of spin up than of spin down
+    :param energy: in hartree, repulsion of the nuclei included
+    :param coefficients: of the orbitals of both spins, the occupied ones first, shape (2, m, r)
+    :param orbital_energies: in hartree, shape (2, r)
+    """
+
+    unpaired: int
+    energy: float
+    coefficients: np.ndarray
+    orbital_energies: np.ndarray
+
+
+def molecule_of(batch: ClusterBatch, row: int, basis: str, unpaired: int) -> gto.Mole:
+    """The PySCF molecule of one sub-cluster, its ghosts behind its atoms, with charge and spin."""
+    positions = np.concatenate([batch.positions[row], batch.of_ghosts()[1][row]])
+    mol = molecule(all_numbers(batch)[row], positions, basis, batch.ghosts.shape[1])
+    mol.charge, mol.spin = int(batch.charges[row]), unpaired
+    return mol
+
+
+def with_integrals(field: hf.SCF, integrals: ClusterIntegrals, row: int) -> hf.SCF:
+    """Let a PySCF mean field use integrals that are known, and say nothing."""
+    core, overlap = integrals.core[row], integrals.overlap[row]
+    field.verbose = 0
+    field.conv_tol, field.conv_tol_grad = ENERGY, GRADIENT
+    field._eri = integrals.repulsion[row]
+    field.get_hcore = lambda *_: core
+    field.get_ovlp = lambda *_: overlap
+    return field
+
+
+def unrestricted(mol: gto.Mole, integrals: ClusterIntegrals, row: int) -> uhf.UHF:
+    """A PySCF object that has not been solved yet."""
+    with without_checkpoints():
+        return with_integrals(uhf.UHF(mol), integrals, row)
+
+
+def to_pyscf(solution: Solution, mol: gto.Mole, integrals: ClusterIntegrals, row: int) -> uhf.UHF:
+    """A converged PySCF object that holds a solution; nothing is computed."""
+    field = unrestricted(mol, integrals, row)
+    field.converged, field.e_tot = True, solution.energy
+    field.mo_coeff, field.mo_energy = solution.coefficients, solution.orbital_energies
+    counts, n_orbitals = mol.nelec, solution.coefficients.shape[2]
+    field.mo_occ = np.array([np.arange(n_orbitals) < count for count in counts], dtype=np.float64)
+    return field

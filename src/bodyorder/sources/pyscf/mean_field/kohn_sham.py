@@ -1,0 +1,292 @@
+"""Kohn–Sham density functional theory through PySCF: several starts on a coarse grid, the lowest taken on and checked.
+
+The grid belongs to the nuclei that are present: atoms that lend their functions bring no points, so that a sub-cluster is
+integrated on the same points whatever functions it is given. Seen with the default grid: turning H₃ and H₄ moves their
+energies by 1e-6 (PBE) to 6e-6 eV (r2SCAN), OH by 4e-6 to 3e-5 eV. Functionals without second derivatives are not checked for
+stability and rely on their starts; nonlocal correlation is left out of that check.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import scipy.linalg
+from pyscf import ao2mo, dft, gto, lib
+from pyscf.dft import gen_grid, rks
+from pyscf.scf.hf import dot_eri_dm
+from scipy.sparse import linalg
+
+from bodyorder._checks import InputError, check_between
+from bodyorder.sources.pyscf.integrals import ClusterIntegrals, IntegralCache
+from bodyorder.sources.pyscf.mean_field import candidate_densities
+from bodyorder.sources.pyscf.mean_field.fields import molecule_of, with_integrals
+from bodyorder.sources.pyscf.mean_field.functionals import check_functional, has_curvature
+from bodyorder.sources.pyscf.mean_field.records import record_state
+from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
+from bodyorder.sources.pyscf.orbitals import orthonormal
+from bodyorder.sources.pyscf.task import Outcome, Task
+
+#: Level of PySCF's grids that energies are integrated on if not said otherwise, and of the one that ranks starts.
+GRID, COARSE = 4, 1
+#: Convergence of the energy (hartree) and of its derivative with respect to rotations of the orbitals.
+ENERGY, GRADIENT = 1e-10, 1e-6
+#: The same while starts are ranked.
+RANKING = (1e-6, 1e-3)
+#: Derivatives below this need no last Newton step, and steps to solve for it.
+POLISHED, STEPS = 1e-8, 40
+#: Starts that end within this of each other on the coarse grid (hartree) lead to one solution.
+SAME = 1e-4
+#: Different solutions taken on to the fine grid.
+FINALISTS = 2
+#: A second derivative below this means a saddle point; the coarse grid, which it comes from, blurs smaller ones. A minimum so
+#: close to a saddle lies less than 1e-6 hartree below it.
+CURVATURE = -1e-3
+#: What must be gained by leaving a saddle point (hartree).
+GAIN = 1e-7
+#: Saddle points left one after the other before giving up, and angles tried at each (radians).
+ESCAPES, ANGLES = 6, (1.0, 0.3)
+#: Rotations up to this many are looked at all together.
+DENSE = 40
+
+
+def unrestricted(task: Task, cache: IntegralCache) -> Outcome:
+    """Spin-polarised Kohn–Sham theory.
+
+    :raises InputError: if the option ``xc`` is missing or unknown, or ``grid`` is no level
+    """
+    return _evaluate(task, cache, restricted=False)
+
+
+def restricted(task: Task, cache: IntegralCache) -> Outcome:
+    """Kohn–Sham theory with one set of orbitals for both spins; unpaired electrons are parallel.
+
+    :raises InputError: as :func:`unrestricted`
+    """
+    return _evaluate(task, cache, restricted=True)
+
+
+@dataclass(frozen=True)
+class Functional:
+    """What is minimised.
+
+    :param name: as libxc knows it
+    :param level: of the grid
+    :param restricted: whether both spins share their orbitals
+    """
+
+    name: str
+    level: int
+    restricted: bool
+
+    @classmethod
+    def of(cls, options: dict[str, object], restricted: bool) -> Functional:
+        """From the options ``xc`` and ``grid`` of a task.
+
+        :raises InputError: if ``xc`` is missing or unknown, or ``grid`` is no level
+        """
+        name = options.get("xc")
+        if name is None:
+            raise InputError("`xc` must name a density functional for rks and uks, such as xc=pbe, xc=pbe0 or xc=b3lyp")
+        return cls(check_functional(name), check_between("grid", options.get("grid", GRID), 0, 9), restricted)
+
+
+@dataclass
+class Solver:
+    """Finds the lowest field of one sub-cluster.
+
+    :param mol: with its charge set
+    :param nuclei: the same without the functions of other atoms
+    :param integrals: of the batch
+    :param row: the sub-cluster in it
+    :param functional: what is minimised
+    """
+
+    mol: gto.Mole
+    nuclei: gto.Mole
+    integrals: ClusterIntegrals
+    row: int
+    functional: Functional
+    _grids: dict[int, gen_grid.Grids] = field(default_factory=dict)
+    _ranged: dict[float, np.ndarray] = field(default_factory=dict)
+
+    def lowest(self, unpaired: int, densities: np.ndarray) -> rks.KohnShamDFT | None:
+        """The lowest solution that the starts lead to, or None if it has not converged or is no minimum.
+
+        :param densities: of both spins to start from, shape (starts, 2, m, m)
+        """
+        rough = [self._solved(self._new(unpaired, COARSE, RANKING), density) for density in densities]
+        rough.append(self._solved(self._new(unpaired, COARSE, RANKING), None))
+        chosen: list[rks.KohnShamDFT] = []
+        for candidate in sorted(rough, key=lambda candidate: candidate.e_tot):
+            if not chosen or candidate.e_tot > chosen[-1].e_tot + SAME:
+                chosen.append(candidate)
+        fine = [self._refined(self._new(unpaired), candidate.make_rdm1()) for candidate in chosen[:FINALISTS]]
+        found = min((one for one in fine if one.converged), key=lambda one: one.e_tot, default=None)
+        if found is None or not has_curvature(self.functional.name):
+            return found
+        for _ in range(ESCAPES):
+            way = self._downhill(found)
+            if way is None:
+                return self._polished(found)
+            below = [self._refined(self._new(unpaired), self._rotated(found, way * angle)) for angle in ANGLES]
+            lower = [one for one in below if one.converged and one.e_tot < found.e_tot - GAIN]
+            if not lower:
+                return None
+            found = min(lower, key=lambda one: one.e_tot)
+        return None
+
+    def _new(
+        self, unpaired: int, level: int | None = None, convergence: tuple[float, float] = (ENERGY, GRADIENT)
+    ) -> rks.KohnShamDFT:
+        mol = self.mol.copy(deep=False)
+        mol.spin = unpaired
+        kind = dft.UKS if not self.functional.restricted else dft.ROKS if unpaired else dft.RKS
+        with without_checkpoints():
+            new = with_integrals(kind(mol, xc=self.functional.name), self.integrals, self.row)
+        new.conv_tol, new.conv_tol_grad = convergence
+        level = self.functional.level if level is None else level
+        new.grids = self._grid(level)
+        if new.do_nlc():
+            new.nlcgrids = self._grid(max(level - 1, 0))
+        orbitals, ranks = orthonormal(self.integrals.overlap[self.row][None])
+        if ranks[0] < mol.nao:
+            space = orbitals[0][:, -ranks[0] :]
+            new._eigh = lambda fock, *_, **__: _inside(fock, space)
+        new.get_jk = lambda mol=None, dm=None, hermi=1, with_j=True, with_k=True, omega=None: dot_eri_dm(
+            self._repulsion(omega or 0.0), new.make_rdm1() if dm is None else dm, hermi, with_j, with_k
+        )
+        return new
+
+    def _grid(self, level: int) -> gen_grid.Grids:
+        """Points around the nuclei, with the functions that reach each of them."""
+        if level not in self._grids:
+            grids = gen_grid.Grids(self.nuclei)
+            grids.level, grids.verbose = level, 0
+            grids.build()
+            grids.mol = self.mol
+            grids.non0tab = grids.screen_index = grids.make_mask(self.mol, grids.coords)
+            self._grids[level] = grids
+        return self._grids[level]
+
+    def _repulsion(self, omega: float) -> np.ndarray:
+        """(μν|λσ) over pairs; with ``omega`` that of erf(ωr)/r, or of erfc(|ω|r)/r where it is negative."""
+        if omega == 0.0:
+            return self.integrals.repulsion[self.row]
+        if omega not in self._ranged:
+            with self.mol.with_range_coulomb(omega):
+                self._ranged[omega] = ao2mo.restore(4, self.mol.intor("int2e", aosym="s8"), self.mol.nao)
+        return self._ranged[omega]
+
+    def _solved(self, new: rks.KohnShamDFT, density: np.ndarray | None) -> rks.KohnShamDFT:
+        if density is None:
+            density = new.get_init_guess(key="minao")
+        elif density.ndim == 3 and isinstance(new, dft.rks.RKS) and not isinstance(new, dft.roks.ROKS):
+            density = density.sum(axis=0)
+        new.kernel(dm0=np.asarray(density))
+        return new
+
+    def _refined(self, new: rks.KohnShamDFT, density: np.ndarray) -> rks.KohnShamDFT:
+        self._solved(new, np.asarray(density))
+        if not new.converged:
+            second = new.newton().set(verbose=0)
+            second.kernel(new.mo_coeff, new.mo_occ)
+            new.converged, new.e_tot = second.converged, second.e_tot
+            new.mo_coeff, new.mo_occ, new.mo_energy = second.mo_coeff, second.mo_occ, second.mo_energy
+        return new
+
+    def _polished(self, found: rks.KohnShamDFT) -> rks.KohnShamDFT:
+        """The same after a Newton step, as forces are linear in what is left of the derivative."""
+        gradient, action, diagonal = found.newton().set(verbose=0).gen_g_hop(found.mo_coeff, found.mo_occ)
+        size, scale = gradient.size, np.maximum(diagonal, 0.1)
+        if not size or np.linalg.norm(gradient) < POLISHED:
+            return found
+        step, _ = linalg.cg(
+            linalg.LinearOperator((size, size), action, dtype=np.float64),
+            -gradient,
+            rtol=1e-2,
+            maxiter=STEPS,
+            M=linalg.LinearOperator((size, size), lambda vector: vector / scale, dtype=np.float64),
+        )
+        better = self._solved(self._new(found.mol.spin), self._rotated(found, step))
+        return better if better.converged and abs(better.e_tot - found.e_tot) < GAIN else found
+
+    def _rotated(self, found: rks.KohnShamDFT, angles: np.ndarray) -> np.ndarray:
+        second = found.newton().set(verbose=0)
+        rotation = second.update_rotate_matrix(angles, found.mo_occ)
+        return found.make_rdm1(second.rotate_mo(found.mo_coeff, rotation), found.mo_occ)
+
+    def _downhill(self, found: rks.KohnShamDFT) -> np.ndarray | None:
+        """The rotation of the orbitals along which the energy falls fastest, of length 1, or None at a minimum."""
+        way = None
+        for level in dict.fromkeys((min(COARSE, self.functional.level), self.functional.level)):
+            # what a coarse grid calls a saddle point may be one of its own
+            copy = self._new(found.mol.spin, level)
+            copy.mo_coeff, copy.mo_occ, copy.mo_energy = found.mo_coeff, found.mo_occ, found.mo_energy
+            value, way = _lowest_curvature(copy)
+            if value > CURVATURE:
+                return None
+        return way
+
+
+def _lowest_curvature(found: rks.KohnShamDFT) -> tuple[float, np.ndarray]:
+    """Lowest second derivative with respect to rotations of the orbitals, and its direction."""
+    gradient, action, diagonal = found.newton().set(verbose=0).gen_g_hop(found.mo_coeff, found.mo_occ)
+    size = gradient.size
+    if not size:
+        return 0.0, gradient
+    if size <= DENSE:
+        hessian = np.array([action(unit) for unit in np.eye(size)])
+        values, vectors = scipy.linalg.eigh(0.5 * (hessian + hessian.T), subset_by_index=[0, 0])
+        return float(values[0]), vectors[:, 0]
+    # a start without symmetry reaches what breaks it
+    starts = [np.random.default_rng(0).standard_normal(size), np.eye(size)[np.argmin(diagonal)]]
+    value, way = lib.davidson(
+        action,
+        starts,
+        lambda x, e, *_: x / np.where(abs(diagonal - e) < 0.1, 0.1, diagonal - e),
+        tol=1e-6,
+        max_cycle=60,
+        max_space=30,
+        verbose=0,
+    )
+    return float(value), way
+
+
+def _evaluate(task: Task, cache: IntegralCache, restricted: bool) -> Outcome:
+    functional = Functional.of(task.options, restricted)
+    outcome = Outcome.empty(task.batch)
+    integrals = cache.integrals(task.batch)
+    spins = task.spins
+    starts = {spin: candidate_densities(task, cache, spin) for spin in spins}
+    bare = replace(task.batch, ghosts=np.empty((len(task.batch), 0), dtype=np.int64))
+    for row in range(len(task.batch)):
+        mol = molecule_of(task.batch, row, cache.basis, spins[0])
+        solver = Solver(mol, molecule_of(bare, row, cache.basis, spins[0]), integrals, row, functional)
+        fields = [solver.lowest(spin, starts[spin][row]) for spin in spins]
+        failed = [spin for spin, found in zip(spins, fields, strict=True) if found is None]
+        if failed:
+            outcome.messages[row] = (
+                f"Kohn-Sham theory with xc={functional.name} must have a converged and stable solution, with "
+                f"2S+1 = {failed[0] + 1} none is found; use another functional or uhf"
+            )
+            continue
+        found = sorted((one for one in fields if one is not None), key=lambda one: one.e_tot)
+        best, unpaired = found[0], found[0].mol.spin
+        record_state(outcome, row, unpaired, [one.e_tot for one in found])
+        outcome.record("contamination", row, best.spin_square()[0] - 0.25 * unpaired * (unpaired + 2))
+        if task.gradient:
+            outcome.gradients[row] = _gradient(best)
+    return outcome
+
+
+def _gradient(found: rks.KohnShamDFT) -> np.ndarray:
+    gradient = found.nuc_grad_method().set(verbose=0)
+    gradient.grid_response = True  # the points move with their nuclei
+    return gradient.kernel()
+
+
+def _inside(fock: np.ndarray, space: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Orbitals in what linearly dependent functions span."""
+    energies, vectors = np.linalg.eigh(space.T @ np.asarray(fock) @ space)
+    return energies, space @ vectors

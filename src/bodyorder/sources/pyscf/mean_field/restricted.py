@@ -1,0 +1,94 @@
+"""Restricted Hartree–Fock, of closed shells and of open shells with parallel spins: the lowest stable solution of each.
+
+Neither is additive for parts far from each other: one set of orbitals cannot leave one electron of a pair on either side.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from pyscf import gto
+from pyscf.scf import hf, rohf
+
+from bodyorder.sources.pyscf.integrals import ClusterIntegrals, IntegralCache
+from bodyorder.sources.pyscf.mean_field import candidate_densities
+from bodyorder.sources.pyscf.mean_field.fields import molecule_of, with_integrals
+from bodyorder.sources.pyscf.mean_field.iterative import stable
+from bodyorder.sources.pyscf.mean_field.records import record_state
+from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
+from bodyorder.sources.pyscf.orbitals import orthonormal
+from bodyorder.sources.pyscf.task import Outcome, Task
+
+#: Starts from random orbitals.
+RANDOM = 4
+#: Convergence while starts are ranked: energy and derivative with respect to rotations of the orbitals (hartree).
+RANKING = (1e-6, 1e-3)
+#: Starts that end within this of each other (hartree) lead to one solution.
+SAME = 1e-5
+#: Different solutions taken on.
+FINALISTS = 2
+
+
+def closed_shell(task: Task, cache: IntegralCache) -> Outcome:
+    """Restricted Hartree–Fock without unpaired electrons."""
+    if 0 in task.spins:
+        return _evaluate(task, cache, [0])
+    outcome = Outcome.empty(task.batch)
+    message = f"rhf needs a closed shell, the spin rule leaves {task.spins[0]} electrons unpaired; use rohf or uhf"
+    outcome.messages.update(dict.fromkeys(range(len(task.batch)), message))
+    return outcome
+
+
+def open_shell(task: Task, cache: IntegralCache) -> Outcome:
+    """Restricted Hartree–Fock with any number of parallel unpaired electrons."""
+    return _evaluate(task, cache, task.spins)
+
+
+def _evaluate(task: Task, cache: IntegralCache, spins: list[int]) -> Outcome:
+    outcome, integrals = Outcome.empty(task.batch), cache.integrals(task.batch)
+    starts = {unpaired: candidate_densities(task, cache, unpaired) for unpaired in spins}
+    for row in range(len(task.batch)):
+        fields = []
+        for unpaired in spins:
+            mol = molecule_of(task.batch, row, cache.basis, unpaired)
+            fields.append(_lowest(mol, integrals, row, list(starts[unpaired][row])))
+        found = sorted((field for field in fields if field is not None), key=lambda field: field.e_tot)
+        if len(found) < len(fields):
+            outcome.messages[row] = "restricted Hartree-Fock has no converged and stable solution"
+            continue
+        record_state(outcome, row, found[0].mol.spin, [field.e_tot for field in found])
+        outcome.record("contamination", row, 0.0)
+        if task.gradient:
+            outcome.gradients[row] = found[0].nuc_grad_method().set(verbose=0).kernel()
+    return outcome
+
+
+def _lowest(mol: gto.Mole, integrals: ClusterIntegrals, row: int, densities: list[np.ndarray]) -> hf.SCF | None:
+    """The lowest stable solution that some densities of both spins and others lead to."""
+    densities = [*densities, *_random(mol, integrals.overlap[row])]
+    ranked: list[tuple[float, int, np.ndarray]] = []
+    for density in [*densities, _field(mol, integrals, row).get_init_guess(key="1e")]:
+        field = _field(mol, integrals, row)
+        field.conv_tol, field.conv_tol_grad = RANKING
+        field.kernel(dm0=density if mol.spin or density.ndim == 2 else density.sum(axis=0))
+        ranked.append((field.e_tot, len(ranked), field.make_rdm1()))
+    finalists: list[tuple[float, int, np.ndarray]] = []
+    for one in sorted(ranked, key=lambda rank: rank[:2]):
+        if len(finalists) < FINALISTS and (not finalists or one[0] > finalists[-1][0] + SAME):
+            finalists.append(one)
+    solved = [stable(_field(mol, integrals, row), density) for _, _, density in finalists]
+    return min((field for field in solved if field is not None), key=lambda field: field.e_tot, default=None)
+
+
+def _field(mol: gto.Mole, integrals: ClusterIntegrals, row: int) -> hf.SCF:
+    with without_checkpoints():
+        return with_integrals(rohf.ROHF(mol) if mol.spin else hf.RHF(mol), integrals, row)
+
+
+def _random(mol: gto.Mole, overlap: np.ndarray) -> list[np.ndarray]:
+    """Densities of both spins of random determinants; the down electrons share orbitals with up electrons."""
+    rng, (coefficients, ranks) = np.random.default_rng(0), orthonormal(overlap[None])
+    orbitals, densities = coefficients[0][:, len(overlap) - ranks[0] :], []
+    for _ in range(RANDOM):
+        turned = orbitals @ np.linalg.qr(rng.standard_normal((ranks[0], ranks[0])))[0]
+        densities.append(np.array([turned[:, :count] @ turned[:, :count].T for count in mol.nelec]))
+    return densities

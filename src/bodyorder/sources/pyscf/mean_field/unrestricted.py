@@ -1,0 +1,153 @@
+"""The lowest unrestricted solution of every sub-cluster of a task.
+
+Starts are brought close to self-consistency in the space of the atoms' own occupied orbitals, where a step costs next to
+nothing; the few different solutions found there, and some starts that know nothing of them, go on in all functions;
+the lowest of those goes downhill to a stable solution.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bodyorder.sources.pyscf.integrals import ClusterIntegrals, IntegralCache, all_numbers
+from bodyorder.sources.pyscf.mean_field.descent import DENSE, Descent
+from bodyorder.sources.pyscf.mean_field.fields import Solution, molecule_of
+from bodyorder.sources.pyscf.mean_field.iterative import solve_iteratively
+from bodyorder.sources.pyscf.mean_field.relax import Tracks, relax
+from bodyorder.sources.pyscf.mean_field.space import Space, of_one_rank
+from bodyorder.sources.pyscf.mean_field.starts import AtomicOrbitals, patterns, polarisations
+from bodyorder.sources.pyscf.task import Task
+
+#: Steps in the small space, when a start rests there (hartree), and how close solutions
+#: that will be one may still be.
+SMALL_STEPS, SMALL_REST, ALIKE = 25, 3e-4, 3e-5
+#: Different solutions that go on, with and without shells of several orbitals; in the small space, if no more than so much
+#: above the lowest (hartree).
+KEPT, KEPT_SHELLS, WINDOW = 3, 10, 0.1
+#: Where there are shells of several orbitals, random starts, and how far they stray from the field of the atoms (hartree).
+RANDOM, STRAY = 30, (0.1, 0.3, 1.0)
+#: Steps in all functions before those that are far above the lowest (hartree) are dropped, and after that.
+FIRST_STEPS, FAR, LAST_STEPS = 5, 0.06, 12
+#: When a start rests.
+REST = 3e-4
+#: Unfinished rivals of the lowest that go downhill too, if no more than so much above it (hartree).
+RIVALS, CLOSE = 2, 5e-3
+#: Rivals that always do where there are shells of several orbitals.
+RIVALS_SHELLS = 3
+
+
+class Unrestricted:
+    """The sub-clusters of a task.
+
+    :param task: what is asked
+    :param cache: where integrals come from
+    """
+
+    def __init__(self, task: Task, cache: IntegralCache):
+        self.task, self.basis = task, cache.basis
+        self.integrals: ClusterIntegrals = cache.integrals(task.batch)
+        counts = cache.functions(all_numbers(task.batch)[0])
+        numbers = task.batch.numbers[0]
+        self.atoms = AtomicOrbitals.of_cluster(cache.basis, numbers, int(counts[len(numbers) :].sum()))
+        # patterns of moments do not tell how the electrons of an open shell lie
+        self._shells = len(self.atoms.atoms) > len(numbers)
+        self._kept = KEPT_SHELLS if self._shells else KEPT
+        self._spaces = [
+            (rows, space, space.inside(self.atoms.coefficients)) for rows, space in of_one_rank(self.integrals)
+        ]
+
+    def solve(self, unpaired: int) -> list[Solution | None]:
+        """The lowest stable solution of each row with that many unpaired electrons, None where none was found."""
+        found: list[Solution | None] = [None] * len(self.task.batch)
+        for rows, space, tracks in self._relaxed(unpaired):
+            for place, row in enumerate(rows):
+                mine = tracks.select(np.flatnonzero(tracks.rows == place))
+                found[row] = self._best(space, place, int(row), mine, unpaired)
+        return found
+
+    def candidates(self, unpaired: int) -> list[np.ndarray]:
+        """Densities close to the few lowest solutions of each row, lowest first, shape (starts, 2, m, m) each."""
+        found = [np.empty(0)] * len(self.task.batch)
+        for rows, _, tracks in self._relaxed(unpaired):
+            different = tracks.lowest(KEPT, ALIKE, np.inf)
+            for place, row in enumerate(rows):
+                found[row] = different.densities[different.rows == place]
+        return found
+
+    def _relaxed(self, unpaired: int) -> list[tuple[np.ndarray, Space, Tracks]]:
+        electrons = self.electrons(unpaired)
+        result = []
+        for rows, space, small in self._spaces:
+            tracks = self._starts(rows, small, unpaired)
+            coefficients = self.atoms.coefficients
+            if max(electrons) <= small.orbitals.shape[2]:
+                if self._shells:
+                    tracks = self._with_random(small, tracks, electrons)
+                tracks = relax(small, tracks, electrons, SMALL_STEPS, SMALL_REST)
+                tracks = tracks.lowest(self._kept, ALIKE, WINDOW)
+            densities = coefficients @ tracks.densities @ coefficients.T
+            tracks, rough = Tracks.begin(tracks.rows, densities), space.rough()
+            if self._shells:
+                tracks = self._with_random(space, tracks, electrons)
+            tracks = relax(rough, tracks, electrons, FIRST_STEPS, REST)
+            tracks = tracks.lowest(self._kept, ALIKE, FAR)
+            unfinished = tracks.errors > REST
+            tracks.update(unfinished, relax(rough, tracks.select(unfinished), electrons, LAST_STEPS, REST))
+            result.append((rows, space, tracks))
+        return result
+
+    def electrons(self, unpaired: int) -> tuple[int, int]:
+        """Electrons of either spin."""
+        count = self.task.n_electrons
+        return (count + unpaired) // 2, (count - unpaired) // 2
+
+    def _starts(self, rows: np.ndarray, small: Space, unpaired: int) -> Tracks:
+        """Densities in the space of the atoms' own orbitals."""
+        batch, moments = self.task.batch, self.task.moments
+        owners, occupations = [], []
+        for place, row in enumerate(rows):
+            numbers = batch.numbers[row]
+            some = patterns(numbers, batch.positions[row], int(batch.charges[row]), unpaired)
+            if moments is not None:
+                some = np.concatenate([polarisations(numbers, moments[row])[None], some])
+            some = np.concatenate([some, np.zeros((1, len(numbers)))])
+            owners.append(np.full(len(some), place))
+            occupations.append(self.atoms.occupations(some))
+        flat = np.concatenate(occupations)
+        return Tracks.begin(np.concatenate(owners), flat[..., None] * np.eye(flat.shape[-1]))
+
+    def _with_random(self, space: Space, tracks: Tracks, electrons: tuple[int, int]) -> Tracks:
+        """Starts and others from random fields added to that of superposed atoms."""
+        last = np.flatnonzero(np.diff(tracks.rows, append=-1))  # those without moments
+        rows, basis = tracks.rows[last], space.orbitals[tracks.rows[last]][:, None]
+        field = basis.transpose(0, 1, 3, 2) @ space.fock(tracks.densities[last], rows) @ basis
+        rng, densities, owners = np.random.default_rng(0), [tracks.densities], [tracks.rows]
+        for number in range(RANDOM):
+            noise = STRAY[number % len(STRAY)] * rng.standard_normal(field.shape[1:])
+            vectors = basis @ np.linalg.eigh(field + noise + noise.transpose(0, 2, 1))[1]
+            filled = [vectors[:, spin, :, :count] for spin, count in enumerate(electrons)]
+            densities.append(np.stack([some @ some.transpose(0, 2, 1) for some in filled], axis=1))
+            owners.append(rows)
+        order = np.argsort(np.concatenate(owners), kind="stable")
+        return Tracks.begin(np.concatenate(owners)[order], np.concatenate(densities)[order])
+
+    def _best(self, space: Space, place: int, row: int, tracks: Tracks, unpaired: int) -> Solution | None:
+        rivals = tracks.lowest(RIVALS, ALIKE, CLOSE)
+        if self._shells:
+            rivals = tracks.lowest(RIVALS_SHELLS, ALIKE, np.inf)
+        else:
+            rivals = rivals.select((np.arange(len(rivals.rows)) == 0) | (rivals.errors > REST))
+        best: Solution | None = None
+        for density in rivals.densities:
+            solution = self._downhill(space, place, row, density, unpaired)
+            if solution is not None and (best is None or solution.energy < best.energy):
+                best = solution
+        return best
+
+    def _downhill(self, space: Space, place: int, row: int, density: np.ndarray, unpaired: int) -> Solution | None:
+        electrons = self.electrons(unpaired)
+        descent = Descent(space, place, density, electrons)
+        if descent.n_rotations <= DENSE and descent.solve():
+            return Solution(unpaired, descent.energy, descent.coefficients, descent.orbital_energies())
+        mol = molecule_of(self.task.batch, row, self.basis, unpaired)
+        return solve_iteratively(mol, self.integrals, row, density)

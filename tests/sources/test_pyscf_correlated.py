@@ -1,0 +1,254 @@
+"""Correlated methods against exact energies, plain PySCF and differences of their own energies."""
+
+import ase
+import numpy as np
+import pytest
+from ase.units import Bohr, Hartree
+from pyscf import cc, gto, mp, scf
+from pyscf.cc import gccsd_t
+
+from bodyorder._checks import InputError
+from bodyorder.engine import decompose
+from bodyorder.sources.base import load_source
+from bodyorder.sources.pyscf import correlated
+from bodyorder.sources.pyscf.correlated import coupled_cluster, reference, response
+from bodyorder.sources.pyscf.integrals import IntegralCache
+from bodyorder.sources.pyscf.mean_field import lowest_fields
+from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
+from bodyorder.sources.pyscf.task import Task
+from bodyorder.structures.clusters import ClusterBatch, System
+from bodyorder.structures.hydrogen import high_density, low_density
+
+H4 = ase.Atoms("H4", [[0, 0, 0], [0.9, 0.1, 0], [0.4, 0.8, 0.3], [0.1, 0.4, 1.1]])
+CLUSTERS = {
+    "H3": H4[:3],
+    "H4": H4,
+    "He2": ase.Atoms("He2", [[0, 0, 0], [0.3, 1.2, 0.4]]),
+    "LiH": ase.Atoms("LiH", [[0, 0, 0], [0.3, 1.5, 0.2]]),
+    "OH": ase.Atoms("OH", [[0, 0, 0], [0.2, 0.3, 0.9]]),
+    "N2": ase.Atoms("N2", [[0, 0, 0], [0, 0, 1.5]]),
+}
+METHODS = {"mp2": correlated.mp2, "ccsd": correlated.ccsd, "ccsd(t)": correlated.ccsd_t}
+
+
+@pytest.fixture(autouse=True)
+def no_temporary_files():
+    with without_checkpoints():
+        yield
+
+
+def task(structures, spins, gradient=False):
+    return Task(ClusterBatch.from_atoms(structures), spins, gradient, 1e9)
+
+
+def plain(atoms, basis, unpaired, ghosts=()):
+    """A UHF of PySCF alone; ``ghosts`` are further atoms without nuclei."""
+    sites = [(symbol, position / Bohr) for symbol, position in zip(atoms.symbols, atoms.positions, strict=True)]
+    sites += [(f"ghost-{atom.symbol}", atom.position / Bohr) for atom in ghosts]
+    mol = gto.M(atom=sites, unit="Bohr", basis=basis, spin=unpaired, verbose=0)
+    return scf.UHF(mol).set(conv_tol=1e-13, conv_tol_grad=1e-8)
+
+
+def correlate(method, field):
+    if method == "mp2":
+        return field.e_tot + mp.UMP2(field).run().e_corr
+    solver = cc.UCCSD(field).set(conv_tol=1e-11, conv_tol_normt=1e-8, max_cycle=200).run()
+    return solver.e_tot + (solver.ccsd_t() if method == "ccsd(t)" else 0.0)
+
+
+@pytest.mark.parametrize("spin", ["low", "high"])
+def test_two_electrons_are_correlated_exactly(spin):
+    batch = ClusterBatch.from_atoms([ase.Atoms("H2", [[0, 0, 0], [0, 0, d]]) for d in (0.74, 1.3, 2.5)])
+    exact = load_source(f"pyscf:fci/cc-pvdz?spin={spin}").energies(batch)
+    for method in ("ccsd", "ccsd(t)"):
+        energies = load_source(f"pyscf:{method}/cc-pvdz?spin={spin}").energies(batch)
+        assert energies == pytest.approx(exact, abs=1e-8 * Hartree)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("name", "unpaired"), [("He2", 0), ("H3", 1), ("H4", 2), ("LiH", 0), ("OH", 1)])
+def test_plain_pyscf_gives_the_same(method, name, unpaired):
+    outcome = METHODS[method](task([CLUSTERS[name]], [unpaired]), IntegralCache("6-31g", 1e9))
+    field = plain(CLUSTERS[name], "6-31g", unpaired)
+    ours = lowest_fields(task([CLUSTERS[name]], [unpaired]), IntegralCache("6-31g", 1e9))[0]
+    field.kernel(dm0=ours.make_rdm1())
+    assert not outcome.messages
+    assert outcome.energies[0] == pytest.approx(correlate(method, field), abs=1e-8)
+    assert outcome.records["multiplicity"][0] == unpaired + 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("atoms", "basis", "unpaired"),
+    [
+        (ase.Atoms("H"), "cc-pvdz", 1),
+        (ase.Atoms("H"), "sto-6g", 1),
+        (CLUSTERS["He2"], "sto-3g", 0),
+        (H4[:2], "sto-6g", 2),
+        (H4[:3], "sto-6g", 3),
+        (ase.Atoms("HeH", [[0, 0, 0], [0, 0, 1.0]]), "sto-3g", 1),
+    ],
+)
+def test_nothing_to_correlate_leaves_the_mean_field(method, atoms, basis, unpaired):
+    outcome = METHODS[method](task([atoms], [unpaired], gradient=method != "ccsd(t)"), IntegralCache(basis, 1e9))
+    assert outcome.energies[0] == pytest.approx(plain(atoms, basis, unpaired).run().e_tot, abs=1e-9)
+    if method != "ccsd(t)":
+        assert np.isfinite(outcome.gradients).all()
+
+
+@pytest.mark.parametrize(("name", "unpaired"), [("N2", 6), ("H4", 2), ("LiH", 2)])
+def test_triples_where_one_spin_leaves_no_room(name, unpaired):
+    outcome = correlated.ccsd_t(task([CLUSTERS[name]], [unpaired]), IntegralCache("sto-3g", 1e9))
+    field = lowest_fields(task([CLUSTERS[name]], [unpaired]), IntegralCache("sto-3g", 1e9))[0]
+    whole = plain(CLUSTERS[name], "sto-3g", unpaired)
+    whole.kernel(dm0=field.make_rdm1())
+    general = cc.GCCSD(scf.addons.convert_to_ghf(whole)).set(conv_tol=1e-11, conv_tol_normt=1e-8).run()
+    expected = general.e_tot + gccsd_t.kernel(general, general.ao2mo(), general.t1, general.t2, verbose=0)
+    assert outcome.energies[0] == pytest.approx(expected, abs=1e-8)
+
+
+@pytest.mark.parametrize(("method", "basis"), [("mp2", "aug-cc-pvdz"), ("ccsd", "6-31g"), ("ccsd(t)", "6-31g")])
+@pytest.mark.parametrize("members", [[1], [0, 2]])
+def test_functions_of_other_atoms(method, basis, members):
+    square = ase.Atoms("He4", [[0, 0, 0], [2, 0, 0], [2, 2, 0], [0, 2, 0]])
+    others = [atom for atom in range(4) if atom not in members]
+    batch = ClusterBatch.cut({0: System.from_atoms(square)}, np.array([0]), np.array([members]), np.array([others]))
+    outcome = METHODS[method](Task(batch, [0], False, 1e9), IntegralCache(basis, 1e9))
+    field = plain(square[members], basis, 0, square[others]).run()
+    assert outcome.energies[0] == pytest.approx(correlate(method, field), abs=1e-9)
+
+
+def test_the_spin_with_the_lowest_correlated_energy_is_kept():
+    square = ase.Atoms("H4", [[0, 0, 0], [1.3, 0, 0], [1.3, 1.3, 0], [0, 1.3, 0]])
+    structures, cache = [square, H4], IntegralCache("6-31g", 1e9)
+    for function in METHODS.values():
+        whole = function(task(structures, [0, 2, 4]), cache)
+        alone = np.array([function(task(structures, [spin]), cache).energies for spin in (0, 2, 4)])
+        assert whole.energies == pytest.approx(alone.min(axis=0), abs=1e-9)
+        assert whole.records["multiplicity"].tolist() == (2 * alone.argmin(axis=0) + 1).tolist()
+
+
+def test_contaminated_references_are_recorded():
+    stretched = ase.Atoms("H4", [[0, 0, 0], [1.8, 0, 0], [1.8, 1.9, 0], [0, 1.7, 0]])
+    outcome = correlated.mp2(task([stretched, H4[[0, 1, 2, 3]]], [0]), IntegralCache("6-31g", 1e9))
+    assert outcome.records["contamination"][0] > 1.0
+    assert outcome.records["uncertainty"][0] > 1e-3
+    closed = correlated.mp2(task([CLUSTERS["He2"]], [0]), IntegralCache("6-31g", 1e9))
+    assert closed.records["contamination"][0] == pytest.approx(0.0, abs=1e-8)
+    assert np.isnan(closed.records.get("uncertainty", np.array([np.nan]))).all()
+
+
+@pytest.mark.parametrize("method", ["mp2", "ccsd"])
+@pytest.mark.parametrize(("name", "unpaired"), [("H3", 1), ("H4", 0), ("H4", 2), ("LiH", 0), ("OH", 1)])
+def test_forces_are_the_negative_gradient(method, name, unpaired):
+    atoms, cache = CLUSTERS[name], IntegralCache("6-31g", 1e9)
+    outcome = METHODS[method](task([atoms], [unpaired], gradient=True), cache)
+    direction, step = np.random.default_rng(0).standard_normal((len(atoms), 3)), 0.002
+    moved = [ase.Atoms(atoms.symbols, atoms.positions + places * step * Bohr * direction) for places in (-2, -1, 1, 2)]
+    energies = METHODS[method](task(moved, [unpaired]), cache).energies
+    slope = energies @ [1.0, -8.0, 8.0, -1.0] / (12 * step)
+    assert np.sum(outcome.gradients[0] * direction) == pytest.approx(slope, abs=1e-6)
+    assert outcome.gradients[0].sum(axis=0) == pytest.approx(np.zeros(3), abs=1e-7)
+
+
+def test_triples_have_no_analytic_forces():
+    batch = ClusterBatch.from_atoms([H4[:3]])
+    source = load_source("pyscf:ccsd(t)/6-31g?spin=low")
+    with pytest.raises(InputError, match=r"ccsd\(t\) has no analytic forces; use forces=numerical"):
+        source.energies_and_forces(batch)
+    outcome = correlated.ccsd_t(task([H4[:3]], [1], gradient=True), IntegralCache("6-31g", 1e9))
+    assert outcome.messages == {0: "ccsd(t) has no analytic forces; use forces=numerical"}
+    assert np.isnan(outcome.energies).all()
+
+
+def test_integrals_are_not_evaluated_again(monkeypatch):
+    cache = IntegralCache("6-31g", 1e9)
+    asked = task([H4], [2])
+    expected = correlated.ccsd_t(asked, cache).energies
+    evaluate = gto.Mole.intor
+
+    def only_few(mol, name, *args, **keywords):
+        assert not name.startswith("int2e"), name
+        return evaluate(mol, name, *args, **keywords)
+
+    monkeypatch.setattr(gto.Mole, "intor", only_few)
+    for function in METHODS.values():
+        assert np.isfinite(function(asked, cache).energies).all()
+    assert correlated.ccsd_t(asked, cache).energies == pytest.approx(expected, abs=1e-10)
+
+
+def test_amplitudes_that_do_not_converge_are_reported(monkeypatch):
+    monkeypatch.setattr(coupled_cluster, "ATTEMPTS", ((0.0, 6, 2), (0.3, 6, 3)))
+    outcome = correlated.ccsd(task([H4], [0, 2]), IntegralCache("6-31g", 1e9))
+    assert np.isnan(outcome.energies).all()
+    assert "multiplicity" not in outcome.records
+    assert outcome.messages[0].startswith(
+        "coupled clusters must converge, those of the state with 2S+1 = 1 do not in 5 steps with level shifts up to 0.3"
+    )
+
+
+def test_amplitudes_of_stretched_clusters_converge():
+    rng, structures = np.random.default_rng(1), []
+    while len(structures) < 3:
+        positions = rng.uniform(-2.2, 2.2, (5, 3))
+        if np.linalg.norm(positions[:, None] - positions, axis=2)[np.triu_indices(5, 1)].min() > 0.8:
+            structures.append(ase.Atoms("H5", positions))
+    outcome = correlated.ccsd(task(structures, [1, 3]), IntegralCache("6-31g", 1e9))
+    assert not outcome.messages
+    exact = load_source("pyscf:fci/6-31g?spin=ground").energies(ClusterBatch.from_atoms(structures)) / Hartree
+    assert outcome.energies == pytest.approx(exact, abs=0.02)
+
+
+def test_amplitudes_are_tried_again(monkeypatch):
+    expected = correlated.ccsd(task([H4], [0]), IntegralCache("6-31g", 1e9)).energies
+    monkeypatch.setattr(coupled_cluster, "ATTEMPTS", ((0.0, 6, 2), *coupled_cluster.ATTEMPTS[1:]))
+    outcome = correlated.ccsd(task([H4], [0]), IntegralCache("6-31g", 1e9))
+    assert outcome.energies == pytest.approx(expected, abs=1e-8)
+
+
+def test_a_mean_field_that_does_not_converge_is_reported(monkeypatch):
+    monkeypatch.setattr(reference, "STEPS", 0)
+    outcome = correlated.mp2(task([H4], [0]), IntegralCache("6-31g", 1e9))
+    assert "the mean field of the state with 2S+1 = 1 must converge" in outcome.messages[0]
+    assert np.isnan(outcome.energies).all()
+
+
+def test_a_response_that_does_not_converge_is_reported(monkeypatch):
+    monkeypatch.setattr(response, "STEPS", 0.0)
+    outcome = correlated.mp2(task([H4], [0], gradient=True), IntegralCache("6-31g", 1e9))
+    assert "the response of the orbitals must converge" in outcome.messages[0]
+    assert np.isnan(outcome.gradients).all()
+    assert np.isnan(outcome.energies).all()
+
+
+def test_size_consistency():
+    pair = ase.Atoms("H4", [[0, 0, 0], [0, 0, 0.74], [30, 0, 0], [30, 0, 0.8]])
+    for method in METHODS:
+        source = load_source(f"pyscf:{method}/6-31g?spin=low")
+        parts = source.energies(ClusterBatch.from_atoms([pair[:2], pair[2:]])).sum()
+        assert source.energies(ClusterBatch.from_atoms([pair]))[0] == pytest.approx(parts, abs=1e-7 * Hartree)
+
+
+@pytest.mark.parametrize("method", ["ccsd", "ccsd(t)"])
+@pytest.mark.parametrize("distance", [0.74, 1.997, 3.3, 4.6, 20.0])
+def test_two_electrons_are_exact_at_every_distance(method, distance):
+    """From a determinant that mixes spins the amplitudes of stretched H2 lead to the triplet, or nowhere."""
+    batch = ClusterBatch.from_atoms([ase.Atoms("H2", positions=[[0, 0, 0], [0, 0, distance]])])
+    found, exact = (load_source(f"pyscf:{name}/6-31g?spin=ground").evaluate(batch, False) for name in (method, "fci"))
+    assert found.messages == {}
+    assert found.energies[0] == pytest.approx(exact.energies[0], abs=2e-6)
+
+
+@pytest.mark.parametrize("density", [low_density, high_density])
+def test_coupled_clusters_never_lie_above_their_mean_field(density):
+    """Every sub-cluster of up to four atoms of a cluster: below UHF, and never a state far above FCI unnoticed."""
+    cluster = density(5, 1, seed=1)
+    results = [
+        decompose(cluster, f"pyscf:{method}/sto-6g?spin=ground", max_order=4, subsets=True)
+        for method in ("ccsd", "uhf", "fci")
+    ]
+    coupled, field, exact = (result.subset_energy.values for result in results)
+    assert np.isfinite(coupled).all()
+    assert (coupled <= field + 1e-5).all()
+    pairs = results[0].subset_order.values <= 2
+    np.testing.assert_allclose(coupled[pairs], exact[pairs], atol=2e-6)
