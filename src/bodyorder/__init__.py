@@ -1,7 +1,8 @@
 """Resolve any energy of atoms into body orders, exactly and fast, and show what they say.
 
-``decompose(structures, source)`` is the heart; ``load_source`` names an energy, ``Store`` keeps what was computed, ``compare``
-and ``atom_shares`` read results, ``write_report`` shows them, ``check_source`` tests an energy source.
+``decompose(structures, source)`` is the heart; ``load_source`` names an energy, ``Store`` keeps what was computed,
+``Sampling`` asks for estimates, ``compare`` and ``atom_shares`` read results, ``write_report`` shows them, ``check_source``
+tests an energy source.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bodyorder._checks import ComputationError, InputError
     from bodyorder.analysis import atom_shares, combine, compare, environment_orders
-    from bodyorder.engine import Store, decompose, load_results
+    from bodyorder.engine import Sampling, Store, decompose, load_results
     from bodyorder.report import Report, write_report
     from bodyorder.sources import load_source
     from bodyorder.testing import check_source
@@ -22,6 +23,7 @@ _HOMES = {
     "ComputationError": "_checks",
     "InputError": "_checks",
     "Report": "report",
+    "Sampling": "engine",
     "Store": "engine",
     "atom_shares": "analysis",
     "check_source": "testing",
@@ -38,6 +40,7 @@ __all__ = [
     "ComputationError",
     "InputError",
     "Report",
+    "Sampling",
     "Store",
     "atom_shares",
     "check_source",

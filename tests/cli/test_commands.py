@@ -288,3 +288,33 @@ def test_results_of_a_newer_layout(run, clusters, tmp_path):
     code, _, err = run("report", path, "-o", tmp_path / "r.html")
     assert code == 2
     assert "upgrade bodyorder" in one_line(err)
+
+
+def test_orders_from_samples(run, tmp_path):
+    grid = np.stack(np.meshgrid(*[np.arange(3.0)] * 3), axis=-1).reshape(-1, 3)[:14]
+    clusters = write_structures(tmp_path / "c.xyz", [Atoms("Ar14", positions=3.6 * grid)])
+    common = ("decompose", clusters, "--source", "analytic:sutton-chen", "--max-order", 3)
+    assert run(*common, "-o", tmp_path / "all.nc")[0] == 0
+    assert run(*common, "--samples", 60, "--error", 0.05, "--seed", 1, "-o", tmp_path / "some.nc")[0] == 0
+    every, some = load(tmp_path / "all.nc"), load(tmp_path / "some.nc")
+    assert some.attrs["family"] == "sampled"
+    assert (some.noise <= 0.05).all()
+    assert (abs(some.contribution - every.contribution) <= 5 * some.noise + 1e-9).all()
+    code, _, err = run(*common, "--seed", 1, "-o", tmp_path / "none.nc")
+    assert (code, "`--seed` belongs to `--samples`" in one_line(err)) == (2, True)
+
+
+def test_a_periodic_structure(run, tmp_path):
+    from ase.build import bulk
+    from ase.io import write
+
+    write(tmp_path / "si.xyz", bulk("Si", cubic=True))
+    source = ("--source", "analytic:axilrod-teller?cutoff=4.0")
+    assert (
+        run("decompose", tmp_path / "si.xyz", *source, "--max-order", 4, "--forces", "-o", tmp_path / "si.nc")[0] == 0
+    )
+    result = load(tmp_path / "si.nc")
+    assert abs(float(result.contribution[0, 3])) < 1e-9 < abs(float(result.contribution[0, 2]))
+    assert "stress_contribution" in result
+    code, _, err = run("decompose", tmp_path / "si.xyz", *source, "-o", tmp_path / "x.nc")
+    assert (code, "`max_order` must be given for structure 0, which is periodic" in one_line(err)) == (2, True)

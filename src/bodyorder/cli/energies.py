@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bodyorder._checks import ComputationError, InputError, check_between, check_output
 
 if TYPE_CHECKING:
+    from bodyorder.engine import Sampling
     from bodyorder.sources.base import EnergySource
 
 SOURCE_HELP = "energy source, such as pyscf:fci/sto-6g?spin=ground, metatomic:model.pt or ase:ase.calculators.emt.EMT"
@@ -73,6 +74,21 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
         "--bodies", default="atoms", metavar="atoms|molecules|FILE", help="what is one body (default: atoms)"
     )
     parser.add_argument("--cutoff", type=float, metavar="Å", help="take only sub-clusters whose bodies are this near")
+    parser.add_argument("--samples", type=int, metavar="N", help="estimate every order from so many sub-clusters")
+    parser.add_argument("--error", type=float, metavar="eV", help="sample on until every order is known this well")
+    parser.add_argument("--seed", type=int, metavar="N", help="of the samples (default: 0)")
+
+
+def _sampling(args: argparse.Namespace) -> Sampling | None:
+    """The sample that the options ask for, None for all sub-clusters."""
+    given = {name: getattr(args, name) for name in ("samples", "error", "seed") if getattr(args, name) is not None}
+    if not given:
+        return None
+    if given.keys() == {"seed"}:
+        raise InputError("`--seed` belongs to `--samples` or `--error`, and neither is given")
+    from bodyorder.engine import Sampling
+
+    return Sampling(**given)
 
 
 def _sample(args: argparse.Namespace) -> None:
@@ -109,7 +125,7 @@ def _refuse_idle_options(args: argparse.Namespace) -> None:
 
 def _plan(args: argparse.Namespace) -> None:
     if args.structures.endswith((".yaml", ".yml")):
-        for name in ("source", "max_order", "cutoff", "workers"):
+        for name in ("source", "max_order", "cutoff", "workers", "samples", "error", "seed"):
             if getattr(args, name) is not None:
                 raise InputError(f"`--{name.replace('_', '-')}` belongs to structures, and a study has its own options")
         from bodyorder.cli.tables import print_study_plan
@@ -130,7 +146,7 @@ def _plan(args: argparse.Namespace) -> None:
     if args.workers is not None:
         check_between("workers", args.workers, 1, MOST_WORKERS)
     structures = read_structures(args.structures, periodic=True)
-    selection = Selection(args.max_order, args.bodies, args.cutoff)
+    selection = Selection(args.max_order, args.bodies, args.cutoff, _sampling(args))
     sources = [load_source(spec) for spec in args.source]
     plans = [plan(structures, source, selection, forces=args.forces) for source in sources]
     print_plans(plans, [_workers(args.workers, source) for source in sources])
@@ -154,6 +170,7 @@ def _decompose(args: argparse.Namespace) -> None:
             max_order=args.max_order,
             bodies=args.bodies,
             cutoff=args.cutoff,
+            sampling=_sampling(args),
             forces=args.forces,
             subsets=args.subsets,
             store=args.store,
