@@ -26,6 +26,7 @@ import torch
 from metatomic_ase import MetatomicCalculator
 
 from bodyorder.sources.base import load_source
+from bodyorder.sources.memory import Portions
 from bodyorder.sources.metatomic.source import load_network
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.structures.hydrogen import high_density
@@ -90,7 +91,7 @@ def compare(path: Path, batch: ClusterBatch, rounds: int) -> tuple[float, float,
     def best(work: Callable[[], object]) -> float:
         return min(seconds(work) for _ in range(N_PASSES))
 
-    step = traits.clusters_per_call(batch.n_atoms)
+    step = Portions(traits.atoms_per_call).clusters(batch.n_atoms)
     parts = [slice(start, start + step) for start in range(0, N_CLUSTERS, step)]
 
     def bare() -> float:

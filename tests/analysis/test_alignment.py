@@ -44,6 +44,49 @@ def test_structures_in_another_order_are_matched_by_name(build, structures):
         np.testing.assert_array_equal(combined[name].values[0], combined[name].values[1])
 
 
+def test_counts_of_orders_that_one_source_lacks_are_missing(build, structures):
+    counted = {
+        name: result.assign(n_failed=result["contribution"].astype(int) * 0 + 1)
+        for name, result in {"short": build(structures, max_order=2), "full": build(structures)}.items()
+    }
+    failed = combine(counted)["n_failed"].values
+    assert np.isnan(failed[0, :, 2:]).all()
+    assert (failed[0, :, :2] == 1).all()
+    assert (failed[1] == 1).all()
+
+
+def test_subsets_of_periodic_structures_are_told_apart_by_their_cells():
+    crystal = bulk("Cu", cubic=True)
+    crystal.rattle(0.05, seed=1)
+    separate = {
+        f"{cutoff}": decompose(crystal, f"analytic:pair?cutoff={cutoff}", max_order=2, subsets=True)
+        for cutoff in (3.0, 4.0)
+    }
+    combined = combine(separate)
+    sizes = {name: result.sizes["subset"] for name, result in separate.items()}
+    assert combined.sizes["subset"] == sizes["4.0"] > sizes["3.0"]
+    rows = [
+        np.column_stack([result["subset_members"].values, result["subset_cells"].values.reshape(-1, 6)])
+        for result in (combined, separate["4.0"])
+    ]
+    assert sorted(map(tuple, rows[0])) == sorted(map(tuple, rows[1]))
+    pairs = combined["subset_contribution"].values[:, combined["subset_order"].values == 2]
+    np.testing.assert_allclose(pairs.sum(axis=1), combined["contribution"].values[:, 0, 1], rtol=1e-12)
+
+
+def test_structures_of_other_charges_or_cells_are_refused():
+    square = ase.Atoms("H4", positions=[[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
+    charged, boxed = square.copy(), square.copy()
+    charged.set_initial_charges([1, 0, 0, 0])
+    boxed.set_cell([6, 6, 6])
+    boxed.pbc = True
+    free = decompose(square, "pyscf:fci/sto-6g?spin=low", max_order=2)
+    with pytest.raises(InputError, match="'free' differ in 0: charge of an atom"):
+        combine({"free": free, "charged": decompose(charged, "pyscf:fci/sto-6g?spin=low", max_order=2)})
+    with pytest.raises(InputError, match="'free' differ in 0: lattice vectors"):
+        combine({"free": free, "boxed": decompose(boxed, "analytic:pair?cutoff=4", max_order=2)})
+
+
 def test_subsets_and_orders_that_one_source_lacks_are_missing(build, structures):
     combined = combine({"all": build(structures), "pairs": build(structures, max_order=2)})
     assert combined.sizes["subset"] == 3 * 15

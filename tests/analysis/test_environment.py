@@ -12,7 +12,8 @@ from bodyorder import decompose
 from bodyorder._checks import InputError
 from bodyorder.analysis import combine, order_convergence
 from bodyorder.analysis.environment import environment_orders
-from bodyorder.engine.variables import VARIABLES, save
+from bodyorder.engine.results import save
+from bodyorder.engine.variables import VARIABLES
 from bodyorder.sources import Precision
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
@@ -265,6 +266,22 @@ def test_incomplete_lattices_are_refused(build, terms):
     part = build({"a": terms(4, [1.0], 1), "b": terms(4, [1.0], 1)}, max_order=3)
     with pytest.raises(InputError, match=r"a by short lacks those of size 4; decompose"):
         environment_orders({"long": result, "short": part})
+
+
+def test_results_that_are_no_lattice_of_energies_are_refused():
+    crystal = bulk("Cu", cubic=True)
+    periodic = decompose(crystal, "analytic:pair?cutoff=3", max_order=2, subsets=True)
+    with pytest.raises(InputError, match="environment orders must be of free clusters, some of these are periodic"):
+        environment_orders(periodic)
+    helium = crystal[:2]
+    helium.numbers[:], helium.pbc = 2, False
+    dressed = decompose(helium, "pyscf:fci/6-31g?spin=low&counterpoise=vmfc", subsets=True)
+    with pytest.raises(InputError, match="must come from energies in one set of functions"):
+        environment_orders(dressed)
+    many = decompose(crystal.repeat((3, 3, 1)) * (1, 1, 1), "analytic:pair?cutoff=3", max_order=1, subsets=True)
+    many = many.drop_vars("cell")
+    with pytest.raises(InputError, match="36 bodies have too many; they must be at most 26"):
+        environment_orders(many)
 
 
 def test_wrong_options_are_refused(dense):

@@ -35,6 +35,13 @@ def test_atoms_of_one_body_share_alike(build):
     np.testing.assert_allclose(shares, [[-0.5, -0.5, -2], [0.1, 0.1, 0.2]])
 
 
+def test_a_sample_has_no_shares():
+    cluster = Atoms("Cu6", positions=np.random.default_rng(1).uniform(0, 8, (6, 3)))
+    sampled = decompose(cluster, "analytic:sutton-chen", max_order=3, sampling=Sampling(samples=4), subsets=True)
+    with pytest.raises(InputError, match="shares of atoms must come from all sub-clusters, .* has a sample"):
+        atom_shares(sampled)
+
+
 def test_shares_of_a_missing_total_are_missing(build, terms):
     result = build({"a": terms(3, [1.0] * 3, 1), "b": terms(3, [1.0] * 3, 2)})
     result["contribution"][1, 2] = np.nan

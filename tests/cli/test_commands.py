@@ -318,3 +318,11 @@ def test_a_periodic_structure(run, tmp_path):
     assert "stress_contribution" in result
     code, _, err = run("decompose", tmp_path / "si.xyz", *source, "-o", tmp_path / "x.nc")
     assert (code, "`max_order` must be given for structure 0, which is periodic" in one_line(err)) == (2, True)
+
+
+def test_a_pickled_model_is_loaded_on_the_word_of_the_user_only(run, clusters, tmp_path):
+    (tmp_path / "m.model").write_bytes(b"not a model")
+    common = ("decompose", clusters, "--source", f"mace:{tmp_path / 'm.model'}", "-o", tmp_path / "x.nc")
+    for flag, message in (((), "trust=true"), (("--trust",), "could not be loaded")):
+        code, _, err = run(*common, *flag)
+        assert (code, message in one_line(err)) == (2, True), err

@@ -160,3 +160,23 @@ def test_structures_that_cannot_be():
 def test_the_energy_of_silicon_per_atom_is_that_of_any_cell():
     primitive, cubic = (decompose(bulk("Si", cubic=cubic), MANY, max_order=4) for cubic in (False, True))
     np.testing.assert_allclose(primitive.contribution / 2, cubic.contribution / 8, atol=1e-10)
+
+
+def test_orders_of_a_pair_potential_add_up_to_the_energy_of_the_cell():
+    """Lennard-Jones of ASE, which sums over images by itself: order 2 is all there is, forces and stress included."""
+    atoms = bulk("Ar", "fcc", 5.3, cubic=True)
+    atoms.rattle(0.1, seed=2)
+    spec = "ase:ase.calculators.lj.LennardJones?epsilon=0.0103&sigma=3.4&rc=6.5&smooth=true&additive_cutoff=6.5"
+    result = decompose(atoms, spec, max_order=2, forces=True)
+    assert abs(float(result.residual[0])) < 1e-10
+    atoms.calc = load_source(spec).calculator
+    assert float(result.total[0]) == pytest.approx(atoms.get_potential_energy(), abs=1e-12)
+    np.testing.assert_allclose(result.force_contribution.sum("order"), atoms.get_forces(), atol=1e-10)
+    np.testing.assert_allclose(result.stress_contribution.sum("order")[0], atoms.get_stress(), atol=1e-12)
+
+
+def test_a_cell_without_an_energy_of_its_own_has_no_residual():
+    result = decompose(crystal(), PAIR, max_order=2)
+    assert np.isnan(result.total[0])
+    assert np.isnan(result.residual[0])
+    assert result.failure.values[0] == ""

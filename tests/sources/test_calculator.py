@@ -15,8 +15,9 @@ from ase.optimize import BFGS
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.sources import analytic
 from bodyorder.sources.base import Precision, load_source
-from bodyorder.sources.calculator import CalculatorSource, SourceCalculator
+from bodyorder.sources.calculator import CalculatorSource
 from bodyorder.sources.evaluation import FailedClusters
+from bodyorder.sources.source_calculator import SourceCalculator
 from bodyorder.structures.clusters import ClusterBatch
 from bodyorder.structures.dynamics import LangevinSettings, langevin
 from bodyorder.structures.hydrogen import high_density, low_density
@@ -260,7 +261,7 @@ def test_a_calculator_that_cannot_be_pickled_works_and_is_never_found_again():
         (f"ase:{__name__}.not_a_calculator", "must give an ASE calculator, got int"),
         (
             f"ase:{__name__}.lennard_jones?width=1",
-            "has no option 'width'; options: additive_cutoff, depth, energy_error",
+            "has no option 'width'; options: additive_cutoff, boxed, depth, energy_error",
         ),
     ],
 )

@@ -155,7 +155,9 @@ def test_triples_have_no_analytic_forces():
     batch = ClusterBatch.from_atoms([H4[:3]])
     source = load_source("pyscf:ccsd(t)/6-31g?spin=low")
     with pytest.raises(InputError, match=r"ccsd\(t\) has no analytic forces; use forces=numerical"):
-        source.energies_and_forces(batch)
+        source.evaluate(batch, forces=True)
+    with pytest.raises(InputError, match=r"ccsd\(t\)/6-31g\?spin=low gives energies only; use forces=numerical"):
+        decompose(H4[:3], "pyscf:ccsd(t)/6-31g?spin=low", forces=True)
     outcome = correlated.ccsd_t(task([H4[:3]], [1], gradient=True), IntegralCache("6-31g", 1e9))
     assert outcome.messages == {0: "ccsd(t) has no analytic forces; use forces=numerical"}
     assert np.isnan(outcome.energies).all()
@@ -230,13 +232,28 @@ def test_size_consistency():
 
 
 @pytest.mark.parametrize("method", ["ccsd", "ccsd(t)"])
-@pytest.mark.parametrize("distance", [0.74, 1.997, 3.3, 4.6, 20.0])
+@pytest.mark.parametrize("distance", [0.74, 1.997, 3.3, 4.6, 20.0, 60.0])
 def test_two_electrons_are_exact_at_every_distance(method, distance):
     """From a determinant that mixes spins the amplitudes of stretched H2 lead to the triplet, or nowhere."""
     batch = ClusterBatch.from_atoms([ase.Atoms("H2", positions=[[0, 0, 0], [0, 0, distance]])])
     found, exact = (load_source(f"pyscf:{name}/6-31g?spin=ground").evaluate(batch, False) for name in (method, "fci"))
     assert found.messages == {}
     assert found.energies[0] == pytest.approx(exact.energies[0], abs=2e-6)
+
+
+@pytest.mark.parametrize("distance", [0.74, 1.2, 1.5, 3.3, 30.0])
+def test_forces_of_two_electrons_are_exact_at_every_distance(distance):
+    """Where the mean field breaks its symmetry the amplitudes belong to orbitals that are no mean field."""
+    atoms = [
+        ase.Atoms("H2", positions=[[0.1, 0, 0], [0, 0, distance]]),
+        ase.Atoms("H2", [[0, 0, 0], [0, distance, 0.2]]),
+    ]
+    found, exact = (
+        load_source(f"pyscf:{name}/6-31g?spin=low").energies_and_forces(ClusterBatch.from_atoms(atoms))
+        for name in ("ccsd", "fci")
+    )
+    np.testing.assert_allclose(found[0], exact[0], atol=1e-6)
+    np.testing.assert_allclose(found[1], exact[1], atol=1e-6)
 
 
 @pytest.mark.parametrize("density", [low_density, high_density])

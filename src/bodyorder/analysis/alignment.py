@@ -15,12 +15,15 @@ from bodyorder.engine.variables import VARIABLES, describe
 
 #: Variables that describe the structures and their subsets, the same for every source.
 _SHARED = {
-    "n_bodies", "site_structure", "site_number", "site_body", "site_position",
-    "subset_members", "subset_structure", "subset_order",
+    "n_bodies", "site_structure", "site_number", "site_body", "site_position", "site_charge",
+    "subset_members", "subset_cells", "subset_structure", "subset_order", "cell",
 }  # fmt: skip
 
 #: Positions (Å) that agree to this length are of the same structure.
 _SAME_POSITION = 1e-6
+
+#: Cells that bodies of a subset can be apart in each direction, at least: a body and its cell are one number in a table.
+_SPAN = 2**10
 
 #: Name of the only group of a result whose structures carry none.
 UNGROUPED = "all"
@@ -52,7 +55,8 @@ def combine(results: Mapping[str, xr.Dataset]) -> xr.Dataset:
         _check_same(name, part, names[0], first)
         parts.append(part)
     orders = np.unique(np.concatenate([part["order"].values for part in parts]))
-    parts = [_on_subsets(part, table) for part, table in zip(parts, _subset_tables(parts), strict=True)]
+    periodic = any("subset_cells" in part for part in parts)
+    parts = [_on_subsets(part, table, periodic) for part, table in zip(parts, _subset_tables(parts), strict=True)]
     parts = [part if np.array_equal(part["order"], orders) else part.reindex(order=orders) for part in parts]
     combined = _stack(names, parts)
     attributes = [{key: _plain(value) for key, value in result.attrs.items()} for result in results.values()]
@@ -137,16 +141,16 @@ def _reordered(name: str, result: xr.Dataset, first: str, structures: list[str])
 
 
 def _check_same(name: str, part: xr.Dataset, first_name: str, first: xr.Dataset) -> None:
-    for variable in ("n_bodies", "site_structure", "site_number", "site_body", "site_position"):
-        if variable not in part or variable not in first:
+    for variable in ("n_bodies", "site_structure", "site_number", "site_body", "site_position", "site_charge", "cell"):
+        ours, theirs = _described(part, variable), _described(first, variable)
+        if ours is None or theirs is None:
             continue
-        ours, theirs = part[variable].values, first[variable].values
         if ours.shape == theirs.shape:
             different = np.abs(ours - theirs).reshape(len(ours), -1).max(axis=1, initial=0) > _SAME_POSITION
             if not different.any():
                 continue
             row = int(np.flatnonzero(different)[0])
-            index = row if variable == "n_bodies" else int(part["site_structure"].values[row])
+            index = row if variable in ("n_bodies", "cell") else int(part["site_structure"].values[row])
             where = f" in {part['structure'].values[index]}"
         else:
             where = ""
@@ -154,8 +158,17 @@ def _check_same(name: str, part: xr.Dataset, first_name: str, first: xr.Dataset)
         raise InputError(f"results must be of the same structures; {name!r} and {first_name!r} differ{where}: {what}")
 
 
+def _described(part: xr.Dataset, variable: str) -> np.ndarray | None:
+    """What a result says of its structures; None if it does not. Atoms without charges have none, free clusters no cell."""
+    if variable in part:
+        return np.nan_to_num(part[variable].values)
+    if variable == "cell":
+        return np.zeros((part.sizes["structure"], 3, 3))
+    return np.zeros(part.sizes["site"]) if variable == "site_charge" and "site" in part.dims else None
+
+
 def _subset_tables(parts: list[xr.Dataset]) -> list[np.ndarray | None]:
-    """Rows (structure, order, members …) of each result's subsets, padded alike; None for a result without."""
+    """Rows (structure, order, bodies with their cells …) of each result's subsets, padded alike; None for one without."""
     slots = max((part.sizes.get("slot", 0) for part in parts), default=0)
     tables: list[np.ndarray | None] = []
     for part in parts:
@@ -165,7 +178,7 @@ def _subset_tables(parts: list[xr.Dataset]) -> list[np.ndarray | None]:
         members = part["subset_members"].transpose("subset", "slot").values.astype(np.int64)
         empty = np.iinfo(np.int64).max
         padded = np.full((len(members), slots), empty)
-        padded[:, : members.shape[1]] = np.where(members < 0, empty, members)
+        padded[:, : members.shape[1]] = np.where(members < 0, empty, _with_cells(members, part))
         columns = (part["subset_structure"].values, (members >= 0).sum(axis=1))
         tables.append(np.column_stack([*columns, np.sort(padded, axis=1)]).astype(np.int64))
     present = [table for table in tables if table is not None]
@@ -184,12 +197,20 @@ def _subset_tables(parts: list[xr.Dataset]) -> list[np.ndarray | None]:
     return tables
 
 
-def _on_subsets(part: xr.Dataset, table: np.ndarray | None) -> xr.Dataset:
+def _with_cells(members: np.ndarray, part: xr.Dataset) -> np.ndarray:
+    """Bodies with the cells that they are in, as numbers."""
+    cells = (
+        part["subset_cells"].transpose("subset", "slot", "xyz").values if "subset_cells" in part else np.zeros(3, int)
+    )
+    return members * _SPAN**3 + (cells + _SPAN // 2) @ np.array([_SPAN**2, _SPAN, 1])
+
+
+def _on_subsets(part: xr.Dataset, table: np.ndarray | None, periodic: bool) -> xr.Dataset:
     """The result on the common list of subsets: ``table`` holds them, and in its last column the row of each here."""
     if table is None:
         return part
     rows = table[:, -1]
-    members = np.where(table[:, 2:-1] == np.iinfo(np.int64).max, -1, table[:, 2:-1])
+    empty, nodes = table[:, 2:-1] == np.iinfo(np.int64).max, table[:, 2:-1]
     values: dict[str, Any] = {}
     for name, array in part.data_vars.items():
         if array.dims == ("subset",) and name not in _SHARED:
@@ -199,7 +220,10 @@ def _on_subsets(part: xr.Dataset, table: np.ndarray | None) -> xr.Dataset:
         values["subset_contribution"] = ("subset", np.where(zero, 0.0, values["subset_contribution"][1]))
     values["subset_structure"] = ("subset", table[:, 0])
     values["subset_order"] = ("subset", table[:, 1])
-    values["subset_members"] = (("subset", "slot"), members)
+    values["subset_members"] = (("subset", "slot"), np.where(empty, -1, nodes // _SPAN**3))
+    if periodic:
+        cells = nodes[:, :, None] // np.array([_SPAN**2, _SPAN, 1]) % _SPAN - _SPAN // 2
+        values["subset_cells"] = (("subset", "slot", "xyz"), np.where(empty[:, :, None], 0, cells))
     return part.drop_dims({"subset", "slot"} & set(part.dims)).assign(values)
 
 
@@ -212,12 +236,9 @@ def _stack(names: list[str], parts: list[xr.Dataset]) -> xr.Dataset:
             continue
         example = holders[0]
         empty = np.full(example.shape, "" if example.dtype.kind in "OUT" else np.nan)
-        stacked = [
-            part[name].transpose(*example.dims).values.astype(object if empty.dtype.kind == "U" else example.dtype)
-            if name in part
-            else empty
-            for part in parts
-        ]
+        stacked = [part[name].transpose(*example.dims).values if name in part else empty for part in parts]
+        if empty.dtype.kind == "U":
+            stacked = [values.astype(object) for values in stacked]
         variables[name] = (("source", *example.dims), np.stack(stacked))
     coordinates = {str(name): value.variable for name, value in parts[0].coords.items()}
     return xr.Dataset(variables, coords=coordinates | {"source": ("source", np.array(names, dtype=object))})

@@ -20,6 +20,9 @@ from bodyorder.subsets.moebius import zeta_transform
 #: Numbers that are worked on at once: what bounds the memory of an analysis.
 _CHUNK = 2**21
 
+#: All sub-clusters of more bodies do not fit in memory.
+_MOST_BODIES = 26
+
 _NEEDED = ("subset_energy", "subset_members", "subset_structure", "n_bodies")
 
 
@@ -71,8 +74,10 @@ def lattices(dataset: xr.Dataset, purpose: str) -> list[Lattices]:
 
     :param dataset: of :func:`one_dataset`
     :param purpose: what they are wanted for, to say in errors
-    :raises InputError: if sub-clusters are missing that were never asked for; the message says of which sizes
+    :raises InputError: if sub-clusters are missing that were never asked for (the message says of which sizes), or the
+        energies of a structure are not those of one lattice: it is periodic, or each subset has functions of its own
     """
+    _check_one_lattice(dataset, purpose)
     energies = _by_source(dataset["subset_energy"])
     members = dataset["subset_members"].transpose("subset", "slot").values.astype(np.int64)
     owners = dataset["subset_structure"].values
@@ -135,13 +140,35 @@ def _offsets(n_bodies: int) -> np.ndarray:
     return np.cumsum([0] + [comb(n_bodies, size) for size in range(1, n_bodies + 1)])
 
 
+def _attributes(dataset: xr.Dataset) -> list[dict[str, Any]]:
+    """Attributes of the result of each source."""
+    if "source" in dataset.dims:
+        return list(attributes(dataset).values())
+    return [{str(key): value for key, value in dataset.attrs.items()}]
+
+
+def _check_one_lattice(dataset: xr.Dataset, purpose: str) -> None:
+    if "cell" in dataset and bool(dataset["cell"].notnull().any()):
+        raise InputError(
+            f"{purpose} must be of free clusters, some of these are periodic and have no energy of the whole"
+        )
+    for entry in _attributes(dataset):
+        if entry.get("counterpoise") == "vmfc":
+            raise InputError(
+                f"{purpose} must come from energies in one set of functions, those of {entry.get('source', 'a source')} are "
+                "in the functions of each subset; decompose with counterpoise=full"
+            )
+    largest = int(dataset["n_bodies"].max())
+    if largest > _MOST_BODIES:
+        raise InputError(
+            f"{purpose} need the energy of every sub-cluster, {largest} bodies have too many; they must be at most "
+            f"{_MOST_BODIES}"
+        )
+
+
 def _complete_connected(dataset: xr.Dataset, lattice: Lattices) -> None:
     """Fill in the sub-clusters that an additive source did not need, in place."""
-    if "source" in dataset.dims:
-        own: list[dict[str, Any]] = list(attributes(dataset).values())
-    else:
-        own = [{str(key): value for key, value in dataset.attrs.items()}]
-    connected = np.array([entry.get("family") == "connected" for entry in own])
+    connected = np.array([entry.get("family") == "connected" for entry in _attributes(dataset)])
     if not connected.any() or lattice.n_bodies not in dataset["order"].values:
         return
     top = _by_source(dataset["contribution"].sel(order=lattice.n_bodies))[lattice.structures]

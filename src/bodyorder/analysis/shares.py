@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from bodyorder._checks import InputError
-from bodyorder.analysis.alignment import SeveralResults, with_sources
+from bodyorder.analysis.alignment import SeveralResults, attributes, with_sources
 from bodyorder.engine.variables import describe
 
 
@@ -19,7 +19,7 @@ def atom_shares(results: SeveralResults) -> xr.Dataset:
     :param results: a result with subsets, several on the same structures by name, or a combined one
     :return: ``atom_share`` in eV with dims (source, order, site), and the ``site_`` variables of the result. Shares
         are NaN where the structure's n-body total is.
-    :raises InputError: if the results hold no subsets or no sites
+    :raises InputError: if the results hold no subsets or no sites, or subsets that are only a sample
     """
     combined = with_sources(results)
     needed = ("subset_contribution", "subset_members", "subset_structure", "site_structure", "site_body")
@@ -29,6 +29,11 @@ def atom_shares(results: SeveralResults) -> xr.Dataset:
             f"shares of atoms must come from results with subsets, `{missing[0]}` is missing; "
             "decompose with subsets=True"
         )
+    for name, held in attributes(combined).items():
+        if "sampled" in str(held.get("family", "")):
+            raise InputError(
+                f"shares of atoms must come from all sub-clusters, {name} has a sample; decompose without sampling"
+            )
     orders = combined["order"].values
     bodies = combined["n_bodies"].values.astype(np.int64)
     offsets = np.concatenate([[0], np.cumsum(bodies)])

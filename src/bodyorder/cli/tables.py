@@ -50,14 +50,16 @@ def print_orders(result: xr.Dataset) -> None:
         table.add_row(str(order), *means, f"{np.sqrt(np.mean(noise[:, column] ** 2)):.0e}")
     for name in ("total", "residual"):
         values = (result[name] / result.n_bodies).values
-        table.add_row(name, *(f"{np.mean(values[rows]):+.6f}" for rows in members.values()), "", end_section=True)
+        # what periodic structures have no whole for; what failed is said below
+        means = ("-" if np.isnan(values[rows]).all() else f"{np.mean(values[rows]):+.6f}" for rows in members.values())
+        table.add_row(name, *means, "", end_section=True)
     _print(table)
     print(f"{int(result.n_evaluations.sum())} sub-clusters evaluated; family: {result.attrs['family']}")
     for name, meaning in _DOUBTS.items():
         if name in result and bool((result[name] > 0).any()):
             orders = result.order.values[(result[name] > 0).any("structure").values]
             listed = ", ".join(str(order) for order in orders)
-            print(f"{int(result[name].sum())} of them {meaning} (order{'s' * (len(orders) > 1)} {listed})")
+            print(f"{int(result[name].sum())} sub-clusters {meaning} (order{'s' * (len(orders) > 1)} {listed})")
 
 
 def print_plans(plans: Sequence[xr.Dataset], workers: Sequence[int]) -> None:

@@ -121,6 +121,9 @@ def _sites(structures: Sequence[ase.Atoms], lattices: Sequence[Lattice], top: in
         },
         coords={"xyz": ["x", "y", "z"]},
     )
+    charges = np.concatenate([atoms.get_initial_charges() for atoms in structures])
+    if charges.any():
+        sites["site_charge"] = ("site", charges)
     if lattices[0].force_sums is not None:
         forces = np.zeros((top, sites.sizes["site"], 3))
         first = 0

@@ -50,6 +50,7 @@ VARIABLES = {
     "site_number": Variable(("site",), "1", "Z", "atomic number of an atom"),
     "site_body": Variable(("site",), "1", "", "body that an atom belongs to, counted within its structure"),
     "site_position": Variable(("site", "xyz"), "Å", "r", "position of an atom"),
+    "site_charge": Variable(("site",), "e", "q", "charge of an atom, as it was given; left out if all are zero"),
     "subset_members": Variable(("subset", "slot"), "1", "S", "body indices, −1 for an empty slot"),
     "subset_cells": Variable(("subset", "slot", "xyz"), "1", "R", "cell that each body of a subset is in"),
     "subset_structure": Variable(("subset",), "1", "", "structure that a subset belongs to"),

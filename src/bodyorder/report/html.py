@@ -109,6 +109,9 @@ def _orders(convergence: xr.Dataset, theme: Theme) -> str:
 
 
 def _truncation(convergence: xr.Dataset, theme: Theme) -> str:
+    if not convergence["group_truncation_error"].notnull().any():
+        text = "What a truncated expansion lacks is not known: the energies of the whole structures are missing."
+        return _section("truncation", "How many orders are enough", f"<p>{text}</p>")
     figure = _figure("truncation", truncation_figure(convergence, theme), *captions.truncation(convergence, theme))
     table = tables.convergence_table(convergence, theme.body).render()
     return _section("truncation", "How many orders are enough", figure + table)
@@ -142,6 +145,9 @@ def _viewer(results: xr.Dataset, report: Report) -> str:
     needed = ("subset_contribution", "subset_members", "site_position", "site_body")
     if any(name not in results for name in needed):
         text = "Which atoms carry an order is not shown: the results hold no subsets (decompose with <code>subsets</code>)."
+        return _section("structures", "The structures", f"<p>{text}</p>")
+    if any("sampled" in str(held.get("family", "")) for held in attributes(results).values()):
+        text = "Which atoms carry an order is not shown: a sample of the sub-clusters does not tell."
         return _section("structures", "The structures", f"<p>{text}</p>")
     viewer = make_viewer(results, report.title, report.reference)
     return _section("structures", "The structures", _viewer_body(viewer))

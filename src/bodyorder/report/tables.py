@@ -74,8 +74,8 @@ def deviation(value: float) -> str:
         return MISSING
     if value == 0:
         return "0"
-    power = int(np.floor(np.log10(value)))
-    return f"{value:.3f}" if power >= -3 else f"{value / 10.0**power:.0f}·10<sup>−{-power}</sup>"
+    digit, power = f"{value:.0e}".split("e")
+    return f"{value:.3f}" if int(power) >= -3 else f"{digit}·10<sup>−{-int(power)}</sup>"
 
 
 def order_totals_table(convergence: xr.Dataset, body: str) -> Table:
@@ -117,6 +117,8 @@ def convergence_table(convergence: xr.Dataset, body: str) -> Table:
                 at = int(growth.idxmax("order"))
                 steepest = [number(float(growth.sel(order=at)), 2), str(at)]
             order = f"{enough:g}" if np.isfinite(enough) else f"none up to {int(part['order'].max())}"
+            if bool(part["group_truncation_error"].isnull().all()):
+                order = MISSING
             alternation = number(float(part["group_alternation"]), 2)
             table.rows.append([escape(str(source)), order, alternation, *steepest])
             table.groups.append(_group(group))

@@ -1,19 +1,20 @@
-"""Any ASE calculator as an energy source, and any energy source as an ASE calculator."""
+"""Any ASE calculator as an energy source."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 import pickle
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ase
 import numpy as np
 from ase.calculators.abc import GetPropertiesMixin
-from ase.calculators.calculator import Calculator, FileIOCalculator, PropertyNotImplementedError, all_changes
+from ase.calculators.calculator import Calculator, FileIOCalculator, PropertyNotImplementedError
 
 from bodyorder._checks import ComputationError, InputError, check_positive, did_you_mean, first_line
+from bodyorder.sources.apart import SetApart, structure
 from bodyorder.sources.base import EnergySource, Precision, format_spec
 from bodyorder.sources.evaluation import FailedClusters
 from bodyorder.sources.fingerprint import NOT_PICKLABLE, fingerprint_of
@@ -23,16 +24,24 @@ from bodyorder.structures.clusters import ClusterBatch, FloatArray
 FLOAT64 = Precision(absolute=1e-13, relative=1e-14)
 #: Where ASE keeps its base classes, which are no calculators to choose from.
 BASE_MODULE = Calculator.__module__
+#: How ASE calls what a calculator is asked for.
+METHODS = {"energy": "get_potential_energy", "energies": "get_potential_energies", "forces": "get_forces"}
 #: A calculator whose pickle is at most this many bytes is kept in its unused state.
 SMALL = 2**20
 
 
 class CalculatorSource:
-    """An ASE calculator, asked for one sub-cluster after the other, each in vacuum and without a cell.
+    """An ASE calculator, asked for sub-clusters in vacuum and without a cell, many at once where that is right.
 
-    :param calculator: instance of an ASE calculator. Its cached results are dropped before each sub-cluster.
+    Where a cutoff is given and the calculator has energies of atoms (``energies``), neutral sub-clusters of one size and one set
+    of elements are set apart in one large structure and take one call (:mod:`~bodyorder.sources.apart`). That is tried out
+    before it is used; all else is evaluated one sub-cluster after the other.
+
+    :param calculator: instance of an ASE calculator. Its cached results are dropped before each structure.
     :param cutoff: distance in Å beyond which parts of a cluster do not feel each other at all, if there is one. ASE has no
         way to ask a calculator for it; ``check_source`` tests the claim.
+    :param boxed: whether to put every structure into a periodic box that leaves more than the cutoff around it, for
+        calculators that cannot do without. Takes a cutoff.
     :param precision: error of one energy; rounding in float64 if not given. Give it for a calculator that converges its
         energies only so far, or computes in float32.
     :param fingerprint: a text that changes whenever the energies could. If not given, it is made of the class, its parameters
@@ -48,14 +57,23 @@ class CalculatorSource:
         cutoff: float | None = None,
         precision: Precision = FLOAT64,
         fingerprint: str | None = None,
+        boxed: bool = False,
     ):
         self.calculator = calculator
         self._unused = _small_pickle(calculator)
         self.cutoff = None if cutoff is None else check_positive("cutoff", cutoff)
         self.precision = precision
+        if boxed and self.cutoff is None:
+            raise InputError(
+                "`boxed` must come with a cutoff (`additive_cutoff` in a spec), which sets the size of the box"
+            )
+        self.boxed = boxed
         kind = type(calculator)
         self.name = f"ase:{kind.__module__}.{kind.__qualname__}"
-        self.fingerprint = fingerprint or fingerprint_of(calculator)
+        self.fingerprint = (fingerprint or fingerprint_of(calculator)) + " boxed" * boxed
+        self._apart: SetApart | None = None
+        if self.cutoff is not None and "energies" in getattr(calculator, "implemented_properties", ()):
+            self._apart = SetApart()
 
     def __getstate__(self) -> dict[str, Any]:
         # Some calculators (EMT) can be pickled only until they are used.
@@ -86,13 +104,15 @@ class CalculatorSource:
     def _evaluate(self, batch: ClusterBatch, forces: FloatArray | None) -> FloatArray:
         energies = np.full(len(batch), np.nan)
         messages = {}
-        for row in range(len(batch)):
-            atoms = batch.to_atoms(row)
-            self._forget()
+        left = np.arange(len(batch))
+        if self._apart is not None:
+            left = self._apart.fill(self, batch, energies, forces)
+        for row in left.tolist():
             try:
-                if forces is not None:  # first, since calculators keep the energy that comes with them
-                    forces[row] = self.calculator.get_forces(atoms)
-                energies[row] = self.calculator.get_potential_energy(atoms)
+                if forces is None:
+                    (energies[row],) = self.ask(self._structure(batch, row), ["energy"])
+                else:
+                    forces[row], energies[row] = self.ask(self._structure(batch, row), ["forces", "energy"])
             except InputError:
                 raise
             except PropertyNotImplementedError as error:
@@ -110,6 +130,34 @@ class CalculatorSource:
             raise FailedClusters(messages, energies, forces)
         return energies
 
+    def cell_energy(self, atoms: ase.Atoms) -> float:
+        """Energy of a periodic structure in eV by cell.
+
+        :raises ComputationError: if the calculator fails
+        """
+        try:
+            return float(self.ask(atoms.copy(), ["energy"])[0])
+        except Exception as error:  # whatever a foreign program raises
+            raise ComputationError(
+                f"{self.name} must give the energy of the periodic structure, and failed: {type(error).__name__}: "
+                f"{first_line(error)}"
+            ) from error
+
+    def _structure(self, batch: ClusterBatch, row: int) -> ase.Atoms:
+        atoms = batch.to_atoms(row)
+        if self.boxed:
+            atoms = structure(batch.numbers[[row]], batch.positions[[row]], self.cutoff)
+            atoms.info["charge"] = int(batch.charges[row])
+        return atoms
+
+    def ask(self, atoms: ase.Atoms, names: Sequence[str]) -> list[Any]:
+        """Some of ``energy``, ``energies`` and ``forces`` of one structure, as the calculator gives them.
+
+        Forces are best asked for first, since calculators keep the energy that comes with them.
+        """
+        self._forget()
+        return [getattr(self.calculator, METHODS[name])(atoms) for name in names]
+
     def _forget(self) -> None:
         """Drop cached results: the cache does not see all that a sub-cluster carries (its charge)."""
         reset = getattr(self.calculator, "reset", None)
@@ -119,55 +167,21 @@ class CalculatorSource:
             self.calculator.atoms, self.calculator.results = None, {}
 
 
-class SourceCalculator(Calculator):
-    """An energy source as an ASE calculator of isolated clusters: energies in eV and, where the source has them, forces.
-
-    :param source: the energy source
-    """
-
-    nolabel = True
-    default_parameters = {"source": None}  # noqa: RUF012 - ASE's way to say that the parameters tell all
-
-    def __init__(self, source: EnergySource):
-        super().__init__()
-        self.source = source
-        self.parameters = {"source": source.fingerprint}
-        self.implemented_properties = ["energy"] + ["forces"] * hasattr(source, "energies_and_forces")
-
-    def calculate(
-        self,
-        atoms: ase.Atoms | None = None,
-        properties: Iterable[str] = ("energy",),
-        system_changes: Iterable[str] = all_changes,
-    ) -> None:
-        """Fill ``results`` for one structure; ASE calls this.
-
-        :raises InputError: for a periodic structure
-        :raises ComputationError: if the source fails
-        """
-        super().calculate(atoms, list(properties), list(system_changes))
-        if self.atoms.pbc.any():
-            raise InputError("an energy source takes clusters in vacuum, got a structure with periodic boundaries")
-        batch = ClusterBatch.from_atoms([self.atoms])
-        try:
-            if "forces" in properties:
-                energies, forces = self.source.energies_and_forces(batch)  # type: ignore[attr-defined]
-                self.results["forces"] = forces[0]
-            else:
-                energies = self.source.energies(batch)
-        except FailedClusters as error:
-            raise ComputationError(f"{self.source.name} failed: {error}") from error
-        self.results["energy"] = float(energies[0])
-
-
 def load(
-    target: str, *, additive_cutoff: float | None = None, energy_error: float | None = None, **options: Any
+    target: str,
+    *,
+    additive_cutoff: float | None = None,
+    energy_error: float | None = None,
+    boxed: bool = False,
+    **options: Any,
 ) -> EnergySource:
     """The source ``ase:package.module.Name?option=value``.
 
     :param target: dotted name of a calculator class, or of a function that returns a calculator
     :param additive_cutoff: the source's ``cutoff`` in Å, for a calculator whose distant parts do not feel each other at all
     :param energy_error: 1σ error of one energy in eV; rounding in float64 if not given
+    :param boxed: true for a calculator that takes periodic structures only: it is given boxes that leave more than the cutoff
+        around the atoms
     :param options: handed to the class
     :raises InputError: if there is no such calculator, or it rejects the options. A misspelt option that the class would
         silently ignore is rejected too.
@@ -184,8 +198,10 @@ def load(
         raise InputError(f"ase:{target} must give an ASE calculator, got {type(calculator).__name__}")
     precision = FLOAT64 if energy_error is None else Precision(absolute=check_positive("energy_error", energy_error))
     fingerprint = fingerprint_of(calculator, options if inspect.isclass(factory) else None)
-    source = CalculatorSource(calculator, cutoff=additive_cutoff, precision=precision, fingerprint=fingerprint)
-    own = {"additive_cutoff": additive_cutoff, "energy_error": energy_error}
+    source = CalculatorSource(
+        calculator, cutoff=additive_cutoff, precision=precision, fingerprint=fingerprint, boxed=bool(boxed)
+    )
+    own = {"additive_cutoff": additive_cutoff, "energy_error": energy_error, "boxed": boxed or None}
     source.name = format_spec("ase", target, options | {key: value for key, value in own.items() if value is not None})
     return source
 
@@ -235,7 +251,7 @@ def _check_options(target: str, factory: Callable[..., Any], options: Mapping[st
         if not defaults or issubclass(factory, FileIOCalculator):  # type: ignore[arg-type]
             return
         known |= set(defaults)
-    known |= {"additive_cutoff", "energy_error"}
+    known |= {"additive_cutoff", "boxed", "energy_error"}
     for option in options:
         if option not in known:
             raise InputError(

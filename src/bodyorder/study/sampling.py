@@ -14,7 +14,7 @@ import numpy as np
 from bodyorder._checks import InputError, check_between
 from bodyorder.config import FEWEST, FromFile, HighDensity, LowDensity, Sampler, StudyOptions, Thermal
 from bodyorder.sources import load_source
-from bodyorder.sources.calculator import SourceCalculator
+from bodyorder.sources.source_calculator import SourceCalculator
 from bodyorder.structures import read_structures
 from bodyorder.structures.dynamics import LangevinSettings, langevin
 from bodyorder.structures.hydrogen import high_density, low_density

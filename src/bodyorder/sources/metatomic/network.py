@@ -3,15 +3,12 @@
 All sub-clusters go to the model as one ``System`` whose neighbour lists hold pairs inside each sub-cluster only, so that the
 network sees one large graph of unconnected parts and the fixed cost of a call is paid once for all of them. Energies of
 atoms then add up to energies of sub-clusters. Where a model gives no energies of atoms, or feels more than its neighbour
-lists (:mod:`~bodyorder.sources.metatomic.probe` finds out), each sub-cluster is a ``System`` of its own in one call.
+lists (:mod:`~bodyorder.sources.probe` finds out), each sub-cluster is a ``System`` of its own in one call.
 """
 
 from __future__ import annotations
 
-import ctypes
 import importlib
-import os
-import sys
 import warnings
 
 import numpy as np
@@ -29,11 +26,10 @@ from metatomic.torch import (
 )
 
 from bodyorder._checks import InputError, check_choice
+from bodyorder.sources.memory import keep_freed_memory
 from bodyorder.sources.metatomic.archive import Settings, read_extensions
 from bodyorder.structures.clusters import FloatArray, IntArray
 
-#: Numbers of options in glibc's malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _PAIR_NAMES = ["first_atom", "second_atom", "cell_shift_a", "cell_shift_b", "cell_shift_c"]
 
 
@@ -59,7 +55,7 @@ class Network:
             )
         self.device = torch.device(_check_device(settings, capabilities.supported_devices))
         if self.device.type == "cpu":
-            _keep_freed_memory()
+            keep_freed_memory()
         self.dtype = getattr(torch, settings.dtype or capabilities.dtype)
         if self.device.type != "cpu" or settings.dtype:
             with warnings.catch_warnings():
@@ -185,19 +181,6 @@ class Network:
             components=[self._xyz],
             properties=self._distance,
         )
-
-
-def _keep_freed_memory() -> None:
-    """Let the C library keep what one call frees for the next.
-
-    It returns large arrays to the operating system otherwise, and a page fault for each 4 kB of the next call takes up to a
-    fifth of the time. The process holds on to at most 256 MB more. What the user has set by environment variables stays.
-    """
-    if sys.platform == "linux" and not {name for name in os.environ if name.startswith(("MALLOC_", "GLIBC_TUNABLES"))}:
-        set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries than glibc do not have it
-        if set_option is not None:
-            for option, value in ((_M_MMAP_THRESHOLD, 2**25), (_M_TRIM_THRESHOLD, 2**28)):
-                set_option(option, value)
 
 
 def _load(settings: Settings) -> AtomisticModel:

@@ -10,9 +10,10 @@ import numpy as np
 
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.sources.base import format_spec, package_version
+from bodyorder.sources.memory import Portions
 from bodyorder.sources.metatomic.archive import Settings
 from bodyorder.sources.metatomic.network import Network, last_line
-from bodyorder.sources.metatomic.probe import Traits, probe
+from bodyorder.sources.probe import Traits, probe
 from bodyorder.structures.clusters import ClusterBatch, FloatArray
 
 #: Models that a process keeps in memory.
@@ -24,7 +25,7 @@ class MetatomicSource:
 
     Lengths and energies are converted from the units that the model declares; where it declares none they are taken for Å
     and eV. ``cutoff`` and ``precision`` are measured on test clusters when the model is loaded
-    (:func:`~bodyorder.sources.metatomic.probe.probe`). A copy that went through pickle finds its model by path, and each
+    (:func:`~bodyorder.sources.probe.probe`). A copy that went through pickle finds its model by path, and each
     process loads a model once.
 
     The way of evaluation is that of the metatomic interface (F. Bigi et al., doi:10.48550/arXiv.2508.15704).
@@ -40,6 +41,7 @@ class MetatomicSource:
     def __init__(self, settings: Settings):
         self.settings = settings
         self._network, self._traits, digest = load_network(settings)
+        self._portions = Portions(self._traits.atoms_per_call)
         self.cutoff = self._traits.cutoff
         self.precision = self._traits.precision
         asked = {"dtype": settings.dtype, "variant": settings.variant}
@@ -73,13 +75,15 @@ class MetatomicSource:
         if batch.charges.any():
             raise InputError(f"{self.name} knows no charges: sub-clusters must be neutral")
         energies = np.empty(len(batch))
-        step = self._traits.clusters_per_call(batch.n_atoms)
-        for rows in (slice(start, start + step) for start in range(0, len(batch), step)):
+
+        def work(rows: slice) -> None:
             energies[rows], slopes = self._network.evaluate(
                 batch.numbers[rows], batch.positions[rows], packed=self._traits.packed, forces=forces is not None
             )
             if forces is not None:
                 forces[rows] = slopes
+
+        self._portions.over(len(batch), batch.n_atoms, work)
         return energies
 
 

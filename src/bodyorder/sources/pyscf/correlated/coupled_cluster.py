@@ -10,6 +10,7 @@ from pyscf import lib
 from pyscf.cc import gccsd, gccsd_t, uccsd, uccsd_t
 from pyscf.scf import uhf
 
+from bodyorder.sources.pyscf.correlated import pair
 from bodyorder.sources.pyscf.correlated.reference import Correlated, excitations, uncorrelated
 
 #: Convergence of the energy (hartree) and of the amplitudes.
@@ -49,6 +50,8 @@ class Amplitudes(uccsd.UCCSD):
     def __init__(self, reference: uhf.UHF):
         super().__init__(reference)
         self.course: list[float] = []
+        #: whether they belong to two electrons in one orbital, which is no mean field
+        self.paired = False
 
     def energy(self, *args: Any, **options: Any) -> float:
         """Correlation energy of some amplitudes in hartree."""
@@ -94,7 +97,7 @@ def triples(reference: uhf.UHF, memory: float) -> Correlated | str:
 
 def _solved(reference: uhf.UHF, memory: float) -> Amplitudes | str:
     eris, state = None, f"the state with 2S+1 = {reference.mol.spin + 1}"
-    start = _paired(reference) if reference.mol.nelec == (1, 1) else reference
+    start = pair.start(reference) if reference.mol.nelec == (1, 1) else reference
     raised = False
     for shift, history, steps in ATTEMPTS:
         solver = Amplitudes(start)
@@ -108,6 +111,7 @@ def _solved(reference: uhf.UHF, memory: float) -> Amplitudes | str:
             solver.kernel(eris=eris)
         if np.isfinite(solver.doubt):
             if solver.e_tot <= reference.e_tot + RAISED:
+                solver.paired = start is not reference
                 return solver
             raised = True
     if raised:
@@ -117,34 +121,6 @@ def _solved(reference: uhf.UHF, memory: float) -> Amplitudes | str:
         f"{sum(steps for _, _, steps in ATTEMPTS)} steps with level shifts up to {ATTEMPTS[-1][0]} hartree; "
         "use mp2 or fci"
     )
-
-
-def _paired(reference: uhf.UHF) -> uhf.UHF:
-    """Both electrons of a singlet in one orbital, the mean of those that they are in.
-
-    For two electrons coupled clusters are exact on any determinant, but from one that mixes spins the search can end in the
-    triplet.
-    """
-    overlap, occupied = reference.get_ovlp(), reference.mo_coeff[:, :, 0]
-    up, down = occupied
-    mean = up + np.sign(up @ overlap @ down or 1.0) * down
-    mean /= np.sqrt(mean @ overlap @ mean)
-    others = reference.mo_coeff[0] - np.outer(mean, mean @ overlap @ reference.mo_coeff[0])
-    values, vectors = np.linalg.eigh(others.T @ overlap @ others)
-    rest = others @ (vectors[:, 1:] / np.sqrt(values[1:]))
-    orbitals = np.column_stack([mean, rest])
-    paired = reference.copy()
-    paired.mo_coeff = np.array([orbitals, orbitals])
-    paired.mo_occ = np.zeros_like(reference.mo_occ)
-    paired.mo_occ[:, 0] = 1.0
-    fock = paired.get_fock(dm=paired.make_rdm1())
-    # PySCF counts on empty orbitals that do not mix
-    energies, mixing = np.linalg.eigh(rest.T @ fock[0] @ rest)
-    orbitals = np.column_stack([mean, rest @ mixing])
-    paired.mo_coeff = np.array([orbitals, orbitals])
-    paired.mo_energy = np.array([np.concatenate([[mean @ fock[0] @ mean], energies])] * 2)
-    paired.e_tot = paired.energy_tot(paired.make_rdm1())
-    return paired
 
 
 def _extrapolation(solver: Amplitudes, history: int) -> Extrapolation:
@@ -169,6 +145,8 @@ def _perturbative_triples(solved: Amplitudes) -> float:
 
 
 def _gradient(solved: Amplitudes) -> np.ndarray | str:
+    if solved.paired:
+        return pair.gradient(solved)
     eris = solved.ao2mo()
     solved.diis = _extrapolation(solved, ATTEMPTS[0][1])  # the last one holds amplitudes
     solved.solve_lambda(eris=eris)

@@ -7,13 +7,13 @@ layers than the wrapper knows), and none declares its rounding error.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from ase.data import covalent_radii
 
 from bodyorder.sources.base import Precision
-from bodyorder.sources.metatomic.network import Network
 from bodyorder.structures.clusters import FloatArray, IntArray
 
 #: What the backward pass may hold on to in one call, in bytes. A CPU loses more by arrays that
@@ -25,6 +25,39 @@ ATOMS = (32, 4096)
 N_CLUSTERS, N_ATOMS = 8, 8
 #: Energies that differ by less than this (eV) are equal enough, whatever the measured rounding.
 NEGLIGIBLE = 1e-10
+
+
+class Network(Protocol):
+    """A model in memory.
+
+    :param elements: atomic numbers that it knows
+    :param gives_atoms: whether it gives energies of atoms
+    :param interaction_range: distance in Å that it says it feels
+    """
+
+    elements: list[int]
+    gives_atoms: bool
+    interaction_range: float
+    dtype: torch.dtype
+    device: torch.device
+    model: torch.nn.Module
+
+    @property
+    def list_cutoff(self) -> float:
+        """Largest cutoff of its neighbour lists in Å; 0 if there are none."""
+        ...
+
+    def forward(
+        self, numbers: IntArray, positions: FloatArray, *, packed: bool, forces: bool
+    ) -> tuple[torch.Tensor, Any]:
+        """Energies in eV, shape (n,), and what they can be differentiated by."""
+        ...
+
+    def evaluate(
+        self, numbers: IntArray, positions: FloatArray, *, packed: bool, forces: bool
+    ) -> tuple[FloatArray, FloatArray | None]:
+        """Energies in eV, shape (n,), and forces in eV/Å, shape (n, k, 3), or None."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -41,14 +74,6 @@ class Traits:
     cutoff: float | None
     precision: Precision
     atoms_per_call: int
-
-    def clusters_per_call(self, n_atoms: int) -> int:
-        """Sub-clusters of a size to give to the model at once.
-
-        An odd number: tensors whose atoms are a power of two apart in memory collide in the cache (MACE is 20 % slower).
-        """
-        clusters = max(1, self.atoms_per_call // n_atoms)
-        return clusters - 1 + clusters % 2
 
 
 def probe(network: Network) -> Traits:

@@ -1,0 +1,51 @@
+"""MACE models as their own program saves them, foundation models among them: ``mace:model.model?trust=true&dtype=float64``.
+
+Importing this package imports neither torch nor mace; :func:`load` does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bodyorder._checks import InputError, check_choice, require
+from bodyorder.sources.mace.settings import Settings
+
+if TYPE_CHECKING:
+    from bodyorder.sources.mace.source import MaceSource
+
+#: Number types that a model can be evaluated in.
+DTYPES = ("float32", "float64")
+
+
+def load(
+    target: str, *, trust: bool = False, device: str = "cpu", dtype: str | None = None, head: str | None = None
+) -> MaceSource:
+    """Make a source from a ``.model`` file.
+
+    :param target: path of the file, as MACE's training writes it
+    :param trust: must be true: the file is a pickle, and loading it runs whatever code it holds
+    :param device: ``cpu``, ``cuda`` or ``cuda:1``
+    :param dtype: ``float32`` or ``float64`` to evaluate the model in, its weights rounded or unchanged; the model's own type if
+        not given. float64 makes of a float32 model the same function without the rounding that drowns high body orders.
+    :param head: which energy, for a model that was trained on several data sets; the one called ``default`` if not given
+    :raises InputError: if there is no such file, it is not trusted, it is no MACE model that gives energies, wants more than
+        elements and positions, does not run on the device, or mace is not installed
+    """
+    if dtype is not None:
+        check_choice("dtype", dtype, DTYPES)
+    path = Path(target).absolute()
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "nothing"
+        raise InputError(f"mace:{target} must be the file of a MACE model (.model), and there is {found}")
+    if not isinstance(trust, bool):
+        raise InputError(f"`trust` must be true or false, got {trust!r}")
+    if not trust:
+        raise InputError(
+            f"mace:{target} must be trusted to be loaded: it is a pickle, which runs any code that whoever made it put "
+            f"into it; say trust=true if you know where it comes from"
+        )
+    require("torch", "mace")
+    from bodyorder.sources.mace.source import MaceSource
+
+    return MaceSource(Settings(target, path, str(device), dtype, None if head is None else str(head)))
