@@ -1,8 +1,11 @@
 import json
 
+import ase
 import numpy as np
 import pytest
+from ase.build import bulk
 
+from bodyorder import decompose
 from bodyorder._checks import InputError
 from bodyorder.analysis import attributes, combine, groups, with_sources
 

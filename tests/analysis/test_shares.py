@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from ase import Atoms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bodyorder import Sampling, decompose
 from bodyorder._checks import InputError
 from bodyorder.analysis import atom_shares
 
