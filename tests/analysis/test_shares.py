@@ -40,7 +40,7 @@ def test_atoms_of_one_body_share_alike(build):
 def test_a_sample_has_no_shares():
     cluster = Atoms("Cu6", positions=np.random.default_rng(1).uniform(0, 8, (6, 3)))
     sampled = decompose(cluster, "analytic:sutton-chen", max_order=3, sampling=Sampling(samples=4), subsets=True)
-    with pytest.raises(InputError, match="shares of atoms must come from all sub-clusters, .* has a sample"):
+    with pytest.raises(InputError, match=r"shares of atoms must come from all sub-clusters, .* has a sample"):
         atom_shares(sampled)
 
 

@@ -104,6 +104,10 @@ def test_initial_charges_and_moments_come_from_files(tmp_path, name):
     again.set_initial_charges([np.nan, 0, 0])
     with pytest.raises(InputError, match="must have finite initial charges"):
         read_structures(again)
+    again.set_initial_charges([0, 0, 0])
+    again.set_initial_magnetic_moments([0, np.nan, 0])
+    with pytest.raises(InputError, match="must have finite initial magnetic moments"):
+        read_structures(again)
 
 
 def test_neutral_structures_with_partial_charges():

@@ -51,7 +51,7 @@ def print_orders(result: xr.Dataset) -> None:
     for name in ("total", "residual"):
         values = (result[name] / result.n_bodies).values
         # what periodic structures have no whole for; what failed is said below
-        means = ("-" if np.isnan(values[rows]).all() else f"{np.mean(values[rows]):+.6f}" for rows in members.values())
+        means = ["-" if np.isnan(values[rows]).all() else f"{np.mean(values[rows]):+.6f}" for rows in members.values()]
         table.add_row(name, *means, "", end_section=True)
     _print(table)
     print(f"{int(result.n_evaluations.sum())} sub-clusters evaluated; family: {result.attrs['family']}")

@@ -29,7 +29,8 @@ def read_structures(structures: StructuresLike, periodic: bool = False) -> list[
     :param structures: a structure, several, or a path
     :param periodic: whether structures may be periodic
     :raises InputError: if the file is missing, empty or unreadable; if a structure has no atoms, positions that are not
-        finite, two atoms on one spot, periodic boundaries, or a charge that is not the sum of its initial charges
+        finite, two atoms on one spot, periodic boundaries, initial charges or magnetic moments that are not finite, or a
+        charge that is not the sum of its initial charges
     """
     if isinstance(structures, ase.Atoms):
         frames, origin = [structures], "structures"
@@ -88,6 +89,8 @@ def _check_structure(atoms: ase.Atoms, name: str) -> None:
         raise InputError(
             f"{name} must have a lattice vector along every periodic direction, and lacks one; set its cell"
         )
+    if not np.isfinite(atoms.get_initial_magnetic_moments()).all():
+        raise InputError(f"{name} must have finite initial magnetic moments, and has some that are not")
     _check_charge(atoms, name)
     # only the neighbour list sees images
     same = neighbor_list("ij", atoms, SAME_SPOT) if atoms.pbc.any() else _near(atoms)

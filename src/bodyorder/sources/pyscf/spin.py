@@ -220,7 +220,7 @@ def _whole_moment(rule: str, moments: np.ndarray, count: int, place: str) -> int
     :raises InputError: if it is no whole number, or the electrons cannot have it
     """
     total = abs(float(moments.sum()))
-    if abs(total - round(total)) > WHOLE:
+    if not abs(total - np.rint(total)) <= WHOLE:
         raise InputError(
             f"with spin={rule} moments must add up to whole numbers of unpaired electrons, those of {place} add up to "
             f"{total:g}; give whole moments"

@@ -48,17 +48,18 @@ def assembly(n_orbitals: int, n_electrons: int, unpaired: int, most: int | None 
         places = np.sort(np.argsort(np.round(level, 6), kind="stable")[:most])
     count = len(places)
     left = table.replace[(np.arange(pairs)[:, None] * size + places).ravel()]  # (F_P)_IK at row (P, I)
-    products = (left @ left.T).tocoo()
-    (p, i), (q, j) = np.divmod(products.row, count), np.divmod(products.col, count)
-    lower = np.flatnonzero(i >= j)
-    place = i[lower] * count + j[lower]
+    products = left @ left.T
+    rows = np.repeat(np.arange(products.shape[0], dtype=products.indices.dtype), np.diff(products.indptr))
+    half = rows >= products.indices  # it is symmetric
+    (p, i), (q, j) = np.divmod(rows[half], count), np.divmod(products.indices[half], count)
+    place = np.maximum(i, j) * count + np.minimum(i, j)
+    # the other half of P ≠ Q holds elements of the same triangle only on its diagonal
+    values = products.data[half] * np.where((i == j) & (p != q), 1.0, 0.5)
     present = np.zeros(count * count, dtype=bool)
     present[place] = True
     number = np.cumsum(present) - 1
-    high, low = np.maximum(p, q)[lower], np.minimum(p, q)[lower]
     matrix = sp.csr_array(
-        (0.5 * products.data[lower], (number[place], high * (high + 1) // 2 + low)),
-        shape=(np.count_nonzero(present), pairs * (pairs + 1) // 2),
+        (values, (number[place], p * (p + 1) // 2 + q)), shape=(np.count_nonzero(present), pairs * (pairs + 1) // 2)
     )
     matrix.data[np.abs(matrix.data) < ROUNDING] = 0.0
     matrix.eliminate_zeros()
