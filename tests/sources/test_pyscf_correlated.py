@@ -10,7 +10,7 @@ from pyscf.cc import gccsd_t
 from bodyorder._checks import InputError
 from bodyorder.engine import decompose
 from bodyorder.sources.base import load_source
-from bodyorder.sources.pyscf import correlated
+from bodyorder.sources.pyscf import correlated, mean_field
 from bodyorder.sources.pyscf.correlated import coupled_cluster, reference, response
 from bodyorder.sources.pyscf.integrals import IntegralCache
 from bodyorder.sources.pyscf.mean_field import lowest_fields
@@ -136,6 +136,17 @@ def test_contaminated_references_are_recorded():
     closed = correlated.mp2(task([CLUSTERS["He2"]], [0]), IntegralCache("6-31g", 1e9))
     assert closed.records["contamination"][0] == pytest.approx(0.0, abs=1e-8)
     assert np.isnan(closed.records.get("uncertainty", np.array([np.nan]))).all()
+
+
+@pytest.mark.parametrize("distance", [0.74, 1.5, 3.0])
+def test_exact_states_of_two_electrons_are_not_in_doubt(distance):
+    molecule = [ase.Atoms("H2", [[0, 0, 0], [0, 0, distance]])]
+    field, coupled = (
+        method(task(molecule, [0]), IntegralCache("6-31g", 1e9)) for method in (mean_field.evaluate, correlated.ccsd)
+    )
+    assert (field.records["contamination"][0] > 0.1) == (distance > 1.0)
+    assert coupled.records["contamination"][0] == 0.0
+    assert "uncertainty" not in coupled.records
 
 
 @pytest.mark.parametrize("method", ["mp2", "ccsd"])

@@ -174,7 +174,10 @@ KNOWN = json.loads((Path(__file__).parents[1] / "data" / "unrestricted" / "lowes
 
 @pytest.mark.parametrize("moments", ["none", "all up", "random"])
 def test_the_lowest_known_solution_of_stretched_clusters_from_bad_starts(moments):
-    """100 clusters; the energies come from brute force with plain PySCF (``data/unrestricted/make.py``)."""
+    """100 clusters; the energies come from brute force with plain PySCF (``data/unrestricted/make.py``).
+
+    A bad start stands first among those that the solver makes: it must neither be trusted nor push out the good ones.
+    """
     rng, missed = np.random.default_rng(3), []
     for one in KNOWN:
         task = unrestricted_task(ase.Atoms(f"H{len(one['positions'])}", one["positions"]))

@@ -234,6 +234,7 @@ def test_pattern_of_a_determinant():
             [0.5, 0.2],
             r"whole numbers of unpaired electrons, those of atoms \[0, 1\] of structure 0 add up to 0.7; give",
         ),
+        ([np.nan, 0], "must add up to whole numbers of unpaired electrons, .* add up to nan; give whole moments"),
         ([1, 0], r"atoms \[0, 1\] of structure 0 have 2 electrons and moments that add up to 1; change their moments"),
         ([2, 2], r"atoms \[0, 1\] of structure 0 have 2 electrons and moments that add up to 4"),
     ],

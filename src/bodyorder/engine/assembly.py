@@ -19,12 +19,10 @@ from bodyorder.engine.results import SCHEMA_VERSION
 from bodyorder.engine.selection import Selection
 from bodyorder.engine.variables import describe
 from bodyorder.sources.base import EnergySource
-from bodyorder.sources.evaluation import RECORDS
+from bodyorder.sources.evaluation import CONTAMINATED, RECORDS
 from bodyorder.structures.io import structure_names
 from bodyorder.subsets import PeriodicFamily
 
-#: Above this ⟨S²⟩ − S(S + 1) a state counts as spin contaminated.
-CONTAMINATED = 0.1
 #: Nearer than this (eV) to the next state, a state counts as nearly degenerate; 10⁻³ hartree.
 DEGENERATE = 0.0272
 #: An energy counts as uncertain if its own uncertainty is above this (eV).

@@ -17,6 +17,9 @@ RECORDS = {
     "extrapolation": "energy extrapolated to no discarded weight minus the energy, in eV",
 }
 
+#: Above this ⟨S²⟩ − S(S + 1) a state counts as spin contaminated.
+CONTAMINATED = 0.1
+
 #: Records that are energies.
 ENERGY_RECORDS = ("gap", "uncertainty", "extrapolation")
 

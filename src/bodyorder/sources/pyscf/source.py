@@ -24,7 +24,7 @@ from bodyorder.sources.pyscf.task import Outcome, Settings, Task
 from bodyorder.structures.clusters import ClusterBatch
 
 #: Goes up whenever an energy could change although PySCF does not.
-SOLVER = 2
+SOLVER = 3
 #: Nuclei closer than this (Å) are a mistake.
 CLOSEST = 0.05
 

@@ -2,7 +2,8 @@
 
 The spin with the lowest correlated energy is kept, which need not be that of the lowest mean field. The methods read the
 integrals that the mean field ran on. Contamination is that of the reference, and so is the uncertainty where it is large:
-how far projection onto the spin it stands for would move its energy, more than what correlation leaves of that.
+how far projection onto the spin it stands for would move its energy, more than what correlation leaves of that. Coupled
+clusters of two electrons in a singlet, which are exact, have neither.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def _evaluate(task: Task, cache: IntegralCache, correlation: Correlation) -> Out
             outcome.messages[row] = gradient
             continue
         outcome.gradients[row] = gradient
-        mixed, doubt = reference.impurity()
+        mixed, doubt = (0.0, 0.0) if state.pure else reference.impurity()
         outcome.record("contamination", row, mixed)
         record_state(outcome, row, reference.unpaired, sorted(energies[row]), max(doubt, state.doubt))
     return outcome

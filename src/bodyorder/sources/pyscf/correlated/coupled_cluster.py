@@ -78,7 +78,7 @@ def doubles(reference: uhf.UHF, memory: float) -> Correlated | str:
     solved = _solved(reference, memory)
     if isinstance(solved, str):
         return solved
-    return Correlated(float(solved.e_tot), lambda: _gradient(solved), solved.doubt)
+    return Correlated(float(solved.e_tot), lambda: _gradient(solved), solved.doubt, solved.paired)
 
 
 def triples(reference: uhf.UHF, memory: float) -> Correlated | str:

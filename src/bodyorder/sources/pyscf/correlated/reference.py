@@ -14,7 +14,7 @@ from scipy.sparse import linalg
 from bodyorder.sources.pyscf.integrals import IntegralCache
 from bodyorder.sources.pyscf.mean_field import UNSOLVED
 from bodyorder.sources.pyscf.mean_field.fields import Solution, molecule_of, to_pyscf
-from bodyorder.sources.pyscf.mean_field.projection import CONTAMINATED, contamination, projected_energy
+from bodyorder.sources.pyscf.mean_field.projection import impurity
 from bodyorder.sources.pyscf.mean_field.unrestricted import Unrestricted
 from bodyorder.sources.pyscf.task import Task
 
@@ -33,11 +33,13 @@ class Correlated:
     :param energy: in hartree
     :param gradient: computes dE/dR in hartree/bohr, shape (k, 3), or says why it cannot
     :param doubt: uncertainty of the energy in hartree
+    :param pure: whether it has a spin of its own, however contaminated the mean field is
     """
 
     energy: float
     gradient: Callable[[], np.ndarray | str]
     doubt: float = 0.0
+    pure: bool = False
 
 
 @dataclass
@@ -65,13 +67,7 @@ class Reference:
     def impurity(self) -> tuple[float, float]:
         """Contamination, and where it is large the change of the energy (hartree) on projection onto the spin, else 0."""
         assert self.solution is not None
-        electrons = self.solver.electrons(self.unpaired)
-        up, down = (self.solution.coefficients[spin, :, :count] for spin, count in enumerate(electrons))
-        mixed = contamination((up, down), self.solver.integrals.overlap[self.row])
-        if mixed <= CONTAMINATED:
-            return mixed, 0.0
-        projected = projected_energy(self.solution, electrons, self.solver.integrals, self.row)
-        return mixed, abs(projected - self.solution.energy)
+        return impurity(self.solution, self.solver.electrons(self.unpaired), self.solver.integrals, self.row)
 
 
 def references(task: Task, cache: IntegralCache) -> Iterator[Reference]:

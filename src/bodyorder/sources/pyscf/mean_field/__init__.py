@@ -22,7 +22,7 @@ from pyscf.scf import uhf
 
 from bodyorder.sources.pyscf.integrals import IntegralCache
 from bodyorder.sources.pyscf.mean_field.fields import Solution, molecule_of, to_pyscf
-from bodyorder.sources.pyscf.mean_field.projection import CONTAMINATED, contamination, projected_energy
+from bodyorder.sources.pyscf.mean_field.projection import impurity
 from bodyorder.sources.pyscf.mean_field.records import record_state
 from bodyorder.sources.pyscf.mean_field.unrestricted import Unrestricted
 from bodyorder.sources.pyscf.task import Outcome, Task
@@ -40,7 +40,7 @@ def evaluate(task: Task, cache: IntegralCache) -> Outcome:
             outcome.messages[row] = solutions
             continue
         solution, energies = solutions[0], [solution.energy for solution in solutions]
-        mixed, doubt = _impurity(solver, row, solution)
+        mixed, doubt = impurity(solution, solver.electrons(solution.unpaired), solver.integrals, row)
         outcome.record("contamination", row, mixed)
         record_state(outcome, row, solution.unpaired, energies, doubt)
         if task.gradient:
@@ -53,8 +53,7 @@ def evaluate(task: Task, cache: IntegralCache) -> Outcome:
 def lowest_fields(task: Task, cache: IntegralCache, spins: Sequence[int] | None = None) -> list[uhf.UHF | str]:
     """The lowest stable unrestricted solution of each row as a converged PySCF object, or why there is none.
 
-    :param spins: numbers of unpaired electrons to choose from; those of the task if not given, less those that a mean field
-        seldom finds and that are never the lowest
+    :param spins: numbers of unpaired electrons to choose from; those of the task if not given
     """
     solver = Unrestricted(task, cache)
     found: list[uhf.UHF | str] = []
@@ -83,13 +82,3 @@ def _solutions(solver: Unrestricted, spins: Sequence[int]) -> list[list[Solution
         complete = len(found) == len(row)
         result.append(sorted(found, key=lambda solution: solution.energy) if complete else UNSOLVED)
     return result
-
-
-def _impurity(solver: Unrestricted, row: int, solution: Solution) -> tuple[float, float]:
-    """Contamination, and where it is large the change of the energy (hartree) on projection onto the spin, else 0."""
-    electrons = solver.electrons(solution.unpaired)
-    up, down = (solution.coefficients[spin, :, :count] for spin, count in enumerate(electrons))
-    mixed = contamination((up, down), solver.integrals.overlap[row])
-    if mixed <= CONTAMINATED:
-        return mixed, 0.0
-    return mixed, abs(projected_energy(solution, electrons, solver.integrals, row) - solution.energy)

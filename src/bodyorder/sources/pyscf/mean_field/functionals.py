@@ -1,4 +1,9 @@
-"""Density functionals by name: which can be computed, and what to say of the others."""
+"""Density functionals by name: which can be computed, and what to say of the others.
+
+Names mean what they mean to PySCF: ``lda`` is exchange alone, the local density approximation with correlation is ``svwn`` or
+``lda,vwn``; the local part of ``b3lyp`` is the fit of Vosko, Wilk and Nusair to the random-phase approximation, that of
+``b3lyp5`` their fifth fit.
+"""
 
 from __future__ import annotations
 

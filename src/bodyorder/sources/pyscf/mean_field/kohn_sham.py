@@ -274,7 +274,7 @@ def _evaluate(task: Task, cache: IntegralCache, restricted: bool) -> Outcome:
         found = sorted((one for one in fields if one is not None), key=lambda one: one.e_tot)
         best, unpaired = found[0], found[0].mol.spin
         record_state(outcome, row, unpaired, [one.e_tot for one in found])
-        outcome.record("contamination", row, best.spin_square()[0] - 0.25 * unpaired * (unpaired + 2))
+        outcome.record("contamination", row, max(best.spin_square()[0] - 0.25 * unpaired * (unpaired + 2), 0.0))
         if task.gradient:
             outcome.gradients[row] = _gradient(best)
     return outcome

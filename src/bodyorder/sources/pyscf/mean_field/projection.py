@@ -5,12 +5,21 @@ from __future__ import annotations
 import numpy as np
 from pyscf.scf.hf import dot_eri_dm
 
+from bodyorder.sources.evaluation import CONTAMINATED
 from bodyorder.sources.pyscf.integrals import ClusterIntegrals
 from bodyorder.sources.pyscf.mean_field.fields import Solution
 from bodyorder.sources.pyscf.orbitals import transform_one, transform_two
 
-#: More than this of ⟨S²⟩ − S(S + 1) and the state is not one of a single spin.
-CONTAMINATED = 0.1
+
+def impurity(
+    solution: Solution, electrons: tuple[int, int], integrals: ClusterIntegrals, row: int
+) -> tuple[float, float]:
+    """Contamination, and where it is large the change of the energy (hartree) on projection onto the spin, else 0."""
+    up, down = (solution.coefficients[spin, :, :count] for spin, count in enumerate(electrons))
+    mixed = contamination((up, down), integrals.overlap[row])
+    if mixed <= CONTAMINATED:
+        return mixed, 0.0
+    return mixed, abs(projected_energy(solution, electrons, integrals, row) - solution.energy)
 
 
 def contamination(occupied: tuple[np.ndarray, np.ndarray], overlap: np.ndarray) -> float:
