@@ -137,10 +137,14 @@ def test_free_and_periodic_structures_together():
         (
             MANY,
             {"max_order": 2, "cutoff": 2.0},
-            r"must be additive beyond `cutoff`: that of analytic:sutton-chen.* is 3.6",
+            r"`cutoff` for structure 0, which is periodic, must be at least that of analytic:sutton-chen.*, 3.6 Å, got 2; leave",
         ),
         (MANY, {}, r"`max_order` must be given for structure 0, which is periodic"),
-        (MANY, {"max_order": 2, "sampling": Sampling(10)}, "which is periodic, and no sample"),
+        (
+            MANY,
+            {"max_order": 2, "sampling": Sampling(10)},
+            "a sample must be of free clusters, structure 0 is periodic",
+        ),
     ],
 )
 def test_what_cannot_work(source, options, message):

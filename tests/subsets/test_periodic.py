@@ -131,3 +131,12 @@ def test_too_large(monkeypatch):
         InputError, match=r"a connected family must fit in .* of 8 bodies in a cell to order 4 does not"
     ):
         connected_classes(joints_of(bulk("Si", cubic=True), 5.0), 5)
+
+
+def test_a_neighbourhood_that_is_far_too_large_is_refused_before_it_is_grown():
+    """Joined to all bodies within 23 cells: 52,000 pairs, more than 10⁹ triples; no time or memory goes into trying."""
+    shells = np.stack(np.meshgrid(*[np.arange(-23, 24)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    shells = shells[shells.any(axis=1)]
+    first = np.zeros(len(shells), dtype=int)
+    with pytest.raises(InputError, match=r"that of 1 bodies in a cell to order 3 does not"):
+        connected_classes(Joints(1, first, first, shells), 4)

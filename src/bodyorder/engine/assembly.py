@@ -83,7 +83,7 @@ def assemble(
             "counterpoise": getattr(source, "counterpoise", "none"),
             "bodies": selection.bodies if isinstance(selection.bodies, str) else "given",
             "family": ", ".join(sorted({lattice.piece.family.kind for lattice in lattices})),
-            "cutoff": "none" if selection.cutoff is None else selection.cutoff,
+            "cutoff": _cutoff(selection, source, lattices),
             "versions": _versions(source),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         },
@@ -97,6 +97,13 @@ def assemble(
     if subsets:
         dataset = dataset.merge(_subsets(lattices, epsilons, top))
     return describe(dataset)
+
+
+def _cutoff(selection: Selection, source: EnergySource, lattices: Sequence[Lattice]) -> float | str:
+    """The cutoff that was used: that of the source where a periodic structure needed one and none was given."""
+    if selection.cutoff is None and any(lattice.piece.cell is not None for lattice in lattices):
+        return source.cutoff or "none"
+    return "none" if selection.cutoff is None else selection.cutoff
 
 
 def _versions(source: EnergySource) -> str:

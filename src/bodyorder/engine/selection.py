@@ -87,15 +87,20 @@ class Selection:
 
     def _periodic(self, atoms: ase.Atoms, source: EnergySource, name: str) -> Piece:
         """A periodic structure: the classes of connected sub-clusters."""
-        if self.max_order is None or self.sampling is not None:
-            raise InputError(
-                f"`max_order` must be given for {name}, which is periodic, and no sample; give a largest order"
-            )
+        if self.sampling is not None:
+            raise InputError(f"a sample must be of free clusters, {name} is periodic; leave the sample out")
+        if self.max_order is None:
+            raise InputError(f"`max_order` must be given for {name}, which is periodic; give a largest order")
         cutoff = self.cutoff or source.cutoff
-        if cutoff is None or source.cutoff is None or source.cutoff > cutoff:
+        if cutoff is None or source.cutoff is None:
             raise InputError(
-                f"{name} is periodic, for which the source must be additive beyond `cutoff`: that of {source.name} is "
-                f"{source.cutoff or 'none'}; use a source with a finite range, or a free cluster (pbc=False)"
+                f"{name} is periodic, for which the source must be additive beyond a `cutoff`, and {source.name} has none; "
+                "use a source with a finite range, or a free cluster (pbc=False)"
+            )
+        if source.cutoff > cutoff:
+            raise InputError(
+                f"`cutoff` for {name}, which is periodic, must be at least that of {source.name}, {source.cutoff:g} Å, got "
+                f"{cutoff:g}; leave it out"
             )
         crystal = whole_bodies(atoms, self.bodies)
         _check_charges(crystal.atoms, crystal.bodies, source, name)

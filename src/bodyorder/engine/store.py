@@ -231,7 +231,7 @@ class Store:
         except (sqlite3.Error, ValueError) as error:  # ValueError: forces of another shape
             raise ComputationError(
                 f"energies must be read from {self.path}, which failed: {first_line(error)}; "
-                "use a copy of the file that is whole, or another one"
+                "free some space if the disk is full, else use a copy of the file that is whole, or another one"
             ) from None
 
     @contextmanager

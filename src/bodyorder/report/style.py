@@ -171,6 +171,10 @@ def plain_ticks(axis: Axes, which: str = "y") -> None:
     (axis.yaxis if which == "y" else axis.xaxis).set_major_formatter(FuncFormatter(plain_number))
 
 
+#: Width of a figure in the page, at most and for every inch (root em).
+_WIDEST, _REM_PER_INCH = 70.0, 6.75
+
+
 def render_svg(figure: Figure, name: str, description: str) -> str:
     """A figure as an SVG element for a page that holds several.
 
@@ -188,7 +192,9 @@ def render_svg(figure: Figure, name: str, description: str) -> str:
     text = re.sub(r"url\(#", f"url(#{name}-", text)
     opening, rest = text.split(">", 1)
     opening = re.sub(r'\s(width|height|version)="[^"]*"', "", opening)
-    return f'{opening} role="img" aria-label="{escape(description)}">{rest}'
+    # text of one size in all figures, and none wider than the page
+    width = min(_WIDEST, _REM_PER_INCH * figure.get_figwidth())
+    return f'{opening} style="max-width: {width:.0f}rem" role="img" aria-label="{escape(description)}">{rest}'
 
 
 def render_png(figure: Figure, resolution: int = 110) -> bytes:

@@ -219,12 +219,16 @@ def _of_noise(convergence: xr.Dataset, body: str) -> list[str]:
 
 
 def _of_families(results: xr.Dataset) -> list[str]:
-    """Sources whose sub-clusters were cut by distance although their energies do not end there."""
+    """Sources whose sub-clusters were cut by distance although their energies do not end there, or are a sample."""
     return [
         f"{source} was resolved with those sub-clusters alone whose bodies are all within {held.get('cutoff')} Å of each "
         "other, which is an approximation: what it leaves out is in the truncation error."
         for source, held in attributes(results).items()
         if held.get("family") == "cliques"
+    ] + [
+        f"The orders of {source} are estimates from a sample of its sub-clusters, and their noise holds the error of that."
+        for source, held in attributes(results).items()
+        if "sampled" in str(held.get("family", ""))
     ]
 
 

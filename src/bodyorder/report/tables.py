@@ -116,9 +116,8 @@ def convergence_table(convergence: xr.Dataset, body: str) -> Table:
             if growth.sizes["order"]:
                 at = int(growth.idxmax("order"))
                 steepest = [number(float(growth.sel(order=at)), 2), str(at)]
-            order = f"{enough:g}" if np.isfinite(enough) else f"none up to {int(part['order'].max())}"
-            if bool(part["group_truncation_error"].isnull().all()):
-                order = MISSING
+            known = part["order"].values[part["group_truncation_error"].notnull().values]
+            order = f"{enough:g}" if np.isfinite(enough) else f"none up to {known.max()}" if len(known) else MISSING
             alternation = number(float(part["group_alternation"]), 2)
             table.rows.append([escape(str(source)), order, alternation, *steepest])
             table.groups.append(_group(group))

@@ -111,16 +111,22 @@ def connected_classes(joints: Joints, max_order: int) -> PeriodicFamily:
     steps = joints.second[order].astype(np.int64) * _PLACES + _shift_number(joints.shifts[order])
     layers = [np.arange(joints.n_bodies, dtype=np.int64)[:, None] * _PLACES + _PLACES // 2]
     room = MAX_BYTES // 8
+    degrees = np.diff(starts)
     for size in range(2, max_order + 1):
         below = layers[-1]
         layer = np.empty((0, size), dtype=np.int64)
-        for grown in _grow(below, starts, steps):
+        # a subset has the neighbours of its best joined body outside it, and each larger one grows from no more than its size
+        outside = degrees[below // _PLACES].max(axis=1, initial=0) - (size - 2)
+        fits = int(outside.clip(min=0).sum()) // size * size <= room
+        for grown in _grow(below, starts, steps) if fits else ():
             layer = _distinct(np.concatenate([layer, grown]))
-            if layer.size > room:
-                raise InputError(
-                    f"a connected family must fit in {MAX_BYTES / 2**30:g} GiB, that of {joints.n_bodies} bodies in a cell to "
-                    f"order {size} does not; lower max_order or give a shorter cutoff"
-                )
+            if not (fits := layer.size <= room):
+                break
+        if not fits:
+            raise InputError(
+                f"a connected family must fit in {MAX_BYTES / 2**30:g} GiB, that of {joints.n_bodies} bodies in a cell to "
+                f"order {size} does not; lower max_order or give a shorter cutoff"
+            )
         room -= layer.size
         layers.append(layer)
     nodes = np.unique(np.concatenate([layer.ravel() for layer in layers]))

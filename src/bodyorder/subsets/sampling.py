@@ -22,6 +22,9 @@ BLOCK = 64
 #: Largest order that is sampled: the probability of a subset is a sum over the 2ⁿ parts it can grow through.
 LARGEST = 12
 
+#: Probabilities of parts that stand in memory at a time.
+_CHUNK = 2**22
+
 
 class Growth:
     """Subsets grown body by body: the first any, each next one b with a probability in proportion to Σ_t affinity(b, t).
@@ -54,6 +57,11 @@ class Growth:
 
         P(T ∪ b) = Σ_b P(T)·A(b, T)/A(T), with A(b, T) = Σ_{t∈T} affinity(b, t) and A(T) its sum over all b outside T.
         """
+        length = max(1, _CHUNK >> subsets.shape[1])
+        starts = range(0, max(1, len(subsets)), length)
+        return np.concatenate([self._probabilities(subsets[start : start + length]) for start in starts])
+
+    def _probabilities(self, subsets: np.ndarray) -> np.ndarray:
         count, order = subsets.shape
         inside = self.affinity[subsets[:, :, None], subsets[:, None, :]]
         found = np.zeros((1 << order, count))

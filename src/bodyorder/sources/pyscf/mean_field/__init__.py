@@ -28,7 +28,7 @@ from bodyorder.sources.pyscf.mean_field.unrestricted import Unrestricted
 from bodyorder.sources.pyscf.task import Outcome, Task
 
 #: Why a row failed.
-UNSOLVED = "unrestricted Hartree-Fock must have a converged and stable solution, none was found; use fci, or leave this structure out"
+UNSOLVED = "unrestricted Hartree-Fock must have a converged and stable solution, and none was found; use fci"
 
 
 def evaluate(task: Task, cache: IntegralCache) -> Outcome:
