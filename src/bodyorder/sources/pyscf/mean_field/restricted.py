@@ -53,7 +53,9 @@ def _evaluate(task: Task, cache: IntegralCache, spins: list[int]) -> Outcome:
             fields.append(_lowest(mol, integrals, row, list(starts[unpaired][row])))
         found = sorted((field for field in fields if field is not None), key=lambda field: field.e_tot)
         if len(found) < len(fields):
-            outcome.messages[row] = "a stable restricted Hartree-Fock solution must exist, and none was found; use uhf or fci"
+            outcome.messages[row] = (
+                "a stable restricted Hartree-Fock solution must exist, and none was found; use uhf or fci"
+            )
             continue
         record_state(outcome, row, found[0].mol.spin, [field.e_tot for field in found])
         outcome.record("contamination", row, 0.0)
