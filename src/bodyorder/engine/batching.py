@@ -220,8 +220,10 @@ def _atoms_of_bodies(
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Rows, atoms and ghosts of the subsets, one triple for each pair of numbers of atoms that occurs."""
     atoms, ghosts = (body_atoms[bodies].reshape(len(bodies), -1) for bodies in (there, lent))
-    sizes = np.stack([(atoms >= 0).sum(axis=1), (ghosts >= 0).sum(axis=1)], axis=1)
-    for n_atoms, n_ghosts in np.unique(sizes, axis=0):
-        rows = np.flatnonzero((sizes == (n_atoms, n_ghosts)).all(axis=1))
+    counts = (atoms >= 0).sum(axis=1), (ghosts >= 0).sum(axis=1)
+    shapes = counts[0] * (ghosts.shape[1] + 1) + counts[1]
+    for shape in np.unique(shapes) if np.ptp(shapes) else shapes[:1]:  # of single atoms there is one
+        n_atoms, n_ghosts = divmod(int(shape), ghosts.shape[1] + 1)
+        rows = np.flatnonzero(shapes == shape)
         some, others = atoms[rows], ghosts[rows]
         yield rows, some[some >= 0].reshape(len(rows), n_atoms), others[others >= 0].reshape(len(rows), n_ghosts)
