@@ -1,6 +1,5 @@
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ from bodyorder.engine import decompose
 from bodyorder.engine.planning import plan
 from bodyorder.engine.selection import Selection
 from bodyorder.sources.base import Precision, load_source
-from bodyorder.structures import ClusterBatch
 
 
 class Clocked:
@@ -202,46 +200,6 @@ def test_memory():
     np.testing.assert_allclose(result.megabytes, [101, 102, 103, 104])
     assert (result.resident_megabytes[:2] > 20).all()
     assert planned([line(4)], Clocked(lambda n: 1e-3)).megabytes.isnull().all()
-
-
-HYDROGEN = Atoms(
-    "H7",
-    positions=[
-        [0, 0, 0],
-        [0.8, 0.1, 0],
-        [0.2, 1.5, 0.3],
-        [2, 1, 0.7],
-        [1.1, 0.5, 1.9],
-        [2.7, 2.1, 0.1],
-        [0.3, 2.5, 1.6],
-    ],
-)
-
-
-@pytest.mark.parametrize("spec", ["pyscf:fci/sto-6g?spin=ground", "pyscf:uhf/sto-6g?spin=ground"])
-def test_the_predicted_time_is_that_of_the_run(spec):
-    """Processor time of both, so that it does not matter what else the machine does."""
-    predicted = plan([HYDROGEN], load_source(spec), Selection(), clock=time.process_time)
-    assert predicted.measured.all()
-    source = load_source(spec)
-    source.energies(ClusterBatch.from_atoms([HYDROGEN]))  # tables are made once
-    begin = time.process_time()
-    decompose(HYDROGEN, source)
-    spent = time.process_time() - begin
-    assert spent / 3 < float(predicted.core_seconds.sum()) < spent * 3
-
-
-def test_the_predicted_time_of_what_is_too_long_to_try():
-    """From sub-clusters of up to five atoms, the time of six."""
-    source = load_source("pyscf:fci/6-31g?spin=ground")
-    predicted = plan([HYDROGEN[:6]], source, Selection(), budget=1.0, clock=time.process_time)
-    assert not predicted.measured[-1]
-    batch = ClusterBatch.from_atoms([HYDROGEN[:6]])
-    source.energies(batch)
-    begin = time.process_time()
-    source.energies(batch)
-    spent = time.process_time() - begin
-    assert spent / 5 < float(predicted.seconds_per_cluster[-1]) < spent * 5
 
 
 RESIDENT = """
