@@ -195,13 +195,24 @@ class _Graph:
 
     def extend(self, rows: np.ndarray, column: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Every row beside every neighbour of its body in one column, a bounded number at a time."""
-        counts = np.diff(self.starts)[rows[:, column]]
-        ends = np.cumsum(counts)
-        splits = np.searchsorted(ends, np.arange(_CHUNK, ends[-1], _CHUNK))
-        for part in np.split(np.arange(len(rows)), np.unique(splits)):
-            offsets = np.arange(counts[part].sum()) - np.repeat(np.cumsum(counts[part]) - counts[part], counts[part])
-            firsts = np.repeat(self.starts[rows[part, column]], counts[part])
-            yield np.repeat(rows[part], counts[part], axis=0), self.neighbours[firsts + offsets]
+        for chosen, places in beside_neighbours(rows[:, column], self.starts, _CHUNK):
+            yield rows[chosen], self.neighbours[places]
+
+
+def beside_neighbours(bodies: np.ndarray, starts: np.ndarray, chunk: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Every body beside every neighbour of its own, a bounded number at a time.
+
+    :param bodies: shape (n,)
+    :param starts: the neighbours of body b are those from ``starts[b]`` to ``starts[b + 1]`` in a list of all
+    :param chunk: pairs at a time
+    :return: places among ``bodies``, and places in the list of neighbours
+    """
+    counts = np.diff(starts)[bodies]
+    ends = np.cumsum(counts)
+    splits = np.searchsorted(ends, np.arange(chunk, ends[-1] if len(ends) else 0, chunk))
+    for part in np.split(np.arange(len(bodies)), np.unique(splits)):
+        offsets = np.arange(counts[part].sum()) - np.repeat(np.cumsum(counts[part]) - counts[part], counts[part])
+        yield np.repeat(part, counts[part]), np.repeat(starts[bodies[part]], counts[part]) + offsets
 
 
 def _grown(

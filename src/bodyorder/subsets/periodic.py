@@ -14,7 +14,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from bodyorder._checks import InputError, check_between
-from bodyorder.subsets.family import MAX_BYTES, Family, match_rows, unique_rows
+from bodyorder.subsets.family import MAX_BYTES, Family, beside_neighbours, match_rows, unique_rows
 
 #: Nodes are numbers b·_PLACES + (R₁·_BASE + R₂)·_BASE + R₃ + _PLACES/2. A translation adds one number to all nodes of a subset
 #: and keeps their order, as long as no |R_i| reaches half the base.
@@ -138,15 +138,9 @@ def connected_classes(joints: Joints, max_order: int) -> PeriodicFamily:
 def _grow(rows: np.ndarray, starts: np.ndarray, steps: np.ndarray) -> Iterator[np.ndarray]:
     """Every subset with every node joined to one of its own behind it, moved home, a bounded number at a time."""
     for column in range(rows.shape[1]):
-        bodies = rows[:, column] // _PLACES
-        counts = starts[bodies + 1] - starts[bodies]
-        ends = np.cumsum(counts)
-        splits = np.searchsorted(ends, np.arange(_CHUNK, ends[-1] if len(ends) else 0, _CHUNK))
-        for part in np.split(np.arange(len(rows)), np.unique(splits)):
-            offsets = np.arange(counts[part].sum()) - np.repeat(np.cumsum(counts[part]) - counts[part], counts[part])
-            step = steps[np.repeat(starts[bodies[part]], counts[part]) + offsets]
-            below = np.repeat(rows[part], counts[part], axis=0)
-            new = step + below[:, column] % _PLACES
+        for chosen, places in beside_neighbours(rows[:, column] // _PLACES, starts, _CHUNK):
+            below = rows[chosen]
+            new = steps[places] + below[:, column] % _PLACES
             fresh = (below != new[:, None]).all(axis=1)
             yield _distinct(_home(np.sort(np.column_stack([below[fresh], new[fresh]]), axis=1)))
 
