@@ -48,27 +48,22 @@ class Selection:
             check_positive("cutoff", self.cutoff)
         if self.sampling is not None:
             self._check_sampling(source)
-        self._check_order(structures)
+        partitions = [None if atoms.pbc.any() else find_bodies(atoms, self.bodies) for atoms in structures]
+        if self.max_order is not None and all(bodies is not None for bodies in partitions):
+            check_between(
+                "max_order", self.max_order, 1, max(len(bodies) for bodies in partitions if bodies is not None)
+            )
         return [
             self._periodic(atoms, source, f"structure {index}")
-            if atoms.pbc.any()
-            else self._free(atoms, source, index, None if draws is None else draws[index])
-            for index, atoms in enumerate(structures)
+            if bodies is None
+            else self._free(atoms, bodies, source, index, None if draws is None else draws[index])
+            for index, (atoms, bodies) in enumerate(zip(structures, partitions, strict=True))
         ]
 
-    def _check_order(self, structures: Sequence[ase.Atoms]) -> None:
-        """Check that some structure has as many bodies as the largest order asks for.
-
-        :raises InputError: if none has
-        """
-        if self.max_order is not None and not any(atoms.pbc.any() for atoms in structures):
-            check_between(
-                "max_order", self.max_order, 1, max(len(find_bodies(atoms, self.bodies)) for atoms in structures)
-            )
-
-    def _free(self, atoms: ase.Atoms, source: EnergySource, index: int, draws: list[int] | None) -> Piece:
+    def _free(
+        self, atoms: ase.Atoms, partition: Bodies, source: EnergySource, index: int, draws: list[int] | None
+    ) -> Piece:
         """A free cluster."""
-        partition = find_bodies(atoms, self.bodies)
         _check_charges(atoms, partition, source, f"structure {index}")
         system = System.from_atoms(atoms, partition.labels)
         top = min(self.max_order or len(partition), len(partition))
