@@ -47,6 +47,10 @@ class Network(Protocol):
         """Largest cutoff of its neighbour lists in Å; 0 if there are none."""
         ...
 
+    def check_elements(self, numbers: IntArray) -> None:
+        """Raise :class:`~bodyorder._checks.InputError` for an element that it does not know."""
+        ...
+
     def forward(
         self, numbers: IntArray, positions: FloatArray, *, packed: bool, forces: bool
     ) -> tuple[torch.Tensor, Any]:

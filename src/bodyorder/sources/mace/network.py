@@ -17,12 +17,12 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from ase.data import chemical_symbols
 from scipy.spatial import cKDTree
 
 from bodyorder._checks import InputError, check_choice, first_line, require
 from bodyorder.sources.mace.settings import Settings
 from bodyorder.sources.memory import keep_freed_memory
+from bodyorder.sources.network import check_device, check_elements
 from bodyorder.structures.clusters import FloatArray, IntArray
 
 #: Sub-clusters with more atoms than this have their pairs found by a tree, others by looking at all of them.
@@ -44,7 +44,7 @@ class Network:
 
     def __init__(self, settings: Settings):
         self.target = settings.target
-        self.device = torch.device(_check_device(settings))
+        self.device = check_device(settings.device, ("cpu", "cuda"))
         if self.device.type == "cpu":
             keep_freed_memory()
         model = _load(settings, self.device)
@@ -72,13 +72,7 @@ class Network:
 
         :raises InputError: if it does not
         """
-        unknown = np.setdiff1d(numbers, self.elements)
-        if len(unknown):
-            known = ", ".join(chemical_symbols[number] for number in self.elements)
-            raise InputError(
-                f"mace:{self.target} must know every element, and has not seen "
-                f"{', '.join(chemical_symbols[number] for number in unknown)}; it knows {known}"
-            )
+        check_elements(f"mace:{self.target}", self.elements, numbers)
 
     def forward(
         self, numbers: IntArray, positions: FloatArray, *, packed: bool, forces: bool
@@ -216,15 +210,3 @@ def _choose_head(settings: Settings, heads: list[str]) -> str:
     if len(usual) > 1:
         raise InputError(f"`head` must be given for mace:{settings.target}, one of {', '.join(heads)}")
     return usual[0]
-
-
-def _check_device(settings: Settings) -> str:
-    kind, _, index = settings.device.partition(":")
-    check_choice("device", kind, ("cpu", "cuda"))
-    if kind == "cuda":
-        count = torch.cuda.device_count()
-        if not (index or "0").isdigit() or int(index or "0") >= count:
-            raise InputError(
-                f"`device` must be there, got {settings.device!r} and torch sees {count} GPUs; device=cpu always works"
-            )
-    return settings.device

@@ -13,9 +13,8 @@ from bodyorder._checks import ComputationError, InputError, first_line
 from bodyorder.sources.base import format_spec, package_version
 from bodyorder.sources.mace.network import Network
 from bodyorder.sources.mace.settings import Settings
-from bodyorder.sources.memory import Portions
+from bodyorder.sources.network import NetworkSource
 from bodyorder.sources.probe import Traits, probe
-from bodyorder.structures.clusters import ClusterBatch, FloatArray
 
 #: Models that a process keeps in memory.
 MAX_LOADED = 8
@@ -23,7 +22,7 @@ MAX_LOADED = 8
 N_CLUSTERS, N_ATOMS, SAME = 16, 6, 1e-10
 
 
-class MaceSource:
+class MaceSource(NetworkSource):
     """A MACE model, evaluated for many sub-clusters at once.
 
     ``cutoff`` and ``precision`` are measured on test clusters when the model is loaded
@@ -34,58 +33,21 @@ class MaceSource:
     :raises InputError: if the model cannot be used, see :func:`bodyorder.sources.mace.load`
     """
 
-    #: Sub-clusters per call that keep the model busy; how many of them go through the network at once is measured.
-    batch_size = 500
-    processes = False
-
     def __init__(self, settings: Settings):
         self.settings = settings
         digest = file_digest(settings)
-        self._network, self._traits, self.invariant = _load_once(settings, digest)
-        self._portions = Portions(self._traits.atoms_per_call)
-        self.cutoff = self._traits.cutoff
-        self.precision = self._traits.precision
+        network, traits, self.invariant = _load_once(settings, digest)
+        super().__init__(network, traits)
         asked = {"dtype": settings.dtype, "head": settings.head}
         self.name = format_spec(
             "mace", settings.target, {key: value for key, value in asked.items() if value is not None}
         )
         self.versions = {name: package_version(name) for name in ("torch", "mace-torch")}
-        dtype = str(self._network.dtype).removeprefix("torch.")
-        self.fingerprint = f"mace:{digest} {self._network.head} {dtype} mace-torch {self.versions['mace-torch']}"
+        dtype = str(network.dtype).removeprefix("torch.")
+        self.fingerprint = f"mace:{digest} {network.head} {dtype} mace-torch {self.versions['mace-torch']}"
 
     def __reduce__(self) -> tuple[Callable[..., MaceSource], tuple[Settings, str]]:
         return restore, (self.settings, self.fingerprint)
-
-    def energies(self, batch: ClusterBatch) -> FloatArray:
-        """Energies of the sub-clusters, shape (n,), in eV and float64, whatever the model computes in.
-
-        :raises InputError: for an element that the model does not know, or a charged sub-cluster
-        """
-        return self._evaluate(batch, None)
-
-    def energies_and_forces(self, batch: ClusterBatch) -> tuple[FloatArray, FloatArray]:
-        """Energies, shape (n,), in eV and forces −dE/dr, shape (n, k, 3), in eV/Å, by automatic differentiation.
-
-        :raises InputError: for an element that the model does not know, or a charged sub-cluster
-        """
-        forces = np.empty(batch.positions.shape)
-        return self._evaluate(batch, forces), forces
-
-    def _evaluate(self, batch: ClusterBatch, forces: FloatArray | None) -> FloatArray:
-        self._network.check_elements(batch.numbers)
-        if batch.charges.any():
-            raise InputError(f"{self.name} knows no charges: sub-clusters must be neutral")
-        energies = np.empty(len(batch))
-
-        def work(rows: slice) -> None:
-            energies[rows], slopes = self._network.evaluate(
-                batch.numbers[rows], batch.positions[rows], packed=self._traits.packed, forces=forces is not None
-            )
-            if forces is not None:
-                forces[rows] = slopes
-
-        self._portions.over(len(batch), batch.n_atoms, work)
-        return energies
 
 
 def restore(settings: Settings, fingerprint: str) -> MaceSource:

@@ -13,7 +13,6 @@ import warnings
 
 import numpy as np
 import torch
-from ase.data import chemical_symbols
 from metatensor.torch import Labels, TensorBlock
 from metatomic.torch import (
     AtomisticModel,
@@ -28,6 +27,7 @@ from metatomic.torch import (
 from bodyorder._checks import InputError, check_choice
 from bodyorder.sources.memory import keep_freed_memory
 from bodyorder.sources.metatomic.archive import Settings, read_extensions
+from bodyorder.sources.network import check_device, check_elements
 from bodyorder.structures.clusters import FloatArray, IntArray
 
 _PAIR_NAMES = ["first_atom", "second_atom", "cell_shift_a", "cell_shift_b", "cell_shift_c"]
@@ -53,7 +53,7 @@ class Network:
             raise InputError(
                 f"metatomic:{self.target} must need nothing but elements and positions, and asks for {', '.join(wanted)}"
             )
-        self.device = torch.device(_check_device(settings, capabilities.supported_devices))
+        self.device = check_device(settings.device, capabilities.supported_devices)
         if self.device.type == "cpu":
             keep_freed_memory()
         self.dtype = getattr(torch, settings.dtype or capabilities.dtype)
@@ -79,13 +79,7 @@ class Network:
 
         :raises InputError: if it does not
         """
-        unknown = np.setdiff1d(numbers, self.elements)
-        if len(unknown):
-            known = ", ".join(chemical_symbols[number] for number in self.elements)
-            raise InputError(
-                f"metatomic:{self.target} must know every element, and has not seen "
-                f"{', '.join(chemical_symbols[number] for number in unknown)}; it knows {known}"
-            )
+        check_elements(f"metatomic:{self.target}", self.elements, numbers)
 
     def forward(
         self, numbers: IntArray, positions: FloatArray, *, packed: bool, forces: bool
@@ -226,19 +220,6 @@ def _energy_output(settings: Settings, outputs: dict[str, ModelOutput]) -> str:
             f"`variant` must be left out for metatomic:{settings.target}, which has one energy; got {settings.variant!r}"
         )
     return check_choice("variant", settings.variant, variants)
-
-
-def _check_device(settings: Settings, supported: list[str]) -> str:
-    kind = settings.device.partition(":")[0]
-    check_choice("device", kind, supported)
-    if kind == "cuda":
-        count = torch.cuda.device_count()
-        index = settings.device.partition(":")[2] or "0"
-        if not index.isdigit() or int(index) >= count:
-            raise InputError(
-                f"`device` must be there, got {settings.device!r} and torch sees {count} GPUs; device=cpu always works"
-            )
-    return settings.device
 
 
 def last_line(error: BaseException) -> str:

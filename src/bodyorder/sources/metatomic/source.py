@@ -6,21 +6,18 @@ import hashlib
 from collections.abc import Callable
 from functools import lru_cache
 
-import numpy as np
-
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.sources.base import format_spec, package_version
-from bodyorder.sources.memory import Portions
 from bodyorder.sources.metatomic.archive import Settings
 from bodyorder.sources.metatomic.network import Network, last_line
+from bodyorder.sources.network import NetworkSource
 from bodyorder.sources.probe import Traits, probe
-from bodyorder.structures.clusters import ClusterBatch, FloatArray
 
 #: Models that a process keeps in memory.
 MAX_LOADED = 8
 
 
-class MetatomicSource:
+class MetatomicSource(NetworkSource):
     """A machine-learning potential in the metatomic format, evaluated for many sub-clusters at once.
 
     Lengths and energies are converted from the units that the model declares; where it declares none they are taken for Å
@@ -34,57 +31,20 @@ class MetatomicSource:
     :raises InputError: if the model cannot be used, see :func:`bodyorder.sources.metatomic.load`
     """
 
-    #: Sub-clusters per call that keep the model busy; how many of them go through the network at once is measured.
-    batch_size = 500
-    processes = False
-
     def __init__(self, settings: Settings):
         self.settings = settings
-        self._network, self._traits, digest = load_network(settings)
-        self._portions = Portions(self._traits.atoms_per_call)
-        self.cutoff = self._traits.cutoff
-        self.precision = self._traits.precision
+        network, traits, digest = load_network(settings)
+        super().__init__(network, traits)
         asked = {"dtype": settings.dtype, "variant": settings.variant}
         options = {key: value for key, value in asked.items() if value is not None}
         self.name = format_spec("metatomic", settings.target, options)
-        dtype = str(self._network.dtype).removeprefix("torch.")
+        dtype = str(network.dtype).removeprefix("torch.")
         self.versions = {name: package_version(name) for name in ("torch", "metatomic-torch")}
         version = self.versions["metatomic-torch"]
-        self.fingerprint = f"metatomic:{digest} {self._network.output} {dtype} metatomic-torch {version}"
+        self.fingerprint = f"metatomic:{digest} {network.output} {dtype} metatomic-torch {version}"
 
     def __reduce__(self) -> tuple[Callable[..., MetatomicSource], tuple[Settings, str]]:
         return restore, (self.settings, self.fingerprint)
-
-    def energies(self, batch: ClusterBatch) -> FloatArray:
-        """Energies of the sub-clusters, shape (n,), in eV and float64, whatever the model computes in.
-
-        :raises InputError: for an element that the model does not know, or a charged sub-cluster
-        """
-        return self._evaluate(batch, None)
-
-    def energies_and_forces(self, batch: ClusterBatch) -> tuple[FloatArray, FloatArray]:
-        """Energies, shape (n,), in eV and forces −dE/dr, shape (n, k, 3), in eV/Å, by automatic differentiation.
-
-        :raises InputError: for an element that the model does not know, or a charged sub-cluster
-        """
-        forces = np.empty(batch.positions.shape)
-        return self._evaluate(batch, forces), forces
-
-    def _evaluate(self, batch: ClusterBatch, forces: FloatArray | None) -> FloatArray:
-        self._network.check_elements(batch.numbers)
-        if batch.charges.any():
-            raise InputError(f"{self.name} knows no charges: sub-clusters must be neutral")
-        energies = np.empty(len(batch))
-
-        def work(rows: slice) -> None:
-            energies[rows], slopes = self._network.evaluate(
-                batch.numbers[rows], batch.positions[rows], packed=self._traits.packed, forces=forces is not None
-            )
-            if forces is not None:
-                forces[rows] = slopes
-
-        self._portions.over(len(batch), batch.n_atoms, work)
-        return energies
 
 
 def restore(settings: Settings, fingerprint: str) -> MetatomicSource:
