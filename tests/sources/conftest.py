@@ -43,3 +43,12 @@ def single_precision(models, tmp_path_factory):
         name: models.export_network(folder / name, *network, elements=(1, 6, 8), dtype="float32")
         for name, network in NETWORKS.items()
     }
+
+
+@pytest.fixture
+def no_temporary_files():
+    """Mean fields that PySCF makes for comparison leave no checkpoint files open."""
+    from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
+
+    with without_checkpoints():
+        yield

@@ -14,10 +14,11 @@ from bodyorder.sources.pyscf import correlated, mean_field
 from bodyorder.sources.pyscf.correlated import coupled_cluster, reference, response
 from bodyorder.sources.pyscf.integrals import IntegralCache
 from bodyorder.sources.pyscf.mean_field import lowest_fields
-from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
 from bodyorder.sources.pyscf.task import Task
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.structures.hydrogen import high_density, low_density
+
+pytestmark = pytest.mark.usefixtures("no_temporary_files")
 
 H4 = ase.Atoms("H4", [[0, 0, 0], [0.9, 0.1, 0], [0.4, 0.8, 0.3], [0.1, 0.4, 1.1]])
 CLUSTERS = {
@@ -29,12 +30,6 @@ CLUSTERS = {
     "N2": ase.Atoms("N2", [[0, 0, 0], [0, 0, 1.5]]),
 }
 METHODS = {"mp2": correlated.mp2, "ccsd": correlated.ccsd, "ccsd(t)": correlated.ccsd_t}
-
-
-@pytest.fixture(autouse=True)
-def no_temporary_files():
-    with without_checkpoints():
-        yield
 
 
 def task(structures, spins, gradient=False):

@@ -10,6 +10,7 @@ import scipy.linalg
 from pyscf import ao2mo, scf
 from pyscf.fci import cistring, direct_spin1, spin_op
 from pyscf.soscf import newton_ah
+from pyscf_cases import random_hydrogen, unrestricted_task
 
 from bodyorder.sources.pyscf import mean_field
 from bodyorder.sources.pyscf.integrals import IntegralCache, molecule
@@ -17,29 +18,10 @@ from bodyorder.sources.pyscf.mean_field.descent import Descent
 from bodyorder.sources.pyscf.mean_field.iterative import solve_iteratively
 from bodyorder.sources.pyscf.mean_field.projection import contamination, projected_energy
 from bodyorder.sources.pyscf.mean_field.space import of_one_rank
-from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
 from bodyorder.sources.pyscf.mean_field.unrestricted import Unrestricted
-from bodyorder.sources.pyscf.task import Task
 from bodyorder.structures.clusters import ClusterBatch
 
-
-@pytest.fixture(autouse=True)
-def no_temporary_files():
-    with without_checkpoints():
-        yield
-
-
-def random_hydrogen(n_atoms, seed, size):
-    rng = np.random.default_rng(seed)
-    while True:
-        positions = rng.uniform(-size, size, (n_atoms, 3))
-        if np.linalg.norm(positions[:, None] - positions, axis=2)[np.triu_indices(n_atoms, 1)].min() > 0.6:
-            return ase.Atoms(f"H{n_atoms}", positions)
-
-
-def unrestricted_task(atoms, spins=None):
-    spins = [int(atoms.numbers.sum()) % 2] if spins is None else spins
-    return Task(ClusterBatch.from_atoms([atoms]), spins, False, 1e9)
+pytestmark = pytest.mark.usefixtures("no_temporary_files")
 
 
 @pytest.mark.parametrize("reordered", [True, False])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from pyscf import ao2mo, gto
 from pyscf import fci as pyscf_fci
+from pyscf_cases import random_hydrogen
 
 from bodyorder.sources.pyscf.fci import evaluate, spaces, states
 from bodyorder.sources.pyscf.integrals import IntegralCache, single_thread
@@ -21,14 +22,6 @@ TRIANGLE = ase.Atoms("H3", [[0, 0, 0], [1, 0, 0], [0.5, np.sqrt(0.75), 0]])
 def one_core():
     with single_thread():
         yield
-
-
-def random_hydrogen(n_atoms, seed, size=1.5):
-    rng = np.random.default_rng(seed)
-    while True:
-        positions = rng.uniform(-size, size, (n_atoms, 3))
-        if np.linalg.norm(positions[:, None] - positions, axis=2)[np.triu_indices(n_atoms, 1)].min() > 0.6:
-            return ase.Atoms(f"H{n_atoms}", positions)
 
 
 def chain(n_atoms, spacing):

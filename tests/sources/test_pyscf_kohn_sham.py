@@ -13,10 +13,11 @@ from bodyorder.sources.pyscf.integrals import IntegralCache
 from bodyorder.sources.pyscf.mean_field import kohn_sham
 from bodyorder.sources.pyscf.mean_field.fields import molecule_of
 from bodyorder.sources.pyscf.mean_field.functionals import USUAL, check_functional, has_curvature
-from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
 from bodyorder.sources.pyscf.methods import TABLE
 from bodyorder.sources.pyscf.task import Task
 from bodyorder.structures.clusters import ClusterBatch, System
+
+pytestmark = pytest.mark.usefixtures("no_temporary_files")
 
 H4 = ase.Atoms("H4", [[0, 0, 0], [0.9, 0.1, 0], [0.4, 0.8, 0.3], [0.1, 0.4, 1.1]])
 CLUSTERS = {
@@ -27,12 +28,6 @@ CLUSTERS = {
     "LiH": ase.Atoms("LiH", [[0, 0, 0], [0.3, 1.5, 0.2]]),
     "OH": ase.Atoms("OH", [[0, 0, 0], [0.2, 0.3, 0.9]]),
 }
-
-
-@pytest.fixture(autouse=True)
-def no_temporary_files():
-    with without_checkpoints():
-        yield
 
 
 def task(structures, spins, gradient=False, **options):

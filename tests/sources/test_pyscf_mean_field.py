@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from ase.units import Hartree
 from pyscf import gto, scf
+from pyscf_cases import random_hydrogen, unrestricted_task
 
 from bodyorder.sources.base import load_source
 from bodyorder.sources.pyscf import mean_field
@@ -21,35 +22,17 @@ from bodyorder.sources.pyscf.mean_field.starts import (
     atomic_orbitals,
     patterns,
     polarisations,
-    without_checkpoints,
 )
 from bodyorder.sources.pyscf.orbitals import orthonormal
 from bodyorder.sources.pyscf.task import Task
 from bodyorder.structures.clusters import ClusterBatch, System
 
-
-@pytest.fixture(autouse=True)
-def no_temporary_files():
-    with without_checkpoints():
-        yield
-
-
-def random_hydrogen(n_atoms, seed, size):
-    rng = np.random.default_rng(seed)
-    while True:
-        positions = rng.uniform(-size, size, (n_atoms, 3))
-        if np.linalg.norm(positions[:, None] - positions, axis=2)[np.triu_indices(n_atoms, 1)].min() > 0.6:
-            return ase.Atoms(f"H{n_atoms}", positions)
+pytestmark = pytest.mark.usefixtures("no_temporary_files")
 
 
 def energy(spec, atoms):
     """In hartree."""
     return load_source(f"pyscf:{spec}").energies(ClusterBatch.from_atoms([atoms]))[0] / Hartree
-
-
-def unrestricted_task(atoms, spins=None):
-    spins = [int(atoms.numbers.sum()) % 2] if spins is None else spins
-    return Task(ClusterBatch.from_atoms([atoms]), spins, False, 1e9)
 
 
 def solution(atoms, basis, unpaired, density):

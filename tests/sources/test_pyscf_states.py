@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from pyscf import fci as pyscf_fci
 from pyscf import gto
+from pyscf_cases import random_hydrogen
 
 from bodyorder.sources.base import load_source
 from bodyorder.sources.evaluation import FailedClusters
@@ -20,14 +21,6 @@ from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
 from bodyorder.sources.pyscf.orbitals import mean_field_orbitals, orthonormal, transform_one, transform_two
 from bodyorder.sources.pyscf.spin import candidate_spins, unpaired_electrons
 from bodyorder.structures.clusters import ClusterBatch
-
-
-def random_hydrogen(n_atoms, seed, size=1.5):
-    rng = np.random.default_rng(seed)
-    while True:
-        positions = rng.uniform(-size, size, (n_atoms, 3))
-        if np.linalg.norm(positions[:, None] - positions, axis=2)[np.triu_indices(n_atoms, 1)].min() > 0.6:
-            return ase.Atoms(f"H{n_atoms}", positions)
 
 
 def ring(n_atoms, radius):
