@@ -4,7 +4,7 @@ from ase import Atoms
 
 from bodyorder._checks import ComputationError
 from bodyorder.engine import decompose
-from bodyorder.engine.computation import compute
+from bodyorder.engine.computation import Wanted, compute
 from bodyorder.sources.base import load_source
 from bodyorder.sources.evaluation import FailedClusters
 from bodyorder.structures import ClusterBatch
@@ -90,8 +90,8 @@ def test_a_row_with_forces_that_are_not_finite_failed():
     batch = ClusterBatch.cut(
         {0: ClusterBatch.from_atoms([cluster()]).systems[0]}, np.zeros(2, dtype=int), np.array([[0, 1], [1, 3]])
     )
-    computed = compute(source, batch, True)
-    assert computed.messages == {1: "the energy or a force is not finite"}
+    computed = compute(source, batch, Wanted(forces=True))
+    assert computed.messages == {1: "the energy, a force or the energy of an atom is not finite"}
     np.testing.assert_array_equal(np.isnan(computed.energies), [False, True])
     np.testing.assert_array_equal(np.isnan(computed.forces).all(axis=(1, 2)), [False, True])
 
@@ -112,26 +112,26 @@ class Gives:
 @pytest.mark.parametrize("shape", [(4, 1), (5,), (), (3,)])
 def test_energies_of_another_shape(shape):
     with pytest.raises(ComputationError, match=r"^odd must give energies of shape \(4,\), gave \(.*\)$"):
-        compute(Gives(np.zeros(shape)), batch_of_pairs(), False)
+        compute(Gives(np.zeros(shape)), batch_of_pairs(), Wanted())
 
 
 def test_forces_of_another_shape():
     with pytest.raises(ComputationError, match=r"^odd must give forces of shape \(4, 2, 3\), gave \(4, 6\)$"):
-        compute(Gives(np.zeros(4), np.zeros((4, 6))), batch_of_pairs(), True)
+        compute(Gives(np.zeros(4), np.zeros((4, 6))), batch_of_pairs(), Wanted(forces=True))
     with pytest.raises(ComputationError, match="odd must give energies and forces, gave ndarray"):
-        compute(Gives(np.zeros(4)), batch_of_pairs(), True)
+        compute(Gives(np.zeros(4)), batch_of_pairs(), Wanted(forces=True))
 
 
 def test_energies_that_are_no_numbers():
     with pytest.raises(ComputationError, match="odd must give energies as numbers, gave others: "):
-        compute(Gives(["a", "b", "c", "d"]), batch_of_pairs(), False)
+        compute(Gives(["a", "b", "c", "d"]), batch_of_pairs(), Wanted())
 
 
 def test_the_arrays_of_a_source_stay_as_they_are():
     energies = np.array([1.0, np.inf, 3.0, 4.0])
     energies.flags.writeable = False
     forces = np.zeros((4, 2, 3))
-    computed = compute(Gives(energies, forces), batch_of_pairs(), True)
+    computed = compute(Gives(energies, forces), batch_of_pairs(), Wanted(forces=True))
     np.testing.assert_array_equal(computed.energies, [1.0, np.nan, 3.0, 4.0])
     assert energies[1] == np.inf
     assert (forces == 0).all()
@@ -143,4 +143,4 @@ def test_failures_of_rows_that_are_not_there():
             raise FailedClusters({7: "no luck"}, np.zeros(4))
 
     with pytest.raises(ComputationError, match=r"odd must name failed rows below 4, gave \[7\]"):
-        compute(Beyond(None), batch_of_pairs(), False)
+        compute(Beyond(None), batch_of_pairs(), Wanted())

@@ -31,7 +31,7 @@ def test_energies_and_forces_come_back_bitwise(tmp_path):
     with Store(tmp_path / "s.sqlite") as store:
         assert len(store) == 2000
         wanted = [i.to_bytes(16, "big") for i in (5, 1999, 5, 2001)]
-        known = store.lookup("f", wanted, n_atoms=3)
+        known = store.lookup("f", wanted, Evaluation.unknown(len(wanted), 3))
         found, gradient = known.energies, known.forces
         np.testing.assert_array_equal(found[:3], energies[[5, 1999, 5]])
         np.testing.assert_array_equal(gradient[:3], forces[[5, 1999, 5]])
@@ -43,10 +43,10 @@ def test_energies_without_forces_are_unknown_where_forces_are_wanted(tmp_path):
     key = [b"k" * 16]
     with Store(tmp_path / "s.sqlite") as store:
         store.add(("f", "n"), key, Evaluation(np.array([1.0])))
-        assert np.isnan(store.lookup("f", key, n_atoms=2).energies[0])
+        assert np.isnan(store.lookup("f", key, Evaluation.unknown(1, 2)).energies[0])
         store.add(("f", "n"), key, Evaluation(np.array([1.0]), np.ones((1, 2, 3))))
         store.add(("f", "n"), key, Evaluation(np.array([1.0])))
-        known = store.lookup("f", key, n_atoms=2)
+        known = store.lookup("f", key, Evaluation.unknown(1, 2))
         energies, forces = known.energies, known.forces
         assert energies[0] == 1.0
         np.testing.assert_array_equal(forces, np.ones((1, 2, 3)))
@@ -160,7 +160,7 @@ def test_forces_of_another_shape_are_damage(tmp_path):
     with Store(tmp_path / "s.sqlite") as store:
         store.add(("f", "n"), [b"k" * 16], Evaluation(np.zeros(1), np.ones((1, 1, 3))))
         with pytest.raises(ComputationError, match="energies must be read from"):
-            store.lookup("f", [b"k" * 16], n_atoms=2)
+            store.lookup("f", [b"k" * 16], Evaluation.unknown(1, 2))
 
 
 def test_opened(tmp_path):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
+from ase.neighborlist import neighbor_list
 
 from bodyorder._checks import InputError
 from bodyorder.structures.periodic import whole_bodies
@@ -71,3 +72,19 @@ def test_a_crystal_is_no_molecule():
         InputError, match=r"a molecule must be finite, atom \d is bonded to its own images; use bodies='atoms'"
     ):
         whole_bodies(bulk("Si"), "molecules")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_neighbours_are_those_of_ase(seed):
+    """Skewed and flat cells, atoms outside of them, any directions periodic, cutoffs of several cells."""
+    rng = np.random.default_rng(seed)
+    pbc = rng.random(3) < 0.5
+    pbc[seed % 3] = True
+    cell = 0.6 * rng.normal(size=(3, 3)) + rng.uniform(1.5, 6) * np.eye(3)
+    cell[~pbc] *= seed % 2
+    atoms = Atoms("H3", positions=rng.uniform(-8, 8, (3, 3)), cell=cell, pbc=pbc)
+    cutoff = rng.uniform(0.5, 7)
+    first, second, shifts = whole_bodies(atoms, "atoms").pairs(cutoff)
+    i, j, shift = neighbor_list("ijS", atoms, cutoff)
+    expected = np.unique(np.column_stack([i, j, shift]), axis=0) if len(i) else np.empty((0, 5))
+    np.testing.assert_array_equal(np.column_stack([first, second, shifts]).reshape(-1, 5), expected)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
@@ -14,26 +15,14 @@ import numpy as np
 import xarray as xr
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from bodyorder.engine.lattice import Lattice
+from bodyorder.engine.lattice import DOUBTS, Lattice
 from bodyorder.engine.results import SCHEMA_VERSION
 from bodyorder.engine.selection import Selection
 from bodyorder.engine.variables import describe
 from bodyorder.sources.base import EnergySource
-from bodyorder.sources.evaluation import CONTAMINATED, RECORDS
+from bodyorder.sources.evaluation import RECORDS
 from bodyorder.structures.io import structure_names
-from bodyorder.subsets import PeriodicFamily
-
-#: Nearer than this (eV) to the next state, a state counts as nearly degenerate; 10⁻³ hartree.
-DEGENERATE = 0.0272
-#: An energy counts as uncertain if its own uncertainty is above this (eV).
-UNCERTAIN = 1e-3
-
-#: What is counted, and how it shows in which record.
-DOUBTS: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
-    "n_contaminated": ("contamination", lambda values: values > CONTAMINATED),
-    "n_degenerate": ("gap", lambda values: values < DEGENERATE),
-    "n_uncertain": ("uncertainty", lambda values: values > UNCERTAIN),
-}
+from bodyorder.subsets import ConnectedFamily
 
 #: Distributions whose versions are written into every result.
 _VERSIONED = ("bodyorder", "numpy", "ase")
@@ -61,8 +50,9 @@ def assemble(
     contribution = np.zeros((len(lattices), top))
     noise = np.zeros((len(lattices), top))
     for row, (lattice, epsilon) in enumerate(zip(lattices, epsilons, strict=True)):
-        contribution[row, : len(epsilon)] = lattice.totals(epsilon)
-        noise[row, : len(epsilon)] = lattice.noise()
+        totals = lattice.totals(epsilon)
+        contribution[row, : len(totals)] = totals
+        noise[row, : len(totals)] = lattice.noise()
     total = np.array([lattice.total for lattice in lattices])
     dataset = xr.Dataset(
         {
@@ -130,15 +120,21 @@ def _sites(structures: Sequence[ase.Atoms], lattices: Sequence[Lattice], top: in
     if charges.any():
         sites["site_charge"] = ("site", charges)
     if lattices[0].force_sums is not None:
-        forces = np.zeros((top, sites.sizes["site"], 3))
-        first = 0
-        for lattice in lattices:
-            if lattice.force_sums is not None:
-                orders, n_atoms, _ = lattice.force_sums.shape
-                forces[:orders, first : first + n_atoms] = lattice.force_sums
-                first += n_atoms
-        sites["force_contribution"] = (("order", "site", "xyz"), forces)
+        sites["force_contribution"] = (
+            ("order", "site", "xyz"),
+            _stacked([lattice.force_sums for lattice in lattices], top),
+        )
+    if lattices[0].atom_sums is not None:
+        sites["atom_contribution"] = (("order", "site"), _stacked([lattice.atom_sums for lattice in lattices], top))
     return sites
+
+
+def _stacked(sums: Sequence[np.ndarray | None], top: int) -> np.ndarray:
+    """What each structure has for its orders and atoms, one behind the other along the atoms; zero in orders it does not have."""
+    known = [values for values in sums if values is not None]
+    return np.concatenate(
+        [np.concatenate([values, np.zeros((top - len(values), *values.shape[1:]))]) for values in known], axis=1
+    )
 
 
 def _cells(lattices: Sequence[Lattice], top: int) -> xr.Dataset:
@@ -165,7 +161,7 @@ def _subsets(lattices: Sequence[Lattice], epsilons: Sequence[Sequence[np.ndarray
     """What belongs to single sub-clusters, structure by structure and order by order."""
     members, cells, structure, order = [], [], [], []
     for index, lattice in enumerate(lattices):
-        images = lattice.piece.family if isinstance(lattice.piece.family, PeriodicFamily) else None
+        images = lattice.piece.family.arrangement if isinstance(lattice.piece.family, ConnectedFamily) else None
         for rows in lattice.piece.family.members:
             padded = np.full((len(rows), top), -1, dtype=np.int32)
             padded[:, : rows.shape[1]] = rows if images is None else images.bodies[rows]
@@ -196,15 +192,17 @@ def _subsets(lattices: Sequence[Lattice], epsilons: Sequence[Sequence[np.ndarray
 
 def _doubts(lattices: Sequence[Lattice], top: int) -> xr.Dataset:
     """How many sub-clusters failed, and how many have a state that gives reason to doubt, by structure and order."""
-    counts = {"n_failed": np.zeros((len(lattices), top), dtype=np.int64)}
-    for row, lattice in enumerate(lattices):
-        for order in range(1, lattice.piece.family.max_order + 1):
-            counts["n_failed"][row, order - 1] = lattice.n_failed[order]
-            for variable, (name, doubtful) in DOUBTS.items():
-                if name in lattice.records:
-                    counts.setdefault(variable, np.zeros((len(lattices), top), dtype=np.int64))
-                    counts[variable][row, order - 1] = doubtful(lattice.records[name][order - 1]).sum()
-    return xr.Dataset({variable: (("structure", "order"), values) for variable, values in counts.items()})
+    names = ["n_failed", *(name for name in DOUBTS if any(name in lattice.counts for lattice in lattices))]
+    empty: Counter[int] = Counter()
+    return xr.Dataset(
+        {
+            name: (
+                ("structure", "order"),
+                [[lattice.counts.get(name, empty)[order] for order in range(1, top + 1)] for lattice in lattices],
+            )
+            for name in names
+        }
+    )
 
 
 def _recorded(lattices: Sequence[Lattice]) -> list[str]:

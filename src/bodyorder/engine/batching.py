@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bodyorder.engine import counterpoise
+from bodyorder.engine.pieces import Piece
 from bodyorder.sources.base import EnergySource
-from bodyorder.structures import Bodies, ClusterBatch, System
-from bodyorder.structures.periodic import Crystal
-from bodyorder.subsets import Family, Sample
+from bodyorder.structures import ClusterBatch
 
 #: Sub-clusters per batch for sources that do not say what suits them.
 DEFAULT_BATCH_SIZE = 512
@@ -28,94 +27,33 @@ WHOLE = 0
 
 
 @dataclass(frozen=True)
-class Cell:
-    """The cell of a periodic structure, of which a piece holds images.
-
-    :param crystal: the structure
-    :param home: the atom of the cell that each atom of the piece's system is an image of, shape (n_atoms,)
-    """
-
-    crystal: Crystal
-    home: np.ndarray
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A structure ready to be cut.
-
-    :param system: its atoms; of a periodic structure, all images that its sub-clusters need
-    :param bodies: its partition into bodies
-    :param family: which subsets of the bodies are wanted
-    :param counterpoise: whose basis functions a sub-cluster is given (see :mod:`bodyorder.engine.counterpoise`)
-    :param sample: what the subsets of the family count for if they are a sample
-    :param cell: of a periodic structure
-    """
-
-    system: System
-    bodies: Bodies
-    family: Family
-    counterpoise: str = counterpoise.NONE
-    sample: Sample | None = None
-    cell: Cell | None = None
-
-    @property
-    def holds_whole(self) -> bool:
-        """Whether the family contains the set of all bodies."""
-        free = self.cell is None
-        return free and self.family.max_order == len(self.bodies) and len(self.family.members[-1]) == 1
-
-    @property
-    def asks_whole(self) -> bool:
-        """Whether the whole structure is one more sub-cluster to evaluate."""
-        return self.cell is None and not self.holds_whole
-
-    @property
-    def n_bodies(self) -> int:
-        """Bodies of the structure, of one cell if it is periodic."""
-        return len(self.bodies if self.cell is None else self.cell.crystal.bodies)
-
-    @property
-    def n_sites(self) -> int:
-        """Atoms of the structure, of one cell if it is periodic."""
-        return len(self.system if self.cell is None else self.cell.crystal.atoms)
-
-    @property
-    def body_of_site(self) -> np.ndarray:
-        """Body of each atom of the structure, shape (n_sites,)."""
-        return (self.bodies if self.cell is None else self.cell.crystal.bodies).labels
-
-    def sites(self, atoms: np.ndarray) -> np.ndarray:
-        """The atoms of the structure that some atoms of ``system`` are or are images of."""
-        return atoms if self.cell is None else self.cell.home[atoms]
-
-    @property
-    def n_clusters(self) -> int:
-        """Sub-clusters to evaluate, the whole structure included."""
-        return sum(self.clusters_by_order) + self.asks_whole
-
-    @property
-    def clusters_by_order(self) -> list[int]:
-        """Sub-clusters to evaluate for each order of the family."""
-        return [
-            size * counterpoise.evaluations_per_subset(self.counterpoise, order)
-            for order, size in enumerate(self.family.sizes, start=1)
-        ]
-
-
-@dataclass(frozen=True)
 class Task:
     """A batch and where its energies belong.
 
     :param batch: n sub-clusters
     :param orders: number of bodies of each, shape (n,); :data:`WHOLE` for a whole structure outside its family
-    :param rows: row of each among the family's members of its order, shape (n,)
+    :param rows: row of each among the subsets of its order, shape (n,)
     :param present: number of bodies of that subset that are there and not only lend their functions, shape (n,)
+    :param parts: for subsets that their family does not keep, their parts one body smaller (see
+        :class:`bodyorder.subsets.family.Chunk`), shape (n, order); of others nothing, shape (n, 0)
     """
 
     batch: ClusterBatch
     orders: np.ndarray
     rows: np.ndarray
     present: np.ndarray
+    parts: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Some:
+    """Some subsets of one order of one structure: the first of their rows, their bodies, and their parts if they are not kept."""
+
+    structure: int
+    order: int
+    first: int
+    subsets: np.ndarray
+    parts: np.ndarray
 
 
 def make_tasks(pieces: Sequence[Piece], source: EnergySource) -> Iterator[Task]:
@@ -123,51 +61,16 @@ def make_tasks(pieces: Sequence[Piece], source: EnergySource) -> Iterator[Task]:
 
     Batches are about as long as the source says that suits it, in sub-clusters (``batch_size``) and in time (``seconds``). Tasks
     come in groups of a few structures, and inside a group from the largest sub-clusters to the smallest: a large one begun
-    last would keep one worker busy while the others have nothing left to do.
+    last would keep one worker busy while the others have nothing left to do. An order that a family makes when it is asked for
+    comes after all smaller ones, by which its energies are reduced to contributions as they arrive.
 
     :param pieces: the structures
     :param source: where the energies will come from
     """
-    systems = {index: piece.system for index, piece in enumerate(pieces)}
-    largest = getattr(source, "batch_size", DEFAULT_BATCH_SIZE)
-    # by the number of atoms that are there and of those that lend their functions
-    waiting: dict[tuple[int, int], _Waiting] = defaultdict(_Waiting)
-
-    def flush(shape: tuple[int, int]) -> Task:
-        structures, orders, rows, present, atoms, ghosts = waiting.pop(shape).columns()
-        return Task(ClusterBatch.cut(systems, structures, atoms, ghosts), orders, rows, present)
-
-    begun = WHOLE
-    for index, order, first, subsets in _chunks(pieces, largest):
-        if order != begun:
-            begun = order
-            for shape in [shape for shape in sorted(waiting, reverse=True) if waiting[shape].takes_long]:
-                yield flush(shape)
-        piece = pieces[index]
-        scheme = counterpoise.NONE if order == WHOLE else piece.counterpoise
-        for there, lent in counterpoise.parts(scheme, subsets, len(piece.bodies)):
-            for rows, atoms, ghosts in _atoms_of_bodies(piece.bodies.atoms, there, lent):
-                shape = atoms.shape[1], ghosts.shape[1]
-                size = largest
-                if hasattr(source, "seconds"):  # few do, and those that do not must not pay for it
-                    heaviest = piece.system.numbers[atoms].sum(axis=1).argmax()
-                    example = [np.array([index]), atoms[heaviest][None], ghosts[heaviest][None]]
-                    size = rows_per_batch(source, ClusterBatch.cut(systems, *example))
-                if waiting[shape].count >= size:  # what came before was lighter
-                    yield flush(shape)
-                waiting[shape].takes = BATCH_SECONDS / size if size < largest else 0.0
-                taken = 0
-                while taken < len(rows):
-                    chosen = slice(taken, taken + size - waiting[shape].count)
-                    here = rows[chosen] + first
-                    known = [np.full(len(here), number) for number in (index, order, there.shape[1])]
-                    waiting[shape].add(known[0], known[1], here, known[2], atoms[chosen], ghosts[chosen])
-                    taken += len(here)
-                    if waiting[shape].count == size:
-                        yield flush(shape)
-    for shape in sorted(waiting, reverse=True):
-        if waiting[shape].count:
-            yield flush(shape)
+    packer = _Packer(pieces, source)
+    for some in _all_subsets(pieces, packer.largest):
+        yield from packer.add(some) if some is not None else packer.flush()
+    yield from packer.flush()
 
 
 def rows_per_batch(source: EnergySource, example: ClusterBatch) -> int:
@@ -179,6 +82,66 @@ def rows_per_batch(source: EnergySource, example: ClusterBatch) -> int:
     if not hasattr(source, "seconds"):
         return largest
     return max(1, min(largest, int(BATCH_SECONDS / max(source.seconds(example), 1e-9))))
+
+
+class _Packer:
+    """Gathers sub-clusters of one number of atoms until they make a batch."""
+
+    def __init__(self, pieces: Sequence[Piece], source: EnergySource):
+        self.largest = getattr(source, "batch_size", DEFAULT_BATCH_SIZE)
+        self._pieces, self._source = pieces, source
+        self._systems = {index: piece.system for index, piece in enumerate(pieces)}
+        # by the number of atoms that are there and of those that lend their functions
+        self._waiting: dict[tuple[int, int], _Waiting] = defaultdict(_Waiting)
+        self._begun = WHOLE
+
+    def add(self, some: _Some) -> Iterator[Task]:
+        """Take subsets, and give the batches that they fill."""
+        if some.order != self._begun:
+            self._begun = some.order
+            for shape in [shape for shape in sorted(self._waiting, reverse=True) if self._waiting[shape].takes_long]:
+                yield self._pop(shape)
+        piece = self._pieces[some.structure]
+        scheme = counterpoise.NONE if some.order == WHOLE else piece.counterpoise
+        for there, lent in counterpoise.parts(scheme, some.subsets, len(piece.bodies)):
+            for rows, atoms, ghosts in _atoms_of_bodies(piece.body_atoms, there, lent):
+                yield from self._pack(some, there.shape[1], (rows, atoms, ghosts))
+
+    def flush(self) -> Iterator[Task]:
+        """Batches of all that waits, the largest sub-clusters first."""
+        for shape in sorted(self._waiting, reverse=True):
+            if self._waiting[shape].count:
+                yield self._pop(shape)
+
+    def _pack(self, some: _Some, present: int, found: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Iterator[Task]:
+        rows, atoms, ghosts = found
+        shape = atoms.shape[1], ghosts.shape[1]
+        size = self._size(some.structure, atoms, ghosts)
+        if self._waiting[shape].count >= size:  # what came before was lighter
+            yield self._pop(shape)
+        self._waiting[shape].takes = BATCH_SECONDS / size if size < self.largest else 0.0
+        taken = 0
+        while taken < len(rows):
+            chosen = slice(taken, taken + size - self._waiting[shape].count)
+            here = rows[chosen]
+            known = [np.full(len(here), number) for number in (some.structure, some.order, present)]
+            columns = (known[0], known[1], here + some.first, known[2], some.parts[here], atoms[chosen], ghosts[chosen])
+            self._waiting[shape].add(*columns)
+            taken += len(here)
+            if self._waiting[shape].count == size:
+                yield self._pop(shape)
+
+    def _size(self, structure: int, atoms: np.ndarray, ghosts: np.ndarray) -> int:
+        """Sub-clusters in a batch."""
+        if not hasattr(self._source, "seconds"):  # few do, and those that do not must not pay for it
+            return self.largest
+        heaviest = self._pieces[structure].system.numbers[atoms].sum(axis=1).argmax()
+        example = [np.array([structure]), atoms[heaviest][None], ghosts[heaviest][None]]
+        return rows_per_batch(self._source, ClusterBatch.cut(self._systems, *example))
+
+    def _pop(self, shape: tuple[int, int]) -> Task:
+        structures, orders, rows, present, parts, atoms, ghosts = self._waiting.pop(shape).columns()
+        return Task(ClusterBatch.cut(self._systems, structures, atoms, ghosts), orders, rows, present, parts)
 
 
 class _Waiting:
@@ -203,18 +166,37 @@ class _Waiting:
         return [np.concatenate(parts) for parts in zip(*self._parts, strict=True)]
 
 
-def _chunks(pieces: Sequence[Piece], length: int) -> Iterator[tuple[int, int, int, np.ndarray]]:
-    """(structure, order, first row, subsets), the whole structure too where its family lacks it."""
-    for begin in range(0, len(pieces), GROUP):
-        group = list(enumerate(pieces[begin : begin + GROUP], start=begin))
-        for index, piece in group:
-            if piece.asks_whole:
-                yield index, WHOLE, 0, np.arange(len(piece.bodies))[None, :]
-        for order in range(max(piece.family.max_order for _, piece in group), 0, -1):
-            for index, piece in group:
-                for members in piece.family.members[order - 1 : order]:
-                    for first in range(0, len(members), length):
-                        yield index, order, first, members[first : first + length]
+def _all_subsets(pieces: Sequence[Piece], length: int) -> Iterator[_Some | None]:
+    """What has to be evaluated, a bounded number at a time; None where all that came must be evaluated before what comes."""
+    kept = [index for index, piece in enumerate(pieces) if not piece.family.streams]
+    for begin in range(0, len(kept), GROUP):
+        yield from _from_the_largest(pieces, kept[begin : begin + GROUP], length)
+    for index, piece in enumerate(pieces):
+        if piece.family.streams:
+            yield from _from_the_largest(pieces, [index], length)
+            yield None
+            for chunk in piece.family.chunks(piece.family.max_order):
+                for first in range(0, len(chunk.members), length):
+                    rows = slice(first, first + length)
+                    order = piece.family.max_order
+                    yield _Some(index, order, chunk.first + first, chunk.members[rows], chunk.parts[rows])
+            yield None
+
+
+def _from_the_largest(pieces: Sequence[Piece], group: Sequence[int], length: int) -> Iterator[_Some]:
+    """The subsets that are kept, the whole structure too where its family lacks it."""
+
+    def some(index: int, order: int, first: int, subsets: np.ndarray) -> _Some:
+        return _Some(index, order, first, subsets, np.empty((len(subsets), 0), dtype=np.int32))
+
+    for index in group:
+        if pieces[index].asks_whole:
+            yield some(index, WHOLE, 0, np.arange(len(pieces[index].bodies))[None, :])
+    for order in range(max(len(pieces[index].family.members) for index in group), 0, -1):
+        for index in group:
+            for members in pieces[index].family.members[order - 1 : order]:
+                for first in range(0, len(members), length):
+                    yield some(index, order, first, members[first : first + length])
 
 
 def _atoms_of_bodies(

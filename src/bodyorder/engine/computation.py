@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,28 @@ from bodyorder.sources.evaluation import RECORDS, Evaluation, FailedClusters
 from bodyorder.structures import ClusterBatch
 
 
-def compute(source: EnergySource, batch: ClusterBatch, forces: bool) -> Evaluation:
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of a source beside energies.
+
+    :param forces: forces
+    :param atom_energies: the source's own energies of atoms
+    """
+
+    forces: bool = False
+    atom_energies: bool = False
+
+    @property
+    def by_atom(self) -> bool:
+        """Whether anything is asked for that belongs to single atoms."""
+        return self.forces or self.atom_energies
+
+    def unknown(self, count: int, n_atoms: int) -> Evaluation:
+        """Nothing known of so many sub-clusters."""
+        return Evaluation.unknown(count, n_atoms, forces=self.forces, atom_energies=self.atom_energies)
+
+
+def compute(source: EnergySource, batch: ClusterBatch, wanted: Wanted) -> Evaluation:
     """Energies of a batch from a source. What fails, fails alone.
 
     A source that reports which rows failed is believed; a batch that raises anything else is halved until the failing
@@ -22,54 +44,63 @@ def compute(source: EnergySource, batch: ClusterBatch, forces: bool) -> Evaluati
     :raises ComputationError: if what the source gives has the wrong shape, or is no numbers
     """
     try:
-        given = _ask(source, batch, forces)
+        given = _ask(source, batch, wanted)
     except InputError:
         raise
     except Exception as error:  # a backend may raise whatever it likes
         if len(batch) > 1:
             middle = len(batch) // 2
-            parts = [compute(source, batch.select(rows), forces) for rows in np.split(np.arange(len(batch)), [middle])]
+            parts = [compute(source, batch.select(rows), wanted) for rows in np.split(np.arange(len(batch)), [middle])]
             return Evaluation.joined(*parts)
-        given = Evaluation.unknown(1, batch.n_atoms if forces else None)
+        given = wanted.unknown(1, batch.n_atoms)
         given.messages[0] = f"{type(error).__name__}: {first_line(error)}"
-    return _checked(source.name, given, batch, forces)
+    return _checked(source.name, given, batch, wanted)
 
 
-def _ask(source: EnergySource, batch: ClusterBatch, forces: bool) -> Any:
+def _ask(source: EnergySource, batch: ClusterBatch, wanted: Wanted) -> Any:
     try:
+        if wanted.atom_energies:
+            return source.evaluate_atoms(batch, wanted.forces)  # type: ignore[attr-defined]
         if hasattr(source, "evaluate"):
-            return source.evaluate(batch, forces)
-        if not forces:
+            return source.evaluate(batch, wanted.forces)
+        if not wanted.forces:
             return Evaluation(source.energies(batch))
         pair = source.energies_and_forces(batch)  # type: ignore[attr-defined]
         return Evaluation(*pair) if isinstance(pair, tuple | list) and len(pair) == 2 else pair
     except FailedClusters as failed:
-        missing = np.full(batch.positions.shape, np.nan) if forces else None
-        return Evaluation(failed.energies, missing if failed.forces is None else failed.forces, dict(failed.messages))
+        found = wanted.unknown(len(batch), batch.n_atoms)
+        found.energies, found.messages = failed.energies, dict(failed.messages)
+        if failed.forces is not None:
+            found.forces = failed.forces
+        return found
 
 
-def _checked(name: str, given: Any, batch: ClusterBatch, forces: bool) -> Evaluation:
+def _checked(name: str, given: Any, batch: ClusterBatch, wanted: Wanted) -> Evaluation:
     """The answer in float64 arrays of the right shapes, NaN in rows that failed."""
     if not isinstance(given, Evaluation):
-        raise ComputationError(f"{name} must give energies{' and forces' * forces}, gave {type(given).__name__}")
+        raise ComputationError(f"{name} must give energies{' and forces' * wanted.forces}, gave {type(given).__name__}")
     n, messages = len(batch), dict(given.messages)
     energies = _numbers(name, "energies", given.energies, (n,))
-    gradients = _numbers(name, "forces", given.forces, batch.positions.shape) if forces else None
+    gradients = _numbers(name, "forces", given.forces, batch.positions.shape) if wanted.forces else None
+    shares = None
+    if wanted.atom_energies:
+        shares = _numbers(name, "energies of atoms", given.atom_energies, batch.numbers.shape)
     if not given.records.keys() <= RECORDS.keys():
         raise ComputationError(f"{name} must give records among {', '.join(RECORDS)}, gave {', '.join(given.records)}")
     records = {label: _numbers(name, label, values, (n,)) for label, values in given.records.items()}
     finite = np.isfinite(energies)
-    if gradients is not None:
-        finite &= np.isfinite(gradients).all(axis=(1, 2))
+    for array in (gradients, shares):
+        if array is not None:
+            finite &= np.isfinite(array).reshape(n, -1).all(axis=1)
     for row in np.flatnonzero(~finite):
-        messages.setdefault(int(row), "the energy or a force is not finite")
+        messages.setdefault(int(row), "the energy, a force or the energy of an atom is not finite")
     if not messages.keys() <= set(range(n)):
         raise ComputationError(f"{name} must name failed rows below {n}, gave {sorted(messages)}")
     # The numbers in a failed row mean nothing, and a finite one would be added to sums as if it did.
-    energies[list(messages)] = np.nan
-    if gradients is not None:
-        gradients[list(messages)] = np.nan
-    return Evaluation(energies, gradients, messages, records)
+    for array in (energies, gradients, shares):
+        if array is not None:
+            array[list(messages)] = np.nan
+    return Evaluation(energies, gradients, messages, records, shares)
 
 
 def _numbers(name: str, what: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:

@@ -12,10 +12,12 @@ import xarray as xr
 
 from bodyorder._checks import InputError
 from bodyorder.engine.assembly import assemble
-from bodyorder.engine.batching import Piece, make_tasks
+from bodyorder.engine.batching import make_tasks
+from bodyorder.engine.computation import Wanted
 from bodyorder.engine.evaluation import evaluate
 from bodyorder.engine.jobs import Outcome
 from bodyorder.engine.lattice import Lattice, SampledLattice
+from bodyorder.engine.pieces import Piece
 from bodyorder.engine.progress import track
 from bodyorder.engine.sampling import Sampling
 from bodyorder.engine.selection import Selection
@@ -35,6 +37,7 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     cutoff: float | None = None,
     sampling: Sampling | None = None,
     forces: bool = False,
+    atom_energies: bool = False,
     subsets: bool = False,
     store: Store | str | os.PathLike[str] | None = None,
     executor: Executor | None = None,
@@ -53,6 +56,7 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
         Otherwise only those whose bodies are all within it of each other are, and ``residual`` holds what was left out.
     :param sampling: estimate the order totals up to ``max_order`` from a sample of the sub-clusters; ``noise`` holds the error
     :param forces: resolve forces too
+    :param atom_energies: resolve the energies of atoms that the source itself gives: whose atom carries which order
     :param subsets: keep energy and contribution of every sub-cluster
     :param store: file (or open :class:`Store`) of energies already computed; what is computed is added
     :param executor: anything with the ``concurrent.futures`` interface; None computes in this process
@@ -69,11 +73,17 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     if forces and not hasattr(engine, "energies_and_forces"):
         advice = getattr(engine, "forces_advice", "")
         raise InputError(f"`forces` need a source that gives them, {engine.name} gives energies only{advice}")
-    selection = Selection(max_order, bodies, cutoff, sampling)
+    if atom_energies and not hasattr(engine, "evaluate_atoms"):
+        raise InputError(
+            f"`atom_energies` need a source that gives energies of atoms, {engine.name} does not; leave them out"
+        )
+    if atom_energies and getattr(engine, "counterpoise", "none") != "none":
+        raise InputError(f"`atom_energies` need a source without counterpoise correction, got {engine.name}")
+    selection = Selection(max_order, bodies, cutoff, sampling, kept=subsets)
     # the rounds of a sample find here what the ones before computed
     shelf_of = ":memory:" if store is None and sampling is not None else store
     with opened(shelf_of) as shelf:
-        evaluation = _Evaluation(engine, forces, shelf, executor, progress)
+        evaluation = _Evaluation(engine, Wanted(forces, atom_energies), shelf, executor, progress)
         pieces = selection.pieces(frames, engine)
         lattices = evaluation.lattices(pieces)
         while sampling is not None:
@@ -91,21 +101,21 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
 
 @dataclass(frozen=True)
 class _Evaluation:
-    """How sub-clusters are evaluated: source, whether with forces, store, executor, progress bar."""
+    """How sub-clusters are evaluated: source, what is asked of it, store, executor, progress bar."""
 
     source: EnergySource
-    forces: bool
+    wanted: Wanted
     store: Store | None
     executor: Executor | None
     progress: bool
 
     def lattices(self, pieces: Sequence[Piece]) -> list[Lattice]:
         """All energies of all structures."""
-        lattices = [Lattice.empty(piece, self.source, self.forces) for piece in pieces]
+        lattices = [Lattice.empty(piece, self.source, self.wanted) for piece in pieces]
         outcomes = evaluate(
             make_tasks(pieces, self.source),
             self.source,
-            forces=self.forces,
+            wanted=self.wanted,
             store=self.store,
             executor=self.executor,
         )

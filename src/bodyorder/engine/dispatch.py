@@ -14,7 +14,7 @@ from functools import reduce
 import numpy as np
 
 from bodyorder._checks import ComputationError, InputError, first_line
-from bodyorder.engine.computation import compute
+from bodyorder.engine.computation import Wanted, compute
 from bodyorder.sources.base import EnergySource
 from bodyorder.sources.evaluation import Evaluation
 from bodyorder.structures import ClusterBatch
@@ -34,12 +34,12 @@ class Dispatcher:
     tried one at a time, so that only those fail that kill the worker they are alone on.
 
     :param source: where energies come from
-    :param forces: whether forces are wanted too
+    :param wanted: what is asked of it
     :param executor: where batches run; None for this process
     """
 
-    def __init__(self, source: EnergySource, forces: bool, executor: Executor | None):
-        self._source, self._forces, self._executor = source, forces, executor
+    def __init__(self, source: EnergySource, wanted: Wanted, executor: Executor | None):
+        self._source, self._wanted, self._executor = source, wanted, executor
         self._run = uuid.uuid4().hex
         self._packed: bytes | None = None
         self._lost = 0
@@ -53,7 +53,7 @@ class Dispatcher:
         """
         if self._executor is None:
             done: Future[Evaluation] = Future()
-            done.set_result(compute(self._source, batch, self._forces))
+            done.set_result(compute(self._source, batch, self._wanted))
             return done
         return self._submit(self._executor, batch, 0)
 
@@ -93,7 +93,7 @@ class Dispatcher:
                 f"workers must give energies back, and all died that computed the first {self._lost} sub-clusters; "
                 "look at their logs (out of memory?)"
             )
-        failed = Evaluation.unknown(1, one.n_atoms if self._forces else None)
+        failed = self._wanted.unknown(1, one.n_atoms)
         failed.messages[0] = "every worker that computed it died (out of memory, or killed); give workers more memory"
         return failed
 
@@ -102,7 +102,7 @@ class Dispatcher:
             if self._packed is None:
                 self._packed = _packer(executor)(self._source)
             # the trial makes a call of its own: a cluster would give the old answer to one that it knows
-            return executor.submit(_compute, (self._run, trial), self._packed, batch, self._forces)
+            return executor.submit(_compute, (self._run, trial), self._packed, batch, self._wanted)
         except BrokenProcessPool:
             raise
         except Exception as error:
@@ -127,12 +127,12 @@ def _packer(executor: Executor) -> Callable[[EnergySource], bytes]:
 _held = threading.local()
 
 
-def _compute(call: tuple[str, int], packed: bytes, batch: ClusterBatch, forces: bool) -> Evaluation:
+def _compute(call: tuple[str, int], packed: bytes, batch: ClusterBatch, wanted: Wanted) -> Evaluation:
     """Compute in a worker, with the source that the last batch of the run came with: it may hold integrals or a loaded model."""
     if getattr(_held, "run", None) != call[0]:
         _held.source = pickle.loads(packed)
         _held.run = call[0]
-    return compute(_held.source, batch, forces)
+    return compute(_held.source, batch, wanted)
 
 
 def _lost_for_good(error: Exception) -> ComputationError:

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 
 from bodyorder._checks import ComputationError
 from bodyorder.engine.batching import Task
+from bodyorder.engine.computation import Wanted
 from bodyorder.engine.dispatch import Dispatcher
 from bodyorder.engine.jobs import Job, Outcome, Run
 from bodyorder.engine.store import Store
@@ -26,7 +27,7 @@ def evaluate(
     tasks: Iterable[Task],
     source: EnergySource,
     *,
-    forces: bool = False,
+    wanted: Wanted = Wanted(),  # noqa: B008 - it cannot change
     store: Store | None = None,
     executor: Executor | None = None,
 ) -> Iterator[Outcome]:
@@ -35,11 +36,11 @@ def evaluate(
     Results are written to the store as they come, and yielded in the order of the tasks, so that sums over them do not
     depend on which worker was faster. A sub-cluster that occurs several times is evaluated once if there is a store, or if the
     source takes it one after the other (``processes``), and so are its rotated, reflected or permuted copies if the source is
-    ``invariant`` and no forces are wanted.
+    ``invariant`` and nothing is wanted that belongs to single atoms.
 
     :param tasks: drawn from only as fast as results are taken
     :param source: where energies come from
-    :param forces: whether forces are wanted too
+    :param wanted: what is asked of it beside energies
     :param store: looked up before, and written after; None to keep nothing
     :param executor: where batches run; None for this process
     :raises ComputationError: if local worker processes die, or a cluster is gone
@@ -47,7 +48,7 @@ def evaluate(
     # One that ends with the run is enough to find what occurs again.
     lasting = store is not None or not getattr(source, "processes", False)
     with nullcontext(store) if lasting else Store(":memory:") as shelf:
-        line = _Line(Run(source, forces, Dispatcher(source, forces, executor), shelf))
+        line = _Line(Run(source, wanted, Dispatcher(source, wanted, executor), shelf))
         try:
             for task in tasks:
                 line.add(task)

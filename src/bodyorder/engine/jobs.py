@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from bodyorder.engine.batching import Task
+from bodyorder.engine.computation import Wanted
 from bodyorder.engine.dispatch import Dispatcher
 from bodyorder.engine.store import Store
 from bodyorder.sources.base import EnergySource
@@ -34,7 +35,7 @@ class Run:
     """What the jobs of one run share.
 
     :param source: where energies come from
-    :param forces: whether forces are wanted too
+    :param wanted: what is asked of it beside energies
     :param dispatcher: who computes
     :param store: looked up before, and written after; None to keep nothing
     :param in_flight: keys of the sub-clusters being evaluated, so that no two jobs evaluate the same one whichever is faster
@@ -43,7 +44,7 @@ class Run:
     """
 
     source: EnergySource
-    forces: bool
+    wanted: Wanted
     dispatcher: Dispatcher
     store: Store | None
     in_flight: set[bytes] = field(default_factory=set)
@@ -52,9 +53,9 @@ class Run:
 
     @property
     def merges(self) -> bool:
-        """Whether one energy serves all copies of a sub-cluster. Forces would have to be turned with it, and are not."""
+        """Whether one energy serves all copies of a sub-cluster. What belongs to atoms would have to be turned, and is not."""
         source = self.source
-        return getattr(source, "invariant", False) and not self.forces and not getattr(source, "context", False)
+        return getattr(source, "invariant", False) and not self.wanted.by_atom and not getattr(source, "context", False)
 
 
 class Job:
@@ -81,7 +82,7 @@ class Job:
         if len(self._todo):
             self._future = run.dispatcher.hand_out(self._mine)
         else:
-            self._computed = Evaluation.unknown(0, self._n_atoms)
+            self._computed = run.wanted.unknown(0, task.batch.n_atoms)
 
     @property
     def waiting(self) -> Future[Evaluation] | None:
@@ -132,9 +133,7 @@ class Job:
         store = self._run.store
         if store is None:
             return
-        if computed.forces is not None:
-            order = self._permutation[self._todo][:, :, None]
-            self._computed = replace(computed, forces=np.take_along_axis(computed.forces, order, axis=1))
+        self._computed = computed.reordered(self._permutation[self._todo])
         keys = [self._keys[row] for row in self._todo]
         store.add(self._name, keys, self._computed)
         self._run.failed.update({keys[row]: message for row, message in computed.messages.items()})
@@ -145,9 +144,8 @@ class Job:
         others = np.setdiff1d(self._unknown, self._todo)
         merged.put(self._todo, own)
         merged.put(others, self._lookup(store, [self._models[row] for row in others]))
-        if merged.forces is not None:
-            back = np.argsort(self._permutation, axis=1)[:, :, None]
-            merged.forces = np.take_along_axis(merged.forces, back, axis=1)
+        if self._run.wanted.by_atom:
+            merged = merged.reordered(np.argsort(self._permutation, axis=1))
         missing = np.flatnonzero(np.isnan(merged.energies))
         merged.messages = {int(row): self._run.failed[self._models[row]] for row in missing}
         self._keep_copies(store, merged, [int(row) for row in others if self._models[row] != self._keys[row]])
@@ -161,11 +159,8 @@ class Job:
             store.add(self._name, [self._keys[row] for row in rows], found)
 
     def _lookup(self, store: Store, keys: list[bytes]) -> Evaluation:
-        return store.lookup(self._run.source.fingerprint, keys, self._n_atoms)
-
-    @property
-    def _n_atoms(self) -> int | None:
-        return self._task.batch.n_atoms if self._run.forces else None
+        unknown = self._run.wanted.unknown(len(keys), self._task.batch.n_atoms)
+        return store.lookup(self._run.source.fingerprint, keys, unknown)
 
     @property
     def _name(self) -> tuple[str, str]:

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
-from bodyorder.engine.batching import WHOLE, Piece, Task
+from bodyorder.engine.batching import WHOLE, Task
+from bodyorder.engine.computation import Wanted
 from bodyorder.engine.counterpoise import VMFC
 from bodyorder.engine.jobs import Outcome
+from bodyorder.engine.pieces import Piece
 from bodyorder.sources.base import EnergySource
-from bodyorder.sources.evaluation import Evaluation
+from bodyorder.sources.evaluation import CONTAMINATED, Evaluation
 from bodyorder.subsets import contributions, order_coefficients
+from bodyorder.subsets.moebius import with_nothing
+
+#: Nearer than this (eV) to the next state, a state counts as nearly degenerate; 10⁻³ hartree.
+DEGENERATE = 0.0272
+#: An energy counts as uncertain if its own uncertainty is above this (eV).
+UNCERTAIN = 1e-3
+
+#: What is counted, and how it shows in which record.
+DOUBTS: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
+    "n_contaminated": ("contamination", lambda values: values > CONTAMINATED),
+    "n_degenerate": ("gap", lambda values: values < DEGENERATE),
+    "n_uncertain": ("uncertainty", lambda values: values > UNCERTAIN),
+}
 
 
 @dataclass
@@ -21,34 +38,47 @@ class Lattice:
 
     :param piece: the structure
     :param source: where the energies come from
-    :param energies: for each order E(S) in eV, shape (n_subsets,)
-    :param force_sums: Σ_S c_n(S)·F_a(S) in eV/Å for each order n, shape (max_order, n_atoms, 3), or None
+    :param wanted: what was asked of it beside energies
+    :param coefficients: how much each energy counts in each order total (:func:`bodyorder.subsets.order_coefficients`)
+    :param energies: for each order that the family keeps E(S) in eV, shape (n_subsets,)
     :param records: what is known of the states behind the energies, by name (see
         :data:`bodyorder.sources.evaluation.RECORDS`) and order, shape (n_subsets,)
+    :param counts: sub-clusters that failed (``n_failed``) or give reason to doubt (:data:`DOUBTS`), by name and order
     """
 
     piece: Piece
     source: EnergySource
-    energies: list[np.ndarray]
-    force_sums: np.ndarray | None
+    wanted: Wanted
     coefficients: list[np.ndarray]
+    energies: list[np.ndarray] = field(init=False)
     records: dict[str, list[np.ndarray]] = field(default_factory=dict)
     whole: float = np.nan
     n_evaluations: int = 0
     failures: list[str] = field(default_factory=list)
-    n_failed: Counter[int] = field(default_factory=Counter)
+    counts: dict[str, Counter[int]] = field(default_factory=lambda: {"n_failed": Counter()})
 
     def __post_init__(self) -> None:
+        top, n_sites = self.piece.family.max_order, self.piece.n_sites
+        self.energies = self._unknown()
+        #: Σ_S c_n(S)·F_a(S) in eV/Å for each order n, shape (max_order, n_sites, 3), or None
+        self.force_sums = np.zeros((top, n_sites, 3)) if self.wanted.forces else None
+        #: Σ_S c_n(S)·E_a(S) in eV with the energies of atoms that the source gives, shape (max_order, n_sites), or None
+        self.atom_sums = np.zeros((top, n_sites)) if self.wanted.atom_energies else None
         #: Σ_S c_n(S)·Σ_a F_a(S) ⊗ r_a in eV, shape (max_order, 3, 3)
-        self.virial = np.zeros((self.piece.family.max_order, 3, 3))
+        self.virial = np.zeros((top, 3, 3))
 
     @classmethod
-    def empty(cls, piece: Piece, source: EnergySource, forces: bool) -> Lattice:
+    def empty(cls, piece: Piece, source: EnergySource, wanted: Wanted) -> Lattice:
         """Room for all energies of a structure, none of them known."""
-        kind = DressedLattice if piece.counterpoise == VMFC else SampledLattice if piece.sample is not None else cls
-        sums = np.zeros((piece.family.max_order, piece.n_sites, 3)) if forces else None
+        kind = cls
+        if piece.counterpoise == VMFC:
+            kind = DressedLattice
+        elif piece.sample is not None:
+            kind = SampledLattice
+        elif piece.family.streams:
+            kind = StreamedLattice
         weights = None if piece.sample is None else piece.sample.weights()
-        return kind(piece, source, _unknown(piece), sums, order_coefficients(piece.family, weights))
+        return kind(piece, source, wanted, order_coefficients(piece.family, weights))
 
     def fill(self, outcome: Outcome, rows: np.ndarray) -> None:
         """Take the energies in some rows of an outcome, all of this structure."""
@@ -61,14 +91,13 @@ class Lattice:
                 self.whole = float(computed.energies[here[0]])
             else:
                 self._take(int(order), task, computed, here)
-        for row in rows:
-            if int(row) in computed.messages:
-                atoms = ", ".join(str(atom) for atom in task.batch.members[row])
-                self.failures.append(f"atoms {atoms}: {computed.messages[int(row)]}")
-                self.n_failed[int(task.orders[row])] += 1
+        for row in sorted(computed.messages.keys() & set(rows.tolist()) if computed.messages else ()):
+            atoms = ", ".join(str(atom) for atom in task.batch.members[row])
+            self.failures.append(f"atoms {atoms}: {computed.messages[row]}")
+            self.counts["n_failed"][int(task.orders[row])] += 1
 
     def contributions(self) -> list[np.ndarray]:
-        """ε(S) in eV for each order, shape (n_subsets,)."""
+        """ε(S) in eV for each order that the family keeps, shape (n_subsets,)."""
         return contributions(self.piece.family, self.energies)
 
     def totals(self, epsilons: list[np.ndarray]) -> np.ndarray:
@@ -79,7 +108,7 @@ class Lattice:
         """1σ of each order total in eV from the precision of the source and what single energies lack, (max_order,)."""
         variance = np.zeros(self.piece.family.max_order)
         uncertainty = self.records.get("uncertainty", [np.zeros(1)] * len(self.energies))
-        for order, (energies, weights) in enumerate(zip(self.energies, self.coefficients, strict=True), start=1):
+        for order, (energies, weights) in enumerate(zip(self.energies, self.coefficients, strict=False), start=1):
             terms = weighted(weights[order - 1 :] ** 2, _variance(self.source, energies, uncertainty[order - 1]))
             variance[order - 1 :] += terms.sum(axis=1)
         return np.sqrt(variance)
@@ -99,22 +128,79 @@ class Lattice:
     def _take(self, order: int, task: Task, computed: Evaluation, here: np.ndarray) -> None:
         """Take the energies of subsets of one order."""
         self._keep(order, task, computed, here)
-        if self.force_sums is None or computed.forces is None:
-            return
-        weights = self.coefficients[order - 1]
-        weights = np.broadcast_to(weights, (len(weights), self.piece.family.sizes[order - 1]))[:, task.rows[here]]
-        members = self.piece.sites(task.batch.members[here]).ravel()
-        # Orders below the size of a sub-cluster do not hold its forces, and must not catch its NaN.
-        for n in range(order - 1, len(weights)):
-            forces = weighted(weights[n][:, None, None], computed.forces[here])
-            np.add.at(self.force_sums[n], members, forces.reshape(-1, 3))
-            self.virial[n] += np.einsum("sax,say->xy", forces, task.batch.positions[here])
+        self._share(order, task, computed, here)
 
     def _keep(self, order: int, task: Task, computed: Evaluation, here: np.ndarray) -> None:
         """Keep what belongs to single subsets."""
         self.energies[order - 1][task.rows[here]] = computed.energies[here]
         for name, values in computed.records.items():
-            self.records.setdefault(name, _unknown(self.piece))[order - 1][task.rows[here]] = values[here]
+            self.records.setdefault(name, self._unknown())[order - 1][task.rows[here]] = values[here]
+        self._count(order, computed, here)
+
+    def _count(self, order: int, computed: Evaluation, here: np.ndarray) -> None:
+        """Count what gives reason to doubt."""
+        for variable, (name, doubtful) in DOUBTS.items():
+            if name in computed.records:
+                self.counts.setdefault(variable, Counter())[order] += int(doubtful(computed.records[name][here]).sum())
+
+    def _share(self, order: int, task: Task, computed: Evaluation, here: np.ndarray) -> None:
+        """Add what belongs to single atoms to the sums of every order that it counts in."""
+        if not self.wanted.by_atom:
+            return
+        weights = self.coefficients[order - 1]
+        weights = np.broadcast_to(weights, (len(weights), self.piece.family.sizes[order - 1]))[:, task.rows[here]]
+        members = self.piece.sites(task.batch.members[here]).ravel()
+        # Orders below the size of a sub-cluster do not hold what it has, and must not catch its NaN.
+        for n in range(order - 1, len(weights)):
+            if self.atom_sums is not None and computed.atom_energies is not None:
+                shares = weighted(weights[n][:, None], computed.atom_energies[here])
+                self.atom_sums[n] += np.bincount(members, shares.ravel(), minlength=self.piece.n_sites)
+            if self.force_sums is not None and computed.forces is not None:
+                forces = weighted(weights[n][:, None, None], computed.forces[here])
+                for axis in range(3):
+                    sums = np.bincount(members, forces[..., axis].ravel(), minlength=self.piece.n_sites)
+                    self.force_sums[n, :, axis] += sums
+                self.virial[n] += np.einsum("sax,say->xy", forces, task.batch.positions[here])
+
+    def _unknown(self) -> list[np.ndarray]:
+        return [np.full(len(rows), np.nan) for rows in self.piece.family.members]
+
+
+@dataclass
+class StreamedLattice(Lattice):
+    """The subsets of the largest order are reduced to their sum as their energies arrive, after all smaller ones."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._sum = self._variance = 0.0
+
+    def totals(self, epsilons: list[np.ndarray]) -> np.ndarray:
+        """Order totals in eV, shape (max_order,)."""
+        return np.append(super().totals(epsilons), self._sum)
+
+    def noise(self) -> np.ndarray:
+        """1σ of each order total in eV, shape (max_order,)."""
+        variance = super().noise() ** 2
+        variance[-1] += self._variance
+        return np.sqrt(variance)
+
+    @cached_property
+    def _below(self) -> list[np.ndarray]:
+        """The contributions of all smaller orders, once their energies are known."""
+        return [with_nothing(values) for values in self.contributions()]
+
+    def _keep(self, order: int, task: Task, computed: Evaluation, here: np.ndarray) -> None:
+        if order <= len(self.energies):
+            super()._keep(order, task, computed, here)
+            return
+        energies = computed.energies[here]
+        epsilon = energies.copy()
+        for size, index in self.piece.family.inside(task.parts[here]):
+            epsilon -= self._below[size - 1][index]
+        self._sum += float(epsilon.sum())
+        uncertainty = computed.records.get("uncertainty", np.zeros(len(computed.energies)))[here]
+        self._variance += float(_variance(self.source, energies, uncertainty).sum())
+        self._count(order, computed, here)
 
 
 @dataclass
@@ -172,7 +258,3 @@ def weighted(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 def _variance(source: EnergySource, energies: np.ndarray, uncertainty: np.ndarray) -> np.ndarray:
     return source.precision.sigma(energies) ** 2 + np.nan_to_num(uncertainty) ** 2
-
-
-def _unknown(piece: Piece) -> list[np.ndarray]:
-    return [np.full(size, np.nan) for size in piece.family.sizes]

@@ -10,8 +10,9 @@ import ase
 import numpy as np
 import xarray as xr
 
-from bodyorder.engine.batching import Piece
+from bodyorder.engine.computation import Wanted
 from bodyorder.engine.counterpoise import VMFC, evaluations_per_subset
+from bodyorder.engine.pieces import Piece
 from bodyorder.engine.probes import WHOLE, Probe, draw
 from bodyorder.engine.selection import Selection
 from bodyorder.engine.timing import Timer
@@ -62,7 +63,7 @@ def plan(
     pieces = sorted(pieces, key=lambda piece: piece.n_bodies, reverse=True)
     orders = np.flatnonzero(counts)
     probes = {int(order): draw(pieces, int(order), source) for order in orders}
-    timer = Timer(source, forces, clock, clock() + budget)
+    timer = Timer(source, Wanted(forces), clock, clock() + budget)
     timer.time_all([probe for kinds in probes.values() for probe in kinds])
     costs = [_cost(kinds, timer) for kinds in probes.values()]
     seconds = np.array([cost.seconds for cost in costs])

@@ -9,7 +9,8 @@ from math import comb
 import numpy as np
 
 from bodyorder.engine import counterpoise
-from bodyorder.engine.batching import DEFAULT_BATCH_SIZE, WHOLE, Piece, rows_per_batch
+from bodyorder.engine.batching import DEFAULT_BATCH_SIZE, WHOLE, rows_per_batch
+from bodyorder.engine.pieces import Piece
 from bodyorder.sources.base import EnergySource
 from bodyorder.structures import ClusterBatch
 
@@ -46,8 +47,8 @@ def draw(pieces: Sequence[Piece], order: int, source: EnergySource) -> list[Prob
         members = np.arange(len(piece.bodies))[None]
         scheme = counterpoise.NONE
     else:
-        piece = next(p for p in pieces if p.family.max_order >= order and len(p.family.members[order - 1]))
-        members = piece.family.members[order - 1]
+        piece = next(p for p in pieces if p.family.max_order >= order and p.family.sizes[order - 1])
+        members = next(piece.family.chunks(order)).members
         scheme = piece.counterpoise
     rows = min(getattr(source, "batch_size", DEFAULT_BATCH_SIZE), DEFAULT_BATCH_SIZE)
     chosen = members[np.unique(np.linspace(0, len(members) - 1, rows).astype(np.int64))]

@@ -10,13 +10,13 @@ from typing import Literal
 import ase
 
 from bodyorder._checks import InputError, check_between, check_positive
-from bodyorder.engine.batching import Cell, Piece
+from bodyorder.engine.pieces import Cell, Piece
 from bodyorder.engine.sampling import Sampling
 from bodyorder.sources.base import EnergySource
 from bodyorder.structures import Bodies, System, find_bodies
 from bodyorder.structures.bodies import BodiesLike, body_charges
 from bodyorder.structures.periodic import whole_bodies
-from bodyorder.subsets import Family, Joints, cliques, complete, connected, connected_classes
+from bodyorder.subsets import Family, Joints, cliques, complete, connected_classes
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,15 @@ class Selection:
     :param cutoff: in Å. If the source is additive at this distance, the sub-clusters connected by shorter distances are
         taken, which is exact; otherwise those whose bodies are all within it of each other, which is an approximation.
     :param sampling: estimate the order totals from a sample of the sub-clusters
+    :param kept: whether every sub-cluster is kept; else those of the largest order may be too many for that, and are made and
+        evaluated a bounded number at a time, where they are connected ones
     """
 
     max_order: int | None = None
     bodies: BodiesLike = "atoms"
     cutoff: float | None = None
     sampling: Sampling | None = None
+    kept: bool = False
 
     def pieces(
         self, structures: Sequence[ase.Atoms], source: EnergySource, draws: Sequence[list[int]] | None = None
@@ -74,10 +77,11 @@ class Selection:
             return Piece(system, partition, drawn.family, scheme, drawn)
         if self.cutoff is None:
             family = _complete(len(partition), top)
+        elif self.kind(source) == "connected":
+            joints = Joints(len(partition), *partition.pairs(system.positions, self.cutoff))
+            family = connected_classes(joints, top, streamed=not self.kept)
         else:
-            near = partition.distances(system.positions) < self.cutoff
-            grow = connected if self.kind(source) == "connected" else cliques
-            family = grow(near, top)
+            family = cliques(partition.distances(system.positions) < self.cutoff, top)
         return Piece(system, partition, family, scheme)
 
     def _periodic(self, atoms: ase.Atoms, source: EnergySource, name: str) -> Piece:
@@ -99,8 +103,9 @@ class Selection:
             )
         crystal = whole_bodies(atoms, self.bodies)
         _check_charges(crystal.atoms, crystal.bodies, source, name)
-        family = connected_classes(Joints(len(crystal.bodies), *crystal.pairs(cutoff)), self.max_order)
-        system, bodies, home = crystal.images(family.bodies, family.cells)
+        joints = Joints(len(crystal.bodies), *crystal.pairs(cutoff))
+        family = connected_classes(joints, self.max_order, streamed=not self.kept)
+        system, bodies, home = crystal.images(family.arrangement.bodies, family.arrangement.cells)
         return Piece(system, bodies, family, cell=Cell(crystal, home))
 
     def _check_sampling(self, source: EnergySource) -> None:

@@ -17,7 +17,7 @@ from bodyorder._checks import ComputationError, InputError, first_line
 from bodyorder.sources.evaluation import Evaluation
 
 #: Layout of the file; goes up when an older program could no longer read it.
-STORE_VERSION = 2
+STORE_VERSION = 3
 
 #: Marks an SQLite file as a store, in its header.
 _APPLICATION = int.from_bytes(b"Body")
@@ -26,7 +26,10 @@ _APPLICATION = int.from_bytes(b"Body")
 _PATIENCE = 30.0
 
 #: What brings a store of an older layout to the next one, by the older one.
-_UPGRADES = {1: "ALTER TABLE evaluation ADD COLUMN records TEXT"}
+_UPGRADES = {
+    1: "ALTER TABLE evaluation ADD COLUMN records TEXT",
+    2: "ALTER TABLE evaluation ADD COLUMN atom_energies BLOB",
+}
 
 _SCHEMA = """
 CREATE TABLE source (id INTEGER PRIMARY KEY, fingerprint TEXT UNIQUE NOT NULL, name TEXT NOT NULL);
@@ -37,6 +40,7 @@ CREATE TABLE evaluation (
     forces BLOB,
     failure TEXT,
     records TEXT,
+    atom_energies BLOB,
     PRIMARY KEY (source, key)
 ) WITHOUT ROWID;
 """
@@ -46,7 +50,7 @@ _QUERY_SIZE = 900
 
 
 class Store:
-    """Energies (eV) and forces (eV/Å, atoms in the order of the key) by source fingerprint and sub-cluster key.
+    """Energies (eV), forces (eV/Å) and energies of atoms (eV) by source fingerprint and sub-cluster key, atoms in its order.
 
     Every call of :meth:`add` is one transaction: a process killed at any moment leaves what was added before. Several processes
     may read; writes wait for each other. Failures are kept with their message, and computed again when asked for again.
@@ -128,63 +132,72 @@ class Store:
         """Close the file."""
         self._db.close()
 
-    def lookup(self, fingerprint: str, keys: Sequence[bytes], n_atoms: int | None = None) -> Evaluation:
+    def lookup(self, fingerprint: str, keys: Sequence[bytes], unknown: Evaluation | None = None) -> Evaluation:
         """What is known of some sub-clusters.
 
         :param fingerprint: of the source
         :param keys: of the sub-clusters
-        :param n_atoms: their number of atoms k if forces are wanted; an energy without its forces then counts as unknown
-        :return: energies, forces and records, NaN where unknown
+        :param unknown: an evaluation of as many sub-clusters that knows nothing; it has arrays of forces and energies of atoms
+            if these are wanted, and an energy without them then counts as unknown. Energies only if not given.
+        :return: ``unknown`` with energies, what belongs to them, and records; NaN where unknown
         :raises ComputationError: if the file is damaged
         """
-        known = Evaluation.unknown(len(keys), n_atoms)
+        known = Evaluation.unknown(len(keys)) if unknown is None else unknown
         places: dict[bytes, list[int]] = {}
         for row, key in enumerate(keys):
             places.setdefault(key, []).append(row)
         distinct = list(places)
-        forces = "NULL" if n_atoms is None else "forces"
+        wanted = {"forces": known.forces, "atom_energies": known.atom_energies}
+        columns = ", ".join("NULL" if array is None else name for name, array in wanted.items())
         for first in range(0, len(distinct), _QUERY_SIZE):
             part = distinct[first : first + _QUERY_SIZE]
             query = (
-                f"SELECT key, energy, {forces}, records FROM evaluation "
+                f"SELECT key, energy, records, {columns} FROM evaluation "
                 "WHERE source = (SELECT id FROM source WHERE fingerprint = ?) "
                 f"AND failure IS NULL AND key IN ({','.join('?' * len(part))})"
             )
             with self._reading():
-                for key, energy, blob, records in self._db.execute(query, (fingerprint, *part)):
-                    if known.forces is not None:
-                        if blob is None:
-                            continue
-                        known.forces[places[key]] = np.frombuffer(blob, dtype="<f8").reshape(known.forces.shape[1:])
+                for key, energy, records, *blobs in self._db.execute(query, (fingerprint, *part)):
+                    pairs = [
+                        (array, blob) for array, blob in zip(wanted.values(), blobs, strict=True) if array is not None
+                    ]
+                    if any(blob is None for _, blob in pairs):
+                        continue
+                    for array, blob in pairs:
+                        array[places[key]] = np.frombuffer(blob, dtype="<f8").reshape(array.shape[1:])
                     known.energies[places[key]] = energy
                     for name, value in json.loads(records or "{}").items():
                         known.records.setdefault(name, np.full(len(keys), np.nan))[places[key]] = value
         return known
 
     def add(self, source: tuple[str, str], keys: Sequence[bytes], found: Evaluation) -> None:
-        """Keep energies, in one transaction. Forces and records already held are not lost when only the energy comes again.
+        """Keep energies, in one transaction. What is held beside an energy is not lost when only the energy comes again.
 
         :param source: fingerprint and name
         :param keys: of the sub-clusters
-        :param found: what the source said of them, forces with the atoms in the order of the key
+        :param found: what the source said of them, atoms in the order of the key
         :raises ComputationError: if the file cannot be written (a full disk, say); what was added before is safe
         """
-        rows: list[tuple[bytes, float | None, bytes | None, str | None, str | None]] = []
+        rows: list[tuple[bytes, float | None, bytes | None, str | None, str | None, bytes | None]] = []
         for row, key in enumerate(keys):
             if row in found.messages:
-                rows.append((key, None, None, found.messages[row], None))
+                rows.append((key, None, None, found.messages[row], None, None))
                 continue
-            forces = None if found.forces is None else np.ascontiguousarray(found.forces[row], dtype="<f8").tobytes()
+            forces, shares = (_bytes(array, row) for array in (found.forces, found.atom_energies))
             records = {name: float(values[row]) for name, values in found.records.items() if np.isfinite(values[row])}
-            rows.append((key, float(found.energies[row]), forces, None, json.dumps(records) if records else None))
+            rows.append(
+                (key, float(found.energies[row]), forces, None, json.dumps(records) if records else None, shares)
+            )
         try:
             with self._transaction():
                 self._db.execute("INSERT OR IGNORE INTO source (fingerprint, name) VALUES (?, ?)", source)
                 (number,) = self._db.execute("SELECT id FROM source WHERE fingerprint = ?", source[:1]).fetchone()
                 self._db.executemany(
-                    "INSERT INTO evaluation (source, key, energy, forces, failure, records) VALUES (?, ?, ?, ?, ?, ?) "
+                    "INSERT INTO evaluation (source, key, energy, forces, failure, records, atom_energies) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?) "
                     "ON CONFLICT (source, key) DO UPDATE SET energy = excluded.energy, failure = excluded.failure, "
-                    "forces = coalesce(excluded.forces, forces), records = coalesce(excluded.records, records) "
+                    "forces = coalesce(excluded.forces, forces), records = coalesce(excluded.records, records), "
+                    "atom_energies = coalesce(excluded.atom_energies, atom_energies) "
                     "WHERE excluded.failure IS NULL OR energy IS NULL",
                     ((number, *row) for row in rows),
                 )
@@ -244,6 +257,10 @@ class Store:
                 self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+
+
+def _bytes(array: np.ndarray | None, row: int) -> bytes | None:
+    return None if array is None else np.ascontiguousarray(array[row], dtype="<f8").tobytes()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bodyorder.engine.computation import compute
+from bodyorder.engine.computation import Wanted, compute
 from bodyorder.engine.probes import Probe
 from bodyorder.sources.base import EnergySource
 from bodyorder.structures import ClusterBatch
@@ -30,7 +30,7 @@ class Timer:
     """Times sub-clusters.
 
     :param source: where their energies come from
-    :param forces: whether forces are wanted too
+    :param wanted: what is asked of it beside energies
     :param clock: seconds that have gone by
     :param end: when by the clock there is no time left
     :param singles: seconds of one sub-cluster alone, in the order in which they were timed
@@ -40,7 +40,7 @@ class Timer:
     """
 
     source: EnergySource
-    forces: bool
+    wanted: Wanted
     clock: Callable[[], float]
     end: float
     singles: dict[Probe, float] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class Timer:
 
     def _run(self, batch: ClusterBatch) -> tuple[float, np.ndarray]:
         start = self.clock()
-        energies = compute(self.source, batch, self.forces).energies
+        energies = compute(self.source, batch, self.wanted).energies
         return self.clock() - start, energies
 
     def _estimate(self, probe: Probe) -> float:

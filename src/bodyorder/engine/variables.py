@@ -42,6 +42,12 @@ VARIABLES = {
     "n_evaluations": Variable(("structure",), "1", r"N_\mathrm{eval}", "sub-clusters really evaluated"),
     "failure": Variable(("structure",), "1", "", "why contributions are missing; empty if none are"),
     "force_contribution": Variable(("order", "site", "xyz"), "eV/Å", r"F^{(n)}", "n-body forces"),
+    "atom_contribution": Variable(
+        ("order", "site"),
+        "eV",
+        r"E_a^{(n)}",
+        "share of an atom in order n, by the energies of atoms that the source gives",
+    ),
     "stress_contribution": Variable(
         ("structure", "order", "voigt"), "eV/Å³", r"\sigma^{(n)}", "n-body stress of a periodic structure"
     ),

@@ -12,6 +12,7 @@ import numpy as np
 from ase.data import covalent_radii
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
 
 from bodyorder._checks import InputError
@@ -57,6 +58,19 @@ class Bodies:
         starts = np.searchsorted(self.labels[order], np.arange(len(self)))
         pairs = cdist(positions[order], positions[order])
         return np.minimum.reduceat(np.minimum.reduceat(pairs, starts, axis=0), starts, axis=1)
+
+    def pairs(self, positions: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Pairs of bodies that hold atoms nearer than ``cutoff`` (Å) to each other.
+
+        :param positions: positions of the atoms in Å, shape (n_atoms, 3)
+        :return: one body, the other, and (0, 0, 0), the cell that it is in, shapes (n,), (n,), (n, 3); each pair comes both ways
+        """
+        atoms = KDTree(positions).query_pairs(cutoff, output_type="ndarray")
+        apart = positions[atoms[:, 0]] - positions[atoms[:, 1]]
+        atoms = atoms[np.einsum("nx,nx->n", apart, apart) < cutoff**2]
+        found = self.labels[np.concatenate([atoms, atoms[:, ::-1]])]
+        codes = np.unique((found @ np.array([len(self), 1]))[found[:, 0] != found[:, 1]])
+        return codes // len(self), codes % len(self), np.zeros((len(codes), 3), dtype=np.int64)
 
 
 def find_bodies(atoms: ase.Atoms, bodies: BodiesLike = "atoms") -> Bodies:

@@ -10,12 +10,12 @@ from typing import TypeAlias
 import ase
 import ase.io
 import numpy as np
-from ase.neighborlist import neighbor_list
 from scipy.spatial import KDTree
 
 from bodyorder._checks import InputError, first_line
 from bodyorder._files import replacing
 from bodyorder.structures.bodies import WHOLE_CHARGE
+from bodyorder.structures.neighbours import neighbours
 
 #: Two atoms closer than this (Å) stand on one spot.
 SAME_SPOT = 1e-3
@@ -93,7 +93,7 @@ def _check_structure(atoms: ase.Atoms, name: str) -> None:
         raise InputError(f"{name} must have finite initial magnetic moments, and has some that are not")
     _check_charge(atoms, name)
     # only the neighbour list sees images
-    same = neighbor_list("ij", atoms, SAME_SPOT) if atoms.pbc.any() else _near(atoms)
+    same = neighbours("ij", atoms, SAME_SPOT) if atoms.pbc.any() else _near(atoms)
     for first, second in zip(*same, strict=True):
         raise InputError(f"{name} must have atoms apart from each other, atoms {first} and {second} are on one spot")
 

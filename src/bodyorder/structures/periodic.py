@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import ase
 import numpy as np
 from ase.data import covalent_radii
-from ase.neighborlist import neighbor_list
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from bodyorder._checks import InputError
 from bodyorder.structures.bodies import BOND_TOLERANCE, Bodies, BodiesLike, find_bodies
 from bodyorder.structures.clusters import System
+from bodyorder.structures.neighbours import neighbours
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Crystal:
         :return: body of the home cell, the other body, and the cell of that one, shapes (n,), (n,), (n, 3); each pair comes once
             from either end
         """
-        first, second, shifts = neighbor_list("ijS", self.atoms, cutoff)
+        first, second, shifts = neighbours("ijS", self.atoms, cutoff)
         rows = np.column_stack([self.bodies.labels[first], self.bodies.labels[second], shifts])
         rows = rows[(rows[:, 0] != rows[:, 1]) | (rows[:, 2:] != 0).any(axis=1)]
         rows = np.unique(rows, axis=0) if len(rows) else rows
@@ -71,7 +71,7 @@ def whole_bodies(atoms: ase.Atoms, bodies: BodiesLike) -> Crystal:
         whole.positions += cells @ atoms.cell.array
         return Crystal(whole, partition)
     radii = covalent_radii[atoms.numbers]
-    first, second, shifts, lengths = neighbor_list("ijSd", atoms, 2 * radii.max() + BOND_TOLERANCE)
+    first, second, shifts, lengths = neighbours("ijSd", atoms, 2 * radii.max() + BOND_TOLERANCE)
     bonded = lengths < radii[first] + radii[second] + BOND_TOLERANCE
     first, second, shifts = first[bonded], second[bonded], shifts[bonded]
     graph = coo_array((np.ones(len(first)), (first, second)), shape=(len(atoms), len(atoms))).tocsr()

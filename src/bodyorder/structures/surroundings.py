@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import ase
 import numpy as np
-from ase.neighborlist import neighbor_list
 
 from bodyorder._checks import InputError, check_between, check_positive
+from bodyorder.structures.neighbours import neighbours
 
 #: Atoms of a cluster whose complete lattice of sub-clusters can still be evaluated.
 _LARGEST = 20
@@ -42,15 +42,15 @@ def local_environments(
     rng = np.random.default_rng(seed)
     rounds = [rng.permutation(len(owners)) for _ in range(-(-n_samples // len(owners)))]
     drawn = np.concatenate(rounds)[:n_samples]
-    neighbours = {int(parent): neighbor_list("ijdD", structures[parent], radius) for parent in np.unique(owners[drawn])}
+    around = {int(parent): neighbours("ijdD", structures[parent], radius) for parent in np.unique(owners[drawn])}
     return [
-        _cut(structures[owners[row]], int(owners[row]), int(members[row]), neighbours[int(owners[row])], max_atoms)
+        _cut(structures[owners[row]], int(owners[row]), int(members[row]), around[int(owners[row])], max_atoms)
         for row in drawn
     ]
 
 
-def _cut(atoms: ase.Atoms, parent: int, centre: int, neighbours: tuple[np.ndarray, ...], max_atoms: int) -> ase.Atoms:
-    first, second, distances, vectors = neighbours
+def _cut(atoms: ase.Atoms, parent: int, centre: int, around: tuple[np.ndarray, ...], max_atoms: int) -> ase.Atoms:
+    first, second, distances, vectors = around
     here = np.flatnonzero(first == centre)
     here = here[np.argsort(distances[here], kind="stable")]
     if len(here) >= max_atoms:

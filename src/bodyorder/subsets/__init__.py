@@ -4,20 +4,21 @@ Integers, numpy and scipy.sparse only.
 """
 
 from bodyorder.subsets.approximation import LatticeFit, count_terms
-from bodyorder.subsets.family import Family, cliques, complete, connected
+from bodyorder.subsets.arrangement import Joints
+from bodyorder.subsets.family import Family, complete
+from bodyorder.subsets.graphs import ConnectedFamily, cliques, connected, connected_classes
 from bodyorder.subsets.indices import INDICES, context_contributions, interactions
 from bodyorder.subsets.moebius import contributions, noise_amplification, order_coefficients, order_totals, truncations
-from bodyorder.subsets.periodic import Joints, PeriodicFamily, connected_classes
 from bodyorder.subsets.regression import largest_order, noise_spread, size_weights, whole_coefficients
 from bodyorder.subsets.sampling import Growth, Sample, sample
 
 __all__ = [
     "INDICES",
+    "ConnectedFamily",
     "Family",
     "Growth",
     "Joints",
     "LatticeFit",
-    "PeriodicFamily",
     "Sample",
     "cliques",
     "complete",

@@ -55,8 +55,8 @@ def contributions(family: Family, energies: Sequence[np.ndarray]) -> list[np.nda
     A family of cliques is closed under taking subsets, and the same recursion is the inversion itself.
 
     :param family: which subsets
-    :param energies: for each order the energies of its subsets, shape (n_subsets, …)
-    :return: for each order the contributions, in the shape of ``energies``
+    :param energies: for each order that the family keeps the energies of its subsets, shape (n_subsets, …)
+    :return: for each of these orders the contributions, in the shape of ``energies``
     """
     n_bodies = family.n_bodies
     by_recursion = sum(size * 2**order for order, size in enumerate(family.sizes, start=1))
@@ -68,13 +68,20 @@ def contributions(family: Family, energies: Sequence[np.ndarray]) -> list[np.nda
         moebius_transform(dense)
         return [dense[mask] for mask in masks]
     result: list[np.ndarray] = []
+    # with a row behind the last one for what a family does not hold
+    ended: list[np.ndarray] = []
     for order, values in enumerate(energies, start=1):
         epsilon = np.array(values, dtype=np.float64)
-        for size, rows, holds in family.proper_subsets(order):
-            below = result[size - 1]
-            epsilon[rows] -= (holds @ below.reshape(len(below), -1)).reshape(epsilon[rows].shape)
+        for size, rows, index in family.proper_subsets(order):
+            epsilon[rows] -= ended[size - 1][index]
         result.append(epsilon)
+        ended.append(with_nothing(epsilon))
     return result
+
+
+def with_nothing(values: np.ndarray) -> np.ndarray:
+    """Values of subsets with a zero behind them, to which the row −1 of a subset that a family does not hold leads."""
+    return np.concatenate([values, np.zeros((1, *values.shape[1:]))])
 
 
 def order_coefficients(family: Family, weights: Sequence[np.ndarray] | None = None) -> list[np.ndarray]:
@@ -84,20 +91,35 @@ def order_coefficients(family: Family, weights: Sequence[np.ndarray] | None = No
     :func:`contributions`.
 
     :param weights: for each order w(S), shape (n_subsets,), in a family that is not complete; one if not given
-    :return: for each size m = 1 … max_order the coefficients, shape (max_order, n_subsets), one row per order n; a complete
-        family, where all subsets of a size share theirs, has shape (max_order, 1)
+    :return: for each size m = 1 … max_order the coefficients, shape (max_order, n_subsets), one row per order n; where all
+        subsets of a size share theirs (a complete family, or an order that is not kept), the shape is (max_order, 1)
     """
     top = family.max_order
     if family.kind == "complete":
         table = layer_coefficients(family.n_bodies, top)
         return [table[:, size - 1 : size] for size in range(1, top + 1)]
-    coefficients = [np.zeros((top, size)) for size in family.sizes]
-    held = np.count_nonzero(family.sizes)
+    held = int(np.count_nonzero(family.sizes))
+    kept = len(family.members)
+    coefficients = [np.zeros((top, size if order <= kept else 1)) for order, size in enumerate(family.sizes, start=1)]
     for order in range(held, 0, -1):
-        coefficients[order - 1][order - 1] += 1 if weights is None else weights[order - 1]
-        for size, rows, holds in family.proper_subsets(order):
-            coefficients[size - 1][:held] -= (holds.T @ coefficients[order - 1][:held, rows].T).T
+        own = coefficients[order - 1]
+        own[order - 1] += 1 if weights is None else weights[order - 1]
+        if order > kept:
+            for below, counts in zip(coefficients, family.n_holders, strict=False):
+                below[order - 1] -= counts
+            continue
+        for size, rows, index in family.proper_subsets(order):
+            _subtract(coefficients[size - 1][order - 1 : held], index, own[order - 1 : held, rows])
     return coefficients
+
+
+def _subtract(sums: np.ndarray, index: np.ndarray, values: np.ndarray) -> None:
+    """Take values away from the columns of ``sums`` that they belong to, in place; the column −1 is none."""
+    known = index >= 0
+    if not known.all():
+        index, values = index[known], values[:, known]
+    for row, shares in zip(sums, values, strict=True):
+        row -= np.bincount(index, shares, minlength=len(row))
 
 
 def layer_coefficients(n_bodies: int, max_order: int) -> np.ndarray:

@@ -13,7 +13,9 @@ import ase
 import numpy as np
 
 from bodyorder._checks import InputError, check_between
-from bodyorder.engine.batching import Piece, make_tasks
+from bodyorder.engine.batching import make_tasks
+from bodyorder.engine.pieces import Piece
+from bodyorder.engine.computation import Wanted
 from bodyorder.engine.evaluation import evaluate
 from bodyorder.engine.progress import track
 from bodyorder.engine.store import Store, opened
@@ -131,7 +133,7 @@ def label(
     failures = []
     with opened(store) as shelf:
         chosen = (task for task in tasks if task.batch.n_atoms in wanted | sizes)
-        outcomes = evaluate(chosen, engine, forces=forces, store=shelf, executor=executor)
+        outcomes = evaluate(chosen, engine, wanted=Wanted(forces), store=shelf, executor=executor)
         for outcome in track(outcomes, total, f"labels by {engine.name}", progress):
             batch, computed = outcome.task.batch, outcome.computed
             parts[batch.n_atoms].append((batch, computed.energies, computed.forces))

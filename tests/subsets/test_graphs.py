@@ -1,5 +1,6 @@
-"""Connected classes of periodic arrangements: against brute force on large rings and tori, and exact inversion."""
+"""Connected classes of periodic arrangements: against brute force on large rings and tori, exact inversion, and streams."""
 
+from dataclasses import replace
 from itertools import combinations, product
 
 import networkx
@@ -10,7 +11,9 @@ from ase.build import bulk
 from ase.neighborlist import neighbor_list
 
 from bodyorder._checks import InputError
-from bodyorder.subsets import Joints, connected, connected_classes, contributions
+from bodyorder.subsets import Joints, connected, connected_classes, contributions, order_coefficients
+from bodyorder.subsets.arrangement import Arrangement
+from bodyorder.subsets.moebius import with_nothing
 
 
 def joints_of(atoms, cutoff):
@@ -43,7 +46,7 @@ def brute_force(atoms, cutoff, order):
 
 
 def as_sets(family, order):
-    bodies, cells = family.bodies.tolist(), [tuple(cell) for cell in family.cells.tolist()]
+    bodies, cells = family.arrangement.bodies.tolist(), [tuple(cell) for cell in family.arrangement.cells.tolist()]
     return [frozenset((bodies[node], cells[node]) for node in row) for row in family.members[order - 1].tolist()]
 
 
@@ -71,7 +74,7 @@ def test_without_periods_it_is_the_connected_family():
     found = connected_classes(joints_of(atoms, 2.0), 5)
     near = atoms.get_all_distances() < 2.0
     for rows, expected in zip(found.members, connected(near, 5).members, strict=True):
-        np.testing.assert_array_equal(found.bodies[rows], expected)
+        np.testing.assert_array_equal(found.arrangement.bodies[rows], expected)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -103,10 +106,10 @@ def test_a_chain_of_one_atom():
     chain = Joints(1, np.array([0, 0]), np.array([0, 0]), np.array([[0, 0, 1], [0, 0, -1]]))
     family = connected_classes(chain, 6)
     assert family.sizes == (1,) * 6
-    assert sorted(family.cells[family.members[5][0], 2].tolist()) == list(range(6))
+    assert sorted(family.arrangement.cells[family.members[5][0], 2].tolist()) == list(range(6))
     held = dict.fromkeys(range(1, 6), 0)
-    for size, _, holds in family.proper_subsets(6):
-        held[size] += int(holds.sum())
+    for size, _, index in family.proper_subsets(6):
+        held[size] += int((index >= 0).sum())
     assert held == {size: 7 - size for size in range(1, 6)}
 
 
@@ -126,9 +129,9 @@ def test_rings_that_close_are_counted_once():
 
 
 def test_too_large(monkeypatch):
-    monkeypatch.setattr("bodyorder.subsets.periodic.MAX_BYTES", 2**20)
+    monkeypatch.setattr("bodyorder.subsets.graphs.MAX_BYTES", 2**20)
     with pytest.raises(
-        InputError, match=r"a connected family must fit in .* of 8 bodies in a cell to order 4 does not"
+        InputError, match=r"a connected family must fit in .* of 8 bodies in a cell to order 5 does not"
     ):
         connected_classes(joints_of(bulk("Si", cubic=True), 5.0), 5)
 
@@ -140,3 +143,62 @@ def test_a_neighbourhood_that_is_far_too_large_is_refused_before_it_is_grown():
     first = np.zeros(len(shells), dtype=int)
     with pytest.raises(InputError, match=r"that of 1 bodies in a cell to order 3 does not"):
         connected_classes(Joints(1, first, first, shells), 4)
+
+
+@pytest.mark.parametrize("pbc", [True, False])
+def test_an_order_that_is_streamed_holds_what_it_would_hold(pbc, monkeypatch):
+    """Classes, their parts and the inversion are those of the family that keeps them, whatever the pieces."""
+    joints = joints_of(random_cell(5, n_atoms=7, length=4.0, pbc=pbc), 2.2)
+    kept = connected_classes(joints, 4)
+    monkeypatch.setattr("bodyorder.subsets.graphs.HELD", 3)
+    monkeypatch.setattr("bodyorder.subsets.growth.CHUNK", 50)
+    family = connected_classes(joints, 4, streamed=True)
+    assert family.streams
+    assert not kept.streams
+    assert family.sizes == kept.sizes
+    chunks = list(family.chunks(4))
+    assert len(chunks) > 3
+    assert [chunk.first for chunk in chunks] == np.cumsum([0] + [len(chunk.members) for chunk in chunks[:-1]]).tolist()
+    rows = np.concatenate([chunk.members for chunk in chunks])
+    where = kept.index(rows)
+    assert sorted(where.tolist()) == list(range(kept.sizes[3]))
+
+    rng = np.random.default_rng(0)
+    energies = [rng.normal(size=size) for size in kept.sizes]
+    expected = contributions(kept, energies)
+    below = [with_nothing(values) for values in contributions(family, energies[:3])]
+    found = energies[3][where]
+    for chunk in chunks:
+        for size, index in family.inside(chunk.parts):
+            found[chunk.rows] -= below[size - 1][index]
+    np.testing.assert_allclose(found, expected[3][where], atol=1e-12)
+    *weights, top = order_coefficients(family)
+    assert top.tolist() == [[0], [0], [0], [1]]
+    for mine, theirs in zip(weights, order_coefficients(kept), strict=False):
+        np.testing.assert_allclose(mine, theirs, atol=1e-12)
+
+
+def test_sums_of_words_that_agree_do_not_confuse_subsets(monkeypatch):
+    """Subsets are told apart by their nodes where the random numbers cannot."""
+    joints = joints_of(random_cell(1), 2.2)
+    expected = connected_classes(joints, 3)
+    around = Arrangement.around
+
+    def alike(joints, steps):
+        found = around(joints, steps)
+        return replace(found, words=found.words % np.uint64(3))
+
+    monkeypatch.setattr(Arrangement, "around", alike)
+    family = connected_classes(joints, 3)
+    for order, rows in enumerate(expected.members, start=1):
+        np.testing.assert_array_equal(family.members[order - 1], rows)
+        np.testing.assert_array_equal(family.table(order), expected.table(order))
+
+
+def test_too_many_cells_apart():
+    far = Joints(1, np.array([0, 0]), np.array([0, 0]), np.array([[0, 0, 60], [0, 0, -60]]))
+    with pytest.raises(
+        InputError, match="subsets must stay within 255 cells, 5 steps between joined bodies go farther"
+    ):
+        connected_classes(far, 6)
+    assert connected_classes(far, 4).sizes == (1, 1, 1, 1)
