@@ -1,5 +1,7 @@
 """The commands as a user calls them: real files, real sources, exit codes and what is printed."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -322,7 +324,8 @@ def test_a_periodic_structure(run, tmp_path):
 
 def test_a_pickled_model_is_loaded_on_the_word_of_the_user_only(run, clusters, tmp_path):
     (tmp_path / "m.model").write_bytes(b"not a model")
-    common = ("decompose", clusters, "--source", f"mace:{tmp_path / 'm.model'}", "-o", tmp_path / "x.nc")
-    for flag, message in (((), "trust=true"), (("--trust",), "could not be loaded")):
-        code, _, err = run(*common, *flag)
-        assert (code, message in one_line(err)) == (2, True), err
+    model = f"mace:{tmp_path / 'm.model'}"
+    commands = (("decompose", clusters, "--source", model, "-o", tmp_path / "x.nc"), ("check", model))
+    for command, flag in product(commands, ((), ("--trust",))):
+        code, _, err = run(*command, *flag)
+        assert (code, ("could not be loaded" if flag else "trust=true") in one_line(err)) == (2, True), err

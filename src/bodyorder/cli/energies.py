@@ -52,6 +52,8 @@ def add_commands(commands: Any) -> None:
     decompose.add_argument("--source", required=True, metavar="SPEC", help=SOURCE_HELP)
     _add_selection(decompose)
     decompose.add_argument("--forces", action="store_true", help="resolve forces too")
+    decompose.add_argument("--atom-energies", action="store_true", help="resolve the model's own energies of atoms too")
+    decompose.add_argument("--measure-noise", action="store_true", help="measure the error of one energy on copies")
     decompose.add_argument("--subsets", action="store_true", help="keep energy and contribution of every sub-cluster")
     decompose.add_argument("--store", metavar="FILE", help="energies already computed; what is computed is added")
     where = decompose.add_mutually_exclusive_group()
@@ -65,6 +67,7 @@ def add_commands(commands: Any) -> None:
     check = commands.add_parser("check", help="does an energy source behave as one must?")
     check.add_argument("source", metavar="SPEC", help=SOURCE_HELP)
     check.add_argument("--species", nargs="+", metavar="X", help="chemical symbols to try it on (default: H)")
+    _add_trust(check)
     check.set_defaults(run=_check)
 
 
@@ -77,6 +80,10 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--samples", type=int, metavar="N", help="estimate every order from so many sub-clusters")
     parser.add_argument("--error", type=float, metavar="eV", help="sample on until every order is known this well")
     parser.add_argument("--seed", type=int, metavar="N", help="of the samples (default: 0)")
+    _add_trust(parser)
+
+
+def _add_trust(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trust", action="store_true", help="load model files that can run code (pickled MACE models)")
 
 
@@ -178,7 +185,9 @@ def _decompose(args: argparse.Namespace) -> None:
             cutoff=args.cutoff,
             sampling=_sampling(args),
             forces=args.forces,
+            atom_energies=args.atom_energies,
             subsets=args.subsets,
+            measure_noise=args.measure_noise or None,
             store=args.store,
             executor=executor,
             progress=True,
@@ -207,6 +216,6 @@ def _check(args: argparse.Namespace) -> int:
     from bodyorder.sources import load_source
     from bodyorder.testing import check_source
 
-    report = check_source(load_source(args.source), species=args.species)
+    report = check_source(load_source(_trusted(args.source, args.trust)), species=args.species)
     print_checks(report)
     return 0 if report.passed else 1

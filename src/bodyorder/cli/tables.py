@@ -45,15 +45,20 @@ def print_orders(result: xr.Dataset) -> None:
         label = name or "all"
         table.add_column(label if len(rows) == 1 else f"{label} (mean of {len(rows)})", justify="right")
     table.add_column("noise", justify="right")
+    drowned = (~result.above_noise & (result.noise > 0)).transpose("structure", "order").values
     for column, order in enumerate(result.order.values):
+        marks = ["~" if drowned[rows, column].all() else " " for rows in members.values()]
         means = [f"{np.mean(per_body[rows, column]):+.6f}" for rows in members.values()]
-        table.add_row(str(order), *means, f"{np.sqrt(np.mean(noise[:, column] ** 2)):.0e}")
+        cells = [mean + mark * bool(drowned.any()) for mean, mark in zip(means, marks, strict=True)]
+        table.add_row(str(order), *cells, f"{np.sqrt(np.mean(noise[:, column] ** 2)):.0e}")
     for name in ("total", "residual"):
         values = (result[name] / result.n_bodies).values
         # what periodic structures have no whole for; what failed is said below
         means = ["-" if np.isnan(values[rows]).all() else f"{np.mean(values[rows]):+.6f}" for rows in members.values()]
         table.add_row(name, *means, "", end_section=True)
     _print(table)
+    if drowned.any():
+        print(f"~ not above twice its noise, which is {result.attrs['noise']}")
     print(f"{int(result.n_evaluations.sum())} sub-clusters evaluated; family: {result.attrs['family']}")
     for name, meaning in _DOUBTS.items():
         if name in result and bool((result[name] > 0).any()):

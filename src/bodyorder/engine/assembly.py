@@ -15,7 +15,8 @@ import numpy as np
 import xarray as xr
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from bodyorder.engine.lattice import DOUBTS, Lattice
+from bodyorder.engine.lattice import DOUBTS, Evaluated, Lattice
+from bodyorder.engine.noise import describe as describe_noise
 from bodyorder.engine.results import SCHEMA_VERSION
 from bodyorder.engine.selection import Selection
 from bodyorder.engine.variables import describe
@@ -24,13 +25,16 @@ from bodyorder.sources.evaluation import RECORDS
 from bodyorder.structures.io import structure_names
 from bodyorder.subsets import ConnectedFamily
 
+#: A contribution of at most this many standard errors drowns in its noise.
+SIGNIFICANT = 2.0
+
 #: Distributions whose versions are written into every result.
 _VERSIONED = ("bodyorder", "numpy", "ase")
 
 
 def assemble(
     structures: Sequence[ase.Atoms],
-    source: EnergySource,
+    evaluated: Evaluated,
     selection: Selection,
     lattices: Sequence[Lattice],
     *,
@@ -39,11 +43,12 @@ def assemble(
     """The dataset of a decomposition.
 
     :param structures: as given by the user
-    :param source: where the energies came from
+    :param evaluated: where the energies came from
     :param selection: which sub-clusters were taken
     :param lattices: their energies, structure by structure
     :param subsets: whether to keep what belongs to single sub-clusters
     """
+    source = evaluated.source
     top = max(lattice.piece.family.max_order for lattice in lattices)
     epsilons = [lattice.contributions() for lattice in lattices]
     # A structure of fewer bodies has no sub-clusters of the orders above: their sum is zero.
@@ -58,6 +63,7 @@ def assemble(
         {
             "contribution": (("structure", "order"), contribution),
             "noise": (("structure", "order"), noise),
+            "above_noise": (("structure", "order"), np.abs(contribution) > SIGNIFICANT * noise),
             "total": ("structure", total),
             "residual": ("structure", total - contribution.sum(axis=1)),
             "n_bodies": ("structure", [lattice.piece.n_bodies for lattice in lattices]),
@@ -71,6 +77,7 @@ def assemble(
             "fingerprint": source.fingerprint,
             "spin": getattr(source, "spin", "none"),
             "counterpoise": getattr(source, "counterpoise", "none"),
+            "noise": describe_noise(evaluated.measured),
             "bodies": selection.bodies if isinstance(selection.bodies, str) else "given",
             "family": ", ".join(sorted({lattice.piece.family.kind for lattice in lattices})),
             "cutoff": _cutoff(selection, source, lattices),

@@ -16,7 +16,8 @@ from bodyorder.engine.batching import make_tasks
 from bodyorder.engine.computation import Wanted
 from bodyorder.engine.evaluation import evaluate
 from bodyorder.engine.jobs import Outcome
-from bodyorder.engine.lattice import Lattice, SampledLattice
+from bodyorder.engine.lattice import Evaluated, Lattice, SampledLattice
+from bodyorder.engine.noise import measure
 from bodyorder.engine.pieces import Piece
 from bodyorder.engine.progress import track
 from bodyorder.engine.sampling import Sampling
@@ -39,6 +40,7 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     forces: bool = False,
     atom_energies: bool = False,
     subsets: bool = False,
+    measure_noise: bool | None = None,
     store: Store | str | os.PathLike[str] | None = None,
     executor: Executor | None = None,
     progress: bool = False,
@@ -58,6 +60,8 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     :param forces: resolve forces too
     :param atom_energies: resolve the energies of atoms that the source itself gives: whose atom carries which order
     :param subsets: keep energy and contribution of every sub-cluster
+    :param measure_noise: measure the error of one energy on turned, shifted and permuted copies of some sub-clusters, instead of
+        believing what the source claims; None does so for sources that round coarsely (single precision)
     :param store: file (or open :class:`Store`) of energies already computed; what is computed is added
     :param executor: anything with the ``concurrent.futures`` interface; None computes in this process
     :param progress: show a progress bar if the terminal can
@@ -68,24 +72,15 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     """
     frames = read_structures(structures, periodic=True)
     engine = load_source(source)
-    if forces and getattr(engine, "counterpoise", "none") != "none":
-        raise InputError(f"`forces` need a source without counterpoise correction, got {engine.name}")
-    if forces and not hasattr(engine, "energies_and_forces"):
-        advice = getattr(engine, "forces_advice", "")
-        raise InputError(f"`forces` need a source that gives them, {engine.name} gives energies only{advice}")
-    if atom_energies and not hasattr(engine, "evaluate_atoms"):
-        raise InputError(
-            f"`atom_energies` need a source that gives energies of atoms, {engine.name} does not; leave them out"
-        )
-    if atom_energies and getattr(engine, "counterpoise", "none") != "none":
-        raise InputError(f"`atom_energies` need a source without counterpoise correction, got {engine.name}")
+    _check_by_atom(engine, Wanted(forces, atom_energies))
     selection = Selection(max_order, bodies, cutoff, sampling, kept=subsets)
     # the rounds of a sample find here what the ones before computed
     shelf_of = ":memory:" if store is None and sampling is not None else store
     with opened(shelf_of) as shelf:
-        evaluation = _Evaluation(engine, Wanted(forces, atom_energies), shelf, executor, progress)
         pieces = selection.pieces(frames, engine)
-        lattices = evaluation.lattices(pieces)
+        known = measure(pieces, engine) if _measures(measure_noise, engine) else {}
+        run = _Run(Evaluated(engine, Wanted(forces, atom_energies), known), shelf, executor, progress)
+        lattices = run.lattices(pieces)
         while sampling is not None:
             draws = [_draws(lattice.piece) for lattice in lattices]
             wanted = [
@@ -95,38 +90,59 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
             ]
             if wanted == draws:
                 break
-            lattices = evaluation.lattices(selection.pieces(frames, engine, wanted))
-    return assemble(frames, engine, selection, lattices, subsets=subsets)
+            lattices = run.lattices(selection.pieces(frames, engine, wanted))
+    return assemble(frames, run.evaluated, selection, lattices, subsets=subsets)
 
 
 @dataclass(frozen=True)
-class _Evaluation:
-    """How sub-clusters are evaluated: source, what is asked of it, store, executor, progress bar."""
+class _Run:
+    """How sub-clusters are evaluated: what is asked of which source, store, executor, progress bar."""
 
-    source: EnergySource
-    wanted: Wanted
+    evaluated: Evaluated
     store: Store | None
     executor: Executor | None
     progress: bool
 
     def lattices(self, pieces: Sequence[Piece]) -> list[Lattice]:
         """All energies of all structures."""
-        lattices = [Lattice.empty(piece, self.source, self.wanted) for piece in pieces]
+        source = self.evaluated.source
+        lattices = [Lattice.empty(piece, self.evaluated) for piece in pieces]
         outcomes = evaluate(
-            make_tasks(pieces, self.source),
-            self.source,
-            wanted=self.wanted,
+            make_tasks(pieces, source),
+            source,
+            wanted=self.evaluated.wanted,
             store=self.store,
             executor=self.executor,
         )
         total = sum(piece.n_clusters for piece in pieces)
-        for outcome in track(outcomes, total, f"sub-clusters by {self.source.name}", self.progress):
+        for outcome in track(outcomes, total, f"sub-clusters by {source.name}", self.progress):
             for structure, rows in _by_structure(outcome):
                 lattices[structure].fill(outcome, rows)
         for lattice in lattices:
-            if lattice.piece.cell is not None and hasattr(self.source, "cell_energy"):
-                lattice.whole = self.source.cell_energy(lattice.piece.cell.crystal.atoms)
+            if lattice.piece.cell is not None and hasattr(source, "cell_energy"):
+                lattice.whole = source.cell_energy(lattice.piece.cell.crystal.atoms)
         return lattices
+
+
+def _check_by_atom(source: EnergySource, wanted: Wanted) -> None:
+    """Check that a source gives what belongs to single atoms."""
+    asked = {
+        "forces": (wanted.forces, "energies_and_forces"),
+        "atom_energies": (wanted.atom_energies, "evaluate_atoms"),
+    }
+    for name, (is_wanted, method) in asked.items():
+        if is_wanted and getattr(source, "counterpoise", "none") != "none":
+            raise InputError(f"`{name}` need a source without counterpoise correction, got {source.name}")
+        if is_wanted and not hasattr(source, method):
+            advice = getattr(source, "forces_advice", "") if name == "forces" else ""
+            raise InputError(f"`{name}` need a source that gives them, {source.name} gives energies only{advice}")
+
+
+def _measures(wanted: bool | None, source: EnergySource) -> bool:
+    """Whether the noise of energies is measured: where it is wanted, or nothing is said and the source rounds coarsely."""
+    if wanted and getattr(source, "counterpoise", "none") != "none":
+        raise InputError(f"`measure_noise` needs a source without counterpoise correction, got {source.name}")
+    return bool(getattr(source, "rounds", False)) if wanted is None else wanted
 
 
 def _draws(piece: Piece) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -13,6 +13,7 @@ from bodyorder.engine.batching import WHOLE, Task
 from bodyorder.engine.computation import Wanted
 from bodyorder.engine.counterpoise import VMFC
 from bodyorder.engine.jobs import Outcome
+from bodyorder.engine.noise import variance
 from bodyorder.engine.pieces import Piece
 from bodyorder.sources.base import EnergySource
 from bodyorder.sources.evaluation import CONTAMINATED, Evaluation
@@ -32,13 +33,26 @@ DOUBTS: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
 }
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """What all structures of a run share.
+
+    :param source: where the energies come from
+    :param wanted: what was asked of it beside energies
+    :param measured: 1σ of one energy in eV by number of bodies, where it was measured
+    """
+
+    source: EnergySource
+    wanted: Wanted
+    measured: Mapping[int, float] = field(default_factory=dict)
+
+
 @dataclass
 class Lattice:
     """The energies of all sub-clusters of one structure.
 
     :param piece: the structure
-    :param source: where the energies come from
-    :param wanted: what was asked of it beside energies
+    :param evaluated: where the energies come from and what was asked for
     :param coefficients: how much each energy counts in each order total (:func:`bodyorder.subsets.order_coefficients`)
     :param energies: for each order that the family keeps E(S) in eV, shape (n_subsets,)
     :param records: what is known of the states behind the energies, by name (see
@@ -47,8 +61,7 @@ class Lattice:
     """
 
     piece: Piece
-    source: EnergySource
-    wanted: Wanted
+    evaluated: Evaluated
     coefficients: list[np.ndarray]
     energies: list[np.ndarray] = field(init=False)
     records: dict[str, list[np.ndarray]] = field(default_factory=dict)
@@ -61,14 +74,14 @@ class Lattice:
         top, n_sites = self.piece.family.max_order, self.piece.n_sites
         self.energies = self._unknown()
         #: Σ_S c_n(S)·F_a(S) in eV/Å for each order n, shape (max_order, n_sites, 3), or None
-        self.force_sums = np.zeros((top, n_sites, 3)) if self.wanted.forces else None
+        self.force_sums = np.zeros((top, n_sites, 3)) if self.evaluated.wanted.forces else None
         #: Σ_S c_n(S)·E_a(S) in eV with the energies of atoms that the source gives, shape (max_order, n_sites), or None
-        self.atom_sums = np.zeros((top, n_sites)) if self.wanted.atom_energies else None
+        self.atom_sums = np.zeros((top, n_sites)) if self.evaluated.wanted.atom_energies else None
         #: Σ_S c_n(S)·Σ_a F_a(S) ⊗ r_a in eV, shape (max_order, 3, 3)
         self.virial = np.zeros((top, 3, 3))
 
     @classmethod
-    def empty(cls, piece: Piece, source: EnergySource, wanted: Wanted) -> Lattice:
+    def empty(cls, piece: Piece, evaluated: Evaluated) -> Lattice:
         """Room for all energies of a structure, none of them known."""
         kind = cls
         if piece.counterpoise == VMFC:
@@ -78,7 +91,7 @@ class Lattice:
         elif piece.family.streams:
             kind = StreamedLattice
         weights = None if piece.sample is None else piece.sample.weights()
-        return kind(piece, source, wanted, order_coefficients(piece.family, weights))
+        return kind(piece, evaluated, order_coefficients(piece.family, weights))
 
     def fill(self, outcome: Outcome, rows: np.ndarray) -> None:
         """Take the energies in some rows of an outcome, all of this structure."""
@@ -109,7 +122,7 @@ class Lattice:
         variance = np.zeros(self.piece.family.max_order)
         uncertainty = self.records.get("uncertainty", [np.zeros(1)] * len(self.energies))
         for order, (energies, weights) in enumerate(zip(self.energies, self.coefficients, strict=False), start=1):
-            terms = weighted(weights[order - 1 :] ** 2, _variance(self.source, energies, uncertainty[order - 1]))
+            terms = weighted(weights[order - 1 :] ** 2, self._variance_of(order, energies, uncertainty[order - 1]))
             variance[order - 1 :] += terms.sum(axis=1)
         return np.sqrt(variance)
 
@@ -145,7 +158,7 @@ class Lattice:
 
     def _share(self, order: int, task: Task, computed: Evaluation, here: np.ndarray) -> None:
         """Add what belongs to single atoms to the sums of every order that it counts in."""
-        if not self.wanted.by_atom:
+        if not self.evaluated.wanted.by_atom:
             return
         weights = self.coefficients[order - 1]
         weights = np.broadcast_to(weights, (len(weights), self.piece.family.sizes[order - 1]))[:, task.rows[here]]
@@ -161,6 +174,9 @@ class Lattice:
                     sums = np.bincount(members, forces[..., axis].ravel(), minlength=self.piece.n_sites)
                     self.force_sums[n, :, axis] += sums
                 self.virial[n] += np.einsum("sax,say->xy", forces, task.batch.positions[here])
+
+    def _variance_of(self, order: int, energies: np.ndarray, uncertainty: np.ndarray) -> np.ndarray:
+        return variance(self.evaluated.source, energies, uncertainty, self.evaluated.measured.get(order))
 
     def _unknown(self) -> list[np.ndarray]:
         return [np.full(len(rows), np.nan) for rows in self.piece.family.members]
@@ -199,7 +215,7 @@ class StreamedLattice(Lattice):
             epsilon -= self._below[size - 1][index]
         self._sum += float(epsilon.sum())
         uncertainty = computed.records.get("uncertainty", np.zeros(len(computed.energies)))[here]
-        self._variance += float(_variance(self.source, energies, uncertainty).sum())
+        self._variance += float(self._variance_of(order, energies, uncertainty).sum())
         self._count(order, computed, here)
 
 
@@ -228,7 +244,7 @@ class DressedLattice(Lattice):
         energies, present = computed.energies[here], task.present[here]
         np.add.at(self._sums[order - 1], task.rows[here], np.where((order - present) % 2, -1.0, 1.0) * energies)
         uncertainty = computed.records.get("uncertainty", np.zeros(len(computed.energies)))[here]
-        self._variances[order - 1] += _variance(self.source, energies, uncertainty).sum()
+        self._variances[order - 1] += self._variance_of(order, energies, uncertainty).sum()
         self._keep(order, task, computed, here[present == order])
 
 
@@ -254,7 +270,3 @@ class SampledLattice(Lattice):
 def weighted(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Products, zero where a weight is: what is not counted must not pass on its NaN."""
     return np.where(weights == 0, 0.0, weights * values)
-
-
-def _variance(source: EnergySource, energies: np.ndarray, uncertainty: np.ndarray) -> np.ndarray:
-    return source.precision.sigma(energies) ** 2 + np.nan_to_num(uncertainty) ** 2

@@ -1,0 +1,85 @@
+"""How well energies are known, measured on copies of sub-clusters that must have the same energy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from bodyorder.engine.computation import Wanted, compute
+from bodyorder.engine.pieces import Piece
+from bodyorder.engine.probes import draw
+from bodyorder.sources.base import EnergySource
+from bodyorder.structures import ClusterBatch, System
+
+#: Sub-clusters of each order that are copied.
+N_COPIED = 32
+
+#: Length (Å) by which a copy is shifted, as a standard deviation.
+_SHIFT = 3.0
+
+
+def measure(pieces: Sequence[Piece], source: EnergySource) -> dict[int, float]:
+    """1σ of one energy by the number of bodies of its sub-cluster, in eV.
+
+    Sub-clusters of every order are evaluated as they are, and turned, shifted and with their atoms in another order. The root
+    mean square difference over √2 is the error of one of the two. What a model that is not built to be invariant makes of a
+    turned structure is part of it.
+
+    :param pieces: the structures
+    :param source: where energies come from
+    """
+    rng = np.random.default_rng(0)
+    found = {}
+    for order in range(1, max(piece.family.max_order for piece in pieces) + 1):
+        if not any(piece.family.max_order >= order and piece.family.sizes[order - 1] for piece in pieces):
+            continue
+        batch = draw(pieces, order, source)[0].batch
+        batch = batch.select(np.unique(np.linspace(0, len(batch) - 1, N_COPIED).astype(np.int64)))
+        energies = [compute(source, some, Wanted()).energies for some in (batch, _copied(batch, rng))]
+        squares = (energies[1] - energies[0]) ** 2
+        if np.isfinite(squares).any():
+            found[order] = float(np.sqrt(np.nanmean(squares) / 2))
+    return found
+
+
+def variance(
+    source: EnergySource, energies: np.ndarray, uncertainty: np.ndarray, measured: float | None = None
+) -> np.ndarray:
+    """Square of the error of each energy in eV²: what the source claims or what was measured, whichever is larger, and its own.
+
+    :param uncertainty: of single energies beyond the precision of their source, in eV; NaN for none
+    :param measured: 1σ of one energy in eV where it was measured
+    """
+    known = np.maximum(source.precision.sigma(energies), measured or 0.0)
+    return known**2 + np.nan_to_num(uncertainty) ** 2
+
+
+def describe(measured: Mapping[int, float]) -> str:
+    """Where the noise of a result comes from, for its attributes."""
+    if not measured:
+        return "claimed by the source"
+    return "measured on copies: " + ", ".join(f"{sigma:.1e} eV ({order})" for order, sigma in measured.items())
+
+
+def _copied(batch: ClusterBatch, rng: np.random.Generator) -> ClusterBatch:
+    """Each sub-cluster as a structure of its own, turned about its middle, shifted, its atoms in another order."""
+    n, k = batch.numbers.shape
+    order = rng.permuted(np.tile(np.arange(k), (n, 1)), axis=1)
+    turns = Rotation.random(n, random_state=rng).as_matrix()
+    middle = batch.positions.mean(axis=1, keepdims=True)
+    turned = np.einsum("nax,nyx->nay", batch.positions - middle, turns)
+    positions = turned + middle + rng.normal(scale=_SHIFT, size=(n, 1, 3))
+    charges, moments, bodies = (batch.of_members(name) for name in ("charges", "moments", "bodies"))
+    systems = {
+        row: System(
+            batch.numbers[row, places],
+            positions[row, places],
+            charges[row, places],
+            moments[row, places],
+            bodies[row, places].astype(np.int64),
+        )
+        for row, places in enumerate(order)
+    }
+    return ClusterBatch.cut(systems, np.arange(n), np.tile(np.arange(k), (n, 1)))
