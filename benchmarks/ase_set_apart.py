@@ -92,7 +92,7 @@ def compare(one_by_one: EnergySource, together: EnergySource, batch: ClusterBatc
 
 def mace_models(folder: Path) -> dict[str, Path]:
     """Models with random weights, made as the tests make theirs."""
-    path = Path(__file__).parents[1] / "tests" / "sources" / "test_mace.py"
+    path = Path(__file__).parents[1] / "tests" / "sources" / "mace_models.py"
     spec = importlib.util.spec_from_file_location("mace_models", path)
     assert spec is not None
     assert spec.loader is not None

@@ -28,6 +28,7 @@ from metatomic_ase import MetatomicCalculator
 from bodyorder.sources.base import load_source
 from bodyorder.sources.memory import Portions
 from bodyorder.sources.metatomic.source import load_network
+from bodyorder.sources.model import Clusters
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.structures.hydrogen import high_density
 from bodyorder.training.models import MODELS
@@ -92,17 +93,16 @@ def compare(path: Path, batch: ClusterBatch, rounds: int) -> tuple[float, float,
         return min(seconds(work) for _ in range(N_PASSES))
 
     step = Portions(traits.atoms_per_call).clusters(batch.n_atoms)
+    clusters = Clusters.of(batch, False)
     parts = [slice(start, start + step) for start in range(0, N_CLUSTERS, step)]
 
     def bare() -> float:
         total = 0.0
         for part in parts:
-            systems, leaves = network.build(
-                batch.numbers[part], batch.positions[part], packed=traits.packed, forces=True
-            )
+            systems, leaves = network.build(clusters.part(part), packed=traits.packed, forces=True)
             total += seconds(
                 lambda systems=systems, leaves=leaves: torch.autograd.grad(
-                    network.run(systems, packed=traits.packed).values.sum(), leaves
+                    network.run(systems, atoms=traits.packed).values.sum(), leaves
                 )
             )
         return total

@@ -43,6 +43,16 @@ def check_positive(name: str, value: Any) -> float:
     return float(value)
 
 
+def check_switch(name: str, value: Any) -> bool:
+    """Return ``value`` if it is true or false.
+
+    :raises InputError: if it is not.
+    """
+    if not isinstance(value, bool):
+        raise InputError(f"`{name}` must be true or false, got {value!r}")
+    return value
+
+
 def check_choice(name: str, value: Any, choices: Iterable[str]) -> str:
     """Return ``value`` if it is one of ``choices``.
 

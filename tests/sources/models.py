@@ -77,12 +77,17 @@ class PairSum(torch.nn.Module):
         if self.use_list:
             pairs = system.get_neighbor_list(self.options)
             first = pairs.samples.column("first_atom").to(torch.int64)
+            second = pairs.samples.column("second_atom").to(torch.int64)
             distances = pairs.values.reshape(-1, 3).square().sum(dim=1).sqrt()
         else:
             index = torch.arange(len(system))
             first, second = torch.nonzero(index[:, None] != index[None, :]).unbind(1)
             distances = (system.positions[second] - system.positions[first]).square().sum(dim=1).sqrt()
-        return energies.index_add(0, first, self.weight * self.radial(distances))
+        strengths = self.strengths(system).to(energies.dtype)
+        return energies.index_add(0, first, self.weight * self.radial(distances) * strengths[first] * strengths[second])
+
+    def strengths(self, system: System) -> torch.Tensor:
+        return torch.ones(len(system))
 
     def forward(
         self,
@@ -114,11 +119,23 @@ class PairSum(torch.nn.Module):
         return results
 
 
-class Hungry(PairSum):
-    """Asks for the charge of each system."""
+class Told(PairSum):
+    """The terms of a pair are multiplied by 1 + 0.3 q of both atoms, where q is what the model is told of an atom or its system.
+
+    :param name: what it asks for
+    :param kind: whether of each ``atom`` or ``system``
+    """
+
+    def __init__(self, name: str, kind: str):
+        super().__init__(2.5, 3.0, True)
+        self.asked, self.kind = name, kind
 
     def requested_inputs(self) -> dict[str, ModelOutput]:
-        return {"charge": ModelOutput(unit="e", sample_kind="system")}
+        return {self.asked: ModelOutput(sample_kind=self.kind)}
+
+    def strengths(self, system: System) -> torch.Tensor:
+        told = system.get_data(self.asked).block().values.reshape(-1)
+        return 1.0 + 0.3 * told * torch.ones(len(system))
 
 
 def export_closed_form(path: Path, model: PairSum, *, claimed_range, kind="atom", outputs=("energy",), **capabilities):

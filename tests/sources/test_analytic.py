@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-import bodyorder.sources.analytic as analytic
 from bodyorder._checks import InputError
 from bodyorder.sources.analytic import AxilrodTeller, LennardJones, Morse, SuttonChen
+from bodyorder.sources.analytic import source as analytic_source
 from bodyorder.sources.base import load_source
 from bodyorder.sources.evaluation import FailedClusters
 from bodyorder.structures.clusters import ClusterBatch, System
@@ -211,7 +211,7 @@ def test_splitting_into_chunks_changes_nothing(monkeypatch):
     for source in [*PAIRS, *TRIPLES, *METALS]:
         energies, forces = source.energies_and_forces(batch)
         with monkeypatch.context() as patch:
-            patch.setattr(analytic, "CHUNK", 60)
+            patch.setattr(analytic_source, "CHUNK", 60)
             again = source.energies_and_forces(batch)
         np.testing.assert_allclose(again[0], energies, rtol=1e-14)
         np.testing.assert_allclose(again[1], forces, rtol=1e-12, atol=1e-14)

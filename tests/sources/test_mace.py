@@ -2,9 +2,7 @@ import os
 import pickle
 import subprocess
 import sys
-import warnings
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -12,67 +10,19 @@ import ase
 import numpy as np
 import pytest
 import torch
+from mace_models import VARIABLE, one_by_one, pieces, save_model, source_of
 
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.sources.base import load_source
-from bodyorder.sources.mace.network import DENSE, Network
+from bodyorder.sources.mace.network import MaceNetwork
 from bodyorder.sources.mace.settings import Settings
 from bodyorder.sources.memory import Portions
+from bodyorder.sources.model import Clusters
+from bodyorder.sources.pairs import DENSE
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.structures.hydrogen import high_density
 from bodyorder.subsets import complete, contributions, order_totals
 from bodyorder.testing import check_source
-
-VARIABLE = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
-
-
-@contextmanager
-def process_as_it_was():
-    """Undo what mace does to the process that uses it, and do not listen to how it warns of itself."""
-    usual, before = torch.get_default_dtype(), os.environ.get(VARIABLE)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-    torch.set_default_dtype(usual)
-    os.environ.pop(VARIABLE, None)
-    if before is not None:
-        os.environ[VARIABLE] = before
-
-
-def save_model(path, *, elements=(1, 6, 8), interactions=2, dtype="float64", seed=0, **changes):
-    """Save a small MACE model with random weights, as MACE's own training does it.
-
-    :return: path of the model
-    """
-    with process_as_it_was(), torch.serialization.safe_globals([slice]):
-        from e3nn import o3
-        from mace import modules
-
-    torch.manual_seed(seed)
-    settings = {
-        "atomic_inter_scale": 1.7,
-        "atomic_inter_shift": 0.3,
-        "r_max": 3.5,
-        "num_bessel": 6,
-        "num_polynomial_cutoff": 5,
-        "max_ell": 2,
-        "interaction_cls": modules.interaction_classes["RealAgnosticResidualInteractionBlock"],
-        "interaction_cls_first": modules.interaction_classes["RealAgnosticInteractionBlock"],
-        "num_interactions": interactions,
-        "num_elements": len(elements),
-        "hidden_irreps": o3.Irreps(changes.pop("irreps", "8x0e + 8x1o")),
-        "MLP_irreps": o3.Irreps("8x0e"),
-        "atomic_energies": -13.6057 * np.arange(1.0, len(elements) + 1.0) ** 2,
-        "avg_num_neighbors": 3.0,
-        "atomic_numbers": list(elements),
-        "correlation": 2,
-        "gate": torch.nn.functional.silu,
-        "radial_MLP": [16, 16],
-    }
-    with process_as_it_was():
-        torch.set_default_dtype(getattr(torch, dtype))
-        torch.save(modules.ScaleShiftMACE(**(settings | changes)), path)
-    return path
 
 
 @pytest.fixture(scope="session")
@@ -84,35 +34,6 @@ def path(tmp_path_factory):
 @pytest.fixture(scope="session")
 def single_precision(tmp_path_factory):
     return save_model(tmp_path_factory.mktemp("mace") / "single.model", dtype="float32")
-
-
-def source_of(path, **options):
-    return load_source({"source": f"mace:{path}", "trust": True} | options)
-
-
-def pieces(n, k, seed=0, *, elements=(1, 6, 8), spacing=1.2):
-    """Distorted pieces of a cubic lattice: compact clusters without atoms on top of each other."""
-    rng = np.random.default_rng(seed)
-    lattice = np.indices((3, 3, 3)).reshape(3, -1).T
-    sites = np.array([rng.permutation(lattice)[:k] for _ in range(n)])
-    positions = spacing * (sites + rng.uniform(-0.15, 0.15, size=(n, k, 3))) + rng.normal(scale=5.0, size=(n, 1, 3))
-    return ClusterBatch.from_atoms([ase.Atoms(rng.choice(elements, k), place) for place in positions])
-
-
-def one_by_one(path, batch, dtype="float64"):
-    """Energies and forces by mace's own calculator."""
-    energies, forces = [], []
-    with process_as_it_was(), torch.jit.optimized_execution(False):
-        from mace.calculators import MACECalculator
-
-        os.environ[VARIABLE] = "1"  # as mace sets it where it is imported
-        calculator = MACECalculator(str(path), device="cpu", default_dtype=dtype)
-        for row in range(len(batch)):
-            atoms = batch.to_atoms(row)
-            atoms.calc = calculator
-            energies.append(atoms.get_potential_energy())
-            forces.append(atoms.get_forces())
-    return np.array(energies), np.array(forces)
 
 
 @pytest.mark.parametrize("k", [1, 2, 4, 8])
@@ -287,7 +208,7 @@ def test_a_pickled_source_gives_the_same_energies_in_another_process(path):
             r"`device` must be there, got 'cuda:99' and torch sees \d+ GPUs; device=cpu always works",
         ),
         ({"dtype": "float16"}, "`dtype` must be one of float32, float64, got 'float16'"),
-        ({"variant": "x"}, "has no option 'variant'; options: trust, device, dtype, head"),
+        ({"variant": "x"}, "has no option 'variant'; options: trust, device, dtype, head, charged, spin"),
     ],
 )
 def test_wrong_options_are_named(path, options, message):
@@ -303,9 +224,9 @@ def test_sub_clusters_that_a_model_cannot_take(path):
     charged = ClusterBatch(
         batch.numbers, batch.positions, batch.parents, batch.members, batch.systems, np.array([0, 1])
     )
-    with pytest.raises(InputError, match="knows no charges: sub-clusters must be neutral"):
+    with pytest.raises(InputError, match=r"sub-clusters must be neutral for mace:.*, which takes no charges"):
         source.energies(charged)
-    assert not hasattr(source, "charged")
+    assert not source.charged
 
 
 def test_files_that_are_no_models(path, tmp_path):
@@ -367,7 +288,9 @@ def test_splitting_and_order_change_nothing(path):
     again, slopes = source.energies_and_forces(batch.select(order))
     np.testing.assert_allclose(again, energies[order], rtol=0, atol=1e-11)
     np.testing.assert_allclose(slopes, forces[order], rtol=0, atol=1e-11)
-    network = Network(Settings("a", path, "cpu", None, None))
+    network = MaceNetwork(Settings("a", path, "cpu", None, None))
     for packed in (False, True):
-        values, _ = network.evaluate(batch.numbers, batch.positions, packed=packed, forces=False)
-        np.testing.assert_allclose(values, energies, rtol=0, atol=1e-11)
+        found = network.evaluate(Clusters.of(batch, False), packed=packed, atoms=True, forces=True)
+        np.testing.assert_allclose(found.energies, energies, rtol=0, atol=1e-11)
+        np.testing.assert_allclose(found.atom_energies.sum(axis=1), energies, rtol=0, atol=1e-11)
+        np.testing.assert_allclose(found.forces, forces, rtol=0, atol=1e-11)

@@ -21,6 +21,7 @@ from ase.calculators.calculator import PropertyNotImplementedError
 
 from bodyorder._checks import InputError, first_line
 from bodyorder.sources.base import Precision
+from bodyorder.sources.evaluation import Evaluation
 from bodyorder.sources.layout import GAP, side_by_side, spread, structure
 from bodyorder.sources.memory import Portions, is_out_of_memory, keep_freed_memory
 from bodyorder.structures.clusters import ClusterBatch, FloatArray, IntArray
@@ -51,12 +52,14 @@ class Asked(Protocol):
     :param cutoff: in Å, beyond which parts do not feel each other
     :param precision: of one energy, as it is claimed
     :param boxed: whether the calculator needs a periodic box
+    :param charged: whether it is given the charges of atoms
     """
 
     name: str
     cutoff: float | None
     precision: Precision
     boxed: bool
+    charged: bool
 
     def ask(self, atoms: ase.Atoms, names: Sequence[str]) -> list[Any]:
         """Some of ``energy``, ``energies`` and ``forces`` of one structure, by the calculator."""
@@ -64,9 +67,10 @@ class Asked(Protocol):
 
 
 class _Answer(NamedTuple):
-    """What a large structure says: energies of its sub-clusters, the forces if they are wanted, the energy of all."""
+    """What a large structure says: energies of its sub-clusters and their atoms, forces if wanted, the energy of all."""
 
     energies: FloatArray
+    shares: FloatArray
     forces: FloatArray | None
     total: float
 
@@ -96,35 +100,30 @@ class SetApart:
         self._n_wasted = 0
         self._useless = False
 
-    def fill(self, source: Asked, batch: ClusterBatch, energies: FloatArray, forces: FloatArray | None) -> IntArray:
+    def fill(self, source: Asked, batch: ClusterBatch, found: Evaluation) -> IntArray:
         """Evaluate what can be evaluated together.
 
-        :param energies: written to, in eV, shape (n,)
-        :param forces: written to, in eV/Å, shape (n, k, 3), or None if they are not wanted
+        :param found: written to: energies, and forces and energies of atoms if it has them
         :return: rows that are left to be evaluated one by one: charged ones, few of their kind, and whatever failed
         :raises InputError: if the claimed cutoff is found to be wrong
         """
-        left = [np.flatnonzero(batch.charges)]
-        for kind, rows in _kinds(batch):
+        bare = batch.charges == 0
+        if source.charged:
+            bare &= ~batch.of_members("charges").any(axis=1)
+        left = [np.flatnonzero(~bare)]
+        forces = found.forces is not None
+        for kind, rows in _kinds(batch, np.flatnonzero(bare)):
             if self._useless or min(len(rows), self._portions.clusters(batch.n_atoms)) < FEWEST:
                 left.append(rows)
                 continue
-            checked = (*kind, forces is not None)
+            checked = (*kind, forces)
 
             def work(part: slice, rows: IntArray = rows, checked: tuple = checked) -> None:
                 chosen = rows[part]
-                found = None
+                answer = None
                 if not self._useless and len(chosen) >= FEWEST:
-                    found = self._together(source, batch.select(chosen), checked, forces is not None)
-                if found is None:
-                    left.append(chosen)
-                    return
-                good = np.isfinite(found.energies)
-                if found.forces is not None and forces is not None:
-                    good &= np.isfinite(found.forces).all(axis=(1, 2))
-                    forces[chosen[good]] = found.forces[good]
-                energies[chosen[good]] = found.energies[good]
-                left.append(chosen[~good])
+                    answer = self._together(source, batch.select(chosen), checked, forces)
+                left.append(chosen if answer is None else chosen[~_taken(answer, found, chosen)])
 
             self._portions.over(len(rows), batch.n_atoms, work)
         return np.sort(np.concatenate(left))
@@ -153,8 +152,10 @@ class SetApart:
                 source, f"its `energies` must be one per atom, of shape ({len(atoms)},), and are of {np.shape(shares)}"
             )
             return None
+        parts = np.asarray(shares, dtype=np.float64).reshape(batch.numbers.shape)
         found = _Answer(
-            np.asarray(shares, dtype=np.float64).reshape(batch.numbers.shape).sum(axis=1),
+            parts.sum(axis=1),
+            parts,
             np.asarray(slopes[0], dtype=np.float64).reshape(batch.positions.shape) if forces else None,
             float(total),
         )
@@ -185,7 +186,7 @@ class SetApart:
         if not (np.isfinite(energies).all() and np.isfinite(found.energies[rows]).all()):
             return False
         size = np.abs(energies).max()
-        allowed = max(NEGLIGIBLE, RELATIVE * size, SIGMAS * float(source.precision.sigma(size)))
+        allowed = tolerance(source.precision, size)
         off = np.abs(found.energies[rows] - energies).max()
         if found.forces is not None and forces is not None:
             # an error of the energy is one of the force over the length at which energies change, at worst about 0.01 Å
@@ -226,6 +227,24 @@ class SetApart:
         logger.log(level, "%s evaluates its sub-clusters one by one, not many at once: %s", source.name, why)
 
 
+def tolerance(precision: Precision, size: float) -> float:
+    """Difference in eV of two energies of some size (eV) and a claimed precision that is rounding."""
+    return max(NEGLIGIBLE, RELATIVE * size, SIGMAS * float(precision.sigma(np.array(size))))
+
+
+def _taken(answer: _Answer, found: Evaluation, rows: IntArray) -> np.ndarray:
+    """Take what is finite, and say which rows that were."""
+    good = np.isfinite(answer.energies)
+    if answer.forces is not None:
+        good &= np.isfinite(answer.forces).all(axis=(1, 2))
+    found.energies[rows[good]] = answer.energies[good]
+    if found.forces is not None and answer.forces is not None:
+        found.forces[rows[good]] = answer.forces[good]
+    if found.atom_energies is not None:
+        found.atom_energies[rows[good]] = answer.shares[good]
+    return good
+
+
 def _alone(
     source: Asked, numbers: IntArray, positions: FloatArray, forces: bool
 ) -> tuple[FloatArray, FloatArray | None]:
@@ -237,14 +256,13 @@ def _alone(
     return energies, np.array([answer[0] for answer in answers], dtype=np.float64) if forces else None
 
 
-def _kinds(batch: ClusterBatch) -> Iterator[tuple[tuple, IntArray]]:
-    """Neutral rows of one size and one set of elements, in turn, and a name for what they share."""
-    neutral = np.flatnonzero(batch.charges == 0)
-    if not len(neutral):
+def _kinds(batch: ClusterBatch, rows: IntArray) -> Iterator[tuple[tuple, IntArray]]:
+    """Rows of one size and one set of elements, in turn, and a name for what they share."""
+    if not len(rows):
         return
-    elements = np.unique(batch.numbers[neutral])
-    present = (batch.numbers[neutral, :, None] == elements).any(axis=1)
+    elements = np.unique(batch.numbers[rows])
+    present = (batch.numbers[rows, :, None] == elements).any(axis=1)
     sets, owners = np.unique(present, axis=0, return_inverse=True)
     for number, members in enumerate(sets):
         name = (batch.n_atoms, *elements[members].tolist())
-        yield name, neutral[owners.reshape(-1) == number]
+        yield name, rows[owners.reshape(-1) == number]

@@ -23,7 +23,7 @@ ENTRY_POINT_GROUP = "bodyorder.sources"
 #: Schemes that come with the package. A factory is called as ``factory(target, **options)``.
 BUILTIN_FACTORIES = {
     "analytic": "bodyorder.sources.analytic:load",
-    "ase": "bodyorder.sources.calculator:load",
+    "ase": "bodyorder.sources.named_calculator:load",
     "mace": "bodyorder.sources.mace:load",
     "metatomic": "bodyorder.sources.metatomic:load",
     "pyscf": "bodyorder.sources.pyscf:load",
@@ -54,7 +54,10 @@ class EnergySource(Protocol):
     what else is in the batch. Sources that also give forces have
     ``energies_and_forces(batch) -> (energies (n,) in eV, forces (n, k, 3) in eV/Å)``. A source that knows more of every
     sub-cluster than its energy has ``evaluate(batch, forces: bool) -> Evaluation``, which is then called instead of both
-    (:class:`~bodyorder.sources.evaluation.Evaluation`). These attributes are optional:
+    (:class:`~bodyorder.sources.evaluation.Evaluation`). A source whose energy is a sum over atoms has
+    ``evaluate_atoms(batch, forces: bool) -> Evaluation``, the same with ``atom_energies``, which add up to the energy of their
+    sub-cluster; it is called where a user asks for them, and raises :class:`~bodyorder._checks.InputError` if the model behind
+    it has none. These attributes are optional:
 
     - ``batch_size``: most sub-clusters per call that suit the source
     - ``seconds(batch) -> float``: rough time of the first sub-cluster of a batch on one core; batches then hold fewer of those
@@ -71,6 +74,7 @@ class EnergySource(Protocol):
       ``"bodies"`` and ``"charges"`` (see :class:`~bodyorder.structures.System`)
     - ``cell_energy(atoms) -> float``: energy in eV of a periodic :class:`ase.Atoms` by cell, which the orders of a periodic
       structure are held against
+    - ``rounds``: True if energies are rounded so coarsely (single precision) that their error is worth measuring on copies
     - ``counterpoise``: ``"none"``, ``"full"`` or ``"vmfc"``, whose functions a sub-cluster is given beside its own
     """
 

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ase
 import numpy as np
 from ase.calculators.abc import GetPropertiesMixin
-from ase.calculators.calculator import Calculator, FileIOCalculator, PropertyNotImplementedError
+from ase.calculators.calculator import PropertyNotImplementedError
 
-from bodyorder._checks import ComputationError, InputError, check_positive, did_you_mean, first_line
-from bodyorder.sources.apart import SetApart, structure
-from bodyorder.sources.base import EnergySource, Precision, format_spec
-from bodyorder.sources.evaluation import FailedClusters
+from bodyorder._checks import ComputationError, InputError, check_positive, first_line
+from bodyorder.sources.apart import SetApart, structure, tolerance
+from bodyorder.sources.base import Precision
+from bodyorder.sources.evaluation import Evaluation
 from bodyorder.sources.fingerprint import NOT_PICKLABLE, fingerprint_of
 from bodyorder.structures.clusters import ClusterBatch, FloatArray
 
 #: What can be told apart in a float64 energy after the sums of an ordinary classical potential.
 FLOAT64 = Precision(absolute=1e-13, relative=1e-14)
-#: Where ASE keeps its base classes, which are no calculators to choose from.
-BASE_MODULE = Calculator.__module__
 #: How ASE calls what a calculator is asked for.
 METHODS = {"energy": "get_potential_energy", "energies": "get_potential_energies", "forces": "get_forces"}
 #: A calculator whose pickle is at most this many bytes is kept in its unused state.
@@ -42,6 +38,10 @@ class CalculatorSource:
         way to ask a calculator for it; ``check_source`` tests the claim.
     :param boxed: whether to put every structure into a periodic box that leaves more than the cutoff around it, for
         calculators that cannot do without. Takes a cutoff.
+    :param charged: whether the calculator takes charges. The atoms of a sub-cluster then come with their initial charges, and
+        their sum in ``info["charge"]``; without it all charges are zero.
+    :param invariant: whether a rotated, reflected or permuted copy of a sub-cluster has the same energy to 1e-9 eV; one then
+        serves all copies. ``check_source`` tests this claim too.
     :param precision: error of one energy; rounding in float64 if not given. Give it for a calculator that converges its
         energies only so far, or computes in float32.
     :param fingerprint: a text that changes whenever the energies could. If not given, it is made of the class, its parameters
@@ -50,7 +50,7 @@ class CalculatorSource:
 
     processes = True
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a default
         self,
         calculator: GetPropertiesMixin,
         *,
@@ -58,6 +58,8 @@ class CalculatorSource:
         precision: Precision = FLOAT64,
         fingerprint: str | None = None,
         boxed: bool = False,
+        charged: bool = False,
+        invariant: bool = False,
     ):
         self.calculator = calculator
         self._unused = _small_pickle(calculator)
@@ -67,10 +69,12 @@ class CalculatorSource:
             raise InputError(
                 "`boxed` must come with a cutoff (`additive_cutoff` in a spec), which sets the size of the box"
             )
-        self.boxed = boxed
+        self.boxed, self.charged, self.invariant = boxed, charged, invariant
+        # how the charge is spread over the atoms matters, not its sum alone
+        self.context = ("charges",) * charged
         kind = type(calculator)
         self.name = f"ase:{kind.__module__}.{kind.__qualname__}"
-        self.fingerprint = (fingerprint or fingerprint_of(calculator)) + " boxed" * boxed
+        self.fingerprint = (fingerprint or fingerprint_of(calculator)) + " boxed" * boxed + " charged" * charged
         self._apart: SetApart | None = None
         if self.cutoff is not None and "energies" in getattr(calculator, "implemented_properties", ()):
             self._apart = SetApart()
@@ -90,7 +94,7 @@ class CalculatorSource:
         :raises FailedClusters: with the calculator's message for each sub-cluster that it could not compute
         :raises InputError: for a calculator without energies
         """
-        return self._evaluate(batch, None)
+        return self._evaluate(batch, atoms=False, forces=False).whole().energies
 
     def energies_and_forces(self, batch: ClusterBatch) -> tuple[FloatArray, FloatArray]:
         """Energies, shape (n,), in eV and forces, shape (n, k, 3), in eV/Å.
@@ -98,21 +102,28 @@ class CalculatorSource:
         :raises FailedClusters: with the calculator's message for each sub-cluster that it could not compute
         :raises InputError: for a calculator without energies or forces
         """
-        forces = np.full(batch.positions.shape, np.nan)
-        return self._evaluate(batch, forces), forces
+        found = self._evaluate(batch, atoms=False, forces=True).whole()
+        assert found.forces is not None
+        return found.energies, found.forces
 
-    def _evaluate(self, batch: ClusterBatch, forces: FloatArray | None) -> FloatArray:
-        energies = np.full(len(batch), np.nan)
-        messages = {}
-        left = np.arange(len(batch))
-        if self._apart is not None:
-            left = self._apart.fill(self, batch, energies, forces)
+    def evaluate_atoms(self, batch: ClusterBatch, forces: bool) -> Evaluation:
+        """Energies of the sub-clusters and of their atoms, which the calculator calls ``energies``, and forces if wanted.
+
+        :raises InputError: for a calculator without energies of atoms, or whose energies of atoms are not its energy together
+        """
+        return self._evaluate(batch, atoms=True, forces=forces)
+
+    def _evaluate(self, batch: ClusterBatch, *, atoms: bool, forces: bool) -> Evaluation:
+        found = Evaluation.unknown(len(batch), batch.n_atoms, forces=forces, atom_energies=atoms)
+        left = np.arange(len(batch)) if self._apart is None else self._apart.fill(self, batch, found)
+        names = ["forces"] * forces + ["energies"] * atoms + ["energy"]
+        charges = batch.of_members("charges") if self.charged else None
         for row in left.tolist():
             try:
-                if forces is None:
-                    (energies[row],) = self.ask(self._structure(batch, row), ["energy"])
-                else:
-                    forces[row], energies[row] = self.ask(self._structure(batch, row), ["forces", "energy"])
+                given = dict(zip(names, self.ask(self._structure(batch, row, charges), names), strict=True))
+                if atoms:
+                    self._check_shares(given["energies"], float(given["energy"]), batch.n_atoms)
+                _put(found, row, given)
             except InputError:
                 raise
             except PropertyNotImplementedError as error:
@@ -120,35 +131,52 @@ class CalculatorSource:
             except (
                 Exception
             ) as error:  # whatever a foreign program raises is this sub-cluster's failure, and is reported
-                messages[row] = f"{type(error).__name__}: {first_line(error)}"
+                found.messages[row] = f"{type(error).__name__}: {first_line(error)}"
                 continue
-            if not np.isfinite(energies[row]) or (forces is not None and not np.isfinite(forces[row]).all()):
-                messages[row] = "the calculator gave an energy or forces that are not finite"
-        if messages:
-            failed = list(messages)
-            energies[failed] = np.nan
-            raise FailedClusters(messages, energies, forces)
-        return energies
+            if not all(np.isfinite(values).all() for values in given.values()):
+                found.messages[row] = "the calculator gave an energy or forces that are not finite"
+        _put(found, list(found.messages), dict.fromkeys(names, np.nan))
+        return found
 
     def cell_energy(self, atoms: ase.Atoms) -> float:
         """Energy of a periodic structure in eV by cell.
 
         :raises ComputationError: if the calculator fails
         """
+        # what sub-clusters are given, and nothing else that the structure carries
+        cell = ase.Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc, info={"charge": 0})
+        if self.charged:
+            cell.set_initial_charges(atoms.get_initial_charges())
+            cell.info["charge"] = round(atoms.get_initial_charges().sum())
         try:
-            return float(self.ask(atoms.copy(), ["energy"])[0])
+            return float(self.ask(cell, ["energy"])[0])
         except Exception as error:  # whatever a foreign program raises
             raise ComputationError(
                 f"{self.name} must give the energy of the periodic structure, and failed: {type(error).__name__}: "
                 f"{first_line(error)}"
             ) from error
 
-    def _structure(self, batch: ClusterBatch, row: int) -> ase.Atoms:
+    def _structure(self, batch: ClusterBatch, row: int, charges: FloatArray | None) -> ase.Atoms:
+        """One sub-cluster, with the charges of its atoms if there are any, shape (n, k)."""
         atoms = batch.to_atoms(row)
         if self.boxed:
             atoms = structure(batch.numbers[[row]], batch.positions[[row]], self.cutoff)
             atoms.info["charge"] = int(batch.charges[row])
+        if charges is not None:
+            atoms.set_initial_charges(charges[row])
         return atoms
+
+    def _check_shares(self, shares: Any, energy: float, n_atoms: int) -> None:
+        if np.shape(shares) != (n_atoms,):
+            raise InputError(
+                f"`energies` of {self.name} must be one per atom, of shape ({n_atoms},), and are of {np.shape(shares)}; "
+                f"do without energies of atoms"
+            )
+        if abs(np.sum(shares) - energy) > tolerance(self.precision, abs(energy)):
+            raise InputError(
+                f"{self.name} must give energies of atoms that add up to its energy, and gives {np.sum(shares):.9g} eV for "
+                f"{energy:.9g} eV; do without them"
+            )
 
     def ask(self, atoms: ase.Atoms, names: Sequence[str]) -> list[Any]:
         """Some of ``energy``, ``energies`` and ``forces`` of one structure, as the calculator gives them.
@@ -167,43 +195,13 @@ class CalculatorSource:
             self.calculator.atoms, self.calculator.results = None, {}
 
 
-def load(
-    target: str,
-    *,
-    additive_cutoff: float | None = None,
-    energy_error: float | None = None,
-    boxed: bool = False,
-    **options: Any,
-) -> EnergySource:
-    """The source ``ase:package.module.Name?option=value``.
-
-    :param target: dotted name of a calculator class, or of a function that returns a calculator
-    :param additive_cutoff: the source's ``cutoff`` in Å, for a calculator whose distant parts do not feel each other at all
-    :param energy_error: 1σ error of one energy in eV; rounding in float64 if not given
-    :param boxed: true for a calculator that takes periodic structures only: it is given boxes that leave more than the cutoff
-        around the atoms
-    :param options: handed to the class
-    :raises InputError: if there is no such calculator, or it rejects the options. A misspelt option that the class would
-        silently ignore is rejected too.
-    """
-    factory = _find(target)
-    _check_options(target, factory, options)
-    try:
-        calculator = factory(**options)
-    except Exception as error:
-        raise InputError(
-            f"ase:{target} could not be built with the options {options}: {type(error).__name__}: {first_line(error)}"
-        ) from error
-    if not isinstance(calculator, GetPropertiesMixin):
-        raise InputError(f"ase:{target} must give an ASE calculator, got {type(calculator).__name__}")
-    precision = FLOAT64 if energy_error is None else Precision(absolute=check_positive("energy_error", energy_error))
-    fingerprint = fingerprint_of(calculator, options if inspect.isclass(factory) else None)
-    source = CalculatorSource(
-        calculator, cutoff=additive_cutoff, precision=precision, fingerprint=fingerprint, boxed=bool(boxed)
-    )
-    own = {"additive_cutoff": additive_cutoff, "energy_error": energy_error, "boxed": boxed or None}
-    source.name = format_spec("ase", target, options | {key: value for key, value in own.items() if value is not None})
-    return source
+def _put(found: Evaluation, rows: int | list[int], given: Mapping[str, Any]) -> None:
+    """Write what a calculator gave into an answer."""
+    found.energies[rows] = given["energy"]
+    if found.forces is not None:
+        found.forces[rows] = given["forces"]
+    if found.atom_energies is not None:
+        found.atom_energies[rows] = given["energies"]
 
 
 def _small_pickle(calculator: GetPropertiesMixin) -> bytes | None:
@@ -212,48 +210,3 @@ def _small_pickle(calculator: GetPropertiesMixin) -> bytes | None:
     except NOT_PICKLABLE:
         return None
     return content if len(content) <= SMALL else None
-
-
-def _find(target: str) -> Callable[..., Any]:
-    module_name, _, name = target.rpartition(".")
-    if not module_name:
-        raise InputError(f"an ASE calculator must be named 'package.module.Class', got {target!r}")
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise InputError(
-            f"the module of ase:{target} could not be imported ({first_line(error)}); "
-            f"check its name, or install the package that has it"
-        ) from error
-    found = getattr(module, name, None)
-    if found is None:
-        known = [
-            key for key, value in vars(module).items() if _is_calculator(value) and value.__module__ != BASE_MODULE
-        ]
-        there = ", ".join(known) or "none"
-        raise InputError(f"{module_name} has no {name!r}; calculators there: {there}{did_you_mean(name, known)}")
-    if not _is_calculator(found) and (inspect.isclass(found) or not callable(found)):
-        raise InputError(f"ase:{target} must name an ASE calculator class, or a function that returns a calculator")
-    return found
-
-
-def _is_calculator(value: Any) -> bool:
-    return inspect.isclass(value) and issubclass(value, GetPropertiesMixin) and not inspect.isabstract(value)
-
-
-def _check_options(target: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> None:
-    parameters = inspect.signature(factory).parameters.values()
-    known = {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
-    if len(known) < len(parameters):
-        defaults = getattr(factory, "default_parameters", {})
-        # ASE's base class takes any keyword and ignores those it does not know. Only programs driven through input files
-        # have options beyond the ones listed.
-        if not defaults or issubclass(factory, FileIOCalculator):  # type: ignore[arg-type]
-            return
-        known |= set(defaults)
-    known |= {"additive_cutoff", "boxed", "energy_error"}
-    for option in options:
-        if option not in known:
-            raise InputError(
-                f"ase:{target} has no option {option!r}; options: {', '.join(sorted(known))}{did_you_mean(option, known)}"
-            )

@@ -7,13 +7,13 @@ layers than the wrapper knows), and none declares its rounding error.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 import torch
 from ase.data import covalent_radii
 
 from bodyorder.sources.base import Precision
+from bodyorder.sources.model import Clusters, Network
 from bodyorder.structures.clusters import FloatArray, IntArray
 
 #: What the backward pass may hold on to in one call, in bytes. A CPU loses more by arrays that
@@ -25,43 +25,8 @@ ATOMS = (32, 4096)
 N_CLUSTERS, N_ATOMS = 8, 8
 #: Energies that differ by less than this (eV) are equal enough, whatever the measured rounding.
 NEGLIGIBLE = 1e-10
-
-
-class Network(Protocol):
-    """A model in memory.
-
-    :param elements: atomic numbers that it knows
-    :param gives_atoms: whether it gives energies of atoms
-    :param interaction_range: distance in Å that it says it feels
-    """
-
-    elements: list[int]
-    gives_atoms: bool
-    interaction_range: float
-    dtype: torch.dtype
-    device: torch.device
-    model: torch.nn.Module
-
-    @property
-    def list_cutoff(self) -> float:
-        """Largest cutoff of its neighbour lists in Å; 0 if there are none."""
-        ...
-
-    def check_elements(self, numbers: IntArray) -> None:
-        """Raise :class:`~bodyorder._checks.InputError` for an element that it does not know."""
-        ...
-
-    def forward(
-        self, numbers: IntArray, positions: FloatArray, *, packed: bool, forces: bool
-    ) -> tuple[torch.Tensor, Any]:
-        """Energies in eV, shape (n,), and what they can be differentiated by."""
-        ...
-
-    def evaluate(
-        self, numbers: IntArray, positions: FloatArray, *, packed: bool, forces: bool
-    ) -> tuple[FloatArray, FloatArray | None]:
-        """Energies in eV, shape (n,), and forces in eV/Å, shape (n, k, 3), or None."""
-        ...
+#: Largest difference in eV between the energies of copies of a cluster for which one serves all.
+SAME = 1e-10
 
 
 @dataclass(frozen=True)
@@ -69,12 +34,16 @@ class Traits:
     """What was found.
 
     :param packed: whether energies come from the neighbour lists alone, so that all sub-clusters can be one system
+    :param atoms: whether there are energies of atoms, which add up to those of sub-clusters
+    :param invariant: whether a turned or reflected copy with its atoms in another order has the same energy to 1e-10 eV
     :param cutoff: distance in Å beyond which parts do not feel each other at all, or None
     :param precision: error of one energy by rounding
     :param atoms_per_call: how many atoms to give to the model at once
     """
 
     packed: bool
+    atoms: bool
+    invariant: bool
     cutoff: float | None
     precision: Precision
     atoms_per_call: int
@@ -90,50 +59,77 @@ def probe(network: Network) -> Traits:
       relative error of larger energies, but no less than that of rounding them to the model's type of numbers, ε/√12.
     - If the third equals the first, the model sees nothing but its neighbour lists. Parts farther apart than the largest
       cutoff of these are then exactly additive, message passing or not, because a sub-cluster holds no atoms in between.
-    - Else the declared range is tried on two clusters that far apart, and no cutoff is claimed where it does not hold.
+    - Else the declared range is tried on two clusters that far apart, and no cutoff is claimed where it does not hold, nor
+      where every atom is told the charge or spin of the whole, which parts do not have.
+    - Energies of atoms are added up, and copies of the clusters turned, half of them reflected, with their atoms in another
+      order.
 
     :raises RuntimeError: if the model cannot run
     :raises ValueError: if an energy is not finite
     """
     rng = np.random.default_rng(0)
-    numbers, positions = _clusters(network.elements, rng)
+    given = _clusters(network.elements, rng)
     order = rng.permuted(np.tile(np.arange(N_ATOMS), (N_CLUSTERS, 1)), axis=1)
-    shifted = positions + rng.normal(scale=3.0, size=(N_CLUSTERS, 1, 3))
-    moved = np.take_along_axis(shifted, order[:, :, None], axis=1)
-    alone, _ = network.evaluate(numbers, positions, packed=False, forces=False)
-    again, _ = network.evaluate(np.take_along_axis(numbers, order, axis=1), moved, packed=False, forces=False)
+    shifts = rng.normal(scale=3.0, size=(N_CLUSTERS, 1, 3))
+    alone = network.evaluate(given, packed=False).energies
+    again = network.evaluate(_reordered(given, given.positions + shifts, order), packed=False).energies
     if not np.isfinite(alone).all():
         raise ValueError("the energy of a test cluster is not finite")
     sigma = float(np.sqrt(np.mean((again - alone) ** 2) / 2))
     unit = torch.finfo(network.dtype).eps
     tolerance = max(NEGLIGIBLE, 20 * sigma + 2 * unit * np.abs(alone).max())
 
-    finite = np.isfinite(network.interaction_range)
+    finite = bool(np.isfinite(network.interaction_range))
     packed = False
-    if finite and network.gives_atoms:
+    if finite and network.gives_atoms and not network.tells_all:
         spread = np.arange(N_CLUSTERS)[:, None, None] * np.array([max(network.list_cutoff, 1.0) / 2, 0.0, 0.0])
-        together, _ = network.evaluate(numbers, positions + spread, packed=True, forces=False)
+        together = network.evaluate(Clusters(given.numbers, given.positions + spread), packed=True).energies
         packed = bool((np.abs(together - alone) <= tolerance).all())
     cutoff = None
     if packed:
         cutoff = network.list_cutoff or network.interaction_range or None
-    elif finite and network.interaction_range > 0:
-        apart = _apart(positions[0], positions[1], network.interaction_range)
-        pair, _ = network.evaluate(numbers[:2].reshape(1, -1), apart, packed=False, forces=False)
+    elif finite and network.interaction_range > 0 and not network.tells_all:
+        apart = _apart(given.positions[0], given.positions[1], network.interaction_range)
+        pair = network.evaluate(Clusters(given.numbers[:2].reshape(1, -1), apart), packed=False).energies
         if abs(pair[0] - alone[:2].sum()) <= tolerance:
             cutoff = network.interaction_range
-    held = _held_bytes_per_atom(network, numbers, positions, packed)
-    atoms = int(np.clip(HELD_BYTES.get(network.device.type, HELD_BYTES["cuda"]) // held, *ATOMS))
+    adds_up = packed
+    if network.gives_atoms and not packed:
+        shares = network.evaluate(given, packed=False, atoms=True).atom_energies
+        adds_up = shares is not None and bool((np.abs(shares.sum(axis=1) - alone) <= tolerance).all())
+    copies = network.evaluate(_reordered(given, given.positions @ _turns(rng), order), packed=packed).energies
+    held = _held_bytes_per_atom(network, given, packed)
     relative = max(sigma / np.sqrt(np.mean(alone**2)) if sigma else 0.0, unit / np.sqrt(12))
-    return Traits(packed, cutoff, Precision(absolute=sigma, relative=float(relative)), atoms)
+    return Traits(
+        packed=packed,
+        atoms=adds_up,
+        invariant=bool((np.abs(copies - alone) <= SAME).all()),
+        cutoff=cutoff,
+        precision=Precision(absolute=sigma, relative=float(relative)),
+        atoms_per_call=int(np.clip(HELD_BYTES.get(network.device.type, HELD_BYTES["cuda"]) // held, *ATOMS)),
+    )
 
 
-def _clusters(elements: list[int], rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+def _clusters(elements: list[int], rng: np.random.Generator) -> Clusters:
     """Distorted cubes, each atom near all others but none so near that a network that never saw this gives absurd energies."""
     numbers = rng.choice(np.array(elements), size=(N_CLUSTERS, N_ATOMS))
     corners = np.indices((2, 2, 2)).reshape(3, -1).T + rng.uniform(-0.1, 0.1, size=(N_CLUSTERS, N_ATOMS, 3))
     edges = 3.0 * covalent_radii[numbers].mean(axis=1)
-    return numbers, edges[:, None, None] * corners
+    return Clusters(numbers, edges[:, None, None] * corners)
+
+
+def _reordered(given: Clusters, positions: FloatArray, order: IntArray) -> Clusters:
+    """Clusters with atoms at other places (Å, shape (n, k, 3)) and in another order, shape (n, k)."""
+    return Clusters(
+        np.take_along_axis(given.numbers, order, axis=1), np.take_along_axis(positions, order[:, :, None], axis=1)
+    )
+
+
+def _turns(rng: np.random.Generator) -> FloatArray:
+    """Rotations, every other one followed by a reflection, shape (N_CLUSTERS, 3, 3)."""
+    turns = np.linalg.qr(rng.normal(size=(N_CLUSTERS, 3, 3)))[0]
+    signs = np.where(np.arange(N_CLUSTERS) % 2, -1.0, 1.0) * np.sign(np.linalg.det(turns))
+    return signs[:, None, None] * turns
 
 
 def _apart(one: FloatArray, other: FloatArray, distance: float) -> FloatArray:
@@ -142,7 +138,7 @@ def _apart(one: FloatArray, other: FloatArray, distance: float) -> FloatArray:
     return np.concatenate([one, other + np.array([shift, 0.0, 0.0])])[None]
 
 
-def _held_bytes_per_atom(network: Network, numbers: IntArray, positions: FloatArray, packed: bool) -> int:
+def _held_bytes_per_atom(network: Network, clusters: Clusters, packed: bool) -> int:
     """Memory that a differentiable call holds on to for the backward pass, per atom, weights not counted."""
     weights = [*network.model.parameters(), *network.model.buffers()]
     seen = {weight.untyped_storage().data_ptr() for weight in weights}
@@ -157,6 +153,6 @@ def _held_bytes_per_atom(network: Network, numbers: IntArray, positions: FloatAr
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        graph = network.forward(numbers, positions, packed=packed, forces=True)
+        graph = network.forward(clusters, packed=packed, atoms=False, forces=True)
     del graph
-    return max(1, held // numbers.size)
+    return max(1, held // clusters.numbers.size)

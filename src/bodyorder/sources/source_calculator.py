@@ -14,7 +14,8 @@ from bodyorder.structures.clusters import ClusterBatch
 
 
 class SourceCalculator(Calculator):
-    """An energy source as an ASE calculator of isolated clusters: energies in eV and, where the source has them, forces.
+    """An energy source as an ASE calculator of isolated clusters: energies in eV and, where the source has them, forces and
+    energies of atoms.
 
     :param source: the energy source
     """
@@ -26,7 +27,11 @@ class SourceCalculator(Calculator):
         super().__init__()
         self.source = source
         self.parameters = {"source": source.fingerprint}
-        self.implemented_properties = ["energy"] + ["forces"] * hasattr(source, "energies_and_forces")
+        self.implemented_properties = (
+            ["energy"]
+            + ["forces"] * hasattr(source, "energies_and_forces")
+            + ["energies"] * hasattr(source, "evaluate_atoms")
+        )
 
     def calculate(
         self,
@@ -44,7 +49,12 @@ class SourceCalculator(Calculator):
             raise InputError("an energy source takes clusters in vacuum, got a structure with periodic boundaries")
         batch = ClusterBatch.from_atoms([self.atoms])
         try:
-            if "forces" in properties:
+            if "energies" in properties:
+                found = self.source.evaluate_atoms(batch, "forces" in properties).whole()  # type: ignore[attr-defined]
+                energies, self.results["energies"] = found.energies, found.atom_energies[0]
+                if found.forces is not None:
+                    self.results["forces"] = found.forces[0]
+            elif "forces" in properties:
                 energies, forces = self.source.energies_and_forces(batch)  # type: ignore[attr-defined]
                 self.results["forces"] = forces[0]
             else:

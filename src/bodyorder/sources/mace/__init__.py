@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bodyorder._checks import InputError, check_choice, require
+from bodyorder._checks import InputError, check_choice, check_switch, require
 from bodyorder.sources.mace.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,8 +18,15 @@ if TYPE_CHECKING:
 DTYPES = ("float32", "float64")
 
 
-def load(
-    target: str, *, trust: bool = False, device: str = "cpu", dtype: str | None = None, head: str | None = None
+def load(  # noqa: PLR0913 - the options of a spec, each with a default
+    target: str,
+    *,
+    trust: bool = False,
+    device: str = "cpu",
+    dtype: str | None = None,
+    head: str | None = None,
+    charged: bool = False,
+    spin: str | None = None,
 ) -> MaceSource:
     """Make a source from a ``.model`` file.
 
@@ -29,8 +36,11 @@ def load(
     :param dtype: ``float32`` or ``float64`` to evaluate the model in, its weights rounded or unchanged; the model's own type if
         not given. float64 makes of a float32 model the same function without the rounding that drowns high body orders.
     :param head: which energy, for a model that was trained on several data sets; the one called ``default`` if not given
+    :param charged: true to tell a model that takes it the charge of every sub-cluster. Energies of distant parts then no longer
+        add up; without it sub-clusters must be neutral.
+    :param spin: ``low`` for a model that takes the spin of every sub-cluster: the lowest that its number of electrons allows
     :raises InputError: if there is no such file, it is not trusted, it is no MACE model that gives energies, wants more than
-        elements and positions, does not run on the device, or mace is not installed
+        elements, positions, charge and spin, does not run on the device, or mace is not installed
     """
     if dtype is not None:
         check_choice("dtype", dtype, DTYPES)
@@ -38,8 +48,7 @@ def load(
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
         raise InputError(f"mace:{target} must be the file of a MACE model (.model), and there is {found}")
-    if not isinstance(trust, bool):
-        raise InputError(f"`trust` must be true or false, got {trust!r}")
+    check_switch("trust", trust)
     if not trust:
         raise InputError(
             f"mace:{target} must be trusted to be loaded: it is a pickle, which runs any code that whoever made it put "
@@ -48,4 +57,14 @@ def load(
     require("torch", "mace")
     from bodyorder.sources.mace.source import MaceSource
 
-    return MaceSource(Settings(target, path, str(device), dtype, None if head is None else str(head)))
+    return MaceSource(
+        Settings(
+            target,
+            path,
+            str(device),
+            dtype,
+            None if head is None else str(head),
+            check_switch("charged", charged),
+            None if spin is None else str(spin),
+        )
+    )

@@ -3,7 +3,8 @@
 Edges join atoms of one sub-cluster only, however the sub-clusters lie in space, so that the network sees unconnected parts and
 the fixed cost of a call is paid once for all of them. Atoms of different sub-clusters never share an edge; a sub-cluster holds
 only its own atoms, so parts of it farther apart than ``r_max`` share none either, whatever the number of interactions: ``r_max``
-is the distance beyond which energies add up. Architecture: I. Batatia et al., MACE, doi:10.48550/arXiv.2206.07697.
+is the distance beyond which energies add up. That ends where a model is told the charge or spin of each sub-cluster, which
+enters at every atom. Architecture: I. Batatia et al., MACE, doi:10.48550/arXiv.2206.07697.
 """
 
 from __future__ import annotations
@@ -14,48 +15,59 @@ import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import ase
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
 
 from bodyorder._checks import InputError, check_choice, first_line, require
 from bodyorder.sources.mace.settings import Settings
 from bodyorder.sources.memory import keep_freed_memory
-from bodyorder.sources.network import check_device, check_elements
-from bodyorder.structures.clusters import FloatArray, IntArray
+from bodyorder.sources.model import Answer, Clusters, Network
+from bodyorder.sources.network import check_device, check_known, check_told
+from bodyorder.sources.pairs import Pairs, pairs_inside, pairs_of_cell
 
-#: Sub-clusters with more atoms than this have their pairs found by a tree, others by looking at all of them.
-DENSE = 64
+#: What a model can be told of each sub-cluster: its charge, and its multiplicity 2S + 1.
+CHARGE, SPIN = "total_charge", "total_spin"
 #: Set by mace when it is imported: torch then loads every pickle of the process without asking.
 _ASK_NOTHING = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 
 
-class Network:
+class MaceNetwork(Network):
     """A loaded model.
 
     :param settings: which model, where it runs and in what precision
-    :raises InputError: if it cannot be loaded, is no MACE model that gives energies of atoms, wants more than elements and
-        positions, or does not run on the device
+    :raises InputError: if it cannot be loaded, is no MACE model that gives energies of atoms, wants more than elements,
+        positions, charge and spin, or does not run on the device
     """
 
     #: MACE models give energies of atoms.
     gives_atoms = True
+    #: They are told the charge of the whole, whichever atom carries it.
+    context = ()
 
     def __init__(self, settings: Settings):
-        self.target = settings.target
+        self.label = f"mace:{settings.target}"
         self.device = check_device(settings.device, ("cpu", "cuda"))
         if self.device.type == "cpu":
             keep_freed_memory()
         model = _load(settings, self.device)
         if not hasattr(model, "atomic_numbers") or not hasattr(model, "atomic_energies_fn"):
-            raise InputError(
-                f"mace:{self.target} must be a MACE model that gives energies, and is a {type(model).__name__}"
-            )
-        if wanted := getattr(model, "embedding_specs", None):
-            raise InputError(
-                f"mace:{self.target} must need nothing but elements and positions, and asks for {', '.join(wanted)}"
-            )
+            raise InputError(f"{self.label} must be a MACE model that gives energies, and is a {type(model).__name__}")
+        self._told: dict[str, dict[str, Any]] = dict(getattr(model, "embedding_specs", None) or {})
+        asked = [name + " of each atom" * (spec["per"] != "graph") for name, spec in self._told.items()]
+        check_known(self.label, asked, (CHARGE, SPIN))
+        self.takes_charges = CHARGE in self._told
+        check_told(
+            self.label,
+            charge=self.takes_charges,
+            spin=SPIN in self._told,
+            charged=settings.charged,
+            rule=settings.spin,
+        )
+        self.charged = settings.charged
+        self.tells_all = settings.charged or SPIN in self._told
         self.dtype = getattr(torch, settings.dtype) if settings.dtype else next(model.parameters()).dtype
         self.model = model.to(device=self.device, dtype=self.dtype).eval().requires_grad_(False)
         self.elements = sorted(int(number) for number in model.atomic_numbers)
@@ -67,70 +79,82 @@ class Network:
         self._columns = np.full(max(self.elements) + 1, -1)
         self._columns[[int(number) for number in model.atomic_numbers]] = np.arange(len(self.elements))
 
-    def check_elements(self, numbers: IntArray) -> None:
-        """Check that the model knows all elements.
+    def check(self, clusters: Clusters) -> None:
+        """Check that the model knows what it is asked for.
 
-        :raises InputError: if it does not
+        :raises InputError: for an element, or a charge, that it does not know
         """
-        check_elements(f"mace:{self.target}", self.elements, numbers)
+        super().check(clusters)
+        for name, values in self._features(clusters).items():
+            spec = self._told[name]
+            if spec["type"] != "categorical":
+                continue
+            low, high = -spec.get("offset", 0), spec["num_classes"] - 1 - spec.get("offset", 0)
+            if ((values < low) | (values > high)).any():
+                strange = values[(values < low) | (values > high)][0]
+                raise InputError(f"`{name}` for {self.label} must be between {low} and {high}, got {strange:g}")
 
-    def forward(
-        self, numbers: IntArray, positions: FloatArray, *, packed: bool, forces: bool
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Run the model once.
-
-        :param numbers: atomic numbers, shape (n, k)
-        :param positions: in Å, shape (n, k, 3)
-        :param packed: sum up energies of atoms, or take the energies that the model gives for sub-clusters
-        :param forces: whether the energies shall be differentiable
-        :return: energies in eV, shape (n,), float64, and the positions that they can be differentiated by
-        """
-        graph = self.build(numbers, positions, packed=packed)
+    def forward(self, clusters: Clusters, *, packed: bool, atoms: bool, forces: bool) -> Answer:
+        """Run the model once; parameters as for :meth:`bodyorder.sources.model.Network.forward`."""
+        graph = self.build(clusters, pairs_inside(clusters.positions, self.list_cutoff), packed=packed)
         with torch.set_grad_enabled(forces):
-            return self.run(graph, numbers.shape, packed=packed), graph["positions"]
+            return self.run(graph, clusters.numbers.shape, packed=packed)
 
-    def run(self, graph: dict[str, torch.Tensor], shape: tuple[int, ...], *, packed: bool) -> torch.Tensor:
-        """Energies of the sub-clusters of a graph, in eV, shape (n,), float64."""
+    def cell_energy(self, clusters: Clusters, atoms: ase.Atoms) -> float:
+        """Energy of a periodic structure in eV by cell.
+
+        :param clusters: its atoms
+        """
+        pairs = pairs_of_cell(atoms, self.list_cutoff)
+        graph = self.build(clusters, pairs, packed=False, cell=atoms.cell.array)
+        with torch.no_grad():
+            return float(self.run(graph, clusters.numbers.shape, packed=False).energies[0])
+
+    def run(self, graph: dict[str, torch.Tensor], shape: tuple[int, ...], *, packed: bool) -> Answer:
+        """What the model says of the sub-clusters of a graph."""
         # TorchScript's optimizer would spend seconds on the first calls and again whenever shapes change.
         with _default_dtype(self.dtype), torch.jit.optimized_execution(False):
             output = self.model(graph, compute_force=False)
-        if packed:
-            return output["node_energy"].to(torch.float64).reshape(shape).sum(dim=1)
-        return output["energy"].to(torch.float64)
+        atoms = output["node_energy"].to(torch.float64).reshape(shape)
+        energies = atoms.sum(dim=1) if packed else output["energy"].to(torch.float64)
+        return Answer(energies, atoms, [graph["positions"]])
 
-    def build(self, numbers: IntArray, positions: FloatArray, *, packed: bool) -> dict[str, torch.Tensor]:
-        """The graph of many sub-clusters as MACE takes it; parameters as for :meth:`forward`."""
-        n, k = numbers.shape
-        edges = torch.as_tensor(_edges(positions, self.list_cutoff), device=self.device)
+    def build(
+        self, clusters: Clusters, pairs: Pairs, *, packed: bool, cell: np.ndarray | None = None
+    ) -> dict[str, torch.Tensor]:
+        """The graph of many sub-clusters as MACE takes it.
+
+        :param pairs: edges, each once
+        :param packed: as for :meth:`forward`
+        :param cell: vectors of the cell in Å, shape (3, 3), of a periodic structure
+        """
+        n, k = clusters.numbers.shape
+        pairs = pairs.both_ways()
         kind = {"dtype": self.dtype, "device": self.device}
-        species = torch.as_tensor(self._columns[numbers.ravel()], device=self.device)
+        species = torch.as_tensor(self._columns[clusters.numbers.ravel()], device=self.device)
         # Each around its own centre, where the numbers are smallest and rounding is least.
-        centred = positions - positions.mean(axis=1, keepdims=True)
+        centred = clusters.positions - clusters.positions.mean(axis=1, keepdims=True)
         n_graphs, size = (1, n * k) if packed else (n, k)
-        return {
+        box = np.zeros((3 * n_graphs, 3)) if cell is None else cell
+        graph = {
             "positions": torch.tensor(centred.reshape(-1, 3), **kind),
             "node_attrs": torch.nn.functional.one_hot(species, len(self.elements)).to(self.dtype),
-            "edge_index": edges,
-            "shifts": torch.zeros(edges.shape[1], 3, **kind),
-            "unit_shifts": torch.zeros(edges.shape[1], 3, **kind),
-            "cell": torch.zeros(3 * n_graphs, 3, **kind),
+            "edge_index": torch.as_tensor(np.stack([pairs.first, pairs.second]), device=self.device),
+            "shifts": torch.tensor(pairs.shifts @ box[:3], **kind),
+            "unit_shifts": torch.tensor(pairs.shifts, **kind),
+            "cell": torch.tensor(box, **kind),
             "batch": torch.arange(n_graphs, device=self.device).repeat_interleave(size),
             "ptr": torch.arange(0, n * k + 1, size, device=self.device),
             "head": torch.full((n_graphs,), self._head, device=self.device),
         }
+        # One graph for all is for models that are told nothing, or that all sub-clusters are neutral.
+        told = self._features(clusters.part(slice(n_graphs)))
+        return graph | {name: torch.tensor(values, **kind) for name, values in told.items()}
 
-    def evaluate(
-        self, numbers: IntArray, positions: FloatArray, *, packed: bool, forces: bool
-    ) -> tuple[FloatArray, FloatArray | None]:
-        """Energies in eV, shape (n,), and forces in eV/Å, shape (n, k, 3), or None; parameters as for :meth:`forward`."""
-        energies, leaf = self.forward(numbers, positions, packed=packed, forces=forces)
-        values = energies.detach().cpu().numpy()
-        if not forces:
-            return values, None
-        (slope,) = torch.autograd.grad(energies.sum(), leaf, allow_unused=True) if energies.requires_grad else (None,)
-        if slope is None:  # single atoms
-            return values, np.zeros(positions.shape)
-        return values, -slope.to(torch.float64).cpu().numpy().reshape(positions.shape)
+    def _features(self, clusters: Clusters) -> dict[str, np.ndarray]:
+        """What the model is told of each sub-cluster."""
+        given = {CHARGE: clusters.charges, SPIN: clusters.multiplicities}
+        return {name: given[name].astype(np.float64) for name in self._told}
 
 
 @contextmanager
@@ -142,23 +166,6 @@ def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
         yield
     finally:
         torch.set_default_dtype(usual)
-
-
-def _edges(positions: FloatArray, cutoff: float) -> IntArray:
-    """Pairs inside each sub-cluster that are nearer than the cutoff, both ways: atoms by index, shape (2, n_edges)."""
-    k = positions.shape[1]
-    if k > DENSE:
-        pairs = [
-            cKDTree(cluster).query_pairs(cutoff, output_type="ndarray") + k * row
-            for row, cluster in enumerate(positions)
-        ]
-        once = np.concatenate(pairs).T
-    else:
-        first, second = np.triu_indices(k, 1)
-        squares = ((positions[:, second] - positions[:, first]) ** 2).sum(axis=2)
-        rows, chosen = np.nonzero(squares < cutoff**2)
-        once = np.stack([first[chosen], second[chosen]]) + k * rows
-    return np.concatenate([once, once[::-1]], axis=1).astype(np.int64)
 
 
 def _load(settings: Settings, device: torch.device) -> torch.nn.Module:

@@ -15,6 +15,8 @@ class Settings:
     :param device: name of a torch device
     :param dtype: type of numbers to evaluate in, or None for the model's own
     :param head: which of several energies, or None
+    :param charged: whether the model is told the charge of every sub-cluster
+    :param spin: rule for the spin that it is told, or None
     """
 
     target: str
@@ -22,3 +24,5 @@ class Settings:
     device: str
     dtype: str | None
     head: str | None
+    charged: bool = False
+    spin: str | None = None

@@ -5,9 +5,10 @@ Importing this package does not import torch; :func:`load` does.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bodyorder._checks import check_choice, require
+from bodyorder._checks import check_choice, check_switch, require
 from bodyorder.sources.metatomic.archive import Settings, read_extensions
 
 if TYPE_CHECKING:
@@ -17,13 +18,15 @@ if TYPE_CHECKING:
 DTYPES = ("float64",)
 
 
-def load(
+def load(  # noqa: PLR0913 - the options of a spec, each with a default
     target: str,
     *,
     device: str = "cpu",
     extensions: str | None = None,
     dtype: str | None = None,
     variant: str | None = None,
+    charged: bool = False,
+    spin: str | None = None,
 ) -> MetatomicSource:
     """Make a source from an exported model.
 
@@ -34,12 +37,19 @@ def load(
     :param dtype: ``float64`` evaluates a float32 model in double precision, its weights unchanged: the same function without
         the rounding that drowns high body orders. The model's own type if not given.
     :param variant: which energy, for a model with several (``energy/<variant>``)
+    :param charged: true to tell a model that takes them the charges of atoms, or of whole sub-clusters. Where it takes those of
+        sub-clusters, energies of distant parts then no longer add up. Without it all charges are zero for the model.
+    :param spin: ``low`` for a model that takes the spin of every sub-cluster: the lowest that its number of electrons allows
     :raises InputError: if there is no such file, it is not a metatomic model, gives no energy, wants inputs that sub-clusters
         do not have, does not run on the device, or metatomic is not installed
     """
     if dtype is not None:
         check_choice("dtype", dtype, DTYPES)
-    settings = Settings.of(target, str(device), extensions, dtype, None if variant is None else str(variant))
+    settings = replace(
+        Settings.of(target, str(device), extensions, dtype, None if variant is None else str(variant)),
+        charged=check_switch("charged", charged),
+        spin=None if spin is None else str(spin),
+    )
     read_extensions(settings.path, target)
     for module in ("torch", "metatomic.torch"):
         require(module, "mlip")

@@ -21,6 +21,8 @@ class Settings:
     :param extensions: folder of compiled operators, or None
     :param dtype: type of numbers to evaluate in, or None for the model's own
     :param variant: which of several energies, or None
+    :param charged: whether the model is told charges
+    :param spin: rule for the spin of sub-clusters that it is told, or None
     """
 
     target: str
@@ -29,6 +31,8 @@ class Settings:
     extensions: Path | None
     dtype: str | None
     variant: str | None
+    charged: bool = False
+    spin: str | None = None
 
     @classmethod
     def of(cls, target: str, device: str, extensions: str | None, dtype: str | None, variant: str | None) -> Settings:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import importlib
 import warnings
+from collections.abc import Sequence
 
+import ase
 import numpy as np
 import torch
 from metatensor.torch import Labels, TensorBlock
@@ -27,13 +29,15 @@ from metatomic.torch import (
 from bodyorder._checks import InputError, check_choice
 from bodyorder.sources.memory import keep_freed_memory
 from bodyorder.sources.metatomic.archive import Settings, read_extensions
-from bodyorder.sources.network import check_device, check_elements
-from bodyorder.structures.clusters import FloatArray, IntArray
+from bodyorder.sources.metatomic.inputs import Inputs
+from bodyorder.sources.model import Answer, Clusters, Network
+from bodyorder.sources.network import check_device
+from bodyorder.sources.pairs import Pairs, pairs_inside, pairs_of_cell
 
 _PAIR_NAMES = ["first_atom", "second_atom", "cell_shift_a", "cell_shift_b", "cell_shift_c"]
 
 
-class Network:
+class MetatomicNetwork(Network):
     """A loaded model.
 
     :param settings: which model, where it runs and in what precision
@@ -44,15 +48,15 @@ class Network:
     def __init__(self, settings: Settings):
         model = _load(settings)
         capabilities = model.capabilities()
-        self.target = settings.target
+        self.label = f"metatomic:{settings.target}"
         self.elements = sorted(capabilities.atomic_types)
         self.interaction_range = float(capabilities.engine_interaction_range("angstrom"))
         self.output = _energy_output(settings, capabilities.outputs)
         self.gives_atoms = capabilities.outputs[self.output].sample_kind == "atom"
-        if wanted := model.requested_inputs(use_new_names=True):
-            raise InputError(
-                f"metatomic:{self.target} must need nothing but elements and positions, and asks for {', '.join(wanted)}"
-            )
+        self._inputs = Inputs(self.label, model.requested_inputs(use_new_names=True), settings)
+        self.takes_charges, self.charged = self._inputs.takes_charges, settings.charged
+        self.context = self._inputs.context
+        self.tells_all = self._inputs.tells_all
         self.device = check_device(settings.device, capabilities.supported_devices)
         if self.device.type == "cpu":
             keep_freed_memory()
@@ -64,113 +68,90 @@ class Network:
                 model = model.to(device=self.device, dtype=self.dtype)
         self.model = model
         self.lists = self.model.requested_neighbor_lists()
-        self._cell = torch.zeros(3, 3, dtype=self.dtype, device=self.device)
-        self._pbc = torch.zeros(3, dtype=torch.bool, device=self.device)
+        self.list_cutoff = max((options.engine_cutoff("angstrom") for options in self.lists), default=0.0)
         self._xyz = Labels(["xyz"], torch.arange(3, dtype=torch.int32).reshape(3, 1)).to(self.device)
         self._distance = Labels(["distance"], torch.zeros(1, 1, dtype=torch.int32)).to(self.device)
 
-    @property
-    def list_cutoff(self) -> float:
-        """Largest cutoff of the neighbour lists in Å; 0 if there are none."""
-        return max((options.engine_cutoff("angstrom") for options in self.lists), default=0.0)
+    def forward(self, clusters: Clusters, *, packed: bool, atoms: bool, forces: bool) -> Answer:
+        """Run the model once, all sub-clusters as one system if packed, else each as its own.
 
-    def check_elements(self, numbers: IntArray) -> None:
-        """Check that the model knows all elements.
-
-        :raises InputError: if it does not
+        Parameters as for :meth:`bodyorder.sources.model.Network.forward`.
         """
-        check_elements(f"metatomic:{self.target}", self.elements, numbers)
-
-    def forward(
-        self, numbers: IntArray, positions: FloatArray, *, packed: bool, forces: bool
-    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Run the model once.
-
-        :param numbers: atomic numbers, shape (n, k)
-        :param positions: in Å, shape (n, k, 3)
-        :param packed: all sub-clusters as one system, or each as its own
-        :param forces: whether the energies shall be differentiable
-        :return: energies in eV, shape (n,), float64, and the positions that they can be differentiated by
-        """
-        n, k = numbers.shape
-        systems, leaves = self.build(numbers, positions, packed=packed, forces=forces)
-        block = self.run(systems, packed=packed)
-        owners = block.samples.column("atom" if packed else "system").to(torch.int64)
-        if packed:
-            owners = torch.div(owners, k, rounding_mode="floor")
+        n, k = clusters.numbers.shape
+        systems, leaves = self.build(clusters, packed=packed, forces=forces)
+        block = self.run(systems, atoms=packed or atoms)
         values = block.values.reshape(-1).to(torch.float64)
-        energies = torch.zeros(n, dtype=torch.float64, device=self.device).index_add(0, owners, values)
-        return energies, leaves
+        owners = block.samples.column("system").to(torch.int64)
+        if not packed and not atoms:
+            return Answer(values.new_zeros(n).index_add(0, owners, values), None, leaves)
+        # of all atoms, in whatever order and however many times the model names them
+        sites = block.samples.column("atom").to(torch.int64) + (0 if packed else k * owners)
+        shares = values.new_zeros(n * k).index_add(0, sites, values).reshape(n, k)
+        return Answer(shares.sum(dim=1), shares, leaves)
 
-    def build(
-        self, numbers: IntArray, positions: FloatArray, *, packed: bool, forces: bool
-    ) -> tuple[list[System], list[torch.Tensor]]:
+    def build(self, clusters: Clusters, *, packed: bool, forces: bool) -> tuple[list[System], list[torch.Tensor]]:
         """Systems with their neighbour lists, and the positions in them; parameters as for :meth:`forward`."""
-        groups = [slice(None)] if packed else [slice(row, row + 1) for row in range(len(numbers))]
-        built = [self._system(numbers[group], positions[group], forces) for group in groups]
+        groups = [slice(None)] if packed else [slice(row, row + 1) for row in range(len(clusters))]
+        built = [self._system(clusters.part(group), None, forces) for group in groups]
         return [system for system, _ in built], [leaf for _, leaf in built]
 
-    def run(self, systems: list[System], *, packed: bool) -> TensorBlock:
-        """What the model gives for systems: energies in eV of their atoms if packed, else of the systems."""
-        wanted = ModelOutput(unit="eV", sample_kind="atom" if packed else "system")
+    def run(self, systems: list[System], *, atoms: bool) -> TensorBlock:
+        """What the model gives for systems: energies in eV of their atoms, or of the systems."""
+        wanted = ModelOutput(unit="eV", sample_kind="atom" if atoms else "system")
         options = ModelEvaluationOptions(length_unit="angstrom", outputs={self.output: wanted})
         # TorchScript's optimizer would spend seconds on the first calls and again whenever shapes change, and what it makes
         # of these networks is slower than what it started from.
         with torch.jit.optimized_execution(False):
             return self.model(systems, options, check_consistency=False)[self.output].block()
 
-    def evaluate(
-        self, numbers: IntArray, positions: FloatArray, *, packed: bool, forces: bool
-    ) -> tuple[FloatArray, FloatArray | None]:
-        """Energies in eV, shape (n,), and forces in eV/Å, shape (n, k, 3), or None; parameters as for :meth:`forward`."""
-        energies, leaves = self.forward(numbers, positions, packed=packed, forces=forces)
-        values = energies.detach().cpu().numpy()
-        if not forces:
-            return values, None
-        if not energies.requires_grad:
-            return values, np.zeros(positions.shape)
-        slopes = self._slopes(energies, leaves)
-        parts = [torch.zeros_like(leaf) if slope is None else slope for slope, leaf in zip(slopes, leaves, strict=True)]
-        return values, -torch.cat(parts).to(torch.float64).cpu().numpy().reshape(positions.shape)
+    def cell_energy(self, clusters: Clusters, atoms: ase.Atoms) -> float:
+        """Energy of a periodic structure in eV by cell.
 
-    def _slopes(self, energies: torch.Tensor, leaves: list[torch.Tensor]) -> list[torch.Tensor | None]:
+        :param clusters: its atoms
+        """
+        system, _ = self._system(clusters, atoms, False)
+        with torch.no_grad():
+            return float(self.run([system], atoms=False).values.to(torch.float64).sum())
+
+    def _slopes(self, energy: torch.Tensor, leaves: list[torch.Tensor]) -> Sequence[torch.Tensor | None]:
         with warnings.catch_warnings():
             # Torch goes on with wrong derivatives where an operator has none.
             warnings.filterwarnings("error", message=".*autograd kernel was not registered", category=UserWarning)
             try:
-                return torch.autograd.grad(energies.sum(), leaves, allow_unused=True)
+                return super()._slopes(energy, leaves)
             except UserWarning as warning:
                 if "autograd kernel" not in str(warning):
                     raise
                 operator = str(warning).partition(": ")[0]
                 raise InputError(
-                    f"metatomic:{self.target} has no forces here, since its operator {operator} comes without derivatives; "
+                    f"{self.label} has no forces here, since its operator {operator} comes without derivatives; "
                     f"install the Python package that it belongs to"
                 ) from warning
 
-    def _system(self, numbers: IntArray, positions: FloatArray, forces: bool) -> tuple[System, torch.Tensor]:
-        """Sub-clusters as one system, and its positions as the leaf of automatic differentiation."""
-        leaf = torch.tensor(positions.reshape(-1, 3), dtype=self.dtype, device=self.device, requires_grad=forces)
-        types = torch.tensor(numbers.ravel(), dtype=torch.int32, device=self.device)
-        system = System(types, leaf, self._cell, self._pbc)
+    def _system(self, clusters: Clusters, cell: ase.Atoms | None, forces: bool) -> tuple[System, torch.Tensor]:
+        """Sub-clusters as one system, or one periodic structure, and its positions as the leaf of differentiation."""
+        kind = {"dtype": self.dtype, "device": self.device}
+        leaf = torch.tensor(clusters.positions.reshape(-1, 3), requires_grad=forces, **kind)
+        types = torch.tensor(clusters.numbers.ravel(), dtype=torch.int32, device=self.device)
+        periodic = np.zeros(3, dtype=bool) if cell is None else cell.pbc
+        # vectors along which nothing repeats are zero
+        vectors = np.zeros((3, 3)) if cell is None else np.where(periodic[:, None], cell.cell.array, 0.0)
+        system = System(types, leaf, torch.tensor(vectors, **kind), torch.tensor(periodic, device=self.device))
         for options in self.lists:
-            pairs = self._pairs(positions, options.engine_cutoff("angstrom"), options.full_list)
+            cutoff = options.engine_cutoff("angstrom")
+            pairs = pairs_inside(clusters.positions, cutoff) if cell is None else pairs_of_cell(cell, cutoff)
+            neighbors = self._neighbors(pairs.both_ways() if options.full_list else pairs)
             if forces:
-                register_autograd_neighbors(system, pairs, check_consistency=False)
-            system.add_neighbor_list(options, pairs)
+                register_autograd_neighbors(system, neighbors, check_consistency=False)
+            system.add_neighbor_list(options, neighbors)
+        self._inputs.add(system, clusters)
         return system, leaf
 
-    def _pairs(self, positions: FloatArray, cutoff: float, full: bool) -> TensorBlock:
-        """Pairs inside each sub-cluster that are no farther apart than the cutoff: each once, or both ways."""
-        k = positions.shape[1]
-        first, second = np.nonzero(~np.eye(k, dtype=bool)) if full else np.triu_indices(k, 1)
-        vectors = positions[:, second] - positions[:, first]
-        row, pair = np.nonzero(np.einsum("npx,npx->np", vectors, vectors) <= cutoff**2)
-        samples = np.zeros((len(row), len(_PAIR_NAMES)), dtype=np.int32)
-        samples[:, 0] = row * k + first[pair]
-        samples[:, 1] = row * k + second[pair]
+    def _neighbors(self, pairs: Pairs) -> TensorBlock:
+        """Pairs in metatomic's own form."""
+        samples = np.column_stack([pairs.first, pairs.second, pairs.shifts]).astype(np.int32)
         return TensorBlock(
-            values=torch.tensor(vectors[row, pair, :, None], dtype=self.dtype, device=self.device),
+            values=torch.tensor(pairs.vectors[:, :, None], dtype=self.dtype, device=self.device),
             samples=Labels(_PAIR_NAMES, torch.from_numpy(samples).to(self.device), assume_unique=True),
             components=[self._xyz],
             properties=self._distance,

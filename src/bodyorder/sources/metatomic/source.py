@@ -9,7 +9,7 @@ from functools import lru_cache
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.sources.base import format_spec, package_version
 from bodyorder.sources.metatomic.archive import Settings
-from bodyorder.sources.metatomic.network import Network, last_line
+from bodyorder.sources.metatomic.network import MetatomicNetwork, last_line
 from bodyorder.sources.network import NetworkSource
 from bodyorder.sources.probe import Traits, probe
 
@@ -21,7 +21,7 @@ class MetatomicSource(NetworkSource):
     """A machine-learning potential in the metatomic format, evaluated for many sub-clusters at once.
 
     Lengths and energies are converted from the units that the model declares; where it declares none they are taken for Å
-    and eV. ``cutoff`` and ``precision`` are measured on test clusters when the model is loaded
+    and eV. ``cutoff``, ``precision`` and ``invariant`` are measured on test clusters when the model is loaded
     (:func:`~bodyorder.sources.probe.probe`). A copy that went through pickle finds its model by path, and each
     process loads a model once.
 
@@ -35,13 +35,20 @@ class MetatomicSource(NetworkSource):
         self.settings = settings
         network, traits, digest = load_network(settings)
         super().__init__(network, traits)
-        asked = {"dtype": settings.dtype, "variant": settings.variant}
+        asked = {
+            "dtype": settings.dtype,
+            "variant": settings.variant,
+            "charged": settings.charged or None,
+            "spin": settings.spin,
+        }
         options = {key: value for key, value in asked.items() if value is not None}
         self.name = format_spec("metatomic", settings.target, options)
         dtype = str(network.dtype).removeprefix("torch.")
         self.versions = {name: package_version(name) for name in ("torch", "metatomic-torch")}
         version = self.versions["metatomic-torch"]
-        self.fingerprint = f"metatomic:{digest} {network.output} {dtype} metatomic-torch {version}"
+        # not whether it is told charges: without them the numbers are those of charges that are zero
+        spin = f" spin={settings.spin}" if settings.spin else ""
+        self.fingerprint = f"metatomic:{digest} {network.output} {dtype} metatomic-torch {version}{spin}"
 
     def __reduce__(self) -> tuple[Callable[..., MetatomicSource], tuple[Settings, str]]:
         return restore, (self.settings, self.fingerprint)
@@ -60,7 +67,7 @@ def restore(settings: Settings, fingerprint: str) -> MetatomicSource:
     return source
 
 
-def load_network(settings: Settings) -> tuple[Network, Traits, str]:
+def load_network(settings: Settings) -> tuple[MetatomicNetwork, Traits, str]:
     """A model, what was found out about it, and the sha256 of its file; from memory if this process has it.
 
     :raises InputError: if the model cannot be used
@@ -73,10 +80,10 @@ def load_network(settings: Settings) -> tuple[Network, Traits, str]:
 
 
 @lru_cache(maxsize=MAX_LOADED)
-def _load_once(settings: Settings, state: tuple[int, int]) -> tuple[Network, Traits, str]:
+def _load_once(settings: Settings, state: tuple[int, int]) -> tuple[MetatomicNetwork, Traits, str]:
     with settings.path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    network = Network(settings)
+    network = MetatomicNetwork(settings)
     try:
         traits = probe(network)
     except (RuntimeError, ValueError) as error:
