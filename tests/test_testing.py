@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones as AseLennardJones
+from ase.calculators.morse import MorsePotential
 
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.sources import analytic
@@ -13,10 +15,13 @@ from bodyorder.testing import ConformanceError, check_source
 from bodyorder.testing.clusters import at_distance, direction, random_cluster
 
 CHECKS = [
-    "attributes", "output", "repetition", "single atoms", "permutation", "rotation", "translation", "batch", "parent",
-    "additivity", "precision", "energies with forces", "forces", "forces in a batch", "pickling", "fingerprint",
+    "attributes", "output", "repetition", "single atoms", "permutation", "rotation", "translation", "invariance", "batch",
+    "parent", "additivity", "precision", "energies of atoms",
+    "energies with forces", "forces", "forces in a batch", "pickling", "fingerprint",
 ]  # fmt: skip
 FORCES = {"energies with forces", "forces", "forces in a batch"}
+#: What applies only to sources that claim it or have it.
+OPTIONAL = {"invariance", "energies of atoms"}
 
 CONFORMING = [
     "analytic:pair",
@@ -175,6 +180,57 @@ class ForcesOfOneAtomMissing(WithForces):
         return energies, forces[:, 1:]
 
 
+class Handed(Base):
+    """Tells left from right, and says that it does not."""
+
+    cutoff, invariant = None, True
+
+    def energies(self, batch):
+        if batch.n_atoms < 4:
+            return super().energies(batch)
+        middle = batch.positions.mean(axis=1, keepdims=True)
+        far = np.argsort(-np.linalg.norm(batch.positions - middle, axis=2), axis=1)[:, :3, None]
+        return super().energies(batch) + 1e-6 * np.linalg.det(np.take_along_axis(batch.positions - middle, far, axis=1))
+
+
+class WithAtoms(Base):
+    """A Morse potential, each atom with half of its bonds."""
+
+    def evaluate_atoms(self, batch, forces):
+        return self.potential.evaluate_atoms(batch, forces)
+
+
+class AtomsOfAnotherEnergy(WithAtoms):
+    def evaluate_atoms(self, batch, forces):
+        found = super().evaluate_atoms(batch, forces)
+        found.atom_energies = found.atom_energies + 1e-6
+        return found
+
+
+class AtomsInOrder(WithAtoms):
+    """The first atom in the list has more of the energy."""
+
+    def evaluate_atoms(self, batch, forces):
+        found = super().evaluate_atoms(batch, forces)
+        found.atom_energies[:, 0] += 1e-6
+        found.atom_energies[:, -1] -= 1e-6
+        return found
+
+
+class AtomsOfTheNext(WithAtoms):
+    def evaluate_atoms(self, batch, forces):
+        found = super().evaluate_atoms(batch, forces)
+        found.atom_energies = np.roll(found.atom_energies, 1, axis=0)
+        return found
+
+
+class FewAtoms(WithAtoms):
+    def evaluate_atoms(self, batch, forces):
+        found = super().evaluate_atoms(batch, forces)
+        found.atom_energies = found.atom_energies[:, 1:]
+        return found
+
+
 class NotPicklable(Base):
     def __init__(self):
         self.hook = lambda: None
@@ -217,6 +273,17 @@ class KnowsCopperOnly(Base):
         return super().energies(batch)
 
 
+class MorseWithoutAtoms(MorsePotential):
+    """A calculator of ASE that gives energies of whole structures only."""
+
+    implemented_properties = ("energy", "forces")
+
+    def get_property(self, name, atoms=None, allow_calculation=True):
+        if name not in self.implemented_properties:
+            raise PropertyNotImplementedError(f"no {name} here")
+        return super().get_property(name, atoms, allow_calculation)
+
+
 def failed(source, **options):
     return {check.name for check in check_source(source, **options).failures}
 
@@ -230,6 +297,7 @@ def test_conforming_sources_pass_every_check(spec):
     assert [check.name for check in report.checks] == CHECKS
     outcome = {check.name: check.passed for check in report.checks}
     assert outcome.pop("additivity") is (None if source.cutoff is None else True)
+    assert outcome.pop("invariance") is (True if getattr(source, "invariant", False) else None)
     assert set(outcome.values()) == {True}
 
 
@@ -241,9 +309,19 @@ def test_metals_and_mixtures_pass():
 def test_a_source_without_forces_passes_unless_they_are_asked_for():
     report = check_source(Base())
     report.raise_if_failed()
-    assert {check.name for check in report.checks if check.passed is None} == FORCES
+    assert {check.name for check in report.checks if check.passed is None} == FORCES | OPTIONAL
     assert failed(Base(), forces=True) == {"output"}
-    assert {check.name for check in check_source(WrongSign(), forces=False).checks if check.passed is None} == FORCES
+    unforced = check_source(WrongSign(), forces=False)
+    assert {check.name for check in unforced.checks if check.passed is None} == FORCES | OPTIONAL
+
+
+def test_energies_of_atoms_are_looked_at_where_there_are_any():
+    found = {check.name: check for check in check_source(WithAtoms()).checks}["energies of atoms"]
+    assert found.passed is True
+    calculator = CalculatorSource(MorseWithoutAtoms())
+    silent = {check.name: check for check in check_source(calculator).checks}["energies of atoms"]
+    assert silent.passed is None
+    assert "does not give what is asked for" in silent.detail
 
 
 @pytest.mark.parametrize(
@@ -269,6 +347,11 @@ def test_a_source_without_forces_passes_unless_they_are_asked_for():
         (SlightlyWrongForces, {"forces"}),
         (ForcesOfTheNext, {"forces in a batch"}),
         (OtherEnergiesWithForces, {"energies with forces"}),
+        (Handed, {"invariance"}),
+        (AtomsOfAnotherEnergy, {"energies of atoms"}),
+        (AtomsInOrder, {"energies of atoms"}),
+        (AtomsOfTheNext, {"energies of atoms"}),
+        (FewAtoms, {"energies of atoms"}),
         (NotPicklable, {"pickling"}),
         (ForgetsOnPickling, {"pickling"}),
         (MovingFingerprint, {"fingerprint"}),

@@ -71,6 +71,16 @@ def rotated(system: System, rotation: Rotation) -> System:
     return System(system.numbers, rotation.apply(system.positions))
 
 
+def mirrored(system: System) -> System:
+    """The mirror image."""
+    return System(system.numbers, system.positions * [-1.0, 1.0, 1.0])
+
+
+def shifted(system: System, rng: np.random.Generator) -> System:
+    """The structure somewhere else, some Å away."""
+    return System(system.numbers, system.positions + rng.normal(scale=5.0, size=3))
+
+
 def random_rotation(rng: np.random.Generator) -> Rotation:
     """A rotation, uniform among all."""
     return Rotation.from_quat(rng.standard_normal(4))

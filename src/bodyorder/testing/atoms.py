@@ -1,0 +1,84 @@
+"""Checks of what a source gives for single atoms: forces, and energies that add up."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bodyorder._checks import ComputationError, InputError
+from bodyorder.structures.clusters import ClusterBatch, FloatArray, System
+from bodyorder.testing.clusters import alone, permuted
+from bodyorder.testing.report import Check
+from bodyorder.testing.subject import FLOOR, Subject, measured, split
+
+
+def energies_with_forces(subject: Subject, name: str) -> Check:
+    """The energies that come with forces are those that come without."""
+    batches = [alone(cluster) for cluster in subject.clusters]
+    found = np.array([_both(subject, batch)[0][0] for batch in batches])
+    return subject.compare(
+        name, found, subject.energies(subject.clusters), "energies asked for with and without forces"
+    )
+
+
+def gradient(subject: Subject, name: str) -> Check:
+    """Forces against central differences of the energy with steps h and 2h, extrapolated to h = 0."""
+    cluster = subject.clusters[-1]
+    forces = _both(subject, alone(cluster))[1][0]
+    sigma = max(float(subject.source.precision.sigma(np.array(subject.energy(cluster)))), subject.unrest, FLOOR / 10)
+    step = float(np.clip(0.1 * sigma**0.2, 1e-3, 2e-2))
+    fine, coarse = _slopes(subject, cluster, step), _slopes(subject, cluster, 2 * step)
+    # What the extrapolation leaves is to fine − coarse as step² is to the square of the length at which slopes change;
+    # 5 step/Å is above that for lengths of 0.1 Å and more.
+    tolerance = 10 * sigma / step + 5 * step * np.abs(fine - coarse).max()
+    worst = np.abs(forces + (4 * fine - coarse) / 3).max()
+    return measured(name, worst, tolerance, "eV/Å", "forces and central differences of the energy")
+
+
+def forces_in_batch(subject: Subject, name: str) -> Check:
+    """Forces of a batch against its members one by one."""
+    batch = subject.triples()
+    energies, together = _both(subject, batch)
+    single = np.concatenate([_both(subject, one)[1] for one in split(batch)])
+    # An error of the energy is an error of the force over the length at which energies change, at worst about 0.01 Å.
+    tolerance, worst = 100 * subject.tolerance(energies), np.abs(together - single).max()
+    return measured(name, worst, tolerance, "eV/Å", f"{len(batch)} sub-clusters at once and one by one")
+
+
+def atom_energies(subject: Subject, name: str) -> Check:
+    """Energies of atoms add up to the energy, in a batch and alone, and follow their atoms to another place in the list."""
+    if not hasattr(subject.source, "evaluate_atoms"):
+        return Check(name, None, detail="the source has none")
+    batch, worst = subject.triples(), 0.0
+    try:
+        together = _shares(subject, batch)
+    except InputError as error:  # such as a model that has none behind it
+        return Check(name, None, detail=str(error))
+    wanted = np.array([subject.source.energies(one)[0] for one in split(batch)])
+    worst = np.abs(together.sum(axis=1) - wanted).max()
+    single = np.concatenate([_shares(subject, one) for one in split(batch)])
+    worst = max(worst, np.abs(single - together).max())
+    for cluster in subject.clusters:
+        here, there = (_shares(subject, alone(one))[0] for one in (cluster, permuted(cluster)))
+        worst = max(worst, np.abs(np.roll(here, 1) - there).max())
+    return measured(
+        name, worst, subject.tolerance(wanted), "eV", "their sums and the energies, batches, permuted clusters"
+    )
+
+
+def _slopes(subject: Subject, cluster: System, step: float) -> FloatArray:
+    """Derivatives of the energy by central differences, in the shape of the positions."""
+    moves = step * np.eye(cluster.positions.size).reshape(-1, *cluster.positions.shape)
+    ahead = subject.energies([System(cluster.numbers, cluster.positions + move) for move in moves])
+    behind = subject.energies([System(cluster.numbers, cluster.positions - move) for move in moves])
+    return (ahead - behind).reshape(cluster.positions.shape) / (2 * step)
+
+
+def _both(subject: Subject, batch: ClusterBatch) -> tuple[FloatArray, FloatArray]:
+    return subject.source.energies_and_forces(batch)  # type: ignore[attr-defined]
+
+
+def _shares(subject: Subject, batch: ClusterBatch) -> FloatArray:
+    found = subject.source.evaluate_atoms(batch, False).atom_energies  # type: ignore[attr-defined]
+    if found is None or found.shape != batch.numbers.shape:
+        raise ComputationError(f"`atom_energies` must be of shape {batch.numbers.shape}, got {np.shape(found)}")
+    return found

@@ -1,0 +1,118 @@
+"""Checks of the energies of a source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from ase.data import chemical_symbols
+from scipy.spatial.transform import Rotation
+
+from bodyorder.structures.clusters import ClusterBatch, System
+from bodyorder.testing.clusters import (
+    at_distance,
+    direction,
+    mirrored,
+    part,
+    permuted,
+    random_cluster,
+    random_rotation,
+    rotated,
+)
+from bodyorder.testing.report import Check
+from bodyorder.testing.subject import FLOOR, Subject, measured, split
+
+#: Distance (Å) at which additivity is reported for a source that claims no cutoff.
+FAR = 30.0
+#: Distance (Å) beyond the claimed cutoff at which additivity is tested.
+GAP = 0.01
+#: Largest difference in eV between copies of which the engine evaluates one.
+SAME = 1e-9
+
+
+def repetition(subject: Subject, name: str) -> Check:
+    """The same cluster again, with others in between and in another order."""
+    order = [*subject.clusters, *subject.clusters, *reversed(subject.clusters)]
+    energies = np.array([subject.energy(cluster) for cluster in order]).reshape(3, -1)
+    energies[2] = energies[2, ::-1]
+    tolerance, subject.unrest = subject.tolerance(energies), float(np.ptp(energies, axis=0).max())
+    return measured(name, subject.unrest, tolerance, "eV", "the same clusters three times")
+
+
+def single_atoms(subject: Subject, name: str) -> Check:
+    """One atom of each species has an energy."""
+    energies = [subject.energy(System(np.array([number]), np.zeros((1, 3)))) for number in subject.species]
+    found = ", ".join(
+        f"{chemical_symbols[number]} {energy:.6g} eV" for number, energy in zip(subject.species, energies, strict=True)
+    )
+    return Check(name, bool(np.isfinite(energies).all()), detail=found)
+
+
+def symmetry(subject: Subject, name: str, change: Callable[[System], System]) -> Check:
+    """A change of the cluster that its energy must not see."""
+    changed, given = (
+        subject.energies([change(cluster) for cluster in subject.clusters]),
+        subject.energies(subject.clusters),
+    )
+    return subject.compare(name, changed, given, f"{name}s of clusters of 2 to 4 atoms")
+
+
+def batch(subject: Subject, name: str) -> Check:
+    """A batch against its members one by one."""
+    batch = subject.triples()
+    together = np.asarray(subject.source.energies(batch))
+    single = np.array([subject.source.energies(one)[0] for one in split(batch)])
+    if hasattr(subject.source, "evaluate"):  # what the engine asks for in place of the energies
+        together = np.stack([together, subject.source.evaluate(batch, False).energies])
+    return subject.compare(name, together, single, f"{len(batch)} sub-clusters at once and one by one")
+
+
+def parent(subject: Subject, name: str) -> Check:
+    """Sub-clusters cut from a larger structure against the same atoms standing alone."""
+    cuts = [(index, rows) for index in subject.parents for rows in ([1], [0, 3], [3, 0, 2], [4, 1, 2])]
+    batches = [ClusterBatch.cut(subject.parents, np.array([index]), np.array([rows])) for index, rows in cuts]
+    inside = np.array([subject.source.energies(batch)[0] for batch in batches])
+    outside = subject.energies([part(subject.parents[i], rows) for i, rows in cuts])
+    return subject.compare(name, inside, outside, "sub-clusters cut from 5 and 6 atoms, and the same standing alone")
+
+
+def additivity(subject: Subject, name: str) -> Check:
+    """Energies of parts beyond the claimed cutoff add up."""
+    distance = FAR if subject.source.cutoff is None else subject.source.cutoff + GAP
+    sizes = ((1, 1), (1, 2), (3, 2), (2, 3))
+    parts = [tuple(random_cluster(subject.rng, subject.species, size) for size in pair) for pair in sizes]
+    both = subject.energies([at_distance(one, other, direction(subject.rng), distance) for one, other in parts])
+    separate = subject.energies([one for one, _ in parts]) + subject.energies([other for _, other in parts])
+    found = subject.compare(name, both, separate, f"parts {distance:g} Å apart")
+    if subject.source.cutoff is None:
+        return replace(found, passed=None, detail=f"no cutoff is claimed; parts {FAR:g} Å apart")
+    return found
+
+
+def noise(subject: Subject, name: str) -> Check:
+    """Scatter of the energy about a smooth curve, along a small deformation and rotation: rounding and the like."""
+    cluster = subject.clusters[-1]
+    axis, shape = direction(subject.rng), subject.rng.normal(scale=1e-3, size=cluster.positions.shape)
+    steps = np.linspace(-1, 1, 24)
+    moved = [System(cluster.numbers, cluster.positions + step * shape) for step in steps]
+    turns = [Rotation.from_rotvec(0.02 * step * axis) for step in steps]
+    energies = subject.energies([rotated(system, turn) for system, turn in zip(moved, turns, strict=True)])
+    # A polynomial of degree 6 follows any energy that is smooth over thousandths of an Å to better than 1e-12 of it.
+    powers = np.vander(steps, 7)
+    rest = energies - powers @ np.linalg.lstsq(powers, energies - energies[0], rcond=None)[0] - energies[0]
+    scatter = np.sqrt((rest**2).sum() / (len(steps) - 7))
+    sigma = subject.source.precision.sigma(energies).max()
+    tolerance = max(FLOOR, 3 * sigma, 10 * subject.unrest)
+    return measured(name, scatter, tolerance, "eV", f"scatter of one energy; {sigma:.1e} eV claimed")
+
+
+def invariance(subject: Subject, name: str) -> Check:
+    """A source that claims that one copy stands for all: reflected, turned, its atoms in another order."""
+    if not getattr(subject.source, "invariant", False):
+        return Check(name, None, detail="not claimed: copies are evaluated one by one")
+    changed = subject.energies(
+        [rotated(mirrored(permuted(one)), random_rotation(subject.rng)) for one in subject.clusters]
+    )
+    wanted = subject.energies(subject.clusters)
+    return measured(name, np.abs(changed - wanted).max(), SAME, "eV", "reflected, turned and permuted copies")

@@ -1,0 +1,74 @@
+"""An energy source under test, and the clusters that it is tested on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from ase.data import atomic_numbers
+
+from bodyorder._checks import InputError, check_between, did_you_mean
+from bodyorder.sources.base import EnergySource
+from bodyorder.structures.clusters import ClusterBatch, FloatArray, System
+from bodyorder.testing.clusters import alone, random_cluster
+from bodyorder.testing.report import Check
+
+#: Energies (eV) closer than this are the same, however precise a source says it is.
+FLOOR = 1e-9
+#: Deviations are allowed up to this many standard errors.
+SIGMAS = 6.0
+
+
+class Subject:
+    """An energy source and random clusters.
+
+    :param source: the energy source
+    :param species: chemical symbols to build clusters of
+    :param seed: of the random clusters
+    :raises InputError: for an unknown species
+    """
+
+    def __init__(self, source: EnergySource, species: Sequence[str], seed: int):
+        for symbol in species:
+            if symbol not in atomic_numbers:
+                near = did_you_mean(symbol, atomic_numbers)
+                raise InputError(f"`species` must be chemical symbols, got {symbol!r}{near}")
+        self.source = source
+        self.species = [atomic_numbers[symbol] for symbol in species]
+        self.rng = np.random.default_rng(check_between("seed", seed, 0, 2**63))
+        #: largest difference between two runs of the same cluster: other checks must not blame it on something else
+        self.unrest = 0.0
+        self.clusters = [random_cluster(self.rng, self.species, n_atoms) for n_atoms in (2, 3, 4)]
+        self.parents = {n: random_cluster(self.rng, self.species, n) for n in (5, 6)}
+
+    def energy(self, cluster: System) -> float:
+        """Energy in eV of one cluster, alone in its batch."""
+        return float(self.source.energies(alone(cluster))[0])
+
+    def energies(self, clusters: Sequence[System]) -> FloatArray:
+        """Energies in eV of several clusters, each alone in its batch."""
+        return np.array([self.energy(cluster) for cluster in clusters])
+
+    def tolerance(self, energies: FloatArray) -> float:
+        """Difference in eV that energies of this size may have."""
+        sigma = self.source.precision.sigma(energies).max()
+        return max(FLOOR, SIGMAS * np.sqrt(2) * sigma, 10 * self.unrest)
+
+    def compare(self, name: str, found: FloatArray, wanted: FloatArray, detail: str) -> Check:
+        """A check that two arrays of energies in eV are the same."""
+        return measured(name, np.abs(found - wanted).max(), self.tolerance(wanted), "eV", detail)
+
+    def triples(self) -> ClusterBatch:
+        """Sub-clusters of three atoms from two structures of different size."""
+        rows = np.array([[0, 1, 2], [2, 3, 4], [4, 0, 1], [1, 2, 3], [0, 4, 3], [3, 1, 0]])
+        return ClusterBatch.cut(self.parents, np.array([5, 6, 6, 5, 6, 5]), rows)
+
+
+def measured(name: str, value: float, tolerance: float, unit: str, detail: str) -> Check:
+    """A check that a deviation is not above what is allowed."""
+    return Check(name, bool(value <= tolerance), float(value), float(tolerance), unit, detail)
+
+
+def split(batch: ClusterBatch) -> list[ClusterBatch]:
+    """Every sub-cluster as a batch of its own."""
+    return [batch.select(np.array([row])) for row in range(len(batch))]
