@@ -395,6 +395,39 @@ except InputError as error:
 """
 
 
+def library_beside(model):
+    return next((model.parent / "extensions").rglob("libsphericart_torch.so"))
+
+
+def exported_elsewhere(original, target, place):
+    """A model as if it came from an environment that keeps its library in another place."""
+    with zipfile.ZipFile(original) as source, zipfile.ZipFile(target, "w") as copy:
+        for item in source.infolist():
+            content = source.read(item)
+            if item.filename.endswith("/extra/extensions"):
+                path = str(library_beside(original).relative_to(original.parent / "extensions"))
+                content = content.replace(path.encode(), place.encode())
+            copy.writestr(item.filename, content)
+    return target
+
+
+def test_compiled_operators_for_another_torch_are_not_loaded(networks, tmp_path):
+    """Torch ends the process when it is given a library that was built for another one."""
+    original = networks["soap-bpnn"]
+    pair = ClusterBatch.from_atoms([ase.Atoms("H2", [[0, 0, 0], [0, 0, 0.8]])])
+    energy, forces = load_source(f"metatomic:{original}").energies_and_forces(pair)
+    place = "sphericart/torch/torch-2.6/lib/libsphericart_torch.so"
+    older = exported_elsewhere(original, tmp_path / "older.pt", place)
+    (tmp_path / "extensions" / place).parent.mkdir(parents=True)
+    (tmp_path / "extensions" / place).write_bytes(b"not to be loaded")
+    found, complaints = in_a_fresh_process(LOAD, f"metatomic:{older}")
+    assert not complaints
+    assert [float(value) for value in found] == pytest.approx([energy[0], forces[0, 0, 2]], abs=1e-12)
+    other = exported_elsewhere(original, tmp_path / "other.pt", "other/torch-2.6/lib/libother.so")
+    (message,), _ = in_a_fresh_process(LOAD, f"metatomic:{other}")
+    assert "needs sphericart_torch, whose copy beside it is for torch 2.6 and not for " in message
+
+
 def test_compiled_operators_come_from_the_environment_or_from_the_folder_beside_the_model(networks, tmp_path):
     original = networks["soap-bpnn"]
     source = load_source(f"metatomic:{original}")
@@ -405,16 +438,8 @@ def test_compiled_operators_come_from_the_environment_or_from_the_folder_beside_
     assert not complaints
     assert [float(value) for value in found] == pytest.approx([energy[0], forces[0, 0, 2]], abs=1e-12)
 
-    # The same model as if it came from an environment that keeps its libraries elsewhere.
-    library = next((original.parent / "extensions").rglob("libsphericart_torch.so"))
-    foreign = tmp_path / "foreign.pt"
-    with zipfile.ZipFile(original) as source, zipfile.ZipFile(foreign, "w") as copy:
-        for item in source.infolist():
-            content = source.read(item)
-            if item.filename.endswith("/extra/extensions"):
-                path = str(library.relative_to(original.parent / "extensions"))
-                content = content.replace(path.encode(), b"elsewhere/libsphericart_torch.so")
-            copy.writestr(item.filename, content)
+    library = library_beside(original)
+    foreign = exported_elsewhere(original, tmp_path / "foreign.pt", "elsewhere/libsphericart_torch.so")
     (message,), _ = in_a_fresh_process(LOAD, f"metatomic:{foreign}")
     assert "needs compiled operators that are not installed (sphericart_torch); give the folder" in message
     folder = tmp_path / "libraries"

@@ -15,6 +15,11 @@ from bodyorder.sources.model import Clusters, Network
 from bodyorder.sources.probe import Traits
 from bodyorder.structures.clusters import ClusterBatch, FloatArray
 
+#: Sub-clusters in a batch that keep a network busy, where its calls are small; how many go through it at once is measured.
+BATCH = 500
+#: Atoms of a sub-cluster whose batch is one call, where calls are large.
+SIZE = 4
+
 #: What the spin of a sub-cluster can be: the lowest that its number of electrons allows.
 SPINS = ("low",)
 
@@ -30,13 +35,12 @@ class NetworkSource:
 
     name: str
     fingerprint: str
-    #: Sub-clusters per call that keep the model busy; how many of them go through the network at once is measured.
-    batch_size = 500
     processes = False
 
     def __init__(self, network: Network, traits: Traits):
         self._network, self._traits = network, traits
         self._portions = Portions(traits.atoms_per_call)
+        self.batch_size = max(BATCH, traits.atoms_per_call // SIZE)
         self.cutoff = traits.cutoff
         self.precision = traits.precision
         self.invariant = traits.invariant

@@ -16,11 +16,11 @@ from bodyorder.sources.base import Precision
 from bodyorder.sources.model import Clusters, Network
 from bodyorder.structures.clusters import FloatArray, IntArray
 
-#: What the backward pass may hold on to in one call, in bytes. A CPU loses more by arrays that
-#: leave its cache than it gains by fewer calls; GPUs want large arrays.
-HELD_BYTES = {"cpu": 2**25, "cuda": 2**30}
+#: What the backward pass may hold on to in one call on a CPU, in bytes: it loses more by arrays that leave its cache than it
+#: gains by fewer calls. GPUs want large arrays and give this share of what is free.
+HELD_BYTES, HELD_SHARE = 2**25, 1 / 8
 #: Atoms in one call, whatever the memory: fewer waste the fixed cost of a call, more gain nothing.
-ATOMS = (32, 4096)
+ATOMS, ATOMS_ON_GPU = (32, 4096), (32, 2**15)
 #: Number and size of the test clusters.
 N_CLUSTERS, N_ATOMS = 8, 8
 #: Energies that differ by less than this (eV) are equal enough, whatever the measured rounding.
@@ -106,7 +106,7 @@ def probe(network: Network) -> Traits:
         invariant=bool((np.abs(copies - alone) <= SAME).all()),
         cutoff=cutoff,
         precision=Precision(absolute=sigma, relative=float(relative)),
-        atoms_per_call=int(np.clip(HELD_BYTES.get(network.device.type, HELD_BYTES["cuda"]) // held, *ATOMS)),
+        atoms_per_call=_atoms_per_call(network.device, held),
     )
 
 
@@ -136,6 +136,17 @@ def _apart(one: FloatArray, other: FloatArray, distance: float) -> FloatArray:
     """Two clusters as one, no atom of one closer than ``distance`` (Å) to an atom of the other, shape (1, k + k, 3)."""
     shift = one[:, 0].max() - other[:, 0].min() + 1.001 * distance
     return np.concatenate([one, other + np.array([shift, 0.0, 0.0])])[None]
+
+
+def _atoms_per_call(device: torch.device, held: int) -> int:
+    """How many atoms suit a device.
+
+    :param held: memory that each of them takes, in bytes
+    """
+    if device.type != "cuda":
+        return int(np.clip(HELD_BYTES // held, *ATOMS))
+    free, _ = torch.cuda.mem_get_info(device)
+    return int(np.clip(HELD_SHARE * free // held, *ATOMS_ON_GPU))
 
 
 def _held_bytes_per_atom(network: Network, clusters: Clusters, packed: bool) -> int:

@@ -14,9 +14,9 @@ import numpy as np
 
 from bodyorder._checks import InputError, check_between
 from bodyorder.engine.batching import make_tasks
-from bodyorder.engine.pieces import Piece
 from bodyorder.engine.computation import Wanted
 from bodyorder.engine.evaluation import evaluate
+from bodyorder.engine.pieces import Piece
 from bodyorder.engine.progress import track
 from bodyorder.engine.store import Store, opened
 from bodyorder.sources.base import SourceLike, load_source

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-import sysconfig
+import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from bodyorder._checks import InputError
+from bodyorder.sources.base import package_version
+
+#: How folders of libraries for one version of torch are called.
+_BUILT_FOR = "torch-"
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,18 @@ class Extension:
     :param name: of the library
     :param installed: where it is installed in this environment, or None
     :param package: the Python package that it is installed in, or an empty text
+    :param torch: the version of torch that it was built for, such as 2.11, or an empty text if its place does not say
     """
 
     name: str
     installed: Path | None
     package: str
+    torch: str
+
+    @property
+    def fits(self) -> bool:
+        """Whether the library that came with the model can be loaded: one for another torch ends the process."""
+        return self.torch in ("", _torch())
 
 
 def read_extensions(path: Path, target: str) -> list[Extension]:
@@ -87,10 +98,18 @@ def read_extensions(path: Path, target: str) -> list[Extension]:
 
 
 def _find(name: str, path: Path) -> Extension:
-    """Models record where a library lies below the folder of installed packages."""
-    packages = Path(sysconfig.get_path("platlib"))
-    library = packages / path
-    if not library.is_file():
-        return Extension(name, None, "")
-    holding = [folder.name for folder in reversed(path.parents) if (packages / folder / "__init__.py").is_file()]
-    return Extension(name, library, ".".join(holding))
+    """Models record where a library lies below the folder of installed packages; packages keep one for each version of torch."""
+    versions = [part.removeprefix(_BUILT_FOR) for part in path.parts if part.startswith(_BUILT_FOR)]
+    built_for = versions[0] if versions else ""
+    path = Path(*(_BUILT_FOR + _torch() if part == _BUILT_FOR + built_for else part for part in path.parts))
+    for packages in map(Path, sys.path):
+        if (library := packages / path).is_file():
+            holding = [
+                folder.name for folder in reversed(path.parents) if (packages / folder / "__init__.py").is_file()
+            ]
+            return Extension(name, library, ".".join(holding), built_for)
+    return Extension(name, None, "", built_for)
+
+
+def _torch() -> str:
+    return ".".join(package_version("torch").split(".")[:2])

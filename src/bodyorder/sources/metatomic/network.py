@@ -161,6 +161,11 @@ class MetatomicNetwork(Network):
 def _load(settings: Settings) -> AtomisticModel:
     extensions = read_extensions(settings.path, settings.target)
     missing = [extension.name for extension in extensions if extension.installed is None]
+    if foreign := [extension for extension in extensions if extension.installed is None and not extension.fits]:
+        raise InputError(
+            f"metatomic:{settings.target} needs {foreign[0].name}, whose copy beside it is for torch {foreign[0].torch} and not "
+            f"for {torch.__version__}; install the package that it belongs to, or that torch"
+        )
     path = str(settings.path)
     try:
         for extension in extensions:
@@ -204,5 +209,6 @@ def _energy_output(settings: Settings, outputs: dict[str, ModelOutput]) -> str:
 
 
 def last_line(error: BaseException) -> str:
-    """The last line of a message: TorchScript puts the cause below its trace."""
-    return (str(error).strip().splitlines() or ["no message"])[-1].strip()
+    """The last line of a message: TorchScript puts the cause below its trace, and at times its own calls below that."""
+    message = str(error).partition("\nAt:\n")[0].strip()
+    return (message.splitlines() or ["no message"])[-1].strip()

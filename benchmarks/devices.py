@@ -1,0 +1,97 @@
+"""Sub-clusters per second of networks on the CPU and on a GPU, and how far their numbers are apart.
+
+Energies and forces of sub-clusters of dense H8, seconds of wall time with everything that a user waits for: building graphs,
+moving them, and what comes back. Both devices are warmed up before they are timed, the best of all rounds counts. Without
+models on the command line MACE models with random weights are made, float64 and float32. Last column: difference of the
+energies, and of the forces, as a fraction of the largest.
+
+Run with: python benchmarks/devices.py [SPEC ...]
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import tempfile
+import time
+import warnings
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bodyorder.sources.base import load_source
+from bodyorder.structures.clusters import ClusterBatch, System
+from bodyorder.structures.hydrogen import high_density
+
+#: Sub-clusters that each device is given, and rounds.
+N_CPU, N_GPU, ROUNDS = 560, 56_000, 3
+SIZE = 4
+
+
+def sub_clusters(count: int) -> ClusterBatch:
+    members = np.array(list(combinations(range(8), SIZE)))
+    n_parents = -(-count // len(members))
+    systems = {index: System.from_atoms(atoms) for index, atoms in enumerate(high_density(8, n_parents, 0))}
+    parents = np.repeat(np.arange(n_parents), len(members))[:count]
+    return ClusterBatch.cut(systems, parents, np.tile(members, (n_parents, 1))[:count])
+
+
+def mace_models(folder: Path) -> dict[str, str]:
+    """Models with random weights, made as the tests make theirs."""
+    path = Path(__file__).parents[1] / "tests" / "sources" / "mace_models.py"
+    spec = importlib.util.spec_from_file_location("mace_models", path)
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules[spec.name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    wide = {"irreps": "64x0e + 64x1o", "correlation": 3, "max_ell": 3, "radial_MLP": [64, 64, 64]}
+    found = {}
+    for name, options in {"small": {}, "wide": wide}.items():
+        model = module.save_model(folder / f"{name}.model", elements=(1,), **options)
+        for dtype in ("float64", "float32"):
+            found[f"MACE, {name}, {dtype}"] = f"mace:{model}?trust=true&dtype={dtype}"
+    return found
+
+
+def compare(spec: str) -> tuple[float, float, float, float]:
+    """Sub-clusters per second on the CPU and the GPU, and relative differences of energies and forces."""
+    rates, answers = [], []
+    for device, count in (("cpu", N_CPU), ("cuda", N_GPU)):
+        source = load_source(f"{spec}{'&' if '?' in spec else '?'}device={device}")
+        batch = sub_clusters(count)
+        best = np.inf
+        for _ in range(ROUNDS + 1):
+            start = time.perf_counter()
+            energies, forces = source.energies_and_forces(batch)
+            best = min(best, time.perf_counter() - start)
+        rates.append(count / best)
+        answers.append((energies[:N_CPU], forces[:N_CPU]))
+    (energies, forces), (same, equal) = answers
+    return (
+        *rates,
+        np.abs(same - energies).max() / np.abs(energies).max(),
+        np.abs(equal - forces).max() / np.abs(forces).max(),
+    )
+
+
+def main() -> int:
+    warnings.simplefilter("ignore")  # of other programs: deprecated parts of torch
+    if not torch.cuda.is_available():
+        print("devices: torch sees no GPU here, nothing to compare")
+        return 0
+    name = torch.cuda.get_device_name()
+    print(f"H{SIZE} sub-clusters, energies and forces, {os.cpu_count()} CPU cores and {name}, best of {ROUNDS} rounds")
+    print(f"{'model':32s}{'CPU 1/s':>10s}{'GPU 1/s':>10s}{'ratio':>8s}{'energies off by':>18s}{'forces':>10s}")
+    with tempfile.TemporaryDirectory() as folder:
+        specs = {spec: spec for spec in sys.argv[1:]} or mace_models(Path(folder))
+        for label, spec in specs.items():
+            cpu, gpu, energies, forces = compare(spec)
+            print(f"{label:32s}{cpu:10.0f}{gpu:10.0f}{gpu / cpu:8.1f}{energies:18.1e}{forces:10.1e}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
