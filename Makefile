@@ -1,11 +1,13 @@
 # `make study`: the quick hydrogen study, end to end. `make test`: the tests. Both install what they need into .venv first.
+# `make potentials`: potentials that others trained, in an environment of their own.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+POTENTIALS := .venv-potentials
 STUDY ?= examples/quick.yaml
 
-.PHONY: study test test-all lint bench clean
+.PHONY: study test test-all lint bench potentials clean
 
 study: $(STAMP)
 	$(BIN)/bodyorder study $(STUDY)
@@ -25,13 +27,27 @@ lint: $(STAMP)
 bench: $(STAMP)
 	for script in benchmarks/*.py; do OMP_NUM_THREADS=1 $(BIN)/python $$script || exit 1; done
 
+potentials: $(POTENTIALS)/.installed
+	OMP_NUM_THREADS=1 $(POTENTIALS)/bin/python examples/potentials.py -o runs/potentials
+
+define ENOUGH_PYTHON
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bodyorder needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; name another with: make PYTHON=python3.11")'
+endef
+
 # torch is named in the same command as what depends on it, so that one resolution pins them all.
 $(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bodyorder needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; name another with: make PYTHON=python3.11")'
+	$(ENOUGH_PYTHON)
 	@echo "Installing into $(VENV), about 2 GB and a few minutes the first time"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch -e '.[qc,mlip,mace,cluster,test,lint]'
 	touch $(STAMP)
 
+$(POTENTIALS)/.installed: pyproject.toml examples/potentials.txt
+	$(ENOUGH_PYTHON)
+	@echo "Installing into $(POTENTIALS), about 2 GB and a few minutes the first time"
+	test -x $(POTENTIALS)/bin/python || $(PYTHON) -m venv $(POTENTIALS)
+	$(POTENTIALS)/bin/python -m pip install --quiet --constraint examples/potentials.txt torch sevenn chgnet tblite matscipy -e .
+	touch $@
+
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) $(POTENTIALS) runs

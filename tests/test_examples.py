@@ -1,9 +1,12 @@
 """The examples run, on real energies."""
 
+import importlib
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from bodyorder.engine.results import load
 
@@ -25,3 +28,78 @@ def test_the_atomic_limit_in_its_quick_version(tmp_path, capsys):
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert '<section id="diagnosis"' in page
     assert "method uhf → fci" in page
+
+
+@pytest.fixture
+def potentials(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    return importlib.import_module("potentials")
+
+
+def test_potentials_agree_with_loops(potentials, tmp_path, capsys):
+    cases = {"emt-h8": 8, "emt-gold": 10, "lj-gold": 10, "sw-silicon": 4}
+    assert potentials.main([*cases, "-o", str(tmp_path)]) == 0
+    summary = capsys.readouterr().out.split("\ncase ")[1].splitlines()
+    for name, max_order in cases.items():
+        (line,) = (line.split() for line in summary if line.startswith(f"{name} "))
+        assert float(line[1]) < 1e-10
+        assert line[3] == "agrees"
+        result = load(tmp_path / f"{name}.nc")
+        assert result.sizes["order"] == max_order
+        np.testing.assert_allclose(result["residual"], 0, atol=1e-10)
+    assert sorted(page.name for page in tmp_path.glob("*.html")) == ["gold.html", "h8.html", "silicon.html"]
+
+
+def reaching(potentials, distance):
+    """Lennard-Jones with another claimed cutoff, on silicon."""
+    cases = importlib.import_module("potentials_cases")
+    claims = {"additive_cutoff": distance}
+    return potentials.Case(replace(cases.LENNARD_JONES, claims=claims), cases.SILICON, 2)
+
+
+def test_potentials_do_not_agree_where_the_claimed_cutoff_is_too_short(potentials, monkeypatch, capsys):
+    # the four nearest atoms are too few to be set apart, so bodyorder alone does not notice
+    monkeypatch.setitem(potentials.CASES, "lj-silicon", reaching(potentials, 3.6))
+    assert potentials.main(["lj-silicon"]) == 1
+    assert "DISAGREES" in capsys.readouterr().out
+
+
+def test_potentials_do_not_agree_where_the_loops_fail(potentials, monkeypatch, capsys):
+    from ase.calculators.calculator import CalculationFailed
+    from ase.calculators.emt import EMT
+
+    calculate = EMT.calculate
+
+    def failing(self, atoms=None, *rest):
+        if len(atoms) == 3:
+            raise CalculationFailed("not converged")
+        calculate(self, atoms, *rest)
+
+    monkeypatch.setattr(EMT, "calculate", failing)
+    case = potentials.CASES["emt-h8"]
+    monkeypatch.setitem(potentials.CASES, "emt-h8", case._replace(max_order=3))
+    assert potentials.main(["emt-h8"]) == 1
+    assert "DISAGREES" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["emt-silver"], "no case 'emt-silver'; cases: sevennet-h8, "),
+        (["nowhere-h8"], "nowhere-h8 needs nowhere; install it, or run all cases by `make potentials`"),
+        (["short-h8"], "short-h8: the additive cutoff of ase:ase.calculators.emt.EMT"),
+    ],
+)
+def test_potentials_say_what_is_wrong_in_one_line(potentials, monkeypatch, capsys, arguments, message):
+    case = potentials.CASES["emt-h8"]
+    for name, change in {
+        "nowhere-h8": {"package": "nowhere"},
+        "short-h8": {"claims": {"additive_cutoff": 1.5}},
+    }.items():
+        monkeypatch.setitem(potentials.CASES, name, case._replace(potential=replace(case.potential, **change)))
+    with pytest.raises(SystemExit) as stop:
+        potentials.main(arguments)
+    assert stop.value.code == 2
+    (*usage, line) = capsys.readouterr().err.strip().splitlines()
+    assert usage[0].startswith("usage: ")
+    assert f"error: {message}" in line

@@ -64,6 +64,18 @@ def test_what_turning_does_to_a_model_that_is_not_invariant_is_part_of_it():
         assert least <= sigma <= most
 
 
+def test_no_structure_speaks_for_all():
+    """The second structure is larger in space, where this potential feels more how it lies."""
+    small, large = cluster(3), cluster(3)
+    large.positions *= 4
+    sigmas = []
+    for frames in ([small], [large], [small, large], [large, small]):
+        result = decompose(frames, Rounded(invariant=False), measure_noise=True)
+        sigmas.append(float(result.attrs["noise"].split("(2)")[0].split()[-2]))
+    assert sigmas[1] > 2 * sigmas[0]
+    assert all(sigmas[0] < sigma < sigmas[1] for sigma in sigmas[2:])
+
+
 def test_double_precision_stays_what_it_is():
     claimed, measured = decompose(cluster(), TRIPLES), decompose(cluster(), TRIPLES, measure_noise=True)
     assert (measured.noise >= claimed.noise).all()

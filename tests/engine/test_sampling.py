@@ -22,9 +22,11 @@ def exact(cluster):
     return decompose(cluster, MANY_BODY, max_order=4)
 
 
-def test_intervals_cover_the_truth(cluster, exact):
-    """Of 200 seeds, the interval of 95 % holds the truth in 180 to 200."""
-    runs = [decompose(cluster, MANY_BODY, max_order=4, sampling=Sampling(120, seed=seed)) for seed in range(200)]
+@pytest.mark.parametrize(("samples", "error"), [(120, None), (10, 60.0), (10, 30.0)])
+def test_intervals_cover_the_truth(cluster, exact, samples, error):
+    """Of 200 seeds, the interval of 95 % holds the truth in 180 to 200, also where its width decided when to stop."""
+    samplings = [Sampling(samples, error, seed) for seed in range(200)]
+    runs = [decompose(cluster, MANY_BODY, max_order=4, sampling=sampling) for sampling in samplings]
     estimates = np.array([run.contribution.values[0] for run in runs])
     errors = np.array([run.noise.values[0] for run in runs])
     truth = exact.contribution.values[0]

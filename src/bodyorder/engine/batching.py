@@ -204,9 +204,12 @@ def _atoms_of_bodies(
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Rows, atoms and ghosts of the subsets, one triple for each pair of numbers of atoms that occurs."""
     atoms, ghosts = (body_atoms[bodies].reshape(len(bodies), -1) for bodies in (there, lent))
+    if body_atoms.shape[1] == 1:  # single atoms need no counting, and are most of what there is
+        yield np.arange(len(there)), atoms, ghosts
+        return
     counts = (atoms >= 0).sum(axis=1), (ghosts >= 0).sum(axis=1)
     shapes = counts[0] * (ghosts.shape[1] + 1) + counts[1]
-    for shape in np.unique(shapes) if np.ptp(shapes) else shapes[:1]:  # of single atoms there is one
+    for shape in np.unique(shapes):
         n_atoms, n_ghosts = divmod(int(shape), ghosts.shape[1] + 1)
         rows = np.flatnonzero(shapes == shape)
         some, others = atoms[rows], ghosts[rows]

@@ -13,8 +13,8 @@ from bodyorder.engine.probes import draw
 from bodyorder.sources.base import EnergySource
 from bodyorder.structures import ClusterBatch, System
 
-#: Sub-clusters of each order that are copied.
-N_COPIED = 32
+#: Sub-clusters of each order that are copied, and structures that they are taken from, both spread over all that there are.
+N_COPIED, N_STRUCTURES = 32, 8
 
 #: Length (Å) by which a copy is shifted, as a standard deviation.
 _SHIFT = 3.0
@@ -33,14 +33,16 @@ def measure(pieces: Sequence[Piece], source: EnergySource) -> dict[int, float]:
     rng = np.random.default_rng(0)
     found = {}
     for order in range(1, max(piece.family.max_order for piece in pieces) + 1):
-        if not any(piece.family.max_order >= order and piece.family.sizes[order - 1] for piece in pieces):
-            continue
-        batch = draw(pieces, order, source)[0].batch
-        batch = batch.select(np.unique(np.linspace(0, len(batch) - 1, N_COPIED).astype(np.int64)))
-        energies = [compute(source, some, Wanted()).energies for some in (batch, _copied(batch, rng))]
-        squares = (energies[1] - energies[0]) ** 2
-        if np.isfinite(squares).any():
-            found[order] = float(np.sqrt(np.nanmean(squares) / 2))
+        holding = [piece for piece in pieces if piece.family.max_order >= order and piece.family.sizes[order - 1]]
+        chosen = _spread(len(holding), N_STRUCTURES)
+        squares = []
+        for index in chosen:
+            batch = draw([holding[index]], order, source)[0].batch
+            batch = batch.select(_spread(len(batch), -(-N_COPIED // len(chosen))))
+            energies = [compute(source, some, Wanted()).energies for some in (batch, _copied(batch, rng))]
+            squares.append((energies[1] - energies[0]) ** 2)
+        if squares and np.isfinite(np.concatenate(squares)).any():
+            found[order] = float(np.sqrt(np.nanmean(np.concatenate(squares)) / 2))
     return found
 
 
@@ -83,3 +85,8 @@ def _copied(batch: ClusterBatch, rng: np.random.Generator) -> ClusterBatch:
         for row, places in enumerate(order)
     }
     return ClusterBatch.cut(systems, np.arange(n), np.tile(np.arange(k), (n, 1)))
+
+
+def _spread(count: int, most: int) -> np.ndarray:
+    """At most so many of a number of things, evenly spread."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))

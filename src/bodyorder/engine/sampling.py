@@ -14,6 +14,9 @@ from bodyorder.subsets import Growth, Sample, sample
 MOST = 2_000_000
 #: The next round draws this much more than the errors so far ask for, since they are estimates themselves.
 MARGIN = 1.2
+#: Draws of an order whose error decides whether to go on: that of a few draws is too small whenever the rare large contributions
+#: are not among them, and stopping then would choose just these samples.
+LEAST = 100
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,8 @@ class Sampling:
     """Order totals from sampled sub-clusters, compact ones more often, weighted back (see :mod:`bodyorder.subsets.sampling`).
 
     :param samples: subsets drawn of each order of each structure; an order with no more subsets than that is taken whole
-    :param error: standard error in eV that every order total must reach; more is drawn until it does. None to draw once.
+    :param error: standard error in eV that every order total must reach; more is drawn until it does, and at least
+        :data:`LEAST` from the beginning. None to draw once.
     :param seed: of the random numbers; the same seed draws the same subsets, and a larger sample holds the smaller one
     :raises InputError: for options out of range
     """
@@ -47,7 +51,8 @@ class Sampling:
 
     def first(self, n_bodies: int, max_order: int) -> list[int]:
         """How many subsets of each order the first round draws."""
-        return [min(self.samples, comb(n_bodies, order)) for order in range(1, max_order + 1)]
+        draws = self.samples if self.error is None else max(self.samples, LEAST)
+        return [min(draws, comb(n_bodies, order)) for order in range(1, max_order + 1)]
 
     def more(self, draws: list[int], errors: np.ndarray, n_bodies: int) -> list[int]:
         """How many subsets of each order the next round draws; as before where the error is reached.

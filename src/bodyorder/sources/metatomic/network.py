@@ -140,18 +140,30 @@ class MetatomicNetwork(Network):
         for options in self.lists:
             cutoff = options.engine_cutoff("angstrom")
             pairs = pairs_inside(clusters.positions, cutoff) if cell is None else pairs_of_cell(cell, cutoff)
-            neighbors = self._neighbors(pairs.both_ways() if options.full_list else pairs)
+            neighbors = self._neighbors(pairs, both=options.full_list)
             if forces:
                 register_autograd_neighbors(system, neighbors, check_consistency=False)
             system.add_neighbor_list(options, neighbors)
         self._inputs.add(system, clusters)
         return system, leaf
 
-    def _neighbors(self, pairs: Pairs) -> TensorBlock:
-        """Pairs in metatomic's own form."""
-        samples = np.column_stack([pairs.first, pairs.second, pairs.shifts]).astype(np.int32)
+    def _neighbors(self, pairs: Pairs, *, both: bool) -> TensorBlock:
+        """Pairs in metatomic's own form.
+
+        :param both: whether each is seen from each of its atoms
+        """
+        m = len(pairs)
+        samples = np.empty((2 * m if both else m, 5), dtype=np.int32)
+        vectors = np.empty((len(samples), 3, 1))
+        samples[:m, 0], samples[:m, 1], samples[:m, 2:], vectors[:m, :, 0] = (
+            pairs.first, pairs.second, pairs.shifts, pairs.vectors,
+        )  # fmt: skip
+        if both:
+            samples[m:, 0], samples[m:, 1] = pairs.second, pairs.first
+            np.negative(samples[:m, 2:], out=samples[m:, 2:])
+            np.negative(vectors[:m], out=vectors[m:])
         return TensorBlock(
-            values=torch.tensor(pairs.vectors[:, :, None], dtype=self.dtype, device=self.device),
+            values=torch.from_numpy(vectors).to(dtype=self.dtype, device=self.device),
             samples=Labels(_PAIR_NAMES, torch.from_numpy(samples).to(self.device), assume_unique=True),
             components=[self._xyz],
             properties=self._distance,

@@ -1,0 +1,134 @@
+"""What `decompose` takes beyond the bare model: all sub-clusters of dense H8, with energies alone and with forces.
+
+The bare model runs forward, and backward for forces, on graphs of the same batches that are already built; `decompose` finds the
+sub-clusters, batches them, builds graphs, runs the model, inverts and assembles. Float64, one thread, seconds of processor time.
+Both are warmed up before they are timed, they take turns, the best of all rounds counts. Weights are random: they do not
+change the work.
+
+Run with: python benchmarks/engine_overhead.py [rounds]
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+from bodyorder import decompose, load_source
+from bodyorder.engine.batching import make_tasks
+from bodyorder.engine.selection import Selection
+from bodyorder.sources.model import Clusters
+from bodyorder.sources.network import NetworkSource
+from bodyorder.sources.pairs import pairs_inside
+from bodyorder.structures import read_structures
+from bodyorder.structures.hydrogen import high_density
+from bodyorder.training.models import MODELS
+
+N_STRUCTURES = 40
+
+
+def tested(name: str) -> ModuleType:
+    """A module of the tests, which makes models with random weights."""
+    path = Path(__file__).parents[1] / "tests" / "sources" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules[spec.name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def sources(folder: Path) -> dict[str, NetworkSource]:
+    """The curated small models through metatomic, and MACE as it is."""
+    found: dict[str, Any] = {}
+    for name in ("soap-bpnn", "pet", "mace"):
+        hypers = dict(MODELS[name].sizes["small"].model)
+        model = tested("models").export_network(folder / name, MODELS[name].architecture, hypers)
+        found[name] = load_source(f"metatomic:{model}")
+    wide = {"irreps": "32x0e + 32x1o", "correlation": 3, "max_ell": 3, "radial_MLP": [64, 64, 64]}
+    for name, options in {"mace, native": {}, "mace, native, wide": wide}.items():
+        model = tested("mace_models").save_model(folder / f"{len(found)}.model", elements=(1,), **options)
+        found[name] = load_source({"source": f"mace:{model}", "trust": True})
+    return found
+
+
+def prepared(source: NetworkSource, frames: list, *, forces: bool) -> list[Callable[[], object]]:
+    """The calls of the model that a decomposition takes, their graphs built."""
+    network, packed = source._network, source._traits.packed
+    calls: list[Callable[[], object]] = []
+
+    def differentiated(energies: torch.Tensor, leaves: list[torch.Tensor]) -> object:
+        return torch.autograd.grad(energies.sum(), leaves, allow_unused=True) if energies.requires_grad else energies
+
+    for task in make_tasks(Selection().pieces(read_structures(frames), source), source):
+        clusters = Clusters.of(task.batch, False)
+
+        def add(rows: slice, clusters: Clusters = clusters) -> None:
+            part = clusters.part(rows)
+            if hasattr(network, "lists"):
+                systems, leaves = network.build(part, packed=packed, forces=forces)  # type: ignore[call-arg]
+
+                def metatomic() -> object:
+                    with torch.set_grad_enabled(forces):
+                        return differentiated(network.run(systems, atoms=packed).values, leaves)
+
+                calls.append(metatomic)
+            else:
+                graph = network.build(part, pairs_inside(part.positions, network.list_cutoff), packed=packed)
+
+                def native() -> object:
+                    graph["positions"] = graph["positions"].detach()
+                    with torch.set_grad_enabled(forces):
+                        answer = network.run(graph, part.numbers.shape, packed=packed)
+                        return differentiated(answer.energies, answer.leaves)
+
+                calls.append(native)
+
+        source._portions.over(len(clusters), task.batch.n_atoms, add)
+    return calls
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def main() -> None:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")  # of other programs: deprecated parts of torch
+    frames = high_density(8, N_STRUCTURES, 0)
+    print(f"{255 * N_STRUCTURES} sub-clusters of {N_STRUCTURES} dense H8, float64, one thread, best of {rounds} rounds")
+    print(f"{'model':20s}{'':10s}{'bare 1/s':>10s}{'decompose 1/s':>15s}{'overhead':>10s}")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, source in sources(Path(folder)).items():
+            for forces in (False, True):
+                calls = prepared(source, frames, forces=forces)
+
+                def bare(calls: list = calls) -> None:
+                    for call in calls:
+                        call()
+
+                def whole(source: NetworkSource = source, forces: bool = forces) -> None:
+                    decompose(frames, source, forces=forces)
+
+                bare(), whole()
+                times = np.array([(seconds(bare), seconds(whole)) for _ in range(rounds)]).min(axis=0)
+                rates = 255 * N_STRUCTURES / times
+                what = "forces" if forces else "energies"
+                overhead = times[1] / times[0] - 1
+                print(f"{name:20s}{what:10s}{rates[0]:10.0f}{rates[1]:15.0f}{overhead:10.0%}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
