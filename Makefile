@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 POTENTIALS := .venv-potentials
 STUDY ?= examples/quick.yaml
+# One thread each: the tests' problems are small, and threads that share a core wait for each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .PHONY: study test test-all lint bench potentials clean
 
@@ -13,10 +15,10 @@ study: $(STAMP)
 	$(BIN)/bodyorder study $(STUDY)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(STAMP)
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

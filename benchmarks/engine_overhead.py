@@ -33,7 +33,7 @@ from bodyorder.structures import read_structures
 from bodyorder.structures.hydrogen import high_density
 from bodyorder.training.models import MODELS
 
-N_STRUCTURES = 40
+N_STRUCTURES = 20
 
 
 def tested(name: str) -> ModuleType:

@@ -141,9 +141,9 @@ def test_free_and_periodic_structures_together():
         ),
         (MANY, {}, r"`max_order` must be given for structure 0, which is periodic"),
         (
-            MANY,
+            "analytic:sutton-chen",
             {"max_order": 2, "sampling": Sampling(10)},
-            "a sample must be of free clusters, structure 0 is periodic",
+            "structure 0 is periodic, for which the source must",
         ),
     ],
 )

@@ -7,13 +7,13 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from bodyorder._checks import InputError
-from bodyorder.subsets import Growth, complete, contributions, sample
+from bodyorder.subsets import CompactGrowth, complete, contributions, sample
 
 
 def bodies(n_bodies, seed):
     positions = np.random.default_rng(seed).uniform(0, 1.5 * n_bodies ** (1 / 3), (n_bodies, 3))
     distances = cdist(positions, positions)
-    return distances, Growth(1.0 / (0.3 + distances) ** 3)
+    return distances, CompactGrowth(1.0 / (0.3 + distances) ** 3)
 
 
 def known(distances, seed, top):
@@ -40,7 +40,7 @@ def test_probabilities_are_those_of_the_draws(order):
 
 
 def test_even_affinities_draw_evenly():
-    growth = Growth(np.ones((9, 9)))
+    growth = CompactGrowth(np.ones((9, 9)))
     np.testing.assert_allclose(growth.probabilities(complete(9).members[3]), 1 / comb(9, 4))
 
 
@@ -81,7 +81,7 @@ def test_compact_draws_scatter_less_than_even_ones():
     extent = distances[rows[:, :, None], rows[:, None, :]].sum(axis=(1, 2)) / 2
     epsilon = np.random.default_rng(5).normal(size=len(rows)) * np.exp(-extent)
     spread = {}
-    for name, chosen in {"compact": growth, "even": Growth(np.ones((14, 14)))}.items():
+    for name, chosen in {"compact": growth, "even": CompactGrowth(np.ones((14, 14)))}.items():
         p = chosen.probabilities(rows)
         spread[name] = np.sqrt((epsilon**2 / p).sum() - epsilon.sum() ** 2)
     assert spread["compact"] < 0.5 * spread["even"]

@@ -23,7 +23,6 @@ from bodyorder.engine.variables import describe
 from bodyorder.sources.base import EnergySource
 from bodyorder.sources.evaluation import RECORDS
 from bodyorder.structures.io import structure_names
-from bodyorder.subsets import ConnectedFamily
 
 #: A contribution of at most this many standard errors drowns in its noise.
 SIGNIFICANT = 2.0
@@ -168,7 +167,7 @@ def _subsets(lattices: Sequence[Lattice], epsilons: Sequence[Sequence[np.ndarray
     """What belongs to single sub-clusters, structure by structure and order by order."""
     members, cells, structure, order = [], [], [], []
     for index, lattice in enumerate(lattices):
-        images = lattice.piece.family.arrangement if isinstance(lattice.piece.family, ConnectedFamily) else None
+        images = lattice.piece.family.nodes
         for rows in lattice.piece.family.members:
             padded = np.full((len(rows), top), -1, dtype=np.int32)
             padded[:, : rows.shape[1]] = rows if images is None else images.bodies[rows]

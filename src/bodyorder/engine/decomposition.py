@@ -82,13 +82,13 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
         run = _Run(Evaluated(engine, Wanted(forces, atom_energies), known), shelf, executor, progress)
         lattices = run.lattices(pieces)
         while sampling is not None:
-            draws = [_draws(lattice.piece) for lattice in lattices]
-            wanted = [
-                sampling.more(drawn, lattice.sampling_errors(), lattice.piece.n_bodies)
-                for drawn, lattice in zip(draws, lattices, strict=True)
+            drawn = [
+                (lattice.sample, lattice.sampling_errors())
+                for lattice in lattices
                 if isinstance(lattice, SampledLattice)
             ]
-            if wanted == draws:
+            wanted = [sampling.more(*found) for found in drawn]
+            if wanted == [list(known.draws) for known, _ in drawn]:
                 break
             lattices = run.lattices(selection.pieces(frames, engine, wanted))
     return assemble(frames, run.evaluated, selection, lattices, subsets=subsets)
@@ -143,11 +143,6 @@ def _measures(wanted: bool | None, source: EnergySource) -> bool:
     if wanted and getattr(source, "counterpoise", "none") != "none":
         raise InputError(f"`measure_noise` needs a source without counterpoise correction, got {source.name}")
     return bool(getattr(source, "rounds", False)) if wanted is None else wanted
-
-
-def _draws(piece: Piece) -> list[int]:
-    assert piece.sample is not None
-    return [int(counts.sum()) for counts in piece.sample.counts]
 
 
 def _by_structure(outcome: Outcome) -> Iterator[tuple[int, np.ndarray]]:

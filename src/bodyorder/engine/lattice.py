@@ -17,7 +17,7 @@ from bodyorder.engine.noise import variance
 from bodyorder.engine.pieces import Piece
 from bodyorder.sources.base import EnergySource
 from bodyorder.sources.evaluation import CONTAMINATED, Evaluation
-from bodyorder.subsets import contributions, order_coefficients
+from bodyorder.subsets import Sample, contributions, order_coefficients
 from bodyorder.subsets.moebius import with_nothing
 
 #: Nearer than this (eV) to the next state, a state counts as nearly degenerate; 10⁻³ hartree.
@@ -252,15 +252,19 @@ class DressedLattice(Lattice):
 class SampledLattice(Lattice):
     """Order totals estimated from a sample of the subsets; their noise holds the error of the sampling."""
 
+    @property
+    def sample(self) -> Sample:
+        """What was drawn."""
+        assert self.piece.sample is not None
+        return self.piece.sample
+
     def totals(self, epsilons: list[np.ndarray]) -> np.ndarray:
         """Unbiased estimates of the order totals in eV, shape (max_order,)."""
-        assert self.piece.sample is not None
-        return self.piece.sample.totals(epsilons)[0]
+        return self.sample.totals(epsilons)[0]
 
     def sampling_errors(self) -> np.ndarray:
         """Standard error of each order total in eV from the scatter of the contributions drawn, shape (max_order,)."""
-        assert self.piece.sample is not None
-        return self.piece.sample.totals(self.contributions())[1]
+        return self.sample.totals(self.contributions())[1]
 
     def noise(self) -> np.ndarray:
         """1σ of each order total in eV from the sampling, the source and the uncertainties of energies, shape (max_order,)."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import comb
 
 import numpy as np
 
 from bodyorder._checks import ComputationError, check_between, check_positive
-from bodyorder.subsets import Growth, Sample, sample
+from bodyorder.subsets import CompactGrowth, ConnectedGrowth, Growth, Joints, Sample, sample
 
 #: More draws of one order than this are refused: their sub-clusters would not fit in memory.
 MOST = 2_000_000
@@ -40,45 +39,66 @@ class Sampling:
         if self.error is not None:
             check_positive("error", self.error)
 
-    def draw(self, distances: np.ndarray, draws: list[int], structure: int) -> Sample:
+    def draw(self, growth: Growth, draws: list[int], structure: int) -> Sample:
         """The sample of one structure.
 
-        :param distances: between bodies in Å, shape (N, N)
+        :param growth: how its subsets are drawn
         :param draws: subsets of each order
         :param structure: its place among all, so that no two share their random numbers
         """
-        return sample(Growth(_affinity(distances)), draws, self.seed + structure * 2**32)
+        return sample(growth, draws, self.seed + structure * 2**32)
 
-    def first(self, n_bodies: int, max_order: int) -> list[int]:
+    def first(self, max_order: int) -> list[int]:
         """How many subsets of each order the first round draws."""
-        draws = self.samples if self.error is None else max(self.samples, LEAST)
-        return [min(draws, comb(n_bodies, order)) for order in range(1, max_order + 1)]
+        return [self.samples if self.error is None else max(self.samples, LEAST)] * max_order
 
-    def more(self, draws: list[int], errors: np.ndarray, n_bodies: int) -> list[int]:
+    def more(self, drawn: Sample, errors: np.ndarray) -> list[int]:
         """How many subsets of each order the next round draws; as before where the error is reached.
 
-        :param draws: so far
+        :param drawn: the sample so far
         :param errors: standard errors of the order totals in eV, shape (max_order,); NaN where energies are missing
         :raises ComputationError: if an order would need more than :data:`MOST`
         """
+        wanted = list(drawn.draws)
         if self.error is None:
-            return draws
-        wanted = list(draws)
-        for place, (drawn, error) in enumerate(zip(draws, errors, strict=True)):
+            return wanted
+        for place, (draws, error, most) in enumerate(zip(drawn.draws, errors, drawn.most, strict=True)):
             if not error > self.error:
                 continue
-            needed = min(int(np.ceil(MARGIN * drawn * (error / self.error) ** 2)), comb(n_bodies, place + 1))
+            needed = int(min(np.ceil(MARGIN * draws * (error / self.error) ** 2), most))
             if needed > MOST:
                 raise ComputationError(
                     f"an error of {self.error:g} eV must be within reach of {MOST} draws, order {place + 1} would need about "
-                    f"{needed} (its error is {error:.2g} eV after {drawn}); ask for a larger error or a lower max_order"
+                    f"{needed} (its error is {error:.2g} eV after {draws}); ask for a larger error or a lower max_order"
                 )
             wanted[place] = needed
         return wanted
 
 
-def _affinity(distances: np.ndarray) -> np.ndarray:
-    """(d₀/max(d, d₀))³ with d₀ the median distance of nearest neighbours: every shell of bodies weighs about the same."""
+def by_distance(distances: np.ndarray) -> Growth:
+    """Draws of any subsets, compact ones more often.
+
+    :param distances: between bodies in Å, shape (N, N)
+    """
     apart = np.where(np.eye(len(distances), dtype=bool), np.inf, distances)
     nearest = float(np.median(apart.min(axis=1))) if len(distances) > 1 else 1.0
+    return CompactGrowth(_affinity(distances, nearest))
+
+
+def along_joints(joints: Joints, distances: np.ndarray, max_order: int) -> Growth:
+    """Draws of connected subsets, compact ones more often.
+
+    :param joints: which bodies are joined
+    :param distances: between them in Å, shape (n_pairs,)
+    :param max_order: largest order that will be drawn
+    """
+    nearest = np.full(joints.n_bodies, np.inf)
+    np.minimum.at(nearest, joints.first, distances)
+    nearest = nearest[np.isfinite(nearest)]
+    strengths = _affinity(distances, float(np.median(nearest)) if len(nearest) else 1.0)
+    return ConnectedGrowth(joints, strengths, max_order)
+
+
+def _affinity(distances: np.ndarray, nearest: float) -> np.ndarray:
+    """(d₀/max(d, d₀))³ with d₀ the median distance of nearest neighbours: every shell of bodies weighs about the same."""
     return (nearest / np.maximum(distances, nearest)) ** 3

@@ -8,10 +8,11 @@ from functools import lru_cache
 from typing import Literal
 
 import ase
+import numpy as np
 
 from bodyorder._checks import InputError, check_between, check_positive
 from bodyorder.engine.pieces import Cell, Piece
-from bodyorder.engine.sampling import Sampling
+from bodyorder.engine.sampling import Sampling, along_joints, by_distance
 from bodyorder.sources.base import EnergySource
 from bodyorder.structures import Bodies, System, find_bodies
 from bodyorder.structures.bodies import BodiesLike, body_charges
@@ -57,7 +58,7 @@ class Selection:
                 "max_order", self.max_order, 1, max(len(bodies) for bodies in partitions if bodies is not None)
             )
         return [
-            self._periodic(atoms, source, f"structure {index}")
+            self._periodic(atoms, source, index, None if draws is None else draws[index])
             if bodies is None
             else self._free(atoms, bodies, source, index, None if draws is None else draws[index])
             for index, (atoms, bodies) in enumerate(zip(structures, partitions, strict=True))
@@ -72,8 +73,12 @@ class Selection:
         top = min(self.max_order or len(partition), len(partition))
         scheme = getattr(source, "counterpoise", "none")
         if self.sampling is not None:
-            wanted = self.sampling.first(len(partition), top) if draws is None else draws
-            drawn = self.sampling.draw(partition.distances(system.positions), wanted, index)
+            if source.cutoff is None:
+                growth = by_distance(partition.distances(system.positions))
+            else:
+                joints = Joints(len(partition), *partition.pairs(system.positions, source.cutoff))
+                growth = along_joints(joints, _apart(joints, partition, atoms), top)
+            drawn = self.sampling.draw(growth, draws or self.sampling.first(top), index)
             return Piece(system, partition, drawn.family, scheme, drawn)
         if self.cutoff is None:
             family = _complete(len(partition), top)
@@ -84,10 +89,9 @@ class Selection:
             family = cliques(partition.distances(system.positions) < self.cutoff, top)
         return Piece(system, partition, family, scheme)
 
-    def _periodic(self, atoms: ase.Atoms, source: EnergySource, name: str) -> Piece:
+    def _periodic(self, atoms: ase.Atoms, source: EnergySource, index: int, draws: list[int] | None) -> Piece:
         """A periodic structure: the classes of connected sub-clusters."""
-        if self.sampling is not None:
-            raise InputError(f"a sample must be of free clusters, {name} is periodic; leave the sample out")
+        name = f"structure {index}"
         if self.max_order is None:
             raise InputError(f"`max_order` must be given for {name}, which is periodic; give a largest order")
         cutoff = self.cutoff or source.cutoff
@@ -104,9 +108,14 @@ class Selection:
         crystal = whole_bodies(atoms, self.bodies)
         _check_charges(crystal.atoms, crystal.bodies, source, name)
         joints = Joints(len(crystal.bodies), *crystal.pairs(cutoff))
-        family = connected_classes(joints, self.max_order, streamed=not self.kept)
-        system, bodies, home = crystal.images(family.arrangement.bodies, family.arrangement.cells)
-        return Piece(system, bodies, family, cell=Cell(crystal, home))
+        drawn = None
+        if self.sampling is not None:
+            growth = along_joints(joints, _apart(joints, crystal.bodies, crystal.atoms), self.max_order)
+            drawn = self.sampling.draw(growth, draws or self.sampling.first(self.max_order), index)
+        family = connected_classes(joints, self.max_order, streamed=not self.kept) if drawn is None else drawn.family
+        assert family.nodes is not None
+        system, bodies, home = crystal.images(family.nodes.bodies, family.nodes.cells)
+        return Piece(system, bodies, family, sample=drawn, cell=Cell(crystal, home))
 
     def _check_sampling(self, source: EnergySource) -> None:
         if self.max_order is None:
@@ -128,6 +137,14 @@ class Selection:
             return "complete"
         additive = source.cutoff is not None and source.cutoff <= self.cutoff
         return "connected" if additive else "cliques"
+
+
+def _apart(joints: Joints, bodies: Bodies, atoms: ase.Atoms) -> np.ndarray:
+    """Distances in Å between the middles of joined bodies, shape (n_pairs,)."""
+    sums = np.stack([np.bincount(bodies.labels, column) for column in atoms.positions.T], axis=1)
+    middles = sums / np.bincount(bodies.labels)[:, None]
+    shifts = joints.shifts @ atoms.cell.array
+    return np.linalg.norm(middles[joints.second] + shifts - middles[joints.first], axis=1)
 
 
 def _check_charges(atoms: ase.Atoms, bodies: Bodies, source: EnergySource, name: str) -> None:

@@ -5,21 +5,25 @@ Integers, numpy and scipy.sparse only.
 
 from bodyorder.subsets.approximation import LatticeFit, count_terms
 from bodyorder.subsets.arrangement import Joints
+from bodyorder.subsets.connected_sampling import ConnectedGrowth, SampledFamily
 from bodyorder.subsets.family import Family, complete
 from bodyorder.subsets.graphs import ConnectedFamily, cliques, connected, connected_classes
 from bodyorder.subsets.indices import INDICES, context_contributions, interactions
 from bodyorder.subsets.moebius import contributions, noise_amplification, order_coefficients, order_totals, truncations
 from bodyorder.subsets.regression import largest_order, noise_spread, size_weights, whole_coefficients
-from bodyorder.subsets.sampling import Growth, Sample, sample
+from bodyorder.subsets.sampling import CompactGrowth, Growth, Sample, sample
 
 __all__ = [
     "INDICES",
+    "CompactGrowth",
     "ConnectedFamily",
+    "ConnectedGrowth",
     "Family",
     "Growth",
     "Joints",
     "LatticeFit",
     "Sample",
+    "SampledFamily",
     "cliques",
     "complete",
     "connected",

@@ -14,13 +14,7 @@ import numpy as np
 
 from bodyorder._checks import InputError
 from bodyorder.subsets.family import too_large
-
-#: Nodes are numbers b·_PLACES + (R₁·_BASE + R₂)·_BASE + R₃ + _PLACES/2. A translation adds one number to all nodes of a subset
-#: and keeps their order, as long as no |R_i| reaches half the base.
-_BASE = 2**9
-_PLACES = _BASE**3
-_HOME = _PLACES // 2
-
+from bodyorder.subsets.nodes import BASE, HOME, PLACES, Nodes, home_nodes, stepped
 
 #: Nodes that have more neighbours than this between them are refused: their list would take a few GiB while it is made.
 MOST_NEIGHBOURS = 2**27
@@ -46,19 +40,35 @@ class Joints:
         """What messages call them."""
         return f"{self.n_bodies} bodies" + " in a cell" * bool(self.shifts.any())
 
+    def lists(self, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The joints of each body one after the other.
+
+        :param steps: how many of them will be gone along
+        :return: the joints in this order; where those of each body begin, shape (n_bodies + 1,); and what is to be added to the
+            cell of a node to have the number of the node that it is joined to
+        :raises InputError: if so many steps lead too many cells away
+        """
+        order = np.argsort(self.first, kind="stable")
+        starts = np.searchsorted(self.first[order], np.arange(self.n_bodies + 1))
+        shifts = np.asarray(self.shifts, dtype=np.int64)[order]
+        if int(np.abs(shifts).max(initial=0)) * steps >= BASE // 2:
+            raise InputError(
+                f"subsets must stay within {BASE // 2 - 1} cells, {steps} steps between joined bodies go farther; "
+                "lower max_order or give a larger cell"
+            )
+        return order, starts, self.second[order].astype(np.int64) * PLACES + (shifts @ np.array([BASE**2, BASE, 1]))
+
 
 @dataclass(frozen=True)
-class Arrangement:
+class Arrangement(Nodes):
     """The nodes that subsets can hold, and their neighbours.
 
-    :param nodes: number of each node in ascending order, see :data:`_PLACES`
     :param starts: the neighbours of node i are those from ``starts[i]`` to ``starts[i + 1]``
     :param neighbours: indices of nodes, ascending for each node
     :param home: whether each node lies in the home cell
     :param words: a random number for each node; the sum over a subset, wrapped around, tells subsets apart
     """
 
-    nodes: np.ndarray
     starts: np.ndarray
     neighbours: np.ndarray
     home: np.ndarray
@@ -71,20 +81,11 @@ class Arrangement:
         :param steps: from node to joined node
         :raises InputError: if they lie too many cells away, or are too many
         """
-        order = np.argsort(joints.first, kind="stable")
-        starts = np.searchsorted(joints.first[order], np.arange(joints.n_bodies + 1))
-        shifts = np.asarray(joints.shifts, dtype=np.int64)[order]
-        longest = int(np.abs(shifts).max(initial=0))
-        if longest * steps >= _BASE // 2:
-            raise InputError(
-                f"subsets must stay within {_BASE // 2 - 1} cells, {steps} steps between joined bodies go farther; "
-                "lower max_order or give a larger cell"
-            )
-        reach = joints.second[order].astype(np.int64) * _PLACES + (shifts @ np.array([_BASE**2, _BASE, 1]))
-        nodes = fresh = np.arange(joints.n_bodies, dtype=np.int64) * _PLACES + _HOME
+        _, starts, reach = joints.lists(steps)
+        nodes = fresh = home_nodes(joints.n_bodies)
         inner = nodes[:0]
         for step in range(1, steps + 1):
-            if np.diff(starts)[fresh // _PLACES].sum() > MOST_NEIGHBOURS:
+            if np.diff(starts)[fresh // PLACES].sum() > MOST_NEIGHBOURS:
                 raise InputError(too_large("connected", joints.bodies, step + 1, "a shorter cutoff"))
             fresh = np.setdiff1d(np.unique(_steps(fresh, starts, reach)[1]), nodes, assume_unique=True)
             if not len(fresh):
@@ -99,36 +100,9 @@ class Arrangement:
             nodes,
             np.searchsorted(owners[ranks], np.arange(len(nodes) + 1)),
             places[ranks].astype(np.int32),
-            nodes % _PLACES == _HOME,
+            nodes % PLACES == HOME,
             np.random.default_rng(0).integers(2**64, size=len(nodes), dtype=np.uint64),
         )
-
-    @property
-    def bodies(self) -> np.ndarray:
-        """Body of each node, shape (n_nodes,)."""
-        return self.nodes // _PLACES
-
-    @property
-    def cells(self) -> np.ndarray:
-        """Cell of each node, shape (n_nodes, 3)."""
-        rest = self.nodes % _PLACES - _HOME
-        cells = np.empty((len(self.nodes), 3), dtype=np.int64)
-        for axis in (2, 1):
-            cells[:, axis] = (rest + _BASE // 2) % _BASE - _BASE // 2
-            rest = (rest - cells[:, axis]) // _BASE
-        cells[:, 0] = rest
-        return cells
-
-    def moved_home(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Subsets moved so that their first node lies in the home cell.
-
-        :param rows: nodes, ascending within a row, shape (n, k)
-        :return: nodes, shape (n, k), and for each subset whether all of them are among the nodes, shape (n,)
-        """
-        numbers = self.nodes[rows]
-        numbers = numbers - (numbers[:, :1] % _PLACES - _HOME)
-        places = np.minimum(np.searchsorted(self.nodes, numbers), len(self.nodes) - 1)
-        return places.astype(np.int32), (self.nodes[places] == numbers).all(axis=1)
 
     def beside(self, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Every node beside every neighbour of its own: places among ``nodes``, and neighbours."""
@@ -163,5 +137,5 @@ def portions(counts: np.ndarray, most: int) -> Iterator[slice]:
 
 def _steps(nodes: np.ndarray, starts: np.ndarray, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """One step from each node along each of its joints: places among ``nodes``, and numbers of the nodes reached."""
-    chosen, places = spread(nodes // _PLACES, starts)
-    return chosen, reach[places] + nodes[chosen] % _PLACES
+    chosen, places = spread(nodes // PLACES, starts)
+    return chosen, stepped(nodes[chosen], reach[places])

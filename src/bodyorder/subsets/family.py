@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from bodyorder._checks import InputError, check_between
+from bodyorder.subsets.nodes import Nodes
 from bodyorder.subsets.parts import padded, proper_parts
 
 #: A family whose members take more bytes than this is refused: what is computed from it takes several times as many.
@@ -69,6 +70,11 @@ class Family:
     def max_order(self) -> int:
         """Largest order."""
         return len(self.sizes)
+
+    @property
+    def nodes(self) -> Nodes | None:
+        """Which bodies in which cells the members are, where they are not bodies."""
+        return None
 
     @property
     def n_holders(self) -> tuple[np.ndarray, ...]:

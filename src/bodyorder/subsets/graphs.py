@@ -40,6 +40,11 @@ class ConnectedFamily(Family):
         return super().sizes + (self.n_streamed,) * bool(self.n_streamed)
 
     @property
+    def nodes(self) -> Arrangement:
+        """Which bodies in which cells the members are."""
+        return self.arrangement
+
+    @property
     def n_holders(self) -> tuple[np.ndarray, ...]:
         """How many subsets of the largest order hold each subset of each smaller one, where it is made when it is asked for."""
         return self.holders
@@ -104,7 +109,7 @@ def connected_classes(joints: Joints, max_order: int, *, streamed: bool = False)
         last = streamed and order == max_order
         most = HELD if last else room // order
         fits = at_least(layers[-1]) <= most
-        grown = _gathered(connected_beyond(layers[-1]), order, most) if fits else None
+        grown = gathered(connected_beyond(layers[-1]), order, most) if fits else None
         if grown is None:
             if not last:
                 raise InputError(too_large("connected", joints.bodies, order, "a shorter cutoff"))
@@ -128,7 +133,7 @@ def cliques(adjacency: np.ndarray, max_order: int | None = None) -> Family:
     layers = [Layer(arrangement, singles(arrangement))]
     room = MAX_BYTES // BYTES - layers[0].members.size
     for order in range(2, top + 1):
-        grown = _gathered(cliques_beyond(layers[-1]), order, room // order)
+        grown = gathered(cliques_beyond(layers[-1]), order, room // order)
         if grown is None:
             raise InputError(too_large("clique", joints.bodies, order, "a shorter cutoff"))
         layers.append(Layer(arrangement, grown))
@@ -154,8 +159,12 @@ def _streamed(family: ConnectedFamily) -> ConnectedFamily:
     return replace(family, n_streamed=count, holders=tuple(holders))
 
 
-def _gathered(pieces: Iterable[Grown], order: int, most: int) -> Grown | None:
-    """All pieces as one, in colexicographic order; None as soon as there are too many subsets."""
+def gathered(pieces: Iterable[Grown], order: int, most: int) -> Grown | None:
+    """All pieces as one, in colexicographic order.
+
+    :param order: of their subsets
+    :param most: None is returned as soon as there are more
+    """
     found = [Grown(*(np.empty((0, order), dtype=np.int32) for _ in Grown._fields))]
     for piece in pieces:
         found.append(piece)

@@ -7,6 +7,7 @@ doi:10.1214/aoms/1177731356). Whole contributions are drawn, not energies: they 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -26,7 +27,34 @@ LARGEST = 12
 _CHUNK = 2**22
 
 
-class Growth:
+class Growth(ABC):
+    """A way to draw subsets of each order with known probabilities."""
+
+    @abstractmethod
+    def count(self, order: int) -> float:
+        """How many subsets of an order there are, infinity where that is not known."""
+
+    @abstractmethod
+    def whole(self, order: int, most: int) -> np.ndarray | None:
+        """All subsets of an order if there are no more than ``most``, shape (n, order)."""
+
+    @abstractmethod
+    def draw(self, order: int, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Subsets of ``order`` bodies, ascending within a row, shape (count, order); −1 in rows that became none."""
+
+    @abstractmethod
+    def probabilities(self, subsets: np.ndarray) -> np.ndarray:
+        """Probability of each subset, shape (n,)."""
+
+    @abstractmethod
+    def closed(self, layers: list[np.ndarray]) -> tuple[Family, list[np.ndarray]]:
+        """The family of some subsets and all their parts that contribute, and the rows of the subsets in it.
+
+        :param layers: subsets of each order, shape (n, order)
+        """
+
+
+class CompactGrowth(Growth):
     """Subsets grown body by body: the first any, each next one b with a probability in proportion to Σ_t affinity(b, t).
 
     :param affinity: how strongly bodies attract each other, positive and symmetric, shape (N, N)
@@ -36,6 +64,15 @@ class Growth:
         self.affinity = np.array(affinity, dtype=np.float64)
         np.fill_diagonal(self.affinity, 0.0)
         self._reach = self.affinity.sum(axis=1)
+
+    def count(self, order: int) -> float:
+        """C(N, order)."""
+        return float(comb(len(self.affinity), order))
+
+    def whole(self, order: int, most: int) -> np.ndarray | None:
+        """All subsets of an order if there are no more than ``most``, shape (n, order)."""
+        n_bodies = len(self.affinity)
+        return complete(n_bodies, order).members[-1] if comb(n_bodies, order) <= most else None
 
     def draw(self, order: int, count: int, rng: np.random.Generator) -> np.ndarray:
         """Subsets of ``order`` bodies, ascending within a row, shape (count, order)."""
@@ -53,45 +90,75 @@ class Growth:
         return np.sort(chosen, axis=1)
 
     def probabilities(self, subsets: np.ndarray) -> np.ndarray:
-        """Probability of each subset, over all ways to grow it, shape (n,).
-
-        P(T ∪ b) = Σ_b P(T)·A(b, T)/A(T), with A(b, T) = Σ_{t∈T} affinity(b, t) and A(T) its sum over all b outside T.
-        """
-        length = max(1, _CHUNK >> subsets.shape[1])
-        starts = range(0, max(1, len(subsets)), length)
-        return np.concatenate([self._probabilities(subsets[start : start + length]) for start in starts])
-
-    def _probabilities(self, subsets: np.ndarray) -> np.ndarray:
-        count, order = subsets.shape
+        """Probability of each subset, over all ways to grow it, shape (n,)."""
         inside = self.affinity[subsets[:, :, None], subsets[:, None, :]]
-        found = np.zeros((1 << order, count))
-        outward = np.empty((1 << order, count))
-        for part in range(1, 1 << order):
-            members = [place for place in range(order) if part >> place & 1]
-            outward[part] = self._reach[subsets[:, members]].sum(axis=1) - inside[:, members][:, :, members].sum((1, 2))
-            if len(members) == 1:
-                found[part] = 1.0 / len(self.affinity)
-                continue
-            for last in members:
-                before = part ^ (1 << last)
-                rest = [place for place in members if place != last]
-                found[part] += found[before] * inside[:, last][:, rest].sum(axis=1) / outward[before]
-        return found[-1]
+        return probabilities(inside, self._reach[subsets], len(self.affinity))
+
+    def closed(self, layers: list[np.ndarray]) -> tuple[Family, list[np.ndarray]]:
+        """The family of some subsets and all their parts, and the rows of the subsets in it."""
+        n_bodies = len(self.affinity)
+        members: list[np.ndarray] = []
+        for order in range(len(layers), 0, -1):
+            above = members[-1] if members else np.empty((0, order + 1), dtype=np.int32)
+            parts = [above[:, columns] for columns in combinations(range(order + 1), order)]
+            members.append(unique_rows(np.concatenate([layers[order - 1], *parts]), n_bodies))
+        family = Family(n_bodies, tuple(reversed(members)), "sampled")
+        return family, [family.index(rows) for rows in layers]
+
+
+def probabilities(inside: np.ndarray, reach: np.ndarray, n_starts: int) -> np.ndarray:
+    """Probability that subsets are grown, over all ways to grow them, shape (n,).
+
+    P(T ∪ b) = Σ_b P(T)·A(b, T)/A(T), with A(b, T) = Σ_{t∈T} affinity(b, t) and A(T) its sum over all b outside T.
+
+    :param inside: affinities between their bodies, shape (n, order, order)
+    :param reach: sum of the affinities of each body to all others, shape (n, order)
+    :param n_starts: bodies to begin with
+    """
+    length = max(1, _CHUNK >> inside.shape[1])
+    starts = range(0, max(1, len(inside)), length)
+    parts = [_probabilities(inside[at : at + length], reach[at : at + length], n_starts) for at in starts]
+    return np.concatenate(parts)
+
+
+def _probabilities(inside: np.ndarray, reach: np.ndarray, n_starts: int) -> np.ndarray:
+    count, order = reach.shape
+    found = np.zeros((1 << order, count))
+    outward = np.empty((1 << order, count))
+    for part in range(1, 1 << order):
+        members = [place for place in range(order) if part >> place & 1]
+        outward[part] = reach[:, members].sum(axis=1) - inside[:, members][:, :, members].sum((1, 2))
+        if len(members) == 1:
+            found[part] = 1.0 / n_starts
+            continue
+        for last in members:
+            before = part ^ (1 << last)
+            joined = inside[:, last][:, [place for place in members if place != last]].sum(axis=1)
+            # what is not joined to the rest is not how it grew, and a part without neighbours does not grow
+            grew = joined > 0
+            found[part, grew] += found[before, grew] * joined[grew] / outward[before, grew]
+    return found[-1]
 
 
 @dataclass(frozen=True)
 class Sample:
     """Subsets drawn for every order, and all their parts.
 
-    :param family: the subsets drawn and every part of them, so that their contributions follow from its energies
+    :param family: the subsets drawn and every part of them that contributes, so that their contributions follow from its energies
+    :param draws: for each order how many subsets were asked for
+    :param n_draws: for each order how many were drawn; those that became none contribute nothing
     :param counts: for each order how often each subset was drawn, shape (n_subsets,); one each for an order that is complete
     :param probabilities: for each order the probability of each subset, NaN where it was not drawn; None for an order that is
         complete
+    :param most: for each order how many subsets there are, infinity where that is not known
     """
 
     family: Family
+    draws: tuple[int, ...]
+    n_draws: tuple[int, ...]
     counts: tuple[np.ndarray, ...]
     probabilities: tuple[np.ndarray | None, ...]
+    most: tuple[float, ...]
 
     def totals(self, epsilons: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Estimates of the order totals and their standard errors, shapes (max_order,).
@@ -99,15 +166,17 @@ class Sample:
         :param epsilons: ε(S) of the family, shape (n_subsets,) for each order
         """
         totals, errors = np.zeros(len(epsilons)), np.zeros(len(epsilons))
-        for place, (epsilon, counts, p) in enumerate(zip(epsilons, self.counts, self.probabilities, strict=True)):
+        columns = zip(epsilons, self.n_draws, self.counts, self.probabilities, strict=True)
+        for place, (epsilon, draws, counts, p) in enumerate(columns):
             if p is None:
                 totals[place] = epsilon.sum()
                 continue
             drawn = counts > 0
             terms, often = epsilon[drawn] / p[drawn], counts[drawn]
-            draws = often.sum()
             totals[place] = often @ terms / draws
-            errors[place] = np.sqrt(often @ (terms - totals[place]) ** 2 / (draws - 1) / draws)
+            none = draws - often.sum()
+            squares = often @ (terms - totals[place]) ** 2 + none * totals[place] ** 2
+            errors[place] = np.sqrt(squares / (draws - 1) / draws)
         return totals, errors
 
     def weights(self) -> list[np.ndarray]:
@@ -115,8 +184,8 @@ class Sample:
         return [
             np.ones(len(counts))
             if p is None
-            else np.where(counts > 0, counts / counts.sum() / np.where(counts > 0, p, 1.0), 0)
-            for counts, p in zip(self.counts, self.probabilities, strict=True)
+            else np.where(counts > 0, counts / draws / np.where(counts > 0, p, 1.0), 0)
+            for draws, counts, p in zip(self.n_draws, self.counts, self.probabilities, strict=True)
         ]
 
 
@@ -127,13 +196,16 @@ def sample(growth: Growth, n_draws: list[int], seed: int) -> Sample:
 
     :param growth: over N bodies
     :param n_draws: for each order 1 … max_order how many, at least two where there are more subsets
+    :param seed: of the random numbers
     :raises InputError: for an order above :data:`LARGEST` that is not taken whole
     """
-    n_bodies = len(growth.affinity)
     layers: list[np.ndarray] = []
+    is_whole: list[bool] = []
     for order, wanted in enumerate(n_draws, start=1):
-        if comb(n_bodies, order) <= wanted:
-            layers.append(complete(n_bodies, order).members[-1])
+        whole = growth.whole(order, wanted)
+        is_whole.append(whole is not None)
+        if whole is not None:
+            layers.append(whole)
             continue
         if order > LARGEST:
             raise InputError(f"`max_order` of a sample must be at most {LARGEST}, got {order}; lower it")
@@ -142,22 +214,24 @@ def sample(growth: Growth, n_draws: list[int], seed: int) -> Sample:
             for block in range(-(-wanted // BLOCK))
         ]
         layers.append(np.concatenate(blocks)[: max(2, wanted)])
-    members: list[np.ndarray] = []
-    for order in range(len(layers), 0, -1):
-        above = members[-1] if members else np.empty((0, order + 1), dtype=np.int32)
-        parts = [above[:, columns] for columns in combinations(range(order + 1), order)]
-        members.append(unique_rows(np.concatenate([layers[order - 1], *parts]), n_bodies))
-    family = Family(n_bodies, tuple(reversed(members)), "sampled")
+    grown = [rows[(rows >= 0).all(axis=1)] for rows in layers]
+    family, places = growth.closed(grown)
     counts: list[np.ndarray] = []
-    probabilities: list[np.ndarray | None] = []
-    for order, (rows, drawn) in enumerate(zip(family.members, layers, strict=True), start=1):
-        if comb(n_bodies, order) <= n_draws[order - 1]:
-            counts.append(np.ones(len(rows), dtype=np.int64))
-            probabilities.append(None)
+    p: list[np.ndarray | None] = []
+    for size, held, found, whole_order in zip(family.sizes, grown, places, is_whole, strict=True):
+        counts.append(np.bincount(found, minlength=size))
+        if whole_order:
+            p.append(None)
             continue
-        often = np.bincount(family.index(drawn), minlength=len(rows))
-        p = np.full(len(rows), np.nan)
-        p[often > 0] = growth.probabilities(rows[often > 0])
-        counts.append(often)
-        probabilities.append(p)
-    return Sample(family, tuple(counts), tuple(probabilities))
+        chosen, first = np.unique(found, return_index=True)
+        known = np.full(size, np.nan)
+        known[chosen] = growth.probabilities(held[first])
+        p.append(known)
+    return Sample(
+        family,
+        tuple(n_draws),
+        tuple(len(rows) for rows in layers),
+        tuple(counts),
+        tuple(p),
+        tuple(growth.count(order) for order in range(1, len(n_draws) + 1)),
+    )
