@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from _models import WIDE, mace
 
 from bodyorder.sources.base import EnergySource, load_source
 from bodyorder.sources.calculator import CalculatorSource
@@ -92,16 +93,9 @@ def compare(one_by_one: EnergySource, together: EnergySource, batch: ClusterBatc
 
 def mace_models(folder: Path) -> dict[str, Path]:
     """Models with random weights, made as the tests make theirs."""
-    path = Path(__file__).parents[1] / "tests" / "sources" / "mace_models.py"
-    spec = importlib.util.spec_from_file_location("mace_models", path)
-    assert spec is not None
-    assert spec.loader is not None
-    sys.modules[spec.name] = module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    wide = {"irreps": "32x0e + 32x1o", "correlation": 3, "max_ell": 3, "radial_MLP": [64, 64, 64]}
     return {
-        "MACE, small": module.save_model(folder / "small.model", elements=(1,)),
-        "MACE, wide": module.save_model(folder / "wide.model", elements=(1,), **wide),
+        "MACE, small": mace(folder / "small.model"),
+        "MACE, wide": mace(folder / "wide.model", **WIDE),
     }
 
 

@@ -10,7 +10,6 @@ Run with: python benchmarks/devices.py [SPEC ...]
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from _models import WIDE, mace
 
 from bodyorder.sources.base import load_source
 from bodyorder.structures.clusters import ClusterBatch, System
@@ -41,16 +41,10 @@ def sub_clusters(count: int) -> ClusterBatch:
 
 def mace_models(folder: Path) -> dict[str, str]:
     """Models with random weights, made as the tests make theirs."""
-    path = Path(__file__).parents[1] / "tests" / "sources" / "mace_models.py"
-    spec = importlib.util.spec_from_file_location("mace_models", path)
-    assert spec is not None
-    assert spec.loader is not None
-    sys.modules[spec.name] = module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    wide = {"irreps": "64x0e + 64x1o", "correlation": 3, "max_ell": 3, "radial_MLP": [64, 64, 64]}
+    wide = WIDE | {"irreps": "64x0e + 64x1o"}
     found = {}
     for name, options in {"small": {}, "wide": wide}.items():
-        model = module.save_model(folder / f"{name}.model", elements=(1,), **options)
+        model = mace(folder / f"{name}.model", **options)
         for dtype in ("float64", "float32"):
             found[f"MACE, {name}, {dtype}"] = f"mace:{model}?trust=true&dtype={dtype}"
     return found

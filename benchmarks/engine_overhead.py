@@ -10,18 +10,17 @@ Run with: python benchmarks/engine_overhead.py [rounds]
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
+from _models import WIDE, curated, mace
 
 from bodyorder import decompose, load_source
 from bodyorder.engine.batching import make_tasks
@@ -31,32 +30,17 @@ from bodyorder.sources.network import NetworkSource
 from bodyorder.sources.pairs import pairs_inside
 from bodyorder.structures import read_structures
 from bodyorder.structures.hydrogen import high_density
-from bodyorder.training.models import MODELS
 
 N_STRUCTURES = 20
-
-
-def tested(name: str) -> ModuleType:
-    """A module of the tests, which makes models with random weights."""
-    path = Path(__file__).parents[1] / "tests" / "sources" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    sys.modules[spec.name] = module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def sources(folder: Path) -> dict[str, NetworkSource]:
     """The curated small models through metatomic, and MACE as it is."""
     found: dict[str, Any] = {}
     for name in ("soap-bpnn", "pet", "mace"):
-        hypers = dict(MODELS[name].sizes["small"].model)
-        model = tested("models").export_network(folder / name, MODELS[name].architecture, hypers)
-        found[name] = load_source(f"metatomic:{model}")
-    wide = {"irreps": "32x0e + 32x1o", "correlation": 3, "max_ell": 3, "radial_MLP": [64, 64, 64]}
-    for name, options in {"mace, native": {}, "mace, native, wide": wide}.items():
-        model = tested("mace_models").save_model(folder / f"{len(found)}.model", elements=(1,), **options)
+        found[name] = load_source(f"metatomic:{curated(folder / name, name)}")
+    for name, options in {"mace, native": {}, "mace, native, wide": WIDE}.items():
+        model = mace(folder / f"{len(found)}.model", **options)
         found[name] = load_source({"source": f"mace:{model}", "trust": True})
     return found
 

@@ -12,7 +12,6 @@ Run with: python benchmarks/metatomic_batching.py [rounds]
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 import tempfile
 import time
@@ -23,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from _models import curated, exported
 from metatomic_ase import MetatomicCalculator
 
 from bodyorder.sources.base import load_source
@@ -31,7 +31,6 @@ from bodyorder.sources.metatomic.source import load_network
 from bodyorder.sources.model import Clusters
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.structures.hydrogen import high_density
-from bodyorder.training.models import MODELS
 
 N_CLUSTERS = 500
 #: Sub-clusters in one pass of the loop, and passes of each way in a round.
@@ -39,25 +38,11 @@ N_LOOP, N_PASSES = 25, 3
 #: Calls that TorchScript's optimizer takes to settle, and more.
 N_WARM = 15
 
-NETWORKS = {
-    **{
-        name: (MODELS[name].architecture, dict(MODELS[name].sizes["small"].model))
-        for name in ("soap-bpnn", "pet", "mace")
-    },
+#: Architecture and options of models that are not curated.
+WIDER = {
     "pet, wide nodes": ("pet", {"d_pet": 32, "num_attention_layers": 1, "num_gnn_layers": 2}),
     "mace, correlation 3": ("experimental.mace", {"hidden_irreps": "16x0e + 16x1o"}),
 }
-
-
-def export(folder: Path, architecture: str, hypers: dict) -> Path:
-    """A model with random weights, made as the tests make theirs."""
-    path = Path(__file__).parents[1] / "tests" / "sources" / "models.py"
-    spec = importlib.util.spec_from_file_location("metatomic_models", path)
-    assert spec is not None
-    assert spec.loader is not None
-    sys.modules[spec.name] = module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.export_network(folder, architecture, hypers)
 
 
 def sub_clusters() -> ClusterBatch:
@@ -133,8 +118,9 @@ def main() -> None:
     print(f"{N_CLUSTERS} H4 sub-clusters, energies and forces, float64, one thread, best of {rounds} rounds")
     print(f"{'model':22s}{'ASE loop 1/s':>14s}{'batched 1/s':>14s}{'ratio':>8s}{'network':>9s}{'atoms per call':>16s}")
     with tempfile.TemporaryDirectory() as folder:
-        for number, (name, network) in enumerate(NETWORKS.items()):
-            path = export(Path(folder) / str(number), *network)
+        paths = {name: curated(Path(folder) / name, name) for name in ("soap-bpnn", "pet", "mace")}
+        paths |= {name: exported(Path(folder) / name, *network) for name, network in WIDER.items()}
+        for name, path in paths.items():
             loop, batched, share, atoms = compare(path, batch, rounds)
             print(
                 f"{name:22s}{1 / loop:14.0f}{1 / batched:14.0f}{loop / batched:8.1f}{share:9.0%}{atoms:16d}", flush=True
