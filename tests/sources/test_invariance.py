@@ -3,6 +3,7 @@
 import ase
 import numpy as np
 import pytest
+from ase.build import bulk
 from ase.calculators.lj import LennardJones
 from mace_models import pieces, save_model, source_of
 from scipy.spatial.transform import Rotation
@@ -38,8 +39,9 @@ def test_rounding_in_single_precision_is_no_invariance(single_precision, tmp_pat
 
 
 def test_one_of_all_copies_is_evaluated(networks):
-    result = decompose(SQUARE, load_source(f"metatomic:{networks['mace']}"), store=":memory:")
-    assert int(result.n_evaluations[0]) == 1 + 2 + 1 + 1
+    for store in (None, ":memory:"):
+        result = decompose(SQUARE, load_source(f"metatomic:{networks['mace']}"), store=store)
+        assert int(result.n_evaluations[0]) == 1 + 2 + 1 + 1
     asked = decompose(SQUARE, CalculatorSource(LennardJones(rc=9.0), invariant=True))
     assert int(asked.n_evaluations[0]) == 1 + 2 + 1 + 1
     apart = decompose(SQUARE, CalculatorSource(LennardJones(rc=9.0)))
@@ -76,3 +78,18 @@ def test_noise_of_single_precision_is_measured_unasked(single_precision, network
     exact = decompose(atoms, load_source(f"metatomic:{networks['mace']}"))
     assert exact.attrs["noise"] == "claimed by the source"
     assert (result.noise > 10 * exact.noise).all()
+
+
+def test_a_crystal_is_mostly_copies_and_a_displaced_one_is_not(tmp_path):
+    """Networks look for copies in runs that keep nothing as far as that finds any; numbers are the same."""
+    source = source_of(save_model(tmp_path / "a.model"))
+    crystal = bulk("O", "diamond", 5.0, cubic=True)
+    displaced = crystal.copy()
+    displaced.rattle(0.05, seed=0)
+    for atoms, least, most in ((crystal, 0, 0.1), (displaced, 0.9, 1)):
+        result = decompose(atoms, source, max_order=3)
+        source.costly = False
+        plain = decompose(atoms, source, max_order=3)
+        source.costly = True
+        np.testing.assert_allclose(result.contribution, plain.contribution, rtol=0, atol=1e-9)
+        assert least <= float(result.n_evaluations[0] / plain.n_evaluations[0]) <= most

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ from bodyorder.engine.computation import Wanted
 from bodyorder.engine.evaluation import evaluate
 from bodyorder.engine.jobs import Outcome
 from bodyorder.engine.lattice import Evaluated, Lattice, SampledLattice
+from bodyorder.engine.memory import Memory
 from bodyorder.engine.noise import measure
 from bodyorder.engine.pieces import Piece
 from bodyorder.engine.progress import track
@@ -74,24 +75,40 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     engine = load_source(source)
     _check_by_atom(engine, Wanted(forces, atom_energies))
     selection = Selection(max_order, bodies, cutoff, sampling, kept=subsets)
-    # the rounds of a sample find here what the ones before computed
-    shelf_of = ":memory:" if store is None and sampling is not None else store
-    with opened(shelf_of) as shelf:
+    with opened(store) as shelf:
         pieces = selection.pieces(frames, engine)
         known = measure(pieces, engine) if _measures(measure_noise, engine) else {}
-        run = _Run(Evaluated(engine, Wanted(forces, atom_energies), known), shelf, executor, progress)
+        # the rounds of a sample find in memory what the ones before computed
+        kept = Memory() if shelf is None and sampling is not None else shelf
+        run = _Run(Evaluated(engine, Wanted(forces, atom_energies), known), kept, executor, progress)
         lattices = run.lattices(pieces)
-        while sampling is not None:
-            drawn = [
-                (lattice.sample, lattice.sampling_errors())
-                for lattice in lattices
-                if isinstance(lattice, SampledLattice)
-            ]
-            wanted = [sampling.more(*found) for found in drawn]
-            if wanted == [list(known.draws) for known, _ in drawn]:
-                break
-            lattices = run.lattices(selection.pieces(frames, engine, wanted))
+        if sampling is not None:
+            lattices = _sampled_on(sampling, run, lattices, lambda draws: selection.pieces(frames, engine, draws))
+    for lattice in lattices:
+        lattice.take_cell()
     return assemble(frames, run.evaluated, selection, lattices, subsets=subsets)
+
+
+def _sampled_on(
+    sampling: Sampling, run: _Run, lattices: list[Lattice], pieces: Callable[[list[list[int]]], list[Piece]]
+) -> list[Lattice]:
+    """Samples large enough for the error that is asked for.
+
+    :param run: how sub-clusters are evaluated
+    :param lattices: of the first round
+    :param pieces: the structures with so many draws of each order
+    """
+    while True:
+        drawn = [(found.sample, found.sampling_errors()) for found in lattices if isinstance(found, SampledLattice)]
+        wanted = [sampling.more(*found) for found in drawn]
+        if wanted == [list(sample.draws) for sample, _ in drawn]:
+            break
+        before, lattices = lattices, run.lattices(pieces(wanted))
+        for old, new in zip(before, lattices, strict=True):
+            new.n_evaluations += old.n_evaluations
+    for lattice, found in zip(lattices, drawn, strict=True):
+        lattice.shortfalls += sampling.shortfalls(*found)
+    return lattices
 
 
 @dataclass(frozen=True)
@@ -99,7 +116,7 @@ class _Run:
     """How sub-clusters are evaluated: what is asked of which source, store, executor, progress bar."""
 
     evaluated: Evaluated
-    store: Store | None
+    store: Store | Memory | None
     executor: Executor | None
     progress: bool
 
@@ -118,9 +135,6 @@ class _Run:
         for outcome in track(outcomes, total, f"sub-clusters by {source.name}", self.progress):
             for structure, rows in _by_structure(outcome):
                 lattices[structure].fill(outcome, rows)
-        for lattice in lattices:
-            if lattice.piece.cell is not None and hasattr(source, "cell_energy"):
-                lattice.whole = source.cell_energy(lattice.piece.cell.crystal.atoms)
         return lattices
 
 

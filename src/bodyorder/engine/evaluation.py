@@ -6,13 +6,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import nullcontext
 
 from bodyorder._checks import ComputationError
 from bodyorder.engine.batching import Task
 from bodyorder.engine.computation import Wanted
 from bodyorder.engine.dispatch import Dispatcher
 from bodyorder.engine.jobs import Job, Outcome, Run
+from bodyorder.engine.memory import Memory
 from bodyorder.engine.store import Store
 from bodyorder.sources.base import EnergySource
 
@@ -28,45 +28,45 @@ def evaluate(
     source: EnergySource,
     *,
     wanted: Wanted = Wanted(),  # noqa: B008 - it cannot change
-    store: Store | None = None,
+    store: Store | Memory | None = None,
     executor: Executor | None = None,
 ) -> Iterator[Outcome]:
     """Evaluate a stream of tasks.
 
     Results are written to the store as they come, and yielded in the order of the tasks, so that sums over them do not
-    depend on which worker was faster. A sub-cluster that occurs several times is evaluated once if there is a store, or if the
-    source takes it one after the other (``processes``), and so are its rotated, reflected or permuted copies if the source is
-    ``invariant`` and nothing is wanted that belongs to single atoms.
+    depend on which worker was faster. A sub-cluster that occurs several times is evaluated once if there is somewhere to keep it,
+    and so are its rotated, reflected or permuted copies if the source is ``invariant`` and nothing is wanted that belongs to
+    single atoms.
 
     :param tasks: drawn from only as fast as results are taken
     :param source: where energies come from
     :param wanted: what is asked of it beside energies
-    :param store: looked up before, and written after; None to keep nothing
+    :param store: looked up before, and written after: a store, or what is kept in memory as far as there is room. Without one
+        sources that take long (``processes``, ``costly``) get a memory that ends with the run.
     :param executor: where batches run; None for this process
     :raises ComputationError: if local worker processes die, or a cluster is gone
     """
-    # One that ends with the run is enough to find what occurs again.
-    lasting = store is not None or not getattr(source, "processes", False)
-    with nullcontext(store) if lasting else Store(":memory:") as shelf:
-        line = _Line(Run(source, wanted, Dispatcher(source, wanted, executor), shelf))
-        try:
-            for task in tasks:
-                line.add(task)
-                yield from line.finished()
-                while line.full:
-                    line.advance()
-                    yield from line.finished()
-            while line.jobs:
+    if store is None and (getattr(source, "processes", False) or getattr(source, "costly", False)):
+        store = Memory()
+    line = _Line(Run(source, wanted, Dispatcher(source, wanted, executor), store))
+    try:
+        for task in tasks:
+            line.add(task)
+            yield from line.finished()
+            while line.full:
                 line.advance()
                 yield from line.finished()
-        except BrokenProcessPool:
-            raise ComputationError(
-                "worker processes must stay alive, and one died (out of memory, or killed); "
-                "what it had stored is kept: run again, with fewer workers"
-            ) from None
-        finally:
-            for job in line.jobs:
-                job.cancel()
+        while line.jobs:
+            line.advance()
+            yield from line.finished()
+    except BrokenProcessPool:
+        raise ComputationError(
+            "worker processes must stay alive, and one died (out of memory, or killed); "
+            "what it had stored is kept: run again, with fewer workers"
+        ) from None
+    finally:
+        for job in line.jobs:
+            job.cancel()
 
 
 class _Line:

@@ -10,10 +10,17 @@ import numpy as np
 from bodyorder.engine.batching import Task
 from bodyorder.engine.computation import Wanted
 from bodyorder.engine.dispatch import Dispatcher
+from bodyorder.engine.memory import Memory
 from bodyorder.engine.store import Store
 from bodyorder.sources.base import EnergySource
 from bodyorder.sources.evaluation import Evaluation
+from bodyorder.structures import ClusterBatch
 from bodyorder.structures.symmetry import shapes
+
+#: Whether copies are worth looking for is tried on so many sub-clusters of a batch, and so many or fewer are looked up anyway.
+TRIED, FEW = 256, 32
+#: Share of copies among them above which it is.
+COPIES = 0.1
 
 
 @dataclass(frozen=True)
@@ -37,25 +44,46 @@ class Run:
     :param source: where energies come from
     :param wanted: what is asked of it beside energies
     :param dispatcher: who computes
-    :param store: looked up before, and written after; None to keep nothing
+    :param store: looked up before, and written after, however much it is; or what is kept while it lasts; or None
     :param in_flight: keys of the sub-clusters being evaluated, so that no two jobs evaluate the same one whichever is faster
     :param failed: why those that failed did, by key
     :param models: key of the first sub-cluster of each shape
+    :param worth: by number of atoms, whether copies are looked for where that costs something, once it has been tried
     """
 
     source: EnergySource
     wanted: Wanted
     dispatcher: Dispatcher
-    store: Store | None
+    store: Store | Memory | None
     in_flight: set[bytes] = field(default_factory=set)
     failed: dict[bytes, str] = field(default_factory=dict)
     models: dict[bytes, bytes] = field(default_factory=dict)
+    worth: dict[int, bool] = field(default_factory=dict)
 
     @property
     def merges(self) -> bool:
         """Whether one energy serves all copies of a sub-cluster. What belongs to atoms would have to be turned, and is not."""
         source = self.source
         return getattr(source, "invariant", False) and not self.wanted.by_atom and not getattr(source, "context", False)
+
+    @property
+    def room(self) -> float:
+        """How many more sub-clusters can be kept."""
+        return self.store.room - len(self.in_flight) if isinstance(self.store, Memory) else np.inf
+
+    def shelf(self, batch: ClusterBatch) -> Store | Memory | None:
+        """Where the sub-clusters of a batch are looked up and kept.
+
+        Naming them takes longer than a fast network takes for one. A run that is not stored tries on some of the first whether
+        there are enough copies.
+        """
+        if not isinstance(self.store, Memory) or not getattr(self.source, "costly", False) or len(batch) < FEW:
+            return self.store
+        if batch.n_atoms not in self.worth:
+            some = batch.select(np.unique(np.linspace(0, len(batch) - 1, TRIED).astype(np.int64)))
+            names = shapes(some) if self.merges else some.canonical(getattr(self.source, "context", ()))[0]
+            self.worth[batch.n_atoms] = len(set(names)) <= (1 - COPIES) * len(names)
+        return self.store if self.worth[batch.n_atoms] else None
 
 
 class Job:
@@ -64,19 +92,17 @@ class Job:
     def __init__(self, task: Task, run: Run):
         self._task, self._run = task, run
         self._todo = np.arange(len(task.batch))
-        if run.store is not None:
+        self._mine = task.batch
+        self._stored: list[bytes] = []
+        self._store = run.shelf(task.batch)
+        if self._store is not None:
             self._keys, self._permutation = task.batch.canonical(getattr(run.source, "context", ()))
-            self._known = self._lookup(run.store, self._keys)
+            self._known = self._lookup(self._store, self._keys)
             self._unknown = np.flatnonzero(np.isnan(self._known.energies))
-            self._models = self._find_models()
-            mine: dict[bytes, int] = {}
-            for row in self._unknown:
-                key = self._keys[row]
-                if self._models[row] == key and key not in run.in_flight and key not in run.failed:
-                    mine.setdefault(key, int(row))
-            run.in_flight.update(mine)
-            self._todo = np.array(list(mine.values()), dtype=np.int64)
-        self._mine = task.batch if run.store is None else task.batch.select(self._todo)
+            # under which key each row is found: its own, or that of the first copy of it in the run
+            self._models = list(self._keys)
+            self._todo = self._divide()
+            self._mine = task.batch.select(self._todo)
         self._computed: Evaluation | None = None
         self._future: Future[Evaluation] | None = None
         if len(self._todo):
@@ -115,31 +141,45 @@ class Job:
         assert self._computed is not None
         evaluated = np.zeros(len(self._task.batch), dtype=bool)
         evaluated[self._todo] = True
-        computed = self._computed if self._run.store is None else self._merge(self._run.store, self._computed)
+        computed = self._computed if self._store is None else self._merge(self._store, self._computed)
         return Outcome(self._task, computed, evaluated)
 
-    def _find_models(self) -> list[bytes]:
-        """The key under which the energy of each row is found: its own, or that of the first copy of it in the run."""
-        if not self._run.merges or not len(self._unknown):
-            return self._keys
-        models = list(self._keys)
-        named = shapes(self._task.batch)
-        for row in [*np.flatnonzero(~np.isnan(self._known.energies)), *self._unknown]:
-            models[row] = self._run.models.setdefault(named[row], self._keys[row])
-        return models
+    def _divide(self) -> np.ndarray:
+        """The rows that this job evaluates: first those that will be kept, then those for which there is no room."""
+        run, merges = self._run, self._run.merges and len(self._unknown) > 0
+        named = shapes(self._task.batch) if merges else self._keys
+        if merges:
+            for row in np.flatnonzero(~np.isnan(self._known.energies)).tolist():
+                run.models.setdefault(named[row], self._keys[row])
+        kept: list[int] = []
+        alone: list[int] = []
+        room = run.room
+        for row in self._unknown.tolist():
+            key = self._keys[row]
+            if merges and named[row] in run.models:
+                self._models[row] = run.models[named[row]]
+            elif key in run.in_flight or key in run.failed:
+                continue
+            elif len(kept) < room:
+                kept.append(row)
+                run.in_flight.add(key)
+                if merges:
+                    run.models[named[row]] = key
+            else:
+                alone.append(row)
+        self._stored = [self._keys[row] for row in kept]
+        return np.array(kept + alone, dtype=np.int64)
 
     def _finish(self, computed: Evaluation) -> None:
         self._computed = computed
-        store = self._run.store
-        if store is None:
+        if self._store is None:
             return
         self._computed = computed.reordered(self._permutation[self._todo])
-        keys = [self._keys[row] for row in self._todo]
-        store.add(self._name, keys, self._computed)
-        self._run.failed.update({keys[row]: message for row, message in computed.messages.items()})
-        self._run.in_flight.difference_update(keys)
+        self._store.add(self._name, self._stored, self._computed)
+        self._run.failed.update({self._keys[self._todo[row]]: message for row, message in computed.messages.items()})
+        self._run.in_flight.difference_update(self._stored)
 
-    def _merge(self, store: Store, own: Evaluation) -> Evaluation:
+    def _merge(self, store: Store | Memory, own: Evaluation) -> Evaluation:
         merged = self._known
         others = np.setdiff1d(self._unknown, self._todo)
         merged.put(self._todo, own)
@@ -148,7 +188,8 @@ class Job:
             merged = merged.reordered(np.argsort(self._permutation, axis=1))
         missing = np.flatnonzero(np.isnan(merged.energies))
         merged.messages = {int(row): self._run.failed[self._models[row]] for row in missing}
-        self._keep_copies(store, merged, [int(row) for row in others if self._models[row] != self._keys[row]])
+        if isinstance(store, Store):
+            self._keep_copies(store, merged, [int(row) for row in others if self._models[row] != self._keys[row]])
         return merged
 
     def _keep_copies(self, store: Store, merged: Evaluation, rows: list[int]) -> None:
@@ -158,7 +199,7 @@ class Job:
             found = Evaluation(merged.energies[rows], None, messages, records)
             store.add(self._name, [self._keys[row] for row in rows], found)
 
-    def _lookup(self, store: Store, keys: list[bytes]) -> Evaluation:
+    def _lookup(self, store: Store | Memory, keys: list[bytes]) -> Evaluation:
         unknown = self._run.wanted.unknown(len(keys), self._task.batch.n_atoms)
         return store.lookup(self._run.source.fingerprint, keys, unknown)
 

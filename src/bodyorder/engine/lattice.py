@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
+from bodyorder._checks import ComputationError
 from bodyorder.engine.batching import WHOLE, Task
 from bodyorder.engine.computation import Wanted
 from bodyorder.engine.counterpoise import VMFC
@@ -57,6 +58,7 @@ class Lattice:
     :param energies: for each order that the family keeps E(S) in eV, shape (n_subsets,)
     :param records: what is known of the states behind the energies, by name (see
         :data:`bodyorder.sources.evaluation.RECORDS`) and order, shape (n_subsets,)
+    :param shortfalls: what else the result lacks, a line each
     :param counts: sub-clusters that failed (``n_failed``) or give reason to doubt (:data:`DOUBTS`), by name and order
     """
 
@@ -68,6 +70,7 @@ class Lattice:
     whole: float = np.nan
     n_evaluations: int = 0
     failures: list[str] = field(default_factory=list)
+    shortfalls: list[str] = field(default_factory=list)
     counts: dict[str, Counter[int]] = field(default_factory=lambda: {"n_failed": Counter()})
 
     def __post_init__(self) -> None:
@@ -134,9 +137,19 @@ class Lattice:
     @property
     def failure(self) -> str:
         """Why something is missing, in one line; empty if nothing is."""
-        if not self.failures:
-            return ""
-        return f"{len(self.failures)} of {self.piece.n_clusters} sub-clusters failed, the first: {self.failures[0]}"
+        first = next(iter(self.failures), "")
+        failed = f"{len(self.failures)} of {self.piece.n_clusters} sub-clusters failed, the first: {first}"
+        return "; ".join([failed] * bool(self.failures) + self.shortfalls)
+
+    def take_cell(self) -> None:
+        """Ask the source for the energy of a periodic structure, if it gives one."""
+        source, cell = self.evaluated.source, self.piece.cell
+        if cell is None or not hasattr(source, "cell_energy"):
+            return
+        try:
+            self.whole = source.cell_energy(cell.crystal.atoms)
+        except ComputationError as error:
+            self.shortfalls.append(f"no energy of the cell to hold the orders against: {error}")
 
     def _take(self, order: int, task: Task, computed: Evaluation, here: np.ndarray) -> None:
         """Take the energies of subsets of one order."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bodyorder._checks import ComputationError, check_between, check_positive
+from bodyorder._checks import check_between, check_positive
 from bodyorder.subsets import CompactGrowth, ConnectedGrowth, Growth, Joints, Sample, sample
 
 #: More draws of one order than this are refused: their sub-clusters would not fit in memory.
@@ -53,26 +53,33 @@ class Sampling:
         return [self.samples if self.error is None else max(self.samples, LEAST)] * max_order
 
     def more(self, drawn: Sample, errors: np.ndarray) -> list[int]:
-        """How many subsets of each order the next round draws; as before where the error is reached.
+        """How many subsets of each order the next round draws; as before where the error is reached or out of reach.
 
         :param drawn: the sample so far
         :param errors: standard errors of the order totals in eV, shape (max_order,); NaN where energies are missing
-        :raises ComputationError: if an order would need more than :data:`MOST`
         """
-        wanted = list(drawn.draws)
+        needed = self._needed(drawn, errors)
+        return [draws if more > MOST else more for draws, more in zip(drawn.draws, needed, strict=True)]
+
+    def shortfalls(self, drawn: Sample, errors: np.ndarray) -> list[str]:
+        """One line for each order whose error is out of reach; parameters as for :meth:`more`."""
+        return [
+            f"order {order}: an error of {self.error:g} eV must be within reach of {MOST} draws, and would need about {more} (it "
+            f"is {error:.2g} eV after {draws}); ask for a larger error or a lower max_order"
+            for order, (draws, more, error) in enumerate(
+                zip(drawn.draws, self._needed(drawn, errors), errors, strict=True), start=1
+            )
+            if more > MOST
+        ]
+
+    def _needed(self, drawn: Sample, errors: np.ndarray) -> list[int]:
+        """How many draws of each order the error takes, as far as is known."""
         if self.error is None:
-            return wanted
-        for place, (draws, error, most) in enumerate(zip(drawn.draws, errors, drawn.most, strict=True)):
-            if not error > self.error:
-                continue
-            needed = int(min(np.ceil(MARGIN * draws * (error / self.error) ** 2), most))
-            if needed > MOST:
-                raise ComputationError(
-                    f"an error of {self.error:g} eV must be within reach of {MOST} draws, order {place + 1} would need about "
-                    f"{needed} (its error is {error:.2g} eV after {draws}); ask for a larger error or a lower max_order"
-                )
-            wanted[place] = needed
-        return wanted
+            return list(drawn.draws)
+        return [
+            int(min(np.ceil(MARGIN * draws * (error / self.error) ** 2), most)) if error > self.error else draws
+            for draws, error, most in zip(drawn.draws, errors, drawn.most, strict=True)
+        ]
 
 
 def by_distance(distances: np.ndarray) -> Growth:

@@ -74,6 +74,8 @@ class EnergySource(Protocol):
       ``"bodies"`` and ``"charges"`` (see :class:`~bodyorder.structures.System`)
     - ``cell_energy(atoms) -> float``: energy in eV of a periodic :class:`ase.Atoms` by cell, which the orders of a periodic
       structure are held against
+    - ``costly``: True if energies take longer than naming a sub-cluster, some µs, so that copies are looked for in runs that
+      keep nothing, too; sources with ``processes`` need not say it
     - ``rounds``: True if energies are rounded so coarsely (single precision) that their error is worth measuring on copies
     - ``counterpoise``: ``"none"``, ``"full"`` or ``"vmfc"``, whose functions a sub-cluster is given beside its own
     """

@@ -36,6 +36,7 @@ class NetworkSource:
     name: str
     fingerprint: str
     processes = False
+    costly = True
 
     def __init__(self, network: Network, traits: Traits):
         self._network, self._traits = network, traits

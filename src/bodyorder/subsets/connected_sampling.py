@@ -47,8 +47,11 @@ class SampledFamily(Family):
 
 
 class ConnectedGrowth(Growth):
-    """Connected subsets grown body by body: the first any of the home cell, each next one b along joints with a probability in
-    proportion to Σ_t strength(b, t).
+    """Connected subsets grown body by body along joints.
+
+    The first is a body of the home cell: every other time any that is joined, else with a probability in proportion to the
+    strength of all its joints, since where these are many most subsets are. Each next one b comes with a probability in
+    proportion to Σ_t strength(b, t). One body alone is any.
 
     Subsets are rows of numbers of nodes, see :mod:`bodyorder.subsets.arrangement`.
 
@@ -66,7 +69,7 @@ class ConnectedGrowth(Growth):
         self._totals = np.bincount(owners, self._strengths, minlength=joints.n_bodies)
         # joints in an order in which they can be looked up
         self._sorted = np.lexsort((self._reach, owners))
-        self._keys = owners[self._sorted], self._reach[self._sorted]
+        self._keys = self._reach[self._sorted]
 
     def count(self, order: int) -> float:
         """Unknown, for all that this says."""
@@ -84,7 +87,10 @@ class ConnectedGrowth(Growth):
     def draw(self, order: int, count: int, rng: np.random.Generator) -> np.ndarray:
         """Subsets of ``order`` bodies, shape (count, order); −1 where the growth came to an end before."""
         chosen = np.full((count, order), -1, dtype=np.int64)
-        chosen[:, 0] = home_nodes(self._joints.n_bodies)[rng.integers(self._joints.n_bodies, size=count)]
+        reached = np.cumsum(self._chances(order))
+        # a number from (0, total] stops at a body that has a chance
+        first = np.searchsorted(reached, (1.0 - rng.random(count)) * reached[-1])
+        chosen[:, 0] = home_nodes(self._joints.n_bodies)[first]
         rows, ends, pulls = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0)
         for place in range(1, order):
             alive = np.flatnonzero(chosen[:, place - 1] >= 0)
@@ -111,7 +117,7 @@ class ConnectedGrowth(Growth):
     def probabilities(self, subsets: np.ndarray) -> np.ndarray:
         """Probability of each subset or one of its copies, over all ways to grow it, shape (n,)."""
         bodies = bodies_of(subsets)
-        return probabilities(self._inside(subsets), self._totals[bodies], self._joints.n_bodies)
+        return probabilities(self._inside(subsets), self._totals[bodies], self._chances(subsets.shape[1])[bodies])
 
     def closed(self, layers: list[np.ndarray]) -> tuple[Family, list[np.ndarray]]:
         """The family of some subsets and all their connected parts, and the rows of the subsets.
@@ -134,6 +140,13 @@ class ConnectedGrowth(Growth):
         family = SampledFamily(self._joints.n_bodies, tuple(members), "sampled", Nodes(nodes))
         return family, [family.index(np.searchsorted(nodes, numbers)) for numbers in layers]
 
+    def _chances(self, order: int) -> np.ndarray:
+        """Probability that a subset begins with each body, shape (n_bodies,)."""
+        joined = self._totals > 0
+        if order == 1 or not joined.any():
+            return np.full(len(joined), 1 / len(joined))
+        return (joined / joined.sum() + self._totals / self._totals.sum()) / 2
+
     def _inside(self, subsets: np.ndarray) -> np.ndarray:
         """Strengths of the joints inside subsets, shape (n, order, order)."""
         n, order = subsets.shape
@@ -142,11 +155,11 @@ class ConnectedGrowth(Growth):
         low, high = self._starts[owners], self._starts[owners + 1]
         while (low < high).any():  # a search in the list of each by itself
             middle = (low + high) // 2
-            before = self._keys[1][np.minimum(middle, len(self._keys[1]) - 1)] < wanted
+            before = self._keys[np.minimum(middle, len(self._keys) - 1)] < wanted
             low, high = np.where((low < high) & before, middle + 1, low), np.where((low < high) & ~before, middle, high)
         ends = self._starts[owners + 1]
         known = low < ends
-        known[known] = self._keys[1][low[known]] == wanted[known]
+        known[known] = self._keys[low[known]] == wanted[known]
         found = np.zeros(len(ones))
         found[known] = self._strengths[self._sorted[low[known]]]
         return found.reshape(n, order, order)

@@ -92,7 +92,8 @@ class CompactGrowth(Growth):
     def probabilities(self, subsets: np.ndarray) -> np.ndarray:
         """Probability of each subset, over all ways to grow it, shape (n,)."""
         inside = self.affinity[subsets[:, :, None], subsets[:, None, :]]
-        return probabilities(inside, self._reach[subsets], len(self.affinity))
+        starts = np.full(subsets.shape, 1 / len(self.affinity))
+        return probabilities(inside, self._reach[subsets], starts)
 
     def closed(self, layers: list[np.ndarray]) -> tuple[Family, list[np.ndarray]]:
         """The family of some subsets and all their parts, and the rows of the subsets in it."""
@@ -106,22 +107,21 @@ class CompactGrowth(Growth):
         return family, [family.index(rows) for rows in layers]
 
 
-def probabilities(inside: np.ndarray, reach: np.ndarray, n_starts: int) -> np.ndarray:
+def probabilities(inside: np.ndarray, reach: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """Probability that subsets are grown, over all ways to grow them, shape (n,).
 
     P(T ∪ b) = Σ_b P(T)·A(b, T)/A(T), with A(b, T) = Σ_{t∈T} affinity(b, t) and A(T) its sum over all b outside T.
 
     :param inside: affinities between their bodies, shape (n, order, order)
     :param reach: sum of the affinities of each body to all others, shape (n, order)
-    :param n_starts: bodies to begin with
+    :param starts: probability to begin with each of their bodies, shape (n, order)
     """
     length = max(1, _CHUNK >> inside.shape[1])
-    starts = range(0, max(1, len(inside)), length)
-    parts = [_probabilities(inside[at : at + length], reach[at : at + length], n_starts) for at in starts]
-    return np.concatenate(parts)
+    rows = [slice(at, at + length) for at in range(0, max(1, len(inside)), length)]
+    return np.concatenate([_probabilities(inside[part], reach[part], starts[part]) for part in rows])
 
 
-def _probabilities(inside: np.ndarray, reach: np.ndarray, n_starts: int) -> np.ndarray:
+def _probabilities(inside: np.ndarray, reach: np.ndarray, starts: np.ndarray) -> np.ndarray:
     count, order = reach.shape
     found = np.zeros((1 << order, count))
     outward = np.empty((1 << order, count))
@@ -129,7 +129,7 @@ def _probabilities(inside: np.ndarray, reach: np.ndarray, n_starts: int) -> np.n
         members = [place for place in range(order) if part >> place & 1]
         outward[part] = reach[:, members].sum(axis=1) - inside[:, members][:, :, members].sum((1, 2))
         if len(members) == 1:
-            found[part] = 1.0 / n_starts
+            found[part] = starts[:, members[0]]
             continue
         for last in members:
             before = part ^ (1 << last)
