@@ -281,3 +281,17 @@ def test_groups_become_a_coordinate():
     frames = clusters(2)
     frames[0].info["group"], frames[1].info["group"] = "low", "high"
     assert decompose(frames, TabulatedEnergies()).group.values.tolist() == ["low", "high"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sampling": 100}, r"`sampling` must be a Sampling, such as Sampling\(1000\), got 100"),
+        ({"measure_noise": "yes"}, "`measure_noise` must be true or false, got 'yes'"),
+        ({"forces": "yes"}, "`forces` must be true or false, got 'yes'"),
+        ({"executor": 4}, "`executor` must have the interface of concurrent.futures, got 4"),
+    ],
+)
+def test_options_of_another_kind_are_told(options, message):
+    with pytest.raises(InputError, match=message):
+        decompose(Atoms("H2", positions=[[0, 0, 0], [0, 0, 1]]), "analytic:pair", max_order=2, **options)

@@ -103,6 +103,15 @@ def test_streamed_sampled_and_by_workers(monkeypatch):
     assert (sampled.noise.values[0, 1:] > 1e-4).all()
 
 
+@pytest.mark.parametrize(("measured", "rest"), [(False, "claimed by the source"), (True, "measured on copies: ")])
+def test_a_sample_says_that_its_error_is_noise(measured, rest):
+    options = {"max_order": 3, "measure_noise": measured}
+    sampled = decompose(cluster(), TRIPLES, sampling=Sampling(10), **options)
+    assert sampled.attrs["noise"].startswith(f"the error of sampling, and what is {rest}")
+    everything = decompose(cluster(), TRIPLES, sampling=Sampling(1000), **options)
+    assert everything.attrs["noise"].startswith(rest)
+
+
 def test_counterpoise_has_no_copies():
     with pytest.raises(InputError, match="`measure_noise` needs a source without counterpoise"):
         decompose(cluster(2), "pyscf:uhf/sto-3g?spin=ground&counterpoise=full", measure_noise=True)

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from ase.calculators.emt import EMT
 from ase.neighborlist import neighbor_list
 
-from bodyorder._checks import InputError
+from bodyorder._checks import ComputationError, InputError
 from bodyorder.engine import Sampling, decompose
 from bodyorder.sources.base import load_source
+from bodyorder.sources.calculator import CalculatorSource
 from bodyorder.structures import ClusterBatch
 
 PAIR = "analytic:pair?kind=lennard-jones&epsilon=0.3&sigma=2.1&cutoff=4.2"
@@ -179,8 +181,69 @@ def test_orders_of_a_pair_potential_add_up_to_the_energy_of_the_cell():
     np.testing.assert_allclose(result.stress_contribution.sum("order")[0], atoms.get_stress(), atol=1e-12)
 
 
+class Plain:
+    """A source that gives no energy of a periodic cell, or fails at it."""
+
+    def __init__(self, message=None):
+        self.inner = load_source(PAIR)
+        self.name, self.fingerprint, self.precision = "plain", "plain", self.inner.precision
+        self.cutoff, self.energies = self.inner.cutoff, self.inner.energies
+        if message is not None:
+
+            def cell_energy(atoms):
+                raise ComputationError(message)
+
+            self.cell_energy = cell_energy
+
+
 def test_a_cell_without_an_energy_of_its_own_has_no_residual():
-    result = decompose(crystal(), PAIR, max_order=2)
+    result = decompose(crystal(), Plain(), max_order=2)
     assert np.isnan(result.total[0])
     assert np.isnan(result.residual[0])
-    assert result.failure.values[0] == ""
+    failing = decompose([crystal(), crystal(1)], Plain("no memory"), max_order=2)
+    np.testing.assert_array_equal(failing.contribution[0], result.contribution[0])
+    assert np.isnan(failing.total).all()
+    assert all("no energy of the cell to hold the orders against: no memory" in text for text in failing.failure.values)
+
+
+@pytest.mark.parametrize("start", [0.0, 4.0, 8.5])
+def test_groups_given_are_the_molecules_that_they_are(start):
+    """A chain longer than half the cell, wherever a border cuts it."""
+    chain = Atoms("C7", positions=np.arange(7)[:, None] * [1.3, 0, 0] + [start, 1, 1], cell=[10, 10, 10], pbc=True)
+    chain.wrap()
+    source = "analytic:pair?cutoff=3&sigma=1.2"
+    given, found = (decompose(chain, source, max_order=2, bodies=bodies) for bodies in ([0] * 7, "molecules"))
+    np.testing.assert_allclose(given.contribution, found.contribution, atol=1e-10)
+    whole = Atoms("C7", positions=np.arange(7)[:, None] * [1.3, 0, 0])
+    alone = float(load_source(source).energies(ClusterBatch.from_atoms([whole]))[0])
+    assert float(given.contribution[0, 0]) == pytest.approx(alone, abs=1e-10)
+
+
+def test_orders_of_groups_do_not_depend_on_how_atoms_are_wrapped():
+    """Groups of two in a skewed cell, every atom in any of its images."""
+    atoms = crystal()
+    atoms.set_cell(np.array([[1, 0, 0], [1, 1, 0], [0, -1, 1]]) @ atoms.cell.array, scale_atoms=False)
+    expected = decompose(atoms, MANY, max_order=2, bodies=[0, 0, 1, 1]).contribution
+    for seed in range(3):
+        other = atoms.copy()
+        other.positions += np.random.default_rng(seed).integers(-2, 3, (4, 3)) @ atoms.cell.array
+        found = decompose(other, MANY, max_order=2, bodies=[0, 0, 1, 1]).contribution
+        np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+def test_a_cutoff_that_is_claimed_too_short_is_found_out():
+    """EMT feels 6 Å; 3 Å would give −74.7 eV for the pairs of copper instead of −96.1 without a word."""
+    copper = bulk("Cu", cubic=True)
+    right = decompose(copper, CalculatorSource(EMT(), cutoff=6.5), max_order=2)
+    assert float(right.contribution[0, 1]) == pytest.approx(-96.10, abs=0.01)
+    for atoms, options in (
+        (copper, {}),
+        (copper, {"sampling": Sampling(10)}),
+        (bulk("Cu") * (2, 2, 1), {"cutoff": 3.0}),
+    ):
+        free = atoms.copy()
+        free.pbc = not options.get("cutoff")
+        with pytest.raises(
+            InputError, match=r"the cutoff of ase:.*EMT must be the distance beyond which parts do not feel"
+        ):
+            decompose(free, CalculatorSource(EMT(), cutoff=3.0), max_order=2, **options)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from bodyorder.engine import decompose
+from bodyorder.engine import Sampling, decompose
 from bodyorder.engine.planning import plan
 from bodyorder.engine.selection import Selection
 from bodyorder.sources.base import Precision, load_source
@@ -137,6 +137,41 @@ def test_noise_is_that_of_independent_errors():
     """A pair is E(ab) − E(a) − E(b): √(3 + 3·2²)σ for the three pairs of three bodies."""
     result = planned([line(3)], Clocked(lambda n: 1e-3))
     np.testing.assert_allclose(result.expected_noise, 1e-3 * np.sqrt([3, 3 + 3 * 4, 1 + 3 + 3]))
+
+
+class Silent:
+    """All energies are zero within 1 eV: contributions do not scatter, and noise is that of the energies alone."""
+
+    name, fingerprint, cutoff, precision = "silent", "silent", None, Precision(absolute=1.0)
+
+    def energies(self, batch):
+        return np.zeros(len(batch))
+
+
+def spread_out(n_atoms):
+    return Atoms(f"H{n_atoms}", positions=np.random.default_rng(0).uniform(0, 8, (n_atoms, 3)))
+
+
+def test_the_noise_of_a_sample_is_that_of_energies_as_they_count_in_it():
+    options = {"max_order": 3, "sampling": Sampling(50)}
+    result = plan([spread_out(20)], Silent(), Selection(**options))
+    noise = decompose(spread_out(20), Silent(), **options).noise.values[0]
+    np.testing.assert_allclose(result.expected_noise.sel(order=[1, 2, 3]), noise)
+    assert noise[2] > 10 * np.sqrt(20)  # every triple drawn stands for many
+
+
+@pytest.mark.parametrize(
+    ("sampling", "said"),
+    [
+        (None, "none"),
+        (Sampling(50), "once"),
+        (Sampling(50, error=0.2), "until 0.2 eV"),
+        (Sampling(5000, error=0.2), "none"),  # all sub-clusters
+    ],
+)
+def test_what_is_sampled_is_said(sampling, said):
+    result = plan([spread_out(5), spread_out(12)], Silent(), Selection(3, sampling=sampling))
+    assert result.attrs["sampling"] == said
 
 
 class Estimated(Clocked):

@@ -116,7 +116,7 @@ def test_order_totals_of_the_data_stand_in_the_table(text, results):
     convergence = group_convergence(results)
     table = text[text.index('<section id="orders"') :]
     table = table[table.index("<table>") : table.index("</table>")]
-    written = re.findall(r">(−?\d+\.\d{3})<small>", table)
+    written = re.findall(r">(−?\d+\.\d{3})(?:<span class=\"mark\">~</span>)?<small>", table)
     values = convergence["group_contribution"].transpose("group", "source", "order").values.ravel()
     assert [float(number.replace("−", "-")) for number in written] == pytest.approx(values, abs=5.1e-4)
 
@@ -178,6 +178,38 @@ def test_bodies_that_are_molecules_are_not_called_atoms(clusters):
     assert "eV per body" in text
     assert "per atom" not in re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
     assert "onebody" not in Page(text).ids
+
+
+def noisy(result, sigma):
+    """A result whose totals are known to ``sigma`` (eV), marked as a decomposition marks them."""
+    noise = xr.full_like(result["contribution"], sigma)
+    return result.assign(noise=noise, above_noise=abs(result["contribution"]) > 2 * noise)
+
+
+def test_orders_within_their_noise_are_marked_with_a_legend(separate):
+    one = separate["many-body"].isel(structure=[3]).drop_dims(("site", "subset"))
+    sizes = abs(one["contribution"].values[0])
+    result = noisy(one, np.median(sizes) / 1.5)
+    above = result["above_noise"].values[0]
+    assert 0 < above.sum() < len(above)
+    assert (sizes[~above] > result["noise"].values[0, 0]).any()  # one is above 1σ
+    text = render_report(Report("Noise", result))
+    Page(text)
+    table = text[text.index('<section id="orders"') :]
+    table = table[table.index("<table>") : table.index("</table>")]
+    cells = re.findall(r"<td>(.*?)</td>", table)[: len(above)]
+    assert [cell.startswith('<span class="lost">') for cell in cells] == [not heard for heard in above]
+    assert ['<span class="mark">~</span>' in cell for cell in cells] == [not heard for heard in above]
+    assert "grey with ~: not above twice its noise" in table
+
+
+def test_results_that_do_not_say_what_is_above_their_noise_make_the_same_page(separate):
+    results = {name: noisy(result, 0.5) for name, result in separate.items()}
+    whole = render_report(Report("Old", combine(results), "pairs"))
+    assert "twice" in whole
+    for old in (("pairs",), tuple(results)):
+        held = {name: r.drop_vars("above_noise") if name in old else r for name, r in results.items()}
+        assert render_report(Report("Old", combine(held), "pairs")) == whole
 
 
 def test_failures_are_listed_with_their_reasons(separate):

@@ -96,7 +96,22 @@ def test_the_same_energies_are_called_the_same():
 
 def test_orders_within_their_noise_are_named():
     sentences = said(result([[-13.0, -5.0, 0.01, -0.02]], noise=0.1))
-    assert sentences[-1] == "Orders 3, 4 of FCI are zero within their noise (1σ up to 0.100 eV per atom)."
+    assert sentences[-1] == "Orders 3, 4 of FCI are zero within twice their noise (1σ up to 0.100 eV per atom)."
+
+
+@pytest.mark.parametrize(("noise", "lost"), [(0.04, []), (0.06, ["Order 3 of FCI is zero within twice its noise"])])
+def test_twice_the_noise_is_where_an_order_drowns(noise, lost):
+    """0.1 eV is above 0.06 eV, and not above twice that."""
+    sentences = said(result([[-13.0, -5.0, 0.1, -0.5]], noise=noise))
+    assert [sentence.split(" (")[0] for sentence in sentences if "noise" in sentence] == lost
+
+
+def test_means_drown_in_the_noise_of_a_structure():
+    """Errors that structures share do not average out; a structure that failed has no noise."""
+    noisy = result([[-13.0, -5.0, 0.19, -0.5], [-13.0, -5.0, 0.19, -0.5], [-13.0, -5.0, np.nan, np.nan]], noise=0.1)
+    noisy["noise"] = noisy["noise"].where(noisy["contribution"].notnull())
+    sentence = next(sentence for sentence in said(noisy) if "noise" in sentence)
+    assert sentence == "Order 3 of FCI is on average zero within twice its noise (1σ up to 0.100 eV per atom)."
 
 
 def test_failures_are_counted_and_orders_nobody_asked_for_are_not():

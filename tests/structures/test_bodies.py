@@ -83,3 +83,15 @@ def test_charges_of_bodies(water_dimer):
         body_charges(water_dimer, find_bodies(water_dimer), "it")
     water_dimer.set_initial_charges(None)
     assert body_charges(water_dimer, molecules, "it").tolist() == [0, 0]
+
+
+def test_middles_of_bodies_and_how_far_they_are(water_dimer):
+    bodies = find_bodies(water_dimer, "molecules")
+    middles = bodies.middles(water_dimer.positions)
+    np.testing.assert_allclose(
+        middles, [water_dimer.positions[:3].mean(axis=0), water_dimer.positions[3:].mean(axis=0)]
+    )
+    water_dimer.set_cell(np.diag([5.0, 6.0, 7.0]))
+    pairs = np.array([0, 1]), np.array([1, 1]), np.array([[0, 0, 0], [0, 1, -1]])
+    apart = bodies.middle_distances(water_dimer, *pairs)
+    np.testing.assert_allclose(apart, [np.hypot(2.9, 0.3), np.hypot(6, 7)])

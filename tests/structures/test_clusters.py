@@ -1,4 +1,7 @@
+import tracemalloc
+
 import numpy as np
+import pytest
 from ase import Atoms
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,3 +100,48 @@ def test_keys_tell_what_a_source_sees_of_the_structure():
     assert key(magmoms=[-1, 1, -1]) == key(magmoms=[1, -1, 1])
     assert key(bodies=np.array([4, 4, 2])) == key(bodies=np.array([0, 0, 1]))
     assert len({key((), charges=[1, -1, 0]), key((), magmoms=[1, -1, 1]), key(())}) == 1
+
+
+@pytest.mark.parametrize("sizes", [(5,), (5, 7, 3), (5, 3000, 7, 2000), (4000,), (2500, 3000)])
+def test_batches_of_structures_of_any_size(sizes):
+    """What is taken from them is what the structures hold, however many there are and however large."""
+    rng = np.random.default_rng(4)
+    systems = {
+        3 * place + 1: System(
+            rng.integers(1, 9, size), rng.random((size, 3)), rng.integers(-1, 2, size) * 1.0, rng.random(size)
+        )
+        for place, size in enumerate(sizes)
+    }
+    parents = rng.choice(list(systems), 40)
+    members, ghosts = (np.array([rng.choice(len(systems[p]), k, replace=False) for p in parents]) for k in (3, 2))
+    batch = ClusterBatch.cut(systems, parents, members, ghosts)
+    ghost_numbers, ghost_positions = batch.of_ghosts()
+    for row, (parent, atoms, others) in enumerate(zip(parents, members, ghosts, strict=True)):
+        system = systems[parent]
+        np.testing.assert_array_equal(batch.numbers[row], system.numbers[atoms])
+        np.testing.assert_array_equal(batch.positions[row], system.positions[atoms])
+        assert batch.charges[row] == system.charges[atoms].sum()
+        np.testing.assert_array_equal(batch.of_members("moments")[row], system.moments[atoms])
+        np.testing.assert_array_equal(ghost_numbers[row], system.numbers[others])
+        np.testing.assert_array_equal(ghost_positions[row], system.positions[others])
+    assert sorted(batch.systems) == sorted(set(parents.tolist()))
+
+
+def test_an_empty_batch_holds_nothing():
+    batch = ClusterBatch.from_atoms([Atoms("H2", positions=np.eye(3)[:2])]).select(np.arange(0))
+    assert batch.of_members("charges").shape == (0, 2)
+    assert [array.shape for array in batch.of_ghosts()] == [(0, 0), (0, 0, 3)]
+
+
+def test_cutting_a_few_atoms_from_a_large_structure_touches_only_those():
+    """The memory that is asked for is the measure; time depends on the machine."""
+    large = System(np.ones(10**6, dtype=np.int64), np.zeros((10**6, 3)))
+    for systems, parents in (({0: large}, np.zeros(10, dtype=int)), ({0: large, 1: large}, np.arange(10) % 2)):
+        members = np.arange(30).reshape(10, 3)
+        tracemalloc.start()
+        batch = ClusterBatch.cut(systems, parents, members, members[:, :1])
+        batch.select(np.arange(5)).of_members("charges")
+        batch.of_ghosts()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 10**5

@@ -7,6 +7,7 @@ import xarray as xr
 
 from bodyorder._checks import check_positive
 from bodyorder.analysis.alignment import SeveralResults, groups, with_sources
+from bodyorder.engine.assembly import SIGNIFICANT
 from bodyorder.engine.variables import describe
 
 #: Truncation error in eV per body below which an order is said to suffice: the accuracy asked of a good potential.
@@ -25,8 +26,8 @@ def order_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
     - ``truncation`` E^{≤n} = Σ_{m≤n} E⁽ᵐ⁾ (eV)
     - ``truncation_error`` (E − E^{≤n})/N, zero at n = N
     - ``truncation_noise`` Σ_{m≤n} σ⁽ᵐ⁾/N: what 1σ of the truncation cannot exceed, however its orders are correlated
-    - ``growth`` |E⁽ⁿ⁺¹⁾|/|E⁽ⁿ⁾|, NaN at n = N, at the last known order and where E⁽ⁿ⁾ is not above its noise
-    - ``alternation``: of the steps n → n + 1 with n ≥ 2 whose two totals are both above their noise, the fraction at
+    - ``growth`` |E⁽ⁿ⁺¹⁾|/|E⁽ⁿ⁾|, NaN at n = N, at the last known order and where E⁽ⁿ⁾ is not above twice its noise
+    - ``alternation``: of the steps n → n + 1 with n ≥ 2 whose two totals are both above twice their noise, the fraction at
       which the sign changes; 1 for a strictly alternating expansion, NaN without such a step
     - ``effective_body_order``: the smallest n with |E − E^{≤m}|/N < ``tolerance`` for every m ≥ n that is known. That
       all later orders count keeps a sum that passes through the right value by chance from counting as converged.
@@ -44,7 +45,7 @@ def order_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
     noise = _noise(combined)
     truncation = contribution.cumsum("order", skipna=False).assign_coords(order=combined["order"])
     error = (combined["total"] - truncation) / bodies
-    heard = abs(contribution) > noise
+    heard = abs(contribution) > SIGNIFICANT * noise
     following = contribution.shift(order=-1).where(combined["order"] < bodies)
     both = heard & heard.shift(order=-1, fill_value=False)
     growth = (abs(following) / abs(contribution).where(heard)).where(following.notnull())
@@ -99,10 +100,10 @@ def group_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
 
 
 def _noise(combined: xr.Dataset) -> xr.DataArray:
-    """1σ of the contributions in eV; zero where a result gives none."""
-    if "noise" not in combined:
-        return xr.zeros_like(combined["contribution"])
-    return combined["noise"].fillna(0.0).transpose("source", "structure", "order")
+    """1σ of the contributions in eV; zero where a result gives none, NaN where the contribution is missing."""
+    contribution = combined["contribution"].transpose("source", "structure", "order")
+    noise = combined["noise"].fillna(0.0) if "noise" in combined else xr.zeros_like(contribution)
+    return noise.transpose("source", "structure", "order").where(contribution.notnull())
 
 
 def _effective_body_order(error: xr.DataArray, tolerance: float) -> xr.DataArray:

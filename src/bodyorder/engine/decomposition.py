@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from bodyorder._checks import InputError
+from bodyorder._checks import InputError, check_switch
 from bodyorder.engine.assembly import assemble
 from bodyorder.engine.batching import make_tasks
 from bodyorder.engine.computation import Wanted
@@ -20,14 +20,19 @@ from bodyorder.engine.lattice import Evaluated, Lattice, SampledLattice
 from bodyorder.engine.memory import Memory
 from bodyorder.engine.noise import measure
 from bodyorder.engine.pieces import Piece
+from bodyorder.engine.probes import draw
 from bodyorder.engine.progress import track
 from bodyorder.engine.sampling import Sampling
 from bodyorder.engine.selection import Selection
 from bodyorder.engine.store import Store, opened
 from bodyorder.sources.base import EnergySource, SourceLike, load_source
+from bodyorder.sources.reach import check_cutoff
 from bodyorder.structures import read_structures
 from bodyorder.structures.bodies import BodiesLike
 from bodyorder.structures.io import StructuresLike
+
+#: Sub-clusters on which a claimed cutoff is tried out, and their largest order.
+N_TRIED, LARGEST_TRIED = 4, 3
 
 
 def decompose(  # noqa: PLR0913 - the one call that a user makes; every option has a default
@@ -73,10 +78,20 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     """
     frames = read_structures(structures, periodic=True)
     engine = load_source(source)
+    switches = {"forces": forces, "atom_energies": atom_energies, "subsets": subsets}
+    for name, value in (switches if measure_noise is None else switches | {"measure_noise": measure_noise}).items():
+        check_switch(name, value)
+    if sampling is not None and not isinstance(sampling, Sampling):
+        raise InputError(f"`sampling` must be a Sampling, such as Sampling(1000), got {sampling!r}")
+    if executor is not None and not hasattr(executor, "submit"):
+        raise InputError(
+            f"`executor` must have the interface of concurrent.futures, got {executor!r}; bodyorder.engine.executors opens one"
+        )
     _check_by_atom(engine, Wanted(forces, atom_energies))
     selection = Selection(max_order, bodies, cutoff, sampling, kept=subsets)
     with opened(store) as shelf:
         pieces = selection.pieces(frames, engine)
+        _try_reach(pieces, engine)
         known = measure(pieces, engine) if _measures(measure_noise, engine) else {}
         # the rounds of a sample find in memory what the ones before computed
         kept = Memory() if shelf is None and sampling is not None else shelf
@@ -150,6 +165,18 @@ def _check_by_atom(source: EnergySource, wanted: Wanted) -> None:
         if is_wanted and not hasattr(source, method):
             advice = getattr(source, "forces_advice", "") if name == "forces" else ""
             raise InputError(f"`{name}` need a source that gives them, {source.name} gives energies only{advice}")
+
+
+def _try_reach(pieces: Sequence[Piece], source: EnergySource) -> None:
+    """Try out a cutoff that a user claims, on the first structure of which parts are left out because of it.
+
+    :raises InputError: if it is found to be wrong
+    """
+    resting = [piece for piece in pieces if piece.family.nodes is not None]
+    if resting and getattr(source, "claims_cutoff", False):
+        order = min(resting[0].family.max_order, LARGEST_TRIED)
+        batch = draw(resting[:1], order, source)[0].batch
+        check_cutoff(source, batch.select(np.unique(np.linspace(0, len(batch) - 1, N_TRIED).astype(np.int64))))
 
 
 def _measures(wanted: bool | None, source: EnergySource) -> bool:

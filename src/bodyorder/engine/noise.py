@@ -58,11 +58,17 @@ def variance(
     return known**2 + np.nan_to_num(uncertainty) ** 2
 
 
-def describe(measured: Mapping[int, float]) -> str:
-    """Where the noise of a result comes from, for its attributes."""
-    if not measured:
-        return "claimed by the source"
-    return "measured on copies: " + ", ".join(f"{sigma:.1e} eV ({order})" for order, sigma in measured.items())
+def describe(measured: Mapping[int, float], sampled: bool = False) -> str:
+    """Where the noise of a result comes from, for its attributes.
+
+    :param measured: 1σ of one energy in eV by number of bodies, where it was measured
+    :param sampled: whether orders are estimated from samples
+    """
+    energies = "claimed by the source"
+    if measured:
+        listed = ", ".join(f"{sigma:.1e} eV ({order})" for order, sigma in measured.items())
+        energies = f"measured on copies: {listed}"
+    return f"the error of sampling, and what is {energies}" if sampled else energies
 
 
 def _copied(batch: ClusterBatch, rng: np.random.Generator) -> ClusterBatch:

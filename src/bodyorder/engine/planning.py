@@ -52,7 +52,9 @@ def plan(
         ``n_clusters``, ``seconds_per_cluster``, ``measured`` (False where extrapolated), ``core_seconds``, ``longest_seconds``
         of one sub-cluster, ``megabytes`` of one worker as the source estimates it and ``resident_megabytes`` as seen here (NaN
         where it does not, or where nothing ran), and ``expected_noise`` in eV of the largest structure, NaN where energies
-        it needs are not known
+        it needs are not known. Of a sample the first round is priced, and the noise is without the error of sampling, which is
+        not known before its contributions are; the attribute ``sampling`` says ``once``, or until which error, and ``none``
+        where nothing is.
     :raises InputError: if the input cannot work
     """
     pieces = selection.pieces(structures, source)
@@ -82,7 +84,12 @@ def plan(
             "expected_noise": ("order", _noise(pieces[0], source, energies, len(counts))[orders]),
         },
         coords={"order": orders},
-        attrs={"source": source.name, "forces": str(forces), "n_structures": len(structures)},
+        attrs={
+            "source": source.name,
+            "forces": str(forces),
+            "n_structures": len(structures),
+            "sampling": _sampling(pieces, selection),
+        },
     )
     return describe(result)
 
@@ -112,11 +119,21 @@ def _megabytes(kinds: list[Probe], source: EnergySource, forces: bool) -> float:
     return max(float(source.megabytes(kind.batch, forces)) for kind in kinds)
 
 
+def _sampling(pieces: Sequence[Piece], selection: Selection) -> str:
+    """Whether orders are estimated from samples, and how often more is drawn; of few bodies a sample may be all there is."""
+    drawn = [piece.sample for piece in pieces if piece.sample is not None]
+    if selection.sampling is None or all(p is None for sample in drawn for p in sample.probabilities):
+        return "none"
+    error = selection.sampling.error
+    return "once" if error is None else f"until {error:g} eV"
+
+
 def _noise(piece: Piece, source: EnergySource, energies: np.ndarray, n_orders: int) -> np.ndarray:
     """Expected 1σ of each order total in eV (0 for the whole), NaN for orders of which no energy is known."""
     variance = np.zeros(n_orders)
     stop = piece.family.max_order + 1
-    for order, weights in enumerate(order_coefficients(piece.family), start=1):
+    counts_for = None if piece.sample is None else piece.sample.weights()
+    for order, weights in enumerate(order_coefficients(piece.family, counts_for), start=1):
         size = piece.family.sizes[order - 1]
         if not size:
             continue

@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Literal
 
 import ase
-import numpy as np
 
 from bodyorder._checks import InputError, check_between, check_positive
 from bodyorder.engine.pieces import Cell, Piece
@@ -77,7 +76,8 @@ class Selection:
                 growth = by_distance(partition.distances(system.positions))
             else:
                 joints = Joints(len(partition), *partition.pairs(system.positions, source.cutoff))
-                growth = along_joints(joints, _apart(joints, partition, atoms), top)
+                apart = partition.middle_distances(atoms, joints.first, joints.second, joints.shifts)
+                growth = along_joints(joints, apart, top)
             drawn = self.sampling.draw(growth, draws or self.sampling.first(top), index)
             return Piece(system, partition, drawn.family, scheme, drawn)
         if self.cutoff is None:
@@ -110,7 +110,8 @@ class Selection:
         joints = Joints(len(crystal.bodies), *crystal.pairs(cutoff))
         drawn = None
         if self.sampling is not None:
-            growth = along_joints(joints, _apart(joints, crystal.bodies, crystal.atoms), self.max_order)
+            apart = crystal.bodies.middle_distances(crystal.atoms, joints.first, joints.second, joints.shifts)
+            growth = along_joints(joints, apart, self.max_order)
             drawn = self.sampling.draw(growth, draws or self.sampling.first(self.max_order), index)
         family = connected_classes(joints, self.max_order, streamed=not self.kept) if drawn is None else drawn.family
         assert family.nodes is not None
@@ -137,14 +138,6 @@ class Selection:
             return "complete"
         additive = source.cutoff is not None and source.cutoff <= self.cutoff
         return "connected" if additive else "cliques"
-
-
-def _apart(joints: Joints, bodies: Bodies, atoms: ase.Atoms) -> np.ndarray:
-    """Distances in Å between the middles of joined bodies, shape (n_pairs,)."""
-    sums = np.stack([np.bincount(bodies.labels, column) for column in atoms.positions.T], axis=1)
-    middles = sums / np.bincount(bodies.labels)[:, None]
-    shifts = joints.shifts @ atoms.cell.array
-    return np.linalg.norm(middles[joints.second] + shifts - middles[joints.first], axis=1)
 
 
 def _check_charges(atoms: ase.Atoms, bodies: Bodies, source: EnergySource, name: str) -> None:

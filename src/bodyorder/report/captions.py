@@ -29,8 +29,8 @@ def orders(convergence: xr.Dataset, theme: Theme) -> tuple[str, str]:
     bars = " Bars: standard deviation over structures." if int(convergence["group_size"].max()) > 1 else ""
     caption = (
         f"Order totals {_ORDER_TOTAL}/<i>N</i>, means over the structures of a group, in eV per {theme.body}."
-        f"{bars} Bands around zero: ±1σ of the noise of each source. Where the totals span decades, the axis is logarithmic, "
-        f"and linear in the grey strip within ±{RESOLVED:g} eV; lines only guide the eye."
+        f"{bars} Bands around zero: up to twice the noise (1σ) of each source. Where the totals span decades, the axis is "
+        f"logarithmic, and linear in the grey strip within ±{RESOLVED:g} eV; lines only guide the eye."
     )
     return description, caption
 
@@ -49,7 +49,7 @@ def truncation(convergence: xr.Dataset, theme: Theme) -> tuple[str, str]:
     tolerance = f"{1e3 * convergence.attrs['tolerance']:g} meV per {theme.body}"
     caption = (
         f"Error of the expansion cut off at order <i>n</i>: root mean square of (<i>E</i> − {_TRUNCATION})/<i>N</i> over the "
-        f"structures of a group, in eV per {theme.body}. Dashed: {tolerance}. Shaded: below the noise of the sum. Open "
+        f"structures of a group, in eV per {theme.body}. Dashed: {tolerance}. Shaded: up to twice the noise of the sum. Open "
         f"triangles: below the axis; the complete expansion is exact."
     )
     return description, caption

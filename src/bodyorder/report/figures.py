@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, SymmetricalLogLocator
 
+from bodyorder.engine.assembly import SIGNIFICANT
 from bodyorder.report.style import RESOLVED, Theme, order_axis, panels, plain_ticks, styled
 from bodyorder.report.wording import group_title
 
@@ -25,7 +26,7 @@ def order_totals_figure(convergence: xr.Dataset, theme: Theme) -> Figure:
     """Order totals per body of every source side by side, a panel for each group.
 
     :param convergence: of :func:`bodyorder.analysis.group_convergence`
-    :return: points with the spread over structures as bars, and ±1σ of noise as a band around zero
+    :return: points with the spread over structures as bars, and a band around zero in which totals drown in noise
     """
     groups = [str(name) for name in convergence["group"].values]
     orders = convergence["order"].values
@@ -37,7 +38,7 @@ def order_totals_figure(convergence: xr.Dataset, theme: Theme) -> Figure:
         axis.axhline(0, color="#333333", linewidth=0.8, zorder=1)
         for (name, style), shift in zip(theme.sources.items(), shifts, strict=True):
             part = convergence.sel(group=group, source=name)
-            noise = part["group_noise"].values
+            noise = SIGNIFICANT * part["group_noise"].values
             axis.fill_between(orders, -noise, noise, step="mid", color=style.colour, alpha=0.12, linewidth=0)
             spread = part["group_spread"].values if int(part["group_size"]) > 1 else None
             values = part["group_contribution"].values
@@ -74,7 +75,7 @@ def truncation_figure(convergence: xr.Dataset, theme: Theme) -> Figure:
         axis.axhline(tolerance, color="#555555", linewidth=1, linestyle=(0, (4, 3)), zorder=1)
         for (name, style), shift in zip(theme.sources.items(), shifts, strict=True):
             error = convergence["group_truncation_error"].sel(group=group, source=name).values
-            noise = convergence["group_truncation_noise"].sel(group=group, source=name).values
+            noise = SIGNIFICANT * convergence["group_truncation_noise"].sel(group=group, source=name).values
             axis.fill_between(orders, foot, np.maximum(noise, foot), color=style.colour, alpha=0.07, linewidth=0)
             axis.plot(orders + shift, np.where(error > foot, error, np.nan), **style.line())
             below = error <= foot

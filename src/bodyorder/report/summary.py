@@ -10,6 +10,7 @@ import xarray as xr
 from bodyorder.analysis import attributes, doubts
 from bodyorder.analysis.factors import factors, short
 from bodyorder.analysis.multiplicity import DOUBTS
+from bodyorder.analysis.significance import drowns
 from bodyorder.report.wording import NEGLIGIBLE, SMALL, energy, place
 
 #: From this ratio on, the deviation of a single order is said to dwarf that of the energy.
@@ -202,9 +203,9 @@ def _of_own_order(convergence: xr.Dataset, source: str, body: str) -> str:
 
 
 def _of_noise(convergence: xr.Dataset, body: str) -> list[str]:
-    """Orders that are not above their noise."""
+    """Orders that drown in their noise."""
     said = []
-    lost = (abs(convergence["group_contribution"]) < convergence["group_noise"]) & (convergence["group_noise"] > 0)
+    lost = drowns(convergence["group_contribution"], convergence["group_noise"])
     for source in convergence["source"].values:
         for group in convergence["group"].values:
             orders = [int(order) for order in convergence["order"].values[lost.sel(source=source, group=group).values]]
@@ -213,8 +214,9 @@ def _of_noise(convergence: xr.Dataset, body: str) -> list[str]:
                 sigma = float(convergence["group_noise"].sel(source=source, group=group, order=orders).max())
                 size = f" (1σ up to {energy(sigma, body)})" if sigma > NEGLIGIBLE else ""
                 which = f"{f'orders {listed}' if len(orders) > 1 else f'order {listed}'} of {source}"
-                noise = "are zero within their noise" if len(orders) > 1 else "is zero within its noise"
-                said.append(_sentence(which, place(str(group)), noise + size))
+                verb, noise = ("are", "their noise") if len(orders) > 1 else ("is", "its noise")
+                mean = "on average" if int(convergence["group_size"].sel(source=source, group=group)) > 1 else ""
+                said.append(_sentence(which, place(str(group)), verb, mean, f"zero within twice {noise}{size}"))
     return said
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from ase.data import chemical_symbols
 
+from bodyorder.analysis.significance import drowns
 from bodyorder.report.summary import missing_contributions
 from bodyorder.report.wording import group_title
 
@@ -78,19 +79,29 @@ def deviation(value: float) -> str:
     return f"{value:.3f}" if int(power) >= -3 else f"{digit}·10<sup>−{-int(power)}</sup>"
 
 
+def with_noise(energies: np.ndarray, noise: np.ndarray) -> list[str]:
+    """Energies in eV above their 1σ; those that drown in it are marked."""
+    cells = []
+    for energy, sigma, lost in zip(energies, noise, drowns(energies, noise), strict=True):
+        mark = '<span class="mark">~</span>' if lost else ""
+        text = f"{number(energy)}{mark}<small>±&#8239;{deviation(sigma)}</small>"
+        cells.append(MISSING if not np.isfinite(energy) else f'<span class="lost">{text}</span>' if lost else text)
+    return cells
+
+
 def order_totals_table(convergence: xr.Dataset, body: str) -> Table:
     """Mean order totals with their noise."""
     orders = convergence["order"].values
     table = Table(
         f"Order totals <i>E</i><sup>(<i>n</i>)</sup>/<i>N</i> and energy <i>E</i>/<i>N</i>, means over structures, in eV per "
-        f"{body}. Below each total ± 1σ of its noise; totals within it are grey.",
+        f"{body}. Below each total ± 1σ of its noise, root mean square over structures; grey with ~: not above twice its "
+        "noise.",
         ["source", *(f"<i>n</i> = {order}" for order in orders), "<i>E</i>/<i>N</i>", "struc&shy;tures"],
     )
     for group in convergence["group"].values:
         for source in convergence["source"].values:
             part = convergence.sel(group=group, source=source)
-            values, noise = part["group_contribution"].values, part["group_noise"].values
-            cells = [_with_noise(float(value), float(sigma)) for value, sigma in zip(values, noise, strict=True)]
+            cells = with_noise(part["group_contribution"].values, part["group_noise"].values)
             size, total = int(part["group_size"]), float(part["group_total"])
             table.rows.append([escape(str(source)), *cells, number(total), str(size)])
             table.groups.append(_group(group))
@@ -227,13 +238,6 @@ def origin_table(results: dict[str, dict[str, Any]]) -> Table:
         cells = [f"<code>{escape(str(attributes.get(key, MISSING)))}</code>" for key in present]
         table.rows.append([escape(name), *cells])
     return table
-
-
-def _with_noise(value: float, sigma: float) -> str:
-    if not np.isfinite(value):
-        return MISSING
-    text = f"{number(value)}<small>±&#8239;{deviation(sigma)}</small>"
-    return f'<span class="lost">{text}</span>' if abs(value) < sigma else text
 
 
 def _group(name: Any) -> str:

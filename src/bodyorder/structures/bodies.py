@@ -59,6 +59,26 @@ class Bodies:
         pairs = cdist(positions[order], positions[order])
         return np.minimum.reduceat(np.minimum.reduceat(pairs, starts, axis=0), starts, axis=1)
 
+    def middles(self, positions: np.ndarray) -> np.ndarray:
+        """Mean position of the atoms of each body in Å, shape (n_bodies, 3).
+
+        :param positions: positions of the atoms in Å, shape (n_atoms, 3)
+        """
+        sums = np.stack([np.bincount(self.labels, column) for column in positions.T], axis=1)
+        return sums / np.bincount(self.labels)[:, None]
+
+    def middle_distances(
+        self, atoms: ase.Atoms, first: np.ndarray, second: np.ndarray, shifts: np.ndarray
+    ) -> np.ndarray:
+        """Distances in Å between the middles of pairs of bodies, shape (n,).
+
+        :param first: one body, shape (n,)
+        :param second: the other, shape (n,)
+        :param shifts: the cell that this one is in, shape (n, 3)
+        """
+        middles = self.middles(atoms.positions)
+        return np.linalg.norm(middles[second] + shifts @ atoms.cell.array - middles[first], axis=1)
+
     def pairs(self, positions: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Pairs of bodies that hold atoms nearer than ``cutoff`` (Å) to each other.
 

@@ -55,6 +55,12 @@ class System:
         return len(self.numbers)
 
 
+_NOTHING = System(np.empty(0, dtype=np.int64), np.empty((0, 3)))
+
+#: Of structures with more atoms than this, of which a batch takes several, the atoms that it needs are looked up one by one.
+_LARGE = 1000
+
+
 @dataclass(frozen=True)
 class ClusterBatch:
     """``n`` sub-clusters of ``k`` atoms each.
@@ -95,20 +101,15 @@ class ClusterBatch:
         """
         parents = np.asarray(parents, dtype=np.int64)
         members = np.asarray(members, dtype=np.int64)
-        present = np.unique(parents)
-        used = {int(index): systems[int(index)] for index in present}
-        offsets = np.cumsum([0] + [len(system) for system in used.values()])[:-1]
-        numbers = np.concatenate([system.numbers for system in used.values()])
-        positions = np.concatenate([system.positions for system in used.values()])
-        flat = members + offsets[np.searchsorted(present, parents)][:, None]
-        charges = np.concatenate([system.charges for system in used.values()])[flat].sum(axis=1)
+        used = {int(index): systems[int(index)] for index in np.unique(parents)}
+        numbers, positions, charges = _taken(used, parents, members, ("numbers", "positions", "charges"))
         return cls(
-            numbers[flat],
-            positions[flat],
+            numbers,
+            positions,
             parents,
             members,
             used,
-            np.rint(charges).astype(np.int64),
+            np.rint(charges.sum(axis=1)).astype(np.int64),
             ghosts,  # type: ignore[arg-type]
         )
 
@@ -143,19 +144,11 @@ class ClusterBatch:
 
     def of_members(self, name: str) -> np.ndarray:
         """What the structures say of each atom, shape (n, k): ``charges``, ``moments`` or ``bodies``."""
-        result = np.empty(self.members.shape, dtype=np.float64)
-        for parent, system in self.systems.items():
-            rows = self.parents == parent
-            result[rows] = getattr(system, name)[self.members[rows]]
-        return result
+        return _taken(self.systems, self.parents, self.members, (name,))[0].astype(np.float64, copy=False)
 
     def of_ghosts(self) -> tuple[IntArray, FloatArray]:
         """Atomic numbers, shape (n, g), and positions in Å, shape (n, g, 3), of the atoms that lend their functions."""
-        numbers = np.empty(self.ghosts.shape, dtype=np.int64)
-        positions = np.empty((*self.ghosts.shape, 3))
-        for parent, system in self.systems.items():
-            rows = self.parents == parent
-            numbers[rows], positions[rows] = system.numbers[self.ghosts[rows]], system.positions[self.ghosts[rows]]
+        numbers, positions = _taken(self.systems, self.parents, self.ghosts, ("numbers", "positions"))
         return numbers, positions
 
     def to_atoms(self, row: int) -> ase.Atoms:
@@ -195,6 +188,33 @@ class ClusterBatch:
             bodies = np.take_along_axis(self.of_members("bodies"), permutation, axis=1)
             words.append(np.argmax(bodies[:, :, None] == bodies[:, None], axis=2))
         return [hashlib.blake2b(word, digest_size=16).digest() for word in np.concatenate(words, axis=1)], permutation
+
+
+def _taken(
+    systems: Mapping[int, System], parents: IntArray, members: IntArray, names: Sequence[str]
+) -> list[np.ndarray]:
+    """What structures say of some of their atoms, an array of shape (n, k, …) for each name.
+
+    :param parents: index of the structure of each row, shape (n,)
+    :param members: atoms of that structure, shape (n, k)
+    """
+    if len(systems) == 1:
+        (only,) = systems.values()
+        return [getattr(only, name)[members] for name in names]
+    present, place = np.unique(parents, return_inverse=True)
+    used = [systems[int(index)] for index in present] or [_NOTHING]
+    # all structures in one row, large ones by those of their atoms only that are meant
+    columns = [[getattr(system, name) for system in used] for name in names]
+    lengths, within = np.array([len(array) for array in columns[0]]), members.copy()
+    for index in np.flatnonzero(lengths > _LARGE):
+        rows = place == index
+        taken = members[rows].ravel()
+        for column in columns:
+            column[index] = column[index][taken]
+        lengths[index] = len(taken)
+        within[rows] = np.arange(len(taken)).reshape(-1, members.shape[1])
+    flat = within + (np.cumsum(lengths) - lengths)[place][:, None]
+    return [np.concatenate(column)[flat] for column in columns]
 
 
 def _sorted_sites(numbers: IntArray, apart: FloatArray) -> tuple[IntArray, IntArray]:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import ase
 import numpy as np
 from ase.data import covalent_radii
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from bodyorder._checks import InputError
 from bodyorder.structures.bodies import BOND_TOLERANCE, Bodies, BodiesLike, find_bodies
 from bodyorder.structures.clusters import System
+from bodyorder.structures.joining import cells_along, find_links, join_groups, shortest_tree
 from bodyorder.structures.neighbours import neighbours
 
 
@@ -59,41 +58,24 @@ def whole_bodies(atoms: ase.Atoms, bodies: BodiesLike) -> Crystal:
     """Divide a periodic structure into bodies and make each of them whole.
 
     :param bodies: as in :func:`~bodyorder.structures.find_bodies`; molecules are atoms joined by bonds, across borders too.
-        Bodies that are given are put together by nearest images.
-    :raises InputError: if a molecule reaches from border to border, or the bodies given do not fit the structure
+        Groups that are given are put together along their shortest links, see :func:`~bodyorder.structures.joining.join_groups`.
+    :raises InputError: if a molecule reaches from border to border, the atoms of a group can be put together in several ways,
+        or the bodies given do not fit the structure
     """
-    whole = atoms.copy()
-    if not isinstance(bodies, str) or bodies != "molecules":
+    n_atoms = len(atoms)
+    if isinstance(bodies, str) and bodies == "molecules":
+        radii = covalent_radii[atoms.numbers]
+        bonds = find_links(atoms, 2 * radii.max() + BOND_TOLERANCE)
+        bonds = bonds[bonds.lengths < radii[bonds.first] + radii[bonds.second] + BOND_TOLERANCE]
+        partition = Bodies(bonds.components(n_atoms))
+        cells = cells_along(shortest_tree(bonds, n_atoms), n_atoms)
+        if len(torn := bonds.torn(cells).first):
+            raise InputError(
+                f"a molecule must be finite, atom {torn[0]} is bonded to its own images; use bodies='atoms'"
+            )
+    else:
         partition = find_bodies(atoms, bodies)
-        first = partition.atoms[partition.labels, 0]
-        apart = atoms.positions - atoms.positions[first]
-        cells = np.where(atoms.pbc, -np.rint(atoms.cell.scaled_positions(apart)), 0.0)
-        whole.positions += cells @ atoms.cell.array
-        return Crystal(whole, partition)
-    radii = covalent_radii[atoms.numbers]
-    first, second, shifts, lengths = neighbours("ijSd", atoms, 2 * radii.max() + BOND_TOLERANCE)
-    bonded = lengths < radii[first] + radii[second] + BOND_TOLERANCE
-    first, second, shifts = first[bonded], second[bonded], shifts[bonded]
-    graph = coo_array((np.ones(len(first)), (first, second)), shape=(len(atoms), len(atoms))).tocsr()
-    labels = connected_components(graph, directed=False)[1]
-    cells = _cells_along_bonds(labels, graph, (first, second, shifts))
-    torn = cells[first] + shifts != cells[second]
-    if torn.any():
-        raise InputError(
-            f"a molecule must be finite, atom {first[torn.any(axis=1)][0]} is bonded to its own images; use bodies='atoms'"
-        )
+        cells = join_groups(atoms, partition.labels)
+    whole = atoms.copy()
     whole.positions += cells @ atoms.cell.array
-    return Crystal(whole, Bodies(labels))
-
-
-def _cells_along_bonds(
-    labels: np.ndarray, graph: coo_array, bonds: tuple[np.ndarray, np.ndarray, np.ndarray]
-) -> np.ndarray:
-    """The cell that every atom has to be moved to for its molecule to be whole, shape (n_atoms, 3)."""
-    step = {(int(i), int(j)): shift for i, j, shift in zip(*bonds, strict=True)}
-    cells = np.zeros((len(labels), 3), dtype=np.int64)
-    for root in np.unique(labels, return_index=True)[1]:
-        order, before = breadth_first_order(graph, root, directed=False)
-        for atom in order[1:]:
-            cells[atom] = cells[before[atom]] + step[int(before[atom]), int(atom)]
-    return cells
+    return Crystal(whole, partition)

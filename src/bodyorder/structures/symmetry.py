@@ -6,6 +6,7 @@ import hashlib
 
 import numpy as np
 
+from bodyorder._checks import check_positive
 from bodyorder.structures.clusters import ClusterBatch
 
 #: Distances that agree to this length (Å) are the same. What it changes in an energy is below 1e-9 eV.
@@ -14,41 +15,187 @@ SHAPE_RESOLUTION = 1e-11
 #: Rounds in which every site learns of its surroundings before sites that still look alike are told apart by choice.
 _ROUNDS = 2
 
+#: What one elementary charge counts for beside atomic numbers.
+_CHARGE = 256
 
-def shapes(batch: ClusterBatch) -> list[bytes]:
+_NONE: tuple[int, ...] = ()
+
+
+class Shapes:
+    """The shapes of the sub-clusters met so far, each known by the first that had it, its model.
+
+    A sub-cluster is a copy of a model if its sites (atoms, and those that lend their functions) can be brought into an order
+    in which elements and charge agree and no distance differs by more than half the tolerance; mirror images are copies. Two
+    copies of one model never differ by more than the tolerance, and no copy is missed for where its distances lie, as there are
+    no bins to fall into. One that fits several models is given to the oldest. A copy may be missed where the order of its sites
+    is not found:
+
+    - It follows from the distances by refinement: sites are told apart by their distances to all others, then by what those
+      look like; among sites that still look alike one is singled out, and so on (McKay and Piperno, J. Symb. Comput. 60, 94
+      (2014), doi:10.1016/j.jsc.2013.09.003). Only one choice is followed, which is enough where the sites that look alike are
+      related by symmetry.
+    - Different distances of one sub-cluster look alike if they, or others between them, are within the tolerance of each other.
+
+    :param tolerance: in Å
+    """
+
+    def __init__(self, tolerance: float = SHAPE_RESOLUTION):
+        self._reach = check_positive("tolerance", tolerance) / 2
+        # what _sites gives of each model, and the models in each bin of _bins
+        self._models: list[np.ndarray] = []
+        self._bins: dict[int, tuple[int, ...]] = {}
+
+    def of(self, batch: ClusterBatch) -> np.ndarray:
+        """Number of the model of each sub-cluster; those that are copies of none become models.
+
+        :param batch: n sub-clusters
+        :return: from 0 in the order in which models are met, shape (n,)
+        """
+        sites = _sites(batch)
+        return self._find(sites, _distances(sites))[0]
+
+    def _find(self, sites: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray, list[int]]:
+        """Number of the model of each sub-cluster, shape (n,), and which of them have become models."""
+        own, near = _bins(sites, distances, self._reach)
+        became: list[int] = []
+        found = np.full(len(sites), -1, dtype=np.int64)
+        left = list(range(len(sites)))
+        refused: dict[int, set[int]] = {}
+        there = self._bins.get
+        while left:
+            new: list[int] = []
+            asked: list[tuple[int, int]] = []
+            for row in left:
+                a, b, c, d = near[row]
+                old = there(a, _NONE) + there(b, _NONE) + there(c, _NONE) + there(d, _NONE)
+                if row in refused:
+                    old = tuple(set(old) - refused[row])
+                if old:
+                    asked.append((row, min(old)))
+                else:
+                    found[row] = model = len(self._models) + len(new)
+                    self._bins[own[row]] = (*there(own[row], _NONE), model)
+                    new.append(row)
+            self._models.extend(sites[new])
+            became += new
+            left = []
+            if asked:
+                rows, models = np.array(asked).T
+                same = self._agree(sites[rows], distances[rows], models)
+                found[rows[same]] = models[same]
+                left = rows[~same].tolist()
+                for row, model in zip(left, models[~same].tolist(), strict=True):
+                    refused.setdefault(row, set()).add(model)
+        return found, became
+
+    def _agree(self, sites: np.ndarray, one: np.ndarray, models: np.ndarray) -> np.ndarray:
+        """Whether each of n sub-clusters, with their distances, is a copy of the model it is held against, shape (n,)."""
+        known, which = np.unique(models, return_inverse=True)
+        model_sites = np.stack([self._models[model] for model in known])
+        other = _distances(model_sites)
+        ranks, lengths = _sorted(one)
+        model_ranks, model_lengths = _sorted(other)
+        same = (np.abs(lengths - model_lengths[which]) <= self._reach).all(axis=1)
+        rows = np.flatnonzero(same)
+        one, which = one[rows], which[rows]
+        # Distances of a model that a copy may have in each other's place count as one. The distances of a copy count as those of
+        # the model in the same place among all: sorting takes none further apart than it is.
+        classes = np.cumsum(np.diff(model_lengths, axis=1, prepend=0.0) > 2 * self._reach, axis=1)
+        kinds, model_kinds = (some[..., 0].astype(np.int64) for some in (sites[rows], model_sites))
+        order = _order(kinds, _matrices(ranks[rows], classes[which], one))
+        model_order = _order(model_kinds, _matrices(model_ranks, classes, other))[which]
+        apart = _reordered(one, order) - _reordered(other[which], model_order)
+        alike = np.take_along_axis(kinds, order, axis=1) == np.take_along_axis(model_kinds[which], model_order, axis=1)
+        same[rows] = (np.abs(apart) <= self._reach).all(axis=(1, 2)) & alike.all(axis=1)
+        return same
+
+
+def shapes(batch: ClusterBatch, tolerance: float = SHAPE_RESOLUTION) -> list[bytes]:
     """Keys that name the shape of each sub-cluster: its elements, charge and distances, whatever way it is turned.
 
-    Two sub-clusters of one key are copies: the key stands for the whole matrix of distances between atoms (and those that lend
-    their functions), with the sites in an order that follows from the distances. It is found by refinement: sites are told
-    apart by their distances to all others, then by what those look like; among sites that still look alike one is singled out,
-    and so on (McKay and Piperno, J. Symb. Comput. 60, 94 (2014), doi:10.1016/j.jsc.2013.09.003). Only one choice is followed,
-    which is enough where the sites that look alike are related by symmetry; elsewhere two copies may get different keys.
+    No two sub-clusters of one key, of this batch or another, differ by more than the tolerance in any distance. Those of one
+    batch have one key if no distance differs by more than a quarter of it from that of the first of them (see :class:`Shapes`,
+    there half of its own tolerance); those of several batches if moreover the distances of these first ones round to the same
+    multiples of half the tolerance, which may divide copies. Use :class:`Shapes` to have models over batches.
 
     :param batch: n sub-clusters
+    :param tolerance: in Å
     :return: a 16-byte key per sub-cluster
     """
+    if not len(batch):
+        return []
+    sites = _sites(batch)
+    distances = _distances(sites)
+    numbers, models = Shapes(tolerance / 2)._find(sites, distances)
+    grid = np.rint(distances[models] / (tolerance / 2)).astype(np.int64)
+    kinds = sites[models, :, 0].astype(np.int64)
+    order = _order(kinds, grid)
+    first, second = np.triu_indices(order.shape[1], 1)
+    words = np.concatenate(
+        [np.take_along_axis(kinds, order, axis=1), _reordered(grid, order)[:, first, second]], axis=1
+    )
+    keys = [hashlib.blake2b(word, digest_size=16).digest() for word in words]
+    return [keys[number] for number in numbers.tolist()]
+
+
+def _sites(batch: ClusterBatch) -> np.ndarray:
+    """What each site is and where, shape (n, sites, 4): its atomic number, below 0 if it only lends its functions, plus
+    :data:`_CHARGE` times the charge of the sub-cluster, and its position in Å."""
     numbers, positions = batch.numbers, batch.positions
     if batch.ghosts.shape[1]:
         elements, places = batch.of_ghosts()
         numbers = np.concatenate([numbers, -elements], axis=1)
         positions = np.concatenate([positions, places], axis=1)
-    grid = np.rint(_distances(positions) / SHAPE_RESOLUTION).astype(np.int64)
-    order = _order(numbers, grid)
-    first, second = np.triu_indices(order.shape[1], 1)
-    rows = np.arange(len(order))[:, None]
-    words = np.concatenate(
-        [
-            batch.charges[:, None],
-            np.take_along_axis(numbers, order, axis=1),
-            grid[rows, order[:, first], order[:, second]],
-        ],
-        axis=1,
-    )
-    return [hashlib.blake2b(word, digest_size=16).digest() for word in words]
+    kinds = numbers + _CHARGE * batch.charges[:, None]
+    return np.concatenate([kinds[:, :, None], positions], axis=2)
 
 
-def _distances(positions: np.ndarray) -> np.ndarray:
-    return np.linalg.norm(positions[:, :, None] - positions[:, None], axis=3)
+def _distances(sites: np.ndarray) -> np.ndarray:
+    apart = [axis[:, :, None] - axis[:, None] for axis in np.moveaxis(sites[..., 1:], 2, 0)]
+    return np.sqrt(apart[0] ** 2 + apart[1] ** 2 + apart[2] ** 2)
+
+
+def _sorted(distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs of sites (a matrix above its diagonal) by distance, and these distances, shapes (n, pairs)."""
+    first, second = np.triu_indices(distances.shape[1], 1)
+    lengths = distances[:, first, second]
+    ranks = np.argsort(lengths, axis=1)
+    return ranks, np.take_along_axis(lengths, ranks, axis=1)
+
+
+def _matrices(ranks: np.ndarray, values: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """Symmetric matrices, 0 on the diagonal, of what the pairs have that :func:`_sorted` gave."""
+    first, second = np.triu_indices(like.shape[1], 1)
+    pairs = np.empty_like(values)
+    np.put_along_axis(pairs, ranks, values, axis=1)
+    matrices = np.zeros(like.shape, dtype=values.dtype)
+    matrices[:, first, second] = matrices[:, second, first] = pairs
+    return matrices
+
+
+def _reordered(matrices: np.ndarray, order: np.ndarray) -> np.ndarray:
+    rows = np.arange(len(order))[:, None, None]
+    return matrices[rows, order[:, :, None], order[:, None, :]]
+
+
+def _bins(sites: np.ndarray, distances: np.ndarray, reach: float) -> tuple[list[int], list[list[int]]]:
+    """A bin for each sub-cluster as a model, and the four bins in which models are that it may be a copy of.
+
+    What is binned does not depend on the order of sites, and changes little with distances: their sum and the longest. Bins are
+    twice as wide as what the errors allowed can change, so that a model is in the bin of its copy or the next one.
+    """
+    n_pairs = max(1, sites.shape[1] * (sites.shape[1] - 1) // 2)
+    sums, longest = distances.sum(axis=(1, 2)) / 2, distances.max(axis=(1, 2))
+    places = np.stack([sums / (2 * n_pairs * reach), longest / (2 * reach)], axis=1)
+    kinds = _mixed(_mixed(sites[..., 0].astype(np.int64).view(np.uint64)).sum(axis=1) + np.uint64(sites.shape[1]))
+
+    def codes(bins: np.ndarray) -> np.ndarray:
+        words = bins.astype(np.int64).view(np.uint64)
+        return _mixed(_mixed(kinds ^ words[:, 0]) ^ words[:, 1])
+
+    below = np.floor(places - 0.5)
+    near = [codes(below + step) for step in ([0, 0], [0, 1], [1, 0], [1, 1])]
+    return codes(np.floor(places)).tolist(), np.column_stack(near).tolist()
 
 
 def _order(numbers: np.ndarray, grid: np.ndarray) -> np.ndarray:

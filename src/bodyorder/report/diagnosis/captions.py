@@ -41,7 +41,8 @@ def changes(changed: xr.Dataset, lines: Sequence[Series], theme: Theme) -> tuple
     anchors = "; ".join(f"{line.factor}: {line.values[line.sources.index(line.anchor)]}" for line in lines)
     caption = (
         f"Changes of the order totals per {theme.body} with one factor, against the source at zero ({escape(anchors)}): means "
-        f"over the structures of a group, in eV per {theme.body}. Bands around zero: ±1σ of the noise of a change. {_AXIS}"
+        f"over the structures of a group, in eV per {theme.body}. Bands around zero: up to twice the noise (1σ) of a change. "
+        f"{_AXIS}"
     )
     return f"Changes of order totals against body order. {' '.join(parts)}", caption
 

@@ -14,6 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from bodyorder.analysis.factors import Series
+from bodyorder.engine.assembly import SIGNIFICANT
 from bodyorder.engine.variables import VARIABLES
 from bodyorder.report.figures import is_wide, shifts_of, symmetric_logarithm
 from bodyorder.report.style import RESOLVED, Theme, figure_legend, order_axis, panels, plain_ticks, styled
@@ -66,7 +67,7 @@ def change_figure(changes: xr.Dataset, lines: Sequence[Series], theme: Theme) ->
     """Changes of order totals per body from the anchor of each series: a row for each factor, a column for each group.
 
     :param changes: of :func:`bodyorder.analysis.order_changes`
-    :return: mean changes, and their noise as a band around zero
+    :return: mean changes, and a band around zero in which they drown in noise
     """
     groups = [str(name) for name in changes["group"].values]
     orders = changes["order"].values
@@ -77,7 +78,7 @@ def change_figure(changes: xr.Dataset, lines: Sequence[Series], theme: Theme) ->
             part = changes.sel(group=name)
             means = np.array([_from_anchor(part, line, source) for source in line.sources])
             inside = np.isin(part["from_source"].values, line.sources) & np.isin(part["to_source"].values, line.sources)
-            noise = part["change_noise"].isel(pair=inside).fillna(0.0).max("pair").values
+            noise = SIGNIFICANT * part["change_noise"].isel(pair=inside).fillna(0.0).max("pair").values
             axis.fill_between(orders, -noise, noise, step="mid", color="#888888", alpha=0.2, linewidth=0)
             _lines(axis, orders, means, line, theme)
             anchor = line.values[line.sources.index(line.anchor)]

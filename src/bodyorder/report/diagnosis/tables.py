@@ -11,7 +11,7 @@ import xarray as xr
 
 from bodyorder.analysis.multiplicity import DOUBTS
 from bodyorder.report.diagnosis.figures import state_name
-from bodyorder.report.tables import MISSING, Table, deviation, number
+from bodyorder.report.tables import MISSING, Table, number, with_noise
 from bodyorder.report.wording import group_title
 
 #: What is in doubt, in the words of a table.
@@ -27,20 +27,16 @@ def change_table(changes: xr.Dataset, body: str) -> Table:
     """Mean changes of order totals with their noise."""
     table = Table(
         f"Changes of <i>E</i><sup>(<i>n</i>)</sup>/<i>N</i> and of <i>E</i>/<i>N</i> with one factor, means over structures, in "
-        f"eV per {body}. Below each ± 1σ of its noise; changes within it are grey.",
+        f"eV per {body}. Below each ± 1σ of its noise; grey with ~: not above twice its noise.",
         ["change", *(f"<i>n</i> = {order}" for order in changes["order"].values), "<i>E</i>/<i>N</i>"],
     )
     for group in changes["group"].values:
         for place in range(changes.sizes["pair"]):
             part = changes.isel(pair=place).sel(group=group)
-            means, noises = part["change_mean"].values, part["change_noise"].values
+            means = part["change_mean"].values
             if not np.isfinite(means).any():
                 continue
-            cells = []
-            for value, sigma in zip(means, noises, strict=True):
-                text = f"{number(value)}<small>±&#8239;{deviation(sigma)}</small>"
-                lost = f'<span class="lost">{text}</span>' if abs(value) < sigma else text
-                cells.append(lost if np.isfinite(value) else MISSING)
+            cells = with_noise(means, part["change_noise"].values)
             table.rows.append([_pair(part), *cells, number(float(part["change_total"]))])
             table.groups.append(escape(group_title(str(group))))
     return table

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from bodyorder.analysis.factors import Series
+from bodyorder.analysis.significance import drowns
 from bodyorder.report.diagnosis.figures import free, state_name
 from bodyorder.report.wording import NEGLIGIBLE, energy, place
 
@@ -135,8 +136,8 @@ def _change(part: xr.Dataset, group: str, body: str) -> str:
     if interactions.sizes["order"] and len(lacking) == interactions.sizes["order"]:
         return f"{where} all orders from 2 on are missing".strip()
     missing = f" (missing: order{'s' if len(lacking) > 1 else ''} {', '.join(lacking)})" if lacking else ""
-    if bool(((sizes.fillna(0.0) <= noise) | (sizes.fillna(0.0) < NEGLIGIBLE)).all()):
-        return f"{where} no order changes beyond its noise{missing}".strip()
+    if bool((drowns(sizes, noise) | (sizes.fillna(0.0) < NEGLIGIBLE)).all()):
+        return f"{where} no order changes by more than twice its noise{missing}".strip()
     most = int((interactions if interactions.sizes["order"] else sizes).idxmax("order"))
     total = float(part["change_total"])
     ending = f"; that of the energy is {energy(total, body, signed=True)}" if np.isfinite(total) else ""
