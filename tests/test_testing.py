@@ -7,12 +7,14 @@ from ase.calculators.morse import MorsePotential
 
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.sources import analytic
+from bodyorder.sources.apart import FEWEST
 from bodyorder.sources.base import Precision, load_source
 from bodyorder.sources.calculator import CalculatorSource
 from bodyorder.sources.evaluation import Evaluation, FailedClusters
+from bodyorder.sources.layout import at_distance
 from bodyorder.structures.clusters import System
 from bodyorder.testing import ConformanceError, check_source
-from bodyorder.testing.clusters import at_distance, direction, random_cluster
+from bodyorder.testing.clusters import direction, random_cluster
 
 CHECKS = [
     "attributes", "output", "repetition", "single atoms", "permutation", "rotation", "translation", "invariance", "batch",
@@ -284,6 +286,35 @@ class MorseWithoutAtoms(MorsePotential):
         return super().get_property(name, atoms, allow_calculation)
 
 
+class Rolled(AseLennardJones):
+    """Gives energies of atoms of large structures to the atoms next to them in the list."""
+
+    def calculate(self, atoms=None, properties=None, system_changes=()):
+        super().calculate(atoms, properties, ["positions", "numbers", "cell", "pbc"])
+        if len(self.atoms) >= 24:
+            self.results["energies"] = np.roll(self.results["energies"], 1)
+
+
+class Counted(AseLennardJones):
+    """Remembers how many atoms each structure had that it was given."""
+
+    sizes = []  # noqa: RUF012 - of all copies
+
+    def calculate(self, atoms=None, properties=None, system_changes=()):
+        self.sizes.append(len(atoms))
+        super().calculate(atoms, properties, ["positions", "numbers", "cell", "pbc"])
+
+
+class TornInside(AseLennardJones):
+    """Shares out the energy of large structures wrongly where nobody looks who evaluates three sub-clusters of them only."""
+
+    def calculate(self, atoms=None, properties=None, system_changes=()):
+        super().calculate(atoms, properties, ["positions", "numbers", "cell", "pbc"])
+        if len(self.atoms) >= 24:
+            self.results["energies"][3] += 1e-6
+            self.results["energies"][6] -= 1e-6
+
+
 def failed(source, **options):
     return {check.name for check in check_source(source, **options).failures}
 
@@ -434,7 +465,31 @@ def test_parts_are_set_apart_exactly():
 def test_a_calculator_with_a_wrong_claim_is_caught():
     calculator = AseLennardJones(epsilon=0.01, sigma=2.0, rc=12)
     check_source(CalculatorSource(calculator, cutoff=12.0)).raise_if_failed()
-    assert failed(CalculatorSource(calculator, cutoff=5.0)) == {"additivity"}
+    # many at once are put just beyond it
+    batches = {"batch", "energies of atoms", "forces in a batch"}
+    assert failed(CalculatorSource(calculator, cutoff=5.0)) == {"additivity"} | batches
+
+
+@pytest.mark.parametrize("species", [["H"], ["H", "O"], ["H", "C", "N", "O"]])
+def test_batches_are_large_enough_to_be_evaluated_in_one_structure(species):
+    Counted.sizes.clear()
+    source = CalculatorSource(Counted(epsilon=0.01, sigma=2.0, rc=8.0, smooth=True), cutoff=8.0)
+    check_source(source, species=species).raise_if_failed()
+    large = [size for size in Counted.sizes if size >= 3 * 2 * FEWEST]
+    assert len(large) == 3  # energies, with forces, of atoms
+    assert len(Counted.sizes) < 500
+
+
+def test_what_is_wrong_with_many_at_once_fails_the_checks_of_batches():
+    batches = {"batch", "energies of atoms", "forces in a batch"}
+    report = check_source(CalculatorSource(Rolled(epsilon=0.01, sigma=2.0, rc=8.0, smooth=True), cutoff=8.0))
+    assert {check.name for check in report.failures} == batches
+    (check,) = [check for check in report.failures if check.name == "batch"]
+    assert check.detail.startswith(
+        "the source failed: what it takes one by one must do together, and does not: the additive cutoff of ase:"
+    )
+    inside = CalculatorSource(TornInside(epsilon=0.01, sigma=2.0, rc=8.0, smooth=True), cutoff=8.0)
+    assert failed(inside) == {"batch", "energies of atoms"}
 
 
 def test_an_evaluation_that_disagrees_with_the_energies_is_seen():

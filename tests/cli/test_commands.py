@@ -1,14 +1,19 @@
 """The commands as a user calls them: real files, real sources, exit codes and what is printed."""
 
+import zipfile
 from itertools import product
 
 import numpy as np
 import pytest
 import xarray as xr
 from ase import Atoms
+from ase.build import bulk
 
 from bodyorder.cli import main
+from bodyorder.cli.tables import print_orders
+from bodyorder.engine import decompose
 from bodyorder.engine.results import load
+from bodyorder.sources.base import Precision
 from bodyorder.structures import read_structures, write_structures
 
 
@@ -276,7 +281,7 @@ def test_missing_contributions_are_exit_code_one_and_are_written(run, tmp_path):
     path = write_structures(tmp_path / "f.xyz", frames)
     code, out, err = run("decompose", path, "--source", "ase:ase.calculators.emt.EMT", "-o", tmp_path / "r.nc")
     assert code == 1
-    assert "1 of 2 structures have missing contributions: 4 of 7 sub-clusters failed" in one_line(err)
+    assert "1 of 2 structures are incomplete: 4 of 7 sub-clusters failed" in one_line(err)
     assert "written to" in out
     np.testing.assert_array_equal(np.isnan(load(tmp_path / "r.nc").contribution).any("order"), [True, False])
 
@@ -307,7 +312,6 @@ def test_orders_from_samples(run, tmp_path):
 
 
 def test_a_periodic_structure(run, tmp_path):
-    from ase.build import bulk
     from ase.io import write
 
     write(tmp_path / "si.xyz", bulk("Si", cubic=True))
@@ -322,6 +326,81 @@ def test_a_periodic_structure(run, tmp_path):
     assert (code, "`max_order` must be given for structure 0, which is periodic" in one_line(err)) == (2, True)
 
 
+def test_a_plan_of_a_sample_says_what_it_leaves_out(run, tmp_path):
+    positions = np.random.default_rng(0).uniform(0, 12, (14, 3))
+    path = write_structures(tmp_path / "c.xyz", [Atoms("Ar14", positions=positions)])
+    common = ("plan", path, "--source", "analytic:sutton-chen", "--max-order", 3)
+    scatter = "noise without the error of sampling, which comes on top and is known only afterwards"
+    first = "only the first round of the sample is priced; more is drawn until every order is known to 0.05 eV"
+    for options, said in (
+        ((), ()),
+        (("--samples", 40), (scatter,)),
+        (("--samples", 40, "--error", 0.05), (scatter, first)),
+        (("--samples", 4000, "--error", 0.05), ()),  # all sub-clusters
+    ):
+        code, out, _ = run(*common, *options)
+        assert code == 0
+        assert [line for line in (scatter, first) if line in out.splitlines()] == list(said)
+
+
+def test_orders_that_drown_are_marked_and_say_in_what(run, tmp_path):
+    positions = np.random.default_rng(0).uniform(0, 12, (14, 3))
+    path = write_structures(tmp_path / "c.xyz", [Atoms("Ar14", positions=positions)])
+    common = ("decompose", path, "--source", "analytic:sutton-chen", "-o", tmp_path / "r.nc")
+    code, out, _ = run(*common, "--max-order", 6, "--samples", 10)
+    drowned = load(tmp_path / "r.nc").pipe(lambda held: ~held.above_noise & (held.noise > 0)).values[0]
+    assert (code, drowned[-1]) == (0, True)
+    rows = [line.split("│") for line in out.splitlines() if line.startswith("│")][:6]
+    assert [cells[2].strip().endswith("~") for cells in rows] == drowned.tolist()
+    assert "~ not above twice its noise, which is the error of sampling, and what is claimed by the source" in out
+
+
+def test_means_are_held_against_the_noise_of_a_structure(capsys):
+    """Of a hundred structures some are above twice their noise by chance, and the mean is not."""
+    rng = np.random.default_rng(0)
+    contribution = np.stack([np.full(100, -1.0), np.full(100, 0.21), 0.1 * rng.normal(size=100)], axis=1)
+    noise = np.full((100, 3), 0.1)
+    assert (abs(contribution[:, 2]) > 0.2).any()
+    result = xr.Dataset(
+        {
+            "contribution": (("structure", "order"), contribution),
+            "noise": (("structure", "order"), noise),
+            "above_noise": (("structure", "order"), abs(contribution) > 2 * noise),
+            "total": ("structure", contribution.sum(axis=1)),
+            "residual": ("structure", np.zeros(100)),
+            "n_bodies": ("structure", np.full(100, 3)),
+            "n_evaluations": ("structure", np.full(100, 7)),
+        },
+        coords={"structure": np.arange(100), "order": [1, 2, 3]},
+        attrs={"source": "made", "noise": "claimed by the source", "family": "complete"},
+    )
+    print_orders(result)
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│")][:3]
+    assert ["~" in row for row in rows] == [False, False, True]
+
+
+class Shallow:
+    """Each atom has -1 eV; of a periodic structure it says nothing."""
+
+    name, fingerprint, cutoff, precision = "shallow", "shallow", 5.5, Precision(absolute=1e-12)
+
+    def energies(self, batch):
+        return np.full(len(batch), -float(batch.n_atoms))
+
+
+class Deep(Shallow):
+    """By cell too."""
+
+    def cell_energy(self, atoms):
+        return -float(len(atoms))
+
+
+@pytest.mark.parametrize(("source", "count"), [(Shallow(), 1), (Deep(), 0)])
+def test_a_periodic_structure_without_an_energy_by_cell(capsys, source, count):
+    print_orders(decompose(bulk("Ar", cubic=True), source, max_order=2))
+    assert capsys.readouterr().out.count("no total: the source gives no energy of a periodic cell") == count
+
+
 def test_a_pickled_model_is_loaded_on_the_word_of_the_user_only(run, clusters, tmp_path):
     (tmp_path / "m.model").write_bytes(b"not a model")
     model = f"mace:{tmp_path / 'm.model'}"
@@ -329,3 +408,18 @@ def test_a_pickled_model_is_loaded_on_the_word_of_the_user_only(run, clusters, t
     for command, flag in product(commands, ((), ("--trust",))):
         code, _, err = run(*command, *flag)
         assert (code, ("could not be loaded" if flag else "trust=true") in one_line(err)) == (2, True), err
+
+
+def test_compiled_code_that_came_with_a_model_is_loaded_on_the_word_of_the_user_only(run, clusters, tmp_path):
+    with zipfile.ZipFile(tmp_path / "m.pt", "w") as archive:
+        archive.writestr("m/extra/extensions", '[{"name": "unknown", "path": "elsewhere/libunknown.so"}]')
+    (tmp_path / "extensions").mkdir()
+    model = f"metatomic:{tmp_path / 'm.pt'}"
+    commands = (("decompose", clusters, "--source", model, "-o", tmp_path / "x.nc"), ("check", model))
+    for command, flag in product(commands, ((), ("--trust",))):
+        code, _, err = run(*command, *flag)
+        assert (code, ("could not be loaded" if flag else "trust=true") in one_line(err)) == (2, True), err
+
+
+def test_sources_that_hold_no_code_are_not_told_of_trust(run, clusters, tmp_path):
+    assert run("decompose", clusters, "--source", "analytic:pair", "--trust", "-o", tmp_path / "x.nc")[0] == 0

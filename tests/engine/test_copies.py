@@ -5,8 +5,10 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
 from scipy.spatial.transform import Rotation
 
+from bodyorder._checks import InputError
 from bodyorder.engine import Store, decompose
 from bodyorder.engine.executors import open_executor
 from bodyorder.sources.base import load_source
@@ -129,3 +131,23 @@ class Counting(type(load_source(FCI))):
 def test_the_check_of_a_source_evaluates_every_cluster():
     assert check_source(Counting(load_source(FCI).settings)).passed
     assert sum(Counting.asked) > 100
+
+
+def test_copies_in_files_are_found_by_their_rounded_distances(tmp_path):
+    """Eight decimals, as files have them; what is the same only nearly is not stored as if it were the same."""
+    exact = bulk("Ti") * (2, 2, 1)
+    rounded = exact.copy()
+    rounded.positions = rounded.positions.round(8)
+    source = load_source("analytic:sutton-chen?cutoff=4.5")
+    source.costly = source.invariant = True
+    wanted = decompose(exact, source, max_order=3)
+    path = tmp_path / "store"
+    found = decompose(rounded, source, max_order=3, same_distance=1e-6, store=path)
+    assert int(found.n_evaluations[0]) == int(wanted.n_evaluations[0]) < 60
+    np.testing.assert_allclose(found.contribution, wanted.contribution, atol=1e-3)
+    strict = decompose(rounded, source, max_order=3, store=path)
+    assert int(strict.n_evaluations[0]) > 60
+    plain = load_source("analytic:sutton-chen?cutoff=4.5")
+    np.testing.assert_allclose(strict.contribution, decompose(rounded, plain, max_order=3).contribution, atol=1e-9)
+    with pytest.raises(InputError, match="`same_distance` must be a positive number, got 0"):
+        decompose(rounded, source, max_order=3, same_distance=0)

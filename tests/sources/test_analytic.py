@@ -1,7 +1,7 @@
 from itertools import combinations
 from operator import attrgetter
 
-import ase
+import ase.build
 import numpy as np
 import pytest
 from ase.calculators.lj import LennardJones as AseLennardJones
@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bodyorder._checks import InputError
+from bodyorder import decompose
+from bodyorder._checks import ComputationError, InputError
 from bodyorder.sources.analytic import AxilrodTeller, LennardJones, Morse, SuttonChen
 from bodyorder.sources.analytic import source as analytic_source
 from bodyorder.sources.base import load_source
@@ -224,6 +225,96 @@ def test_rounding_stays_within_the_claimed_precision():
         turned = np.array([source.energies(batch_of(*(positions @ rotation))) for rotation in rotations])
         claimed = source.precision.sigma(turned[0])
         assert np.median(turned.std(axis=0) / claimed) < 1
+
+
+CUTOFF = 4.1
+PERIODIC = [
+    LennardJones(epsilon=0.3, sigma=2.1, cutoff=CUTOFF),
+    Morse(epsilon=0.5, alpha=1.2, r0=2.0, cutoff=CUTOFF),
+    AxilrodTeller(nu=50.0, cutoff=CUTOFF),
+    AxilrodTeller(nu=50.0, epsilon=0.3, sigma=2.1, cutoff=CUTOFF),
+    SuttonChen(cutoff=CUTOFF),
+]
+
+
+def crystal(n, pbc=True):
+    """Some atoms in a skewed cell that is smaller than the cutoff, so that atoms make pairs and triples with their own images."""
+    rng = np.random.default_rng(n)
+    cell = 2.9 * np.array([[1, 0.1, 0], [0.2, 1.1, 0.1], [-0.1, 0.1, 1.2]])
+    places = np.indices((2, 2, 2)).reshape(3, -1).T[:n] / 2 + rng.uniform(-0.05, 0.05, (n, 3))
+    return ase.Atoms(f"H{n}", scaled_positions=places, cell=cell, pbc=pbc)
+
+
+def cell_by_images(source, atoms):
+    """The energies that the atoms of one cell have in a piece of the crystal that holds all that they feel."""
+    reach = [np.arange(-4, 5) if periodic else [0] for periodic in atoms.pbc]
+    cells = np.stack(np.meshgrid(*reach, indexing="ij"), axis=-1).reshape(-1, 3)
+    cells = cells[np.argsort(np.abs(cells).sum(axis=1), kind="stable")]  # that of the atoms first
+    positions = (atoms.positions + (cells @ atoms.cell.array)[:, None]).reshape(-1, 3)
+    gaps = np.linalg.norm(positions[:, None] - atoms.positions, axis=2).min(axis=1)
+    piece = positions[gaps < CUTOFF]
+    np.testing.assert_array_equal(piece[: len(atoms)], atoms.positions)
+    return source.evaluate_atoms(batch_of(piece), False).atom_energies[0, : len(atoms)].sum()
+
+
+@pytest.mark.parametrize("pbc", [True, (True, False, True), (False, False, True), False])
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("source", PERIODIC, ids=attrgetter("name"))
+def test_a_cell_has_the_energies_of_its_atoms(source, n, pbc):
+    atoms = crystal(n, pbc)
+    wanted = cell_by_images(source, atoms)
+    assert abs(wanted) > 1e-3 or n == 1
+    assert source.cell_energy(atoms) == pytest.approx(wanted, rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("source", PERIODIC, ids=attrgetter("name"))
+def test_a_supercell_has_as_many_times_the_energy_and_its_atoms_may_be_anywhere(source):
+    atoms = crystal(2)
+    moved = atoms.repeat((2, 1, 3))
+    moved.positions += [1.0, -7.0, 20.0]
+    moved.wrap()
+    assert source.cell_energy(moved) == pytest.approx(6 * source.cell_energy(atoms), rel=1e-12)
+
+
+@pytest.mark.parametrize("source", PERIODIC[:4], ids=attrgetter("name"))
+def test_orders_of_a_crystal_add_up_to_the_energy_of_the_cell(source):
+    atoms, order = crystal(2), 3 if isinstance(source, AxilrodTeller) else 2
+    orders = decompose(atoms, source, max_order=order).contribution.values[0]
+    assert abs(orders[-1]) > 1e-3
+    assert orders.sum() == pytest.approx(source.cell_energy(atoms), rel=1e-11)
+
+
+def test_a_cell_is_that_of_ase_where_only_nearest_neighbours_are_felt():
+    """What smooths the cutoff is another function there; both are 1 up to some distance and 0 from the cutoff on."""
+    atoms = ase.build.bulk("Ar", "fcc", a=5.3) * (2, 1, 1)
+    nearest = 5.3 / np.sqrt(2)
+    cutoff = 1.4 * nearest
+    atoms.calc = AseLennardJones(epsilon=0.0103, sigma=3.4, rc=cutoff, ro=1.1 * nearest, smooth=True)
+    ours = LennardJones(epsilon=0.0103, sigma=3.4, cutoff=cutoff)
+    assert ours.cell_energy(atoms) == pytest.approx(atoms.get_potential_energy(), rel=1e-12)
+    assert ours.cell_energy(atoms) == pytest.approx(2 * 6 * ours.radial(np.array(nearest))[0], rel=1e-12)
+
+
+def test_a_cell_of_copper_has_its_cohesive_energy():
+    copper = SuttonChen(cutoff=14.0)
+    energies = [copper.cell_energy(ase.build.bulk("Cu", cubic=cubic)) / (4 if cubic else 1) for cubic in (True, False)]
+    assert energies[0] == pytest.approx(energies[1], rel=1e-12)
+    assert energies[0] == pytest.approx(-3.50, abs=0.03)
+
+
+def test_without_a_cutoff_there_is_no_energy_of_a_cell():
+    for source in (LennardJones(), Morse(), AxilrodTeller(), SuttonChen()):
+        assert not hasattr(source, "cell_energy")
+    with pytest.raises(AttributeError, match=r"analytic:axilrod-teller.* has no `cell_energy`: without a cutoff"):
+        _ = AxilrodTeller().cell_energy
+
+
+def test_atoms_on_one_spot_have_no_energy_in_a_cell():
+    atoms = ase.Atoms("H2", np.zeros((2, 3)), cell=[3, 3, 3], pbc=True)
+    for source in PERIODIC:
+        if not isinstance(source, Morse):
+            with pytest.raises(ComputationError, match="energy of the periodic structure, and failed: atoms too close"):
+                source.cell_energy(atoms)
 
 
 def test_one_atom_alone_has_no_energy():

@@ -172,6 +172,35 @@ def test_fingerprints_tell_settings_apart_and_nothing_else():
     assert CalculatorSource(EMT(), fingerprint="mine").fingerprint == "mine"
 
 
+def test_fingerprints_tell_that_one_copy_stands_for_all():
+    """Its energies are then those of a representative, which another source must not read from a store as its own."""
+    plain = CalculatorSource(EMT())
+    assert CalculatorSource(EMT(), invariant=True).fingerprint == plain.fingerprint + " invariant"
+    assert CalculatorSource(EMT(), cutoff=6.0).fingerprint == plain.fingerprint
+    spec = "ase:ase.calculators.emt.EMT"
+    assert load_source(f"{spec}?invariant=true").fingerprint == load_source(spec).fingerprint + " invariant"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"precision": 1e-5}, r"`precision` must be a Precision, got 1e-05; say Precision\(absolute=…\), in eV$"),
+        ({"charged": "no"}, "`charged` must be true or false, got 'no'$"),
+        ({"boxed": 1, "cutoff": 5.0}, "`boxed` must be true or false, got 1$"),
+        ({"invariant": None}, "`invariant` must be true or false, got None$"),
+        ({"cutoff": -1}, "`cutoff` must be a positive number, got -1$"),
+        (
+            {"calculator": "EMT"},
+            "`calculator` must be an instance of an ASE calculator, got 'EMT'; a name is for a spec",
+        ),
+        ({"calculator": EMT}, "`calculator` must be an instance of an ASE calculator, got <class .*EMT'>"),
+    ],
+)
+def test_wrong_arguments_are_named(options, message):
+    with pytest.raises(InputError, match=message):
+        CalculatorSource(**({"calculator": EMT()} | options))
+
+
 def test_fingerprints_see_the_attributes_of_a_class_without_parameters():
     one, two, three = Scaled(2.0), Scaled(2.0), Scaled(3.0)
     assert CalculatorSource(one).fingerprint == CalculatorSource(two).fingerprint != CalculatorSource(three).fingerprint
@@ -256,7 +285,10 @@ def test_a_calculator_that_cannot_be_pickled_works_and_is_never_found_again():
             "ase:ase.calculators.lj.LennardJones?sigma=wide",
             "could not be built with the options {'sigma': 'wide'}: TypeError",
         ),
-        ("ase:ase.calculators.lj.LennardJones?additive_cutoff=0", "`cutoff` must be a positive number, got 0"),
+        (
+            "ase:ase.calculators.lj.LennardJones?additive_cutoff=-1",
+            "^`additive_cutoff` must be a positive number, got -1",
+        ),
         ("ase:ase.calculators.lj.LennardJones?energy_error=low", "`energy_error` must be a positive number, got 'low'"),
         (f"ase:{__name__}.not_a_calculator", "must give an ASE calculator, got int"),
         (

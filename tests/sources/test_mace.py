@@ -151,6 +151,13 @@ def test_names_and_fingerprints(path, tmp_path):
     assert source.versions["mace-torch"] in source.fingerprint
 
 
+class Unmade:
+    """A pickle whose parts do not fit together."""
+
+    def __reduce__(self):
+        return (len, (3,))
+
+
 class Trap:
     """What a pickle can do when it is loaded."""
 
@@ -233,6 +240,11 @@ def test_files_that_are_no_models(path, tmp_path):
     (tmp_path / "text.model").write_text("no model")
     with pytest.raises(InputError, match=r"text.model could not be loaded: "):
         source_of(tmp_path / "text.model")
+    torch.save(Unmade(), tmp_path / "unmade.model")
+    with pytest.raises(
+        InputError, match=r"unmade.model could not be loaded: TypeError: object of type 'int' has no len"
+    ):
+        source_of(tmp_path / "unmade.model")
     torch.save({"weights": torch.ones(2)}, tmp_path / "weights.model")
     with pytest.raises(InputError, match="must hold a whole model, and holds a dict"):
         source_of(tmp_path / "weights.model")
@@ -288,7 +300,7 @@ def test_splitting_and_order_change_nothing(path):
     again, slopes = source.energies_and_forces(batch.select(order))
     np.testing.assert_allclose(again, energies[order], rtol=0, atol=1e-11)
     np.testing.assert_allclose(slopes, forces[order], rtol=0, atol=1e-11)
-    network = MaceNetwork(Settings("a", path, "cpu", None, None))
+    network = MaceNetwork(Settings(target="a", path=path))
     for packed in (False, True):
         found = network.evaluate(Clusters.of(batch, False), packed=packed, atoms=True, forces=True)
         np.testing.assert_allclose(found.energies, energies, rtol=0, atol=1e-11)

@@ -1,3 +1,4 @@
+import json
 import pickle
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from scipy.spatial.transform import Rotation
 
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.sources.base import load_source
+from bodyorder.sources.metatomic.archive import read_extensions
 from bodyorder.sources.metatomic.source import load_network
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.structures.hydrogen import high_density, low_density
@@ -446,12 +448,63 @@ def test_compiled_operators_come_from_the_environment_or_from_the_folder_beside_
     shutil.copytree(original.parent / "extensions", folder)
     (folder / "elsewhere").mkdir()
     shutil.copy(library, folder / "elsewhere")
-    for spec in (f"metatomic:{foreign}?extensions={folder}", f"metatomic:{foreign}"):
+    for spec in (f"metatomic:{foreign}?extensions={folder}&trust=true", f"metatomic:{foreign}?trust=true"):
         (found_energy, message), _ = in_a_fresh_process(LOAD, spec)
         assert float(found_energy) == pytest.approx(energy[0], abs=1e-12)
         # This library leaves its derivatives to its Python package. Torch would go on, with wrong forces.
         assert "has no forces here, since its operator sphericart_torch::spherical_harmonics comes without" in message
         folder = folder.rename(tmp_path / "extensions")
+
+
+def test_compiled_operators_that_came_with_a_model_must_be_trusted(networks, tmp_path):
+    """They are native code, which runs when it is loaded."""
+    original = networks["soap-bpnn"]
+    foreign = exported_elsewhere(original, tmp_path / "foreign.pt", "elsewhere/libsphericart_torch.so")
+    folder = tmp_path / "extensions"
+    (folder / "elsewhere").mkdir(parents=True)
+    (folder / "elsewhere" / "libsphericart_torch.so").write_bytes(b"not to be loaded")
+    message = (
+        rf"metatomic:{foreign} must be trusted to be loaded: its operators \(sphericart_torch\) are not installed here, and "
+        rf"those in {folder} are compiled code, which can do anything; say trust=true if you know where they come from$"
+    )
+    for spec in (f"metatomic:{foreign}", f"metatomic:{foreign}?extensions={folder}"):
+        with pytest.raises(InputError, match=message):
+            load_source(spec)
+    (found,), _ = in_a_fresh_process(LOAD, f"metatomic:{foreign}?trust=true")
+    assert "foreign.pt could not be loaded: " in found
+    with pytest.raises(InputError, match="`trust` must be true or false, got 'yes'"):
+        load_source(f"metatomic:{foreign}?trust=yes")
+    # what is installed needs no trust, and the word for it changes nothing
+    assert (
+        load_source(f"metatomic:{original}?trust=true").fingerprint == load_source(f"metatomic:{original}").fingerprint
+    )
+    assert load_source(f"metatomic:{original}?trust=true").name == f"metatomic:{original}"
+
+
+@pytest.mark.parametrize(
+    ("searched", "path", "installed"),
+    [
+        ("packages", "kept/libown.so", True),
+        ("packages", "{folder}/models/kept/libown.so", False),
+        ("packages", "../models/kept/libown.so", False),
+        ("models", "kept/libown.so", False),
+        (".", "models/kept/libown.so", False),
+    ],
+)
+def test_libraries_that_lie_with_the_model_are_not_taken_for_installed(
+    tmp_path, monkeypatch, searched, path, installed
+):
+    """A model says itself where its libraries lie, and Python may search the folder that it is in."""
+    for folder in ("packages", "models"):
+        (tmp_path / folder / "kept").mkdir(parents=True)
+        (tmp_path / folder / "kept" / "libown.so").touch()
+    model = tmp_path / "models" / "m.pt"
+    with zipfile.ZipFile(model, "w") as archive:
+        records = [{"name": "own", "path": path.format(folder=tmp_path)}]
+        archive.writestr("m/extra/extensions", json.dumps(records))
+    monkeypatch.syspath_prepend(tmp_path / searched)
+    (found,) = read_extensions(model, "m.pt")
+    assert (found.installed is not None) == installed
 
 
 def test_a_missing_file_is_told_before_torch_is_loaded():

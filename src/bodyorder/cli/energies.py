@@ -54,6 +54,9 @@ def add_commands(commands: Any) -> None:
     decompose.add_argument("--forces", action="store_true", help="resolve forces too")
     decompose.add_argument("--atom-energies", action="store_true", help="resolve the model's own energies of atoms too")
     decompose.add_argument("--measure-noise", action="store_true", help="measure the error of one energy on copies")
+    decompose.add_argument(
+        "--same-distance", type=float, metavar="Å", help="take sub-clusters for copies whose distances agree to this"
+    )
     decompose.add_argument("--subsets", action="store_true", help="keep energy and contribution of every sub-cluster")
     decompose.add_argument("--store", metavar="FILE", help="energies already computed; what is computed is added")
     where = decompose.add_mutually_exclusive_group()
@@ -84,7 +87,11 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_trust(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--trust", action="store_true", help="load model files that can run code (pickled MACE models)")
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="load what can run code: pickled MACE models, compiled operators beside metatomic models",
+    )
 
 
 def _sampling(args: argparse.Namespace) -> Sampling | None:
@@ -101,7 +108,7 @@ def _sampling(args: argparse.Namespace) -> Sampling | None:
 
 def _trusted(spec: str, trust: bool) -> str | dict[str, object]:
     """A spec with the user's word that a model file may be loaded although it can run code."""
-    return {"source": spec, "trust": True} if trust and spec.startswith("mace:") else spec
+    return {"source": spec, "trust": True} if trust and spec.startswith(("mace:", "metatomic:")) else spec
 
 
 def _sample(args: argparse.Namespace) -> None:
@@ -188,6 +195,7 @@ def _decompose(args: argparse.Namespace) -> None:
             atom_energies=args.atom_energies,
             subsets=args.subsets,
             measure_noise=args.measure_noise or None,
+            **({} if args.same_distance is None else {"same_distance": args.same_distance}),
             store=args.store,
             executor=executor,
             progress=True,
@@ -198,7 +206,7 @@ def _decompose(args: argparse.Namespace) -> None:
     failed = result.failure.values != ""
     if failed.any():
         raise ComputationError(
-            f"{failed.sum()} of {len(failed)} structures have missing contributions: {result.failure.values[failed][0]}"
+            f"{failed.sum()} of {len(failed)} structures are incomplete: {result.failure.values[failed][0]}"
         )
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bodyorder.analysis import groups
+from bodyorder.analysis.significance import drowns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,12 +46,12 @@ def print_orders(result: xr.Dataset) -> None:
         label = name or "all"
         table.add_column(label if len(rows) == 1 else f"{label} (mean of {len(rows)})", justify="right")
     table.add_column("noise", justify="right")
-    drowned = (~result.above_noise & (result.noise > 0)).transpose("structure", "order").values
+    drowned = np.array([drowns(per_body[rows].mean(axis=0), _rms(noise[rows])) for rows in members.values()])
     for column, order in enumerate(result.order.values):
-        marks = ["~" if drowned[rows, column].all() else " " for rows in members.values()]
+        marks = ["~" if lost else " " for lost in drowned[:, column]]
         means = [f"{np.mean(per_body[rows, column]):+.6f}" for rows in members.values()]
         cells = [mean + mark * bool(drowned.any()) for mean, mark in zip(means, marks, strict=True)]
-        table.add_row(str(order), *cells, f"{np.sqrt(np.mean(noise[:, column] ** 2)):.0e}")
+        table.add_row(str(order), *cells, f"{_rms(noise)[column]:.0e}")
     for name in ("total", "residual"):
         values = (result[name] / result.n_bodies).values
         # what periodic structures have no whole for; what failed is said below
@@ -59,12 +60,19 @@ def print_orders(result: xr.Dataset) -> None:
     _print(table)
     if drowned.any():
         print(f"~ not above twice its noise, which is {result.attrs['noise']}")
+    if "cell" in result and bool((result.cell.notnull().all(("vector", "xyz")) & result.total.isnull()).any()):
+        print("no total: the source gives no energy of a periodic cell")
     print(f"{int(result.n_evaluations.sum())} sub-clusters evaluated; family: {result.attrs['family']}")
     for name, meaning in _DOUBTS.items():
         if name in result and bool((result[name] > 0).any()):
             orders = result.order.values[(result[name] > 0).any("structure").values]
             listed = ", ".join(str(order) for order in orders)
             print(f"{int(result[name].sum())} sub-clusters {meaning} (order{'s' * (len(orders) > 1)} {listed})")
+
+
+def _rms(values: np.ndarray) -> np.ndarray:
+    """Root mean square over structures, of each order."""
+    return np.sqrt(np.mean(values**2, axis=0))
 
 
 def print_plans(plans: Sequence[xr.Dataset], workers: Sequence[int]) -> None:
@@ -92,6 +100,12 @@ def print_plans(plans: Sequence[xr.Dataset], workers: Sequence[int]) -> None:
         )
     if not all(plan.measured.all() for plan in plans):
         print("* extrapolated from the sizes that were timed; the noise of orders not measured is unknown")
+    sampled = [plan.attrs["sampling"] for plan in plans if plan.attrs["sampling"] != "none"]
+    if sampled:
+        print("noise without the error of sampling, which comes on top and is known only afterwards")
+    if sampled and sampled[0] != "once":
+        error = sampled[0].removeprefix("until ")
+        print(f"only the first round of the sample is priced; more is drawn until every order is known to {error}")
 
 
 def _plan_row(entry: xr.Dataset) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from bodyorder._checks import InputError, check_switch
+from bodyorder._checks import InputError, check_positive, check_switch
 from bodyorder.engine.assembly import assemble
 from bodyorder.engine.batching import make_tasks
 from bodyorder.engine.computation import Wanted
@@ -30,6 +30,7 @@ from bodyorder.sources.reach import check_cutoff
 from bodyorder.structures import read_structures
 from bodyorder.structures.bodies import BodiesLike
 from bodyorder.structures.io import StructuresLike
+from bodyorder.structures.symmetry import SHAPE_RESOLUTION
 
 #: Sub-clusters on which a claimed cutoff is tried out, and their largest order.
 N_TRIED, LARGEST_TRIED = 4, 3
@@ -47,6 +48,7 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     atom_energies: bool = False,
     subsets: bool = False,
     measure_noise: bool | None = None,
+    same_distance: float = SHAPE_RESOLUTION,
     store: Store | str | os.PathLike[str] | None = None,
     executor: Executor | None = None,
     progress: bool = False,
@@ -68,6 +70,9 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     :param subsets: keep energy and contribution of every sub-cluster
     :param measure_noise: measure the error of one energy on turned, shifted and permuted copies of some sub-clusters, instead of
         believing what the source claims; None does so for sources that round coarsely (single precision)
+    :param same_distance: Å by which the distances of two sub-clusters may differ that are evaluated once, by sources whose
+        energies are invariant. The default changes no energy by 1e-9 eV; positions read from files with eight decimals need 1e-6,
+        which changes energies by that times their slopes.
     :param store: file (or open :class:`Store`) of energies already computed; what is computed is added
     :param executor: anything with the ``concurrent.futures`` interface; None computes in this process
     :param progress: show a progress bar if the terminal can
@@ -81,6 +86,7 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     switches = {"forces": forces, "atom_energies": atom_energies, "subsets": subsets}
     for name, value in (switches if measure_noise is None else switches | {"measure_noise": measure_noise}).items():
         check_switch(name, value)
+    check_positive("same_distance", same_distance)
     if sampling is not None and not isinstance(sampling, Sampling):
         raise InputError(f"`sampling` must be a Sampling, such as Sampling(1000), got {sampling!r}")
     if executor is not None and not hasattr(executor, "submit"):
@@ -95,7 +101,7 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
         known = measure(pieces, engine) if _measures(measure_noise, engine) else {}
         # the rounds of a sample find in memory what the ones before computed
         kept = Memory() if shelf is None and sampling is not None else shelf
-        run = _Run(Evaluated(engine, Wanted(forces, atom_energies), known), kept, executor, progress)
+        run = _Run(Evaluated(engine, Wanted(forces, atom_energies), known), kept, executor, progress, same_distance)
         lattices = run.lattices(pieces)
         if sampling is not None:
             lattices = _sampled_on(sampling, run, lattices, lambda draws: selection.pieces(frames, engine, draws))
@@ -134,6 +140,7 @@ class _Run:
     store: Store | Memory | None
     executor: Executor | None
     progress: bool
+    same_distance: float
 
     def lattices(self, pieces: Sequence[Piece]) -> list[Lattice]:
         """All energies of all structures."""
@@ -145,6 +152,7 @@ class _Run:
             wanted=self.evaluated.wanted,
             store=self.store,
             executor=self.executor,
+            same_distance=self.same_distance,
         )
         total = sum(piece.n_clusters for piece in pieces)
         for outcome in track(outcomes, total, f"sub-clusters by {source.name}", self.progress):

@@ -15,6 +15,7 @@ from bodyorder.engine.jobs import Job, Outcome, Run
 from bodyorder.engine.memory import Memory
 from bodyorder.engine.store import Store
 from bodyorder.sources.base import EnergySource
+from bodyorder.structures.symmetry import SHAPE_RESOLUTION
 
 #: Batches handed out and not yet taken back: enough to keep a cluster busy.
 MAX_IN_FLIGHT = 512
@@ -30,6 +31,7 @@ def evaluate(
     wanted: Wanted = Wanted(),  # noqa: B008 - it cannot change
     store: Store | Memory | None = None,
     executor: Executor | None = None,
+    same_distance: float = SHAPE_RESOLUTION,
 ) -> Iterator[Outcome]:
     """Evaluate a stream of tasks.
 
@@ -44,11 +46,12 @@ def evaluate(
     :param store: looked up before, and written after: a store, or what is kept in memory as far as there is room. Without one
         sources that take long (``processes``, ``costly``) get a memory that ends with the run.
     :param executor: where batches run; None for this process
+    :param same_distance: Å by which the distances of copies may differ
     :raises ComputationError: if local worker processes die, or a cluster is gone
     """
     if store is None and (getattr(source, "processes", False) or getattr(source, "costly", False)):
         store = Memory()
-    line = _Line(Run(source, wanted, Dispatcher(source, wanted, executor), store))
+    line = _Line(Run(source, wanted, Dispatcher(source, wanted, executor), store, same_distance=same_distance))
     try:
         for task in tasks:
             line.add(task)

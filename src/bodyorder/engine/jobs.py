@@ -15,7 +15,7 @@ from bodyorder.engine.store import Store
 from bodyorder.sources.base import EnergySource
 from bodyorder.sources.evaluation import Evaluation
 from bodyorder.structures import ClusterBatch
-from bodyorder.structures.symmetry import shapes
+from bodyorder.structures.symmetry import SHAPE_RESOLUTION, Shapes
 
 #: Whether copies are worth looking for is tried on so many sub-clusters of a batch, and so many or fewer are looked up anyway.
 TRIED, FEW = 256, 32
@@ -48,6 +48,7 @@ class Run:
     :param in_flight: keys of the sub-clusters being evaluated, so that no two jobs evaluate the same one whichever is faster
     :param failed: why those that failed did, by key
     :param models: key of the first sub-cluster of each shape
+    :param same_distance: Å by which distances of copies may differ
     :param worth: by number of atoms, whether copies are looked for where that costs something, once it has been tried
     """
 
@@ -57,14 +58,23 @@ class Run:
     store: Store | Memory | None
     in_flight: set[bytes] = field(default_factory=set)
     failed: dict[bytes, str] = field(default_factory=dict)
-    models: dict[bytes, bytes] = field(default_factory=dict)
+    models: dict[int, bytes] = field(default_factory=dict)
     worth: dict[int, bool] = field(default_factory=dict)
+    same_distance: float = SHAPE_RESOLUTION
+
+    def __post_init__(self) -> None:
+        #: the shapes of all that was named so far
+        self.shapes = Shapes(self.same_distance)
 
     @property
     def merges(self) -> bool:
         """Whether one energy serves all copies of a sub-cluster. What belongs to atoms would have to be turned, and is not."""
         source = self.source
         return getattr(source, "invariant", False) and not self.wanted.by_atom and not getattr(source, "context", False)
+
+    @property
+    def _context(self) -> tuple[str, ...]:
+        return getattr(self.source, "context", ())
 
     @property
     def room(self) -> float:
@@ -81,8 +91,8 @@ class Run:
             return self.store
         if batch.n_atoms not in self.worth:
             some = batch.select(np.unique(np.linspace(0, len(batch) - 1, TRIED).astype(np.int64)))
-            names = shapes(some) if self.merges else some.canonical(getattr(self.source, "context", ()))[0]
-            self.worth[batch.n_atoms] = len(set(names)) <= (1 - COPIES) * len(names)
+            named = Shapes(self.same_distance).of(some).tolist() if self.merges else some.canonical(self._context)[0]
+            self.worth[batch.n_atoms] = len(set(named)) <= (1 - COPIES) * len(named)
         return self.store if self.worth[batch.n_atoms] else None
 
 
@@ -146,14 +156,15 @@ class Job:
 
     def _divide(self) -> np.ndarray:
         """The rows that this job evaluates: first those that will be kept, then those for which there is no room."""
-        run, merges = self._run, self._run.merges and len(self._unknown) > 0
-        named = shapes(self._task.batch) if merges else self._keys
+        run = self._run
+        room = run.room
+        merges = run.merges and len(self._unknown) > 0 and room > 0
+        named = run.shapes.of(self._task.batch).tolist() if merges else []
         if merges:
             for row in np.flatnonzero(~np.isnan(self._known.energies)).tolist():
                 run.models.setdefault(named[row], self._keys[row])
         kept: list[int] = []
         alone: list[int] = []
-        room = run.room
         for row in self._unknown.tolist():
             key = self._keys[row]
             if merges and named[row] in run.models:
@@ -188,7 +199,8 @@ class Job:
             merged = merged.reordered(np.argsort(self._permutation, axis=1))
         missing = np.flatnonzero(np.isnan(merged.energies))
         merged.messages = {int(row): self._run.failed[self._models[row]] for row in missing}
-        if isinstance(store, Store):
+        # not what is the same only nearly
+        if isinstance(store, Store) and self._run.same_distance <= SHAPE_RESOLUTION:
             self._keep_copies(store, merged, [int(row) for row in others if self._models[row] != self._keys[row]])
         return merged
 

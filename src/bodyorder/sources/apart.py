@@ -196,7 +196,7 @@ class SetApart:
         if off <= allowed:
             self._seconds[kind] = seconds
             return True
-        if found.total and found.total == np.float32(found.total) and off < FEW * np.finfo(np.float32).eps * size:
+        if is_single(np.array([found.total]), off, size):
             rounding = off
         if rounding > allowed:
             self._give_up(
@@ -230,6 +230,17 @@ class SetApart:
 def tolerance(precision: Precision, size: float) -> float:
     """Difference in eV of two energies of some size (eV) and a claimed precision that is rounding."""
     return max(NEGLIGIBLE, RELATIVE * size, SIGMAS * float(precision.sigma(np.array(size))))
+
+
+def is_single(energies: FloatArray, off: float, size: float) -> bool:
+    """Whether a difference is rounding in float32, as energies show that are such numbers.
+
+    :param energies: in eV
+    :param off: the difference in eV
+    :param size: of the energies that differ, in eV
+    """
+    are_such = energies.any() and (energies == energies.astype(np.float32)).all()
+    return bool(are_such and off < FEW * np.finfo(np.float32).eps * size)
 
 
 def _taken(answer: _Answer, found: Evaluation, rows: IntArray) -> np.ndarray:

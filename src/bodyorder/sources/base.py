@@ -76,6 +76,8 @@ class EnergySource(Protocol):
       structure are held against
     - ``costly``: True if energies take longer than naming a sub-cluster, some µs, so that copies are looked for in runs that
       keep nothing, too; sources with ``processes`` need not say it
+    - ``claims_cutoff``: True if its cutoff is the word of the user, which is tried out before anything rests on it
+      (:func:`~bodyorder.sources.reach.check_cutoff`)
     - ``rounds``: True if energies are rounded so coarsely (single precision) that their error is worth measuring on copies
     - ``counterpoise``: ``"none"``, ``"full"`` or ``"vmfc"``, whose functions a sub-cluster is given beside its own
     """

@@ -11,7 +11,7 @@ import numpy as np
 from ase.calculators.abc import GetPropertiesMixin
 from ase.calculators.calculator import PropertyNotImplementedError
 
-from bodyorder._checks import ComputationError, InputError, check_positive, first_line
+from bodyorder._checks import ComputationError, InputError, check_positive, check_switch, first_line
 from bodyorder.sources.apart import SetApart, structure, tolerance
 from bodyorder.sources.base import Precision
 from bodyorder.sources.evaluation import Evaluation
@@ -35,17 +35,20 @@ class CalculatorSource:
 
     :param calculator: instance of an ASE calculator. Its cached results are dropped before each structure.
     :param cutoff: distance in Å beyond which parts of a cluster do not feel each other at all, if there is one. ASE has no
-        way to ask a calculator for it; ``check_source`` tests the claim.
+        way to ask a calculator for it; ``check_source`` tests the claim, and so does whatever rests on it
+        (:func:`~bodyorder.sources.reach.check_cutoff`).
     :param boxed: whether to put every structure into a periodic box that leaves more than the cutoff around it, for
         calculators that cannot do without. Takes a cutoff.
     :param charged: whether the calculator takes charges. The atoms of a sub-cluster then come with their initial charges, and
         their sum in ``info["charge"]``; without it all charges are zero.
     :param invariant: whether a rotated, reflected or permuted copy of a sub-cluster has the same energy to 1e-9 eV; one then
-        serves all copies. ``check_source`` tests this claim too.
+        serves all copies, and its energy is stored as theirs. ``check_source`` tests this claim too.
     :param precision: error of one energy; rounding in float64 if not given. Give it for a calculator that converges its
         energies only so far, or computes in float32.
     :param fingerprint: a text that changes whenever the energies could. If not given, it is made of the class, its parameters
-        and the version of its package (:func:`~bodyorder.sources.fingerprint.fingerprint_of`).
+        and the version of its package (:func:`~bodyorder.sources.fingerprint.fingerprint_of`). What is claimed here and changes
+        the numbers is added to it.
+    :raises InputError: if the calculator is none, or another argument is not of its kind
     """
 
     processes = True
@@ -61,10 +64,20 @@ class CalculatorSource:
         charged: bool = False,
         invariant: bool = False,
     ):
+        if not isinstance(calculator, GetPropertiesMixin):
+            raise InputError(
+                f"`calculator` must be an instance of an ASE calculator, got {calculator!r}; a name is for a spec, "
+                f"ase:package.module.Class"
+            )
+        if not isinstance(precision, Precision):
+            raise InputError(f"`precision` must be a Precision, got {precision!r}; say Precision(absolute=…), in eV")
         self.calculator = calculator
         self._unused = _small_pickle(calculator)
         self.cutoff = None if cutoff is None else check_positive("cutoff", cutoff)
+        self.claims_cutoff = self.cutoff is not None
         self.precision = precision
+        switches = {"boxed": boxed, "charged": charged, "invariant": invariant}
+        added = "".join(f" {name}" for name, value in switches.items() if check_switch(name, value))
         if boxed and self.cutoff is None:
             raise InputError(
                 "`boxed` must come with a cutoff (`additive_cutoff` in a spec), which sets the size of the box"
@@ -74,7 +87,7 @@ class CalculatorSource:
         self.context = ("charges",) * charged
         kind = type(calculator)
         self.name = f"ase:{kind.__module__}.{kind.__qualname__}"
-        self.fingerprint = (fingerprint or fingerprint_of(calculator)) + " boxed" * boxed + " charged" * charged
+        self.fingerprint = (fingerprint or fingerprint_of(calculator)) + added
         self._apart: SetApart | None = None
         if self.cutoff is not None and "energies" in getattr(calculator, "implemented_properties", ()):
             self._apart = SetApart()

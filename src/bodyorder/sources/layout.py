@@ -9,7 +9,7 @@ from __future__ import annotations
 import ase
 import numpy as np
 
-from bodyorder.structures.clusters import FloatArray, IntArray
+from bodyorder.structures.clusters import FloatArray, IntArray, System
 
 #: Å between two sub-clusters beyond the cutoff, above rounding in float32.
 GAP = 0.01
@@ -40,11 +40,36 @@ def side_by_side(positions: FloatArray, distance: float) -> FloatArray:
     """
     row = positions - positions.mean(axis=1, keepdims=True)
     for index in range(1, len(row)):
-        before = row[:index].reshape(-1, 1, 3)
-        across = distance**2 - ((before - row[index]) ** 2)[..., 1:].sum(axis=-1)
-        shifts = (before - row[index])[..., 0] + np.sqrt(np.maximum(across, 0.0))
-        row[index, :, 0] += shifts[across >= 0].max(initial=0.0)
+        row[index, :, 0] += _way(row[:index].reshape(-1, 3), row[index], np.array([1.0, 0.0, 0.0]), distance)
     return row
+
+
+def at_distance(one: System, other: System, towards: FloatArray, distance: float) -> System:
+    """Both structures as one, the other moved along the unit vector ``towards`` until their nearest atoms are ``distance`` apart.
+
+    :param distance: in Å
+    """
+    moved = other.positions + _way(one.positions, other.positions, towards, distance) * towards
+    return System(
+        np.concatenate([one.numbers, other.numbers]),
+        np.concatenate([one.positions, moved]),
+        np.concatenate([one.charges, other.charges]),
+        np.concatenate([one.moments, other.moments]),
+        np.concatenate([one.bodies, other.bodies + one.bodies.max() - other.bodies.min() + 1]),
+    )
+
+
+def _way(one: FloatArray, other: FloatArray, towards: FloatArray, distance: float) -> float:
+    """How far (Å) atoms move along a unit vector until the nearest of others is ``distance`` (Å) from them.
+
+    The place is the last one along the way with an atom of each that far apart: |b − a + t·u| = d has its larger root at
+    t = −u·(b − a) + √((u·(b − a))² − |b − a|² + d²). Where they pass each other farther apart it is where they are.
+    """
+    gaps = other[None] - one[:, None]
+    along = gaps @ towards
+    square = along**2 - (gaps**2).sum(axis=2) + distance**2
+    ways = np.sqrt(square[square >= 0]) - along[square >= 0]
+    return float(ways.max()) if len(ways) else 0.0
 
 
 def structure(numbers: IntArray, positions: FloatArray, cutoff: float | None) -> ase.Atoms:

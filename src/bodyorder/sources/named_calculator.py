@@ -47,6 +47,13 @@ def load(
     """
     factory = _find(target)
     _check_options(target, factory, options)
+    numbers = {"additive_cutoff": additive_cutoff, "energy_error": energy_error}
+    for name, value in numbers.items():
+        if value is not None:
+            check_positive(name, value)
+    switches = {"boxed": boxed, "charged": charged, "invariant": invariant}
+    for name, switch in switches.items():
+        check_switch(name, switch)
     try:
         calculator = factory(**options)
     except Exception as error:
@@ -55,14 +62,11 @@ def load(
         ) from error
     if not isinstance(calculator, GetPropertiesMixin):
         raise InputError(f"ase:{target} must give an ASE calculator, got {type(calculator).__name__}")
-    precision = FLOAT64 if energy_error is None else Precision(absolute=check_positive("energy_error", energy_error))
+    precision = FLOAT64 if energy_error is None else Precision(absolute=float(energy_error))
     fingerprint = fingerprint_of(calculator, options if inspect.isclass(factory) else None)
-    switches = {"boxed": boxed, "charged": charged, "invariant": invariant}
-    switches = {name: check_switch(name, value) for name, value in switches.items()}
     source = CalculatorSource(
         calculator, cutoff=additive_cutoff, precision=precision, fingerprint=fingerprint, **switches
     )
-    numbers = {"additive_cutoff": additive_cutoff, "energy_error": energy_error}
     own = {name: value for name, value in (numbers | switches).items() if value is not None and value is not False}
     source.name = format_spec("ase", target, options | own)
     return source

@@ -38,6 +38,11 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.first)
 
+    @property
+    def distances(self) -> FloatArray:
+        """Of the atoms from each other in Å, shape (m,)."""
+        return np.sqrt(np.einsum("ix,ix->i", self.vectors, self.vectors))
+
     def both_ways(self) -> Pairs:
         """Every pair seen from each of its atoms."""
         return Pairs(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from bodyorder._checks import ComputationError, InputError
@@ -36,9 +38,9 @@ def gradient(subject: Subject, name: str) -> Check:
 
 def forces_in_batch(subject: Subject, name: str) -> Check:
     """Forces of a batch against its members one by one."""
-    batch = subject.triples()
-    energies, together = _both(subject, batch)
+    batch = subject.many()
     single = np.concatenate([_both(subject, one)[1] for one in split(batch)])
+    energies, together = subject.at_once(partial(_both, subject), batch)
     # An error of the energy is an error of the force over the length at which energies change, at worst about 0.01 Å.
     tolerance, worst = 100 * subject.tolerance(energies), np.abs(together - single).max()
     return measured(name, worst, tolerance, "eV/Å", f"{len(batch)} sub-clusters at once and one by one")
@@ -48,15 +50,14 @@ def atom_energies(subject: Subject, name: str) -> Check:
     """Energies of atoms add up to the energy, in a batch and alone, and follow their atoms to another place in the list."""
     if not hasattr(subject.source, "evaluate_atoms"):
         return Check(name, None, detail="the source has none")
-    batch, worst = subject.triples(), 0.0
+    batch = subject.many()
     try:
-        together = _shares(subject, batch)
+        single = np.concatenate([_shares(subject, one) for one in split(batch)])
     except InputError as error:  # such as a model that has none behind it
         return Check(name, None, detail=str(error))
+    together = subject.at_once(partial(_shares, subject), batch)
     wanted = np.array([subject.source.energies(one)[0] for one in split(batch)])
-    worst = np.abs(together.sum(axis=1) - wanted).max()
-    single = np.concatenate([_shares(subject, one) for one in split(batch)])
-    worst = max(worst, np.abs(single - together).max())
+    worst = max(np.abs(together.sum(axis=1) - wanted).max(), np.abs(single - together).max())
     for cluster in subject.clusters:
         here, there = (_shares(subject, alone(one))[0] for one in (cluster, permuted(cluster)))
         worst = max(worst, np.abs(np.roll(here, 1) - there).max())

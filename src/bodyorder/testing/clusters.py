@@ -44,22 +44,6 @@ def alone(system: System) -> ClusterBatch:
     return ClusterBatch.cut({0: system}, np.zeros(1, dtype=np.int64), np.arange(len(system))[None])
 
 
-def at_distance(one: System, other: System, towards: FloatArray, distance: float) -> System:
-    """Both structures as one, the other moved along the unit vector ``towards`` until their nearest atoms are ``distance`` apart.
-
-    The place is the last one along the way with an atom of each that far apart: |b − a + t·u| = d has its larger root at
-    t = −u·(b − a) + √((u·(b − a))² − |b − a|² + d²).
-    """
-    gaps = other.positions[None] - one.positions[:, None]
-    along = gaps @ towards
-    square = along**2 - (gaps**2).sum(axis=2) + distance**2
-    way = (np.sqrt(square[square >= 0]) - along[square >= 0]).max()
-    return System(
-        np.concatenate([one.numbers, other.numbers]),
-        np.concatenate([one.positions, other.positions + way * towards]),
-    )
-
-
 def direction(rng: np.random.Generator) -> FloatArray:
     """A random unit vector."""
     vector = rng.standard_normal(3)

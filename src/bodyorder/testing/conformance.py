@@ -28,7 +28,8 @@ def check_source(
     that energies of parts farther apart than the claimed cutoff add up; that the noise of an energy is not above the
     claimed precision; that forces are the negative gradient; that energies of atoms add up and follow their atoms; and that
     a source that claims to be invariant does not see reflections either. Tolerances are 6σ of the claimed precision, and at
-    least 1e-9 eV. All but the checks of batches evaluate one cluster at a time.
+    least 1e-9 eV. All but the checks of batches evaluate one cluster at a time; those take enough sub-clusters of one make-up for
+    sources that evaluate many together.
 
     :param source: the energy source
     :param species: chemical symbols to build clusters of, hydrogen if not given

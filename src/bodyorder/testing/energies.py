@@ -9,9 +9,9 @@ import numpy as np
 from ase.data import chemical_symbols
 from scipy.spatial.transform import Rotation
 
+from bodyorder.sources.layout import GAP, at_distance
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.testing.clusters import (
-    at_distance,
     direction,
     mirrored,
     part,
@@ -25,8 +25,6 @@ from bodyorder.testing.subject import FLOOR, Subject, measured, split
 
 #: Distance (Å) at which additivity is reported for a source that claims no cutoff.
 FAR = 30.0
-#: Distance (Å) beyond the claimed cutoff at which additivity is tested.
-GAP = 0.01
 #: Largest difference in eV between copies of which the engine evaluates one.
 SAME = 1e-9
 
@@ -60,11 +58,12 @@ def symmetry(subject: Subject, name: str, change: Callable[[System], System]) ->
 
 def batch(subject: Subject, name: str) -> Check:
     """A batch against its members one by one."""
-    batch = subject.triples()
-    together = np.asarray(subject.source.energies(batch))
-    single = np.array([subject.source.energies(one)[0] for one in split(batch)])
-    if hasattr(subject.source, "evaluate"):  # what the engine asks for in place of the energies
-        together = np.stack([together, subject.source.evaluate(batch, False).energies])
+    batch, source = subject.many(), subject.source
+    single = np.array([source.energies(one)[0] for one in split(batch)])
+    together = subject.at_once(source.energies, batch)
+    if hasattr(source, "evaluate"):  # what the engine asks for in place of the energies
+        evaluated = subject.at_once(lambda many: source.evaluate(many, False).energies, batch)
+        together = np.stack([together, evaluated])
     return subject.compare(name, together, single, f"{len(batch)} sub-clusters at once and one by one")
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from ase.data import atomic_numbers
 
-from bodyorder._checks import InputError, check_between, did_you_mean
+from bodyorder._checks import ComputationError, InputError, check_between, did_you_mean
+from bodyorder.sources.apart import FEWEST
 from bodyorder.sources.base import EnergySource
 from bodyorder.structures.clusters import ClusterBatch, FloatArray, System
 from bodyorder.testing.clusters import alone, random_cluster
@@ -15,6 +17,8 @@ from bodyorder.testing.report import Check
 
 #: Energies (eV) closer than this are the same, however precise a source says it is.
 FLOOR = 1e-9
+Answer = TypeVar("Answer")
+
 #: Deviations are allowed up to this many standard errors.
 SIGMAS = 6.0
 
@@ -40,6 +44,9 @@ class Subject:
         self.unrest = 0.0
         self.clusters = [random_cluster(self.rng, self.species, n_atoms) for n_atoms in (2, 3, 4)]
         self.parents = {n: random_cluster(self.rng, self.species, n) for n in (5, 6)}
+        #: so many that a source that evaluates many of one make-up at once does so; not drawn from the numbers of the others
+        rng = np.random.default_rng([seed, 1])
+        self.crowd = {7 + n: random_cluster(rng, self.species, 4) for n in range(2 * FEWEST)}
 
     def energy(self, cluster: System) -> float:
         """Energy in eV of one cluster, alone in its batch."""
@@ -62,6 +69,23 @@ class Subject:
         """Sub-clusters of three atoms from two structures of different size."""
         rows = np.array([[0, 1, 2], [2, 3, 4], [4, 0, 1], [1, 2, 3], [0, 4, 3], [3, 1, 0]])
         return ClusterBatch.cut(self.parents, np.array([5, 6, 6, 5, 6, 5]), rows)
+
+    def many(self) -> ClusterBatch:
+        """The same, and more from many structures, all of which hold the same elements."""
+        few = self.triples()
+        rows = np.concatenate([few.members, np.tile([0, 1, 2], (len(self.crowd), 1))])
+        return ClusterBatch.cut(self.parents | self.crowd, np.concatenate([few.parents, list(self.crowd)]), rows)
+
+    @staticmethod
+    def at_once(ask: Callable[[ClusterBatch], Answer], batch: ClusterBatch) -> Answer:
+        """What a source says of a batch whose members it has taken one by one.
+
+        :raises ComputationError: if it does not take them together
+        """
+        try:
+            return ask(batch)
+        except InputError as error:
+            raise ComputationError(f"what it takes one by one must do together, and does not: {error}") from error
 
 
 def measured(name: str, value: float, tolerance: float, unit: str, detail: str) -> Check:

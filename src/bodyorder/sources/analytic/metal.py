@@ -8,6 +8,7 @@ import numpy as np
 
 from bodyorder._checks import InputError
 from bodyorder.sources.analytic.source import AnalyticSource
+from bodyorder.sources.pairs import Pairs
 from bodyorder.structures.clusters import FloatArray
 
 
@@ -48,6 +49,13 @@ class SuttonChen(AnalyticSource):
         embedding_slope = (half[:, :, None] + half[:, None, :]) * density_slope
         shares = np.einsum("nij->ni", repulsion) / 2 - self.c * root
         return self.epsilon * shares, self.epsilon * (repulsion_slope - self.c * embedding_slope)
+
+    def _energy_by_cell(self, pairs: Pairs, n_atoms: int) -> float:
+        repulsion, density = (
+            self.switched(pairs.distances, *self._power(pairs.distances, exponent))[0] for exponent in (self.n, self.m)
+        )
+        densities = np.bincount(pairs.both_ways().first, np.tile(density, 2), minlength=n_atoms)
+        return float(self.epsilon * (repulsion.sum() - self.c * np.sqrt(densities).sum()))
 
     def _power(self, distances: FloatArray, exponent: float) -> tuple[FloatArray, FloatArray]:
         value = (self.a / distances) ** exponent

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bodyorder.sources.analytic.source import AnalyticSource
+from bodyorder.sources.pairs import Pairs
 from bodyorder.structures.clusters import FloatArray
 
 
@@ -23,6 +24,9 @@ class PairPotential(AnalyticSource):
     def _shares_and_slopes(self, distances: FloatArray) -> tuple[FloatArray, FloatArray]:
         value, slope = self.switched(distances, *self.radial(distances))
         return np.einsum("nij->ni", value) / 2, slope
+
+    def _energy_by_cell(self, pairs: Pairs, n_atoms: int) -> float:
+        return float(self.switched(pairs.distances, *self.radial(pairs.distances))[0].sum())
 
 
 @dataclass(kw_only=True)

@@ -8,14 +8,17 @@ the cutoff do not feel each other at all. Without a cutoff the energies of dista
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+import ase
 import numpy as np
 
-from bodyorder._checks import check_positive
+from bodyorder._checks import ComputationError, check_positive
 from bodyorder.sources.base import Precision, format_spec, package_version
 from bodyorder.sources.evaluation import Evaluation
+from bodyorder.sources.pairs import Pairs, pairs_of_cell
 from bodyorder.structures.clusters import ClusterBatch, FloatArray
 
 #: Where the switching function leaves 1, as a fraction of the cutoff.
@@ -53,6 +56,10 @@ class AnalyticSource(ABC):
     def _shares_and_slopes(self, distances: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Energies of the atoms (n, k) and derivatives dE/dr_ij (n, k, k) from distances (n, k, k), infinite on the diagonal."""
 
+    @abstractmethod
+    def _energy_by_cell(self, pairs: Pairs, n_atoms: int) -> float:
+        """Energy in eV of a periodic structure by cell from its pairs nearer than the cutoff."""
+
     def energies(self, batch: ClusterBatch) -> FloatArray:
         """Energies of the sub-clusters, shape (n,), in eV.
 
@@ -75,6 +82,26 @@ class AnalyticSource(ABC):
         Atoms so close that the energy is not finite are a failure of their sub-cluster.
         """
         return self._evaluate(batch, atoms=True, forces=forces)
+
+    @property
+    def cell_energy(self) -> Callable[[ase.Atoms], float]:
+        """Energy in eV of a periodic structure by cell, exact. Sources without a cutoff, whose sums do not end, have none.
+
+        :raises ComputationError: when called, for atoms so close that it is not finite
+        """
+        if self.cutoff is None:
+            raise AttributeError(f"{self.name} has no `cell_energy`: without a cutoff its sum over images does not end")
+        return self._cell_energy
+
+    def _cell_energy(self, atoms: ase.Atoms) -> float:
+        assert self.cutoff is not None
+        with np.errstate(all="ignore"):
+            energy = self._energy_by_cell(pairs_of_cell(atoms, self.cutoff), len(atoms))
+        if not np.isfinite(energy):
+            raise ComputationError(
+                f"{self.name} must give the energy of the periodic structure, and failed: atoms too close: it is not finite"
+            )
+        return energy
 
     def _evaluate(self, batch: ClusterBatch, *, atoms: bool, forces: bool) -> Evaluation:
         found = Evaluation.unknown(len(batch), batch.n_atoms, forces=forces, atom_energies=atoms)

@@ -8,6 +8,7 @@ import numpy as np
 
 from bodyorder.sources.analytic.pairs import lennard_jones
 from bodyorder.sources.analytic.source import AnalyticSource
+from bodyorder.sources.pairs import Pairs, pairs_inside
 from bodyorder.structures.clusters import FloatArray
 
 
@@ -53,6 +54,20 @@ class AxilrodTeller(AnalyticSource):
             slopes[:, rest, first] += slope_first
             slopes[:, rest, rest] += 2 * weight * slope_far
         return shares, slopes
+
+    def _energy_by_cell(self, pairs: Pairs, n_atoms: int) -> float:
+        assert self.cutoff is not None
+        energy, around = 0.0, pairs.both_ways()
+        if self.epsilon is not None:
+            pair, slope = lennard_jones(pairs.distances, self.epsilon, self.sigma)
+            energy += float(self.switched(pairs.distances, pair, slope)[0].sum())
+        order = np.argsort(around.first, kind="stable")
+        ends = np.cumsum(np.bincount(around.first, minlength=n_atoms))
+        for neighbours in np.split(around.vectors[order], ends[:-1]):
+            # Each triangle is met at its three corners, in this cell or, as a copy, in another.
+            far, lengths = pairs_inside(neighbours[None], self.cutoff), np.linalg.norm(neighbours, axis=1)
+            energy += float(self._triangle(lengths[far.first], lengths[far.second], far.distances)[0].sum()) / 3
+        return energy
 
     def _triangle(self, a: FloatArray, b: FloatArray, c: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Energy of triangles with sides a, b, c (Å), and its derivatives with respect to a and to c."""

@@ -5,11 +5,11 @@ Importing this package imports neither torch nor mace; :func:`load` does.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bodyorder._checks import InputError, check_choice, check_switch, require
 from bodyorder.sources.mace.settings import Settings
+from bodyorder.sources.settings import model_file
 
 if TYPE_CHECKING:
     from bodyorder.sources.mace.source import MaceSource
@@ -44,10 +44,7 @@ def load(  # noqa: PLR0913 - the options of a spec, each with a default
     """
     if dtype is not None:
         check_choice("dtype", dtype, DTYPES)
-    path = Path(target).absolute()
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "nothing"
-        raise InputError(f"mace:{target} must be the file of a MACE model (.model), and there is {found}")
+    path = model_file("mace", target, "a MACE model (.model)")
     check_switch("trust", trust)
     if not trust:
         raise InputError(
@@ -59,12 +56,12 @@ def load(  # noqa: PLR0913 - the options of a spec, each with a default
 
     return MaceSource(
         Settings(
-            target,
-            path,
-            str(device),
-            dtype,
-            None if head is None else str(head),
-            check_switch("charged", charged),
-            None if spin is None else str(spin),
+            target=target,
+            path=path,
+            device=str(device),
+            dtype=dtype,
+            charged=check_switch("charged", charged),
+            spin=None if spin is None else str(spin),
+            head=None if head is None else str(head),
         )
     )

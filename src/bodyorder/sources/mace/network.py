@@ -10,7 +10,6 @@ enters at every atom. Architecture: I. Batatia et al., MACE, doi:10.48550/arXiv.
 from __future__ import annotations
 
 import os
-import pickle
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -180,16 +179,10 @@ def _load(settings: Settings, device: torch.device) -> torch.nn.Module:
         require("mace.modules", "mace")
         try:
             model = torch.load(settings.path, map_location=device, weights_only=False)
-        except (
-            pickle.UnpicklingError,
-            RuntimeError,
-            EOFError,
-            AttributeError,
-            ImportError,
-            OSError,
-            ValueError,
-        ) as error:
-            raise InputError(f"mace:{settings.target} could not be loaded: {first_line(error)}") from error
+        except Exception as error:  # whatever the code in a pickle raises
+            raise InputError(
+                f"mace:{settings.target} could not be loaded: {type(error).__name__}: {first_line(error)}"
+            ) from error
     if not isinstance(model, torch.nn.Module):
         raise InputError(f"mace:{settings.target} must hold a whole model, and holds a {type(model).__name__}")
     return model

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from bodyorder._checks import ComputationError, InputError, first_line
-from bodyorder.sources.base import format_spec, package_version
+from bodyorder.sources.base import package_version
 from bodyorder.sources.mace.network import MaceNetwork
 from bodyorder.sources.mace.settings import Settings
 from bodyorder.sources.network import NetworkSource
@@ -33,15 +33,7 @@ class MaceSource(NetworkSource):
         digest = file_digest(settings)
         network, traits = _load_once(settings, digest)
         super().__init__(network, traits)
-        asked = {
-            "dtype": settings.dtype,
-            "head": settings.head,
-            "charged": settings.charged or None,
-            "spin": settings.spin,
-        }
-        self.name = format_spec(
-            "mace", settings.target, {key: value for key, value in asked.items() if value is not None}
-        )
+        self.name = settings.name("mace", head=settings.head)
         self.versions = {name: package_version(name) for name in ("torch", "mace-torch")}
         dtype = str(network.dtype).removeprefix("torch.")
         # not whether it is told charges: without them the numbers are those of charges that are zero

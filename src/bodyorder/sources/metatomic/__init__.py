@@ -5,11 +5,11 @@ Importing this package does not import torch; :func:`load` does.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bodyorder._checks import check_choice, check_switch, require
-from bodyorder.sources.metatomic.archive import Settings, read_extensions
+from bodyorder.sources.metatomic.archive import Settings, extensions_folder, read_extensions
+from bodyorder.sources.settings import model_file
 
 if TYPE_CHECKING:
     from bodyorder.sources.metatomic.source import MetatomicSource
@@ -27,6 +27,7 @@ def load(  # noqa: PLR0913 - the options of a spec, each with a default
     variant: str | None = None,
     charged: bool = False,
     spin: str | None = None,
+    trust: bool = False,
 ) -> MetatomicSource:
     """Make a source from an exported model.
 
@@ -40,17 +41,25 @@ def load(  # noqa: PLR0913 - the options of a spec, each with a default
     :param charged: true to tell a model that takes them the charges of atoms, or of whole sub-clusters. Where it takes those of
         sub-clusters, energies of distant parts then no longer add up. Without it all charges are zero for the model.
     :param spin: ``low`` for a model that takes the spin of every sub-cluster: the lowest that its number of electrons allows
-    :raises InputError: if there is no such file, it is not a metatomic model, gives no energy, wants inputs that sub-clusters
-        do not have, does not run on the device, or metatomic is not installed
+    :param trust: must be true where operators are taken from that folder: they are compiled code, which can do anything
+    :raises InputError: if there is no such file, it is not a metatomic model, brings operators that are not trusted, gives no
+        energy, wants inputs that sub-clusters do not have, does not run on the device, or metatomic is not installed
     """
     if dtype is not None:
         check_choice("dtype", dtype, DTYPES)
-    settings = replace(
-        Settings.of(target, str(device), extensions, dtype, None if variant is None else str(variant)),
+    path = model_file("metatomic", target, "an exported model (.pt)")
+    settings = Settings(
+        target=target,
+        path=path,
+        device=str(device),
+        dtype=dtype,
         charged=check_switch("charged", charged),
         spin=None if spin is None else str(spin),
+        extensions=extensions_folder(path, extensions),
+        variant=None if variant is None else str(variant),
+        trust=check_switch("trust", trust),
     )
-    read_extensions(settings.path, target)
+    read_extensions(path, target)
     for module in ("torch", "metatomic.torch"):
         require(module, "mlip")
     from bodyorder.sources.metatomic.source import MetatomicSource

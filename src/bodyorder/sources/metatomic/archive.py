@@ -10,50 +10,24 @@ from pathlib import Path
 
 from bodyorder._checks import InputError
 from bodyorder.sources.base import package_version
+from bodyorder.sources.settings import ModelSettings
 
 #: How folders of libraries for one version of torch are called.
 _BUILT_FOR = "torch-"
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How a model was asked for.
+@dataclass(frozen=True, kw_only=True)
+class Settings(ModelSettings):
+    """How a metatomic model was asked for.
 
-    :param target: path of the model as the user wrote it
-    :param path: the same, absolute
-    :param device: name of a torch device
     :param extensions: folder of compiled operators, or None
-    :param dtype: type of numbers to evaluate in, or None for the model's own
     :param variant: which of several energies, or None
-    :param charged: whether the model is told charges
-    :param spin: rule for the spin of sub-clusters that it is told, or None
+    :param trust: whether operators may be loaded from that folder
     """
 
-    target: str
-    path: Path
-    device: str
-    extensions: Path | None
-    dtype: str | None
-    variant: str | None
-    charged: bool = False
-    spin: str | None = None
-
-    @classmethod
-    def of(cls, target: str, device: str, extensions: str | None, dtype: str | None, variant: str | None) -> Settings:
-        """Settings with absolute paths, so that they mean the same in a worker process.
-
-        :raises InputError: if the model or the folder of extensions is not there
-        """
-        path = Path(target).absolute()
-        if not path.is_file():
-            found = "a folder" if path.is_dir() else "nothing"
-            raise InputError(f"metatomic:{target} must be the file of an exported model (.pt), and there is {found}")
-        folder = path.parent / "extensions" if extensions is None else Path(extensions).absolute()
-        if not folder.is_dir():
-            if extensions is not None:
-                raise InputError(f"`extensions` must be a folder, got {extensions!r}; leave it out if there is none")
-            return cls(target, path, device, None, dtype, variant)
-        return cls(target, path, device, folder, dtype, variant)
+    extensions: Path | None = None
+    variant: str | None = None
+    trust: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,6 +51,21 @@ class Extension:
         return self.torch in ("", _torch())
 
 
+def extensions_folder(path: Path, extensions: str | None) -> Path | None:
+    """Folder of the compiled operators that came with a model, or None if there is none.
+
+    :param path: of the model, absolute
+    :param extensions: the folder as the user wrote it; the one beside the model if not given
+    :raises InputError: if it was given and is not there
+    """
+    folder = path.parent / "extensions" if extensions is None else Path(extensions).absolute()
+    if folder.is_dir():
+        return folder
+    if extensions is not None:
+        raise InputError(f"`extensions` must be a folder, got {extensions!r}; leave it out if there is none")
+    return None
+
+
 def read_extensions(path: Path, target: str) -> list[Extension]:
     """The compiled operators that a model may need.
 
@@ -94,16 +83,21 @@ def read_extensions(path: Path, target: str) -> list[Extension]:
         ) from None
     except OSError as error:
         raise InputError(f"metatomic:{target} must be readable, and is not: {error.strerror}") from None
-    return [_find(record["name"], Path(record["path"])) for record in records]
+    return [_find(record["name"], Path(record["path"]), path) for record in records]
 
 
-def _find(name: str, path: Path) -> Extension:
-    """Models record where a library lies below the folder of installed packages; packages keep one for each version of torch."""
+def _find(name: str, path: Path, model: Path) -> Extension:
+    """Models record where a library lies below the folder of installed packages; packages keep one for each version of torch.
+
+    What lies with the model is not installed, although Python may search there (the working folder): neither folders that hold
+    the model count, nor paths that lead out of a folder.
+    """
     versions = [part.removeprefix(_BUILT_FOR) for part in path.parts if part.startswith(_BUILT_FOR)]
     built_for = versions[0] if versions else ""
     path = Path(*(_BUILT_FOR + _torch() if part == _BUILT_FOR + built_for else part for part in path.parts))
-    for packages in map(Path, sys.path):
-        if (library := packages / path).is_file():
+    inside = not path.is_absolute() and ".." not in path.parts
+    for packages in map(Path, sys.path if inside else ()):
+        if (library := packages / path).is_file() and not model.resolve().is_relative_to(packages.resolve()):
             holding = [
                 folder.name for folder in reversed(path.parents) if (packages / folder / "__init__.py").is_file()
             ]

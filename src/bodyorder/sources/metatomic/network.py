@@ -178,6 +178,12 @@ def _load(settings: Settings) -> AtomisticModel:
             f"metatomic:{settings.target} needs {foreign[0].name}, whose copy beside it is for torch {foreign[0].torch} and not "
             f"for {torch.__version__}; install the package that it belongs to, or that torch"
         )
+    if missing and settings.extensions is not None and not settings.trust:
+        raise InputError(
+            f"metatomic:{settings.target} must be trusted to be loaded: its operators ({', '.join(missing)}) are not installed "
+            f"here, and those in {settings.extensions} are compiled code, which can do anything; say trust=true if you know "
+            f"where they come from"
+        )
     path = str(settings.path)
     try:
         for extension in extensions:

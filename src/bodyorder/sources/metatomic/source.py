@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from bodyorder._checks import ComputationError, InputError
-from bodyorder.sources.base import format_spec, package_version
+from bodyorder.sources.base import package_version
 from bodyorder.sources.metatomic.archive import Settings
 from bodyorder.sources.metatomic.network import MetatomicNetwork, last_line
 from bodyorder.sources.network import NetworkSource
@@ -35,14 +35,7 @@ class MetatomicSource(NetworkSource):
         self.settings = settings
         network, traits, digest = load_network(settings)
         super().__init__(network, traits)
-        asked = {
-            "dtype": settings.dtype,
-            "variant": settings.variant,
-            "charged": settings.charged or None,
-            "spin": settings.spin,
-        }
-        options = {key: value for key, value in asked.items() if value is not None}
-        self.name = format_spec("metatomic", settings.target, options)
+        self.name = settings.name("metatomic", variant=settings.variant)
         dtype = str(network.dtype).removeprefix("torch.")
         self.versions = {name: package_version(name) for name in ("torch", "metatomic-torch")}
         version = self.versions["metatomic-torch"]
