@@ -7,7 +7,7 @@ import xarray as xr
 
 from bodyorder._checks import check_positive
 from bodyorder.analysis.alignment import SeveralResults, groups, with_sources
-from bodyorder.engine.assembly import SIGNIFICANT
+from bodyorder.engine.noise import SIGNIFICANT
 from bodyorder.engine.variables import describe
 
 #: Truncation error in eV per body below which an order is said to suffice: the accuracy asked of a good potential.

@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 import xarray as xr
 
-from bodyorder.engine.assembly import SIGNIFICANT
+from bodyorder.engine.noise import SIGNIFICANT
 
 Values = TypeVar("Values", np.ndarray, xr.DataArray)
 

@@ -16,6 +16,7 @@ import xarray as xr
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from bodyorder.engine.lattice import DOUBTS, Evaluated, Lattice
+from bodyorder.engine.noise import SIGNIFICANT
 from bodyorder.engine.noise import describe as describe_noise
 from bodyorder.engine.results import SCHEMA_VERSION
 from bodyorder.engine.selection import Selection
@@ -23,9 +24,6 @@ from bodyorder.engine.variables import describe
 from bodyorder.sources.base import EnergySource
 from bodyorder.sources.evaluation import RECORDS
 from bodyorder.structures.io import structure_names
-
-#: A contribution of at most this many standard errors drowns in its noise.
-SIGNIFICANT = 2.0
 
 #: Distributions whose versions are written into every result.
 _VERSIONED = ("bodyorder", "numpy", "ase")

@@ -16,7 +16,8 @@ from bodyorder.engine.batching import make_tasks
 from bodyorder.engine.computation import Wanted
 from bodyorder.engine.evaluation import evaluate
 from bodyorder.engine.jobs import Outcome
-from bodyorder.engine.lattice import Evaluated, Lattice, SampledLattice
+from bodyorder.engine.lattice import Evaluated, Lattice
+from bodyorder.engine.lattices import SampledLattice, empty
 from bodyorder.engine.memory import Memory
 from bodyorder.engine.noise import measure
 from bodyorder.engine.pieces import Piece
@@ -145,7 +146,7 @@ class _Run:
     def lattices(self, pieces: Sequence[Piece]) -> list[Lattice]:
         """All energies of all structures."""
         source = self.evaluated.source
-        lattices = [Lattice.empty(piece, self.evaluated) for piece in pieces]
+        lattices = [empty(piece, self.evaluated) for piece in pieces]
         outcomes = evaluate(
             make_tasks(pieces, source),
             source,

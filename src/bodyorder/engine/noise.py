@@ -13,6 +13,9 @@ from bodyorder.engine.probes import draw
 from bodyorder.sources.base import EnergySource
 from bodyorder.structures import ClusterBatch, System
 
+#: A contribution of at most this many standard errors drowns in its noise.
+SIGNIFICANT = 2.0
+
 #: Sub-clusters of each order that are copied, and structures that they are taken from, both spread over all that there are.
 N_COPIED, N_STRUCTURES = 32, 8
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, SymmetricalLogLocator
 
-from bodyorder.engine.assembly import SIGNIFICANT
+from bodyorder.engine.noise import SIGNIFICANT
 from bodyorder.report.style import RESOLVED, Theme, order_axis, panels, plain_ticks, styled
 from bodyorder.report.wording import group_title
 

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from bodyorder.analysis.factors import Series
-from bodyorder.engine.assembly import SIGNIFICANT
+from bodyorder.engine.noise import SIGNIFICANT
 from bodyorder.engine.variables import VARIABLES
 from bodyorder.report.figures import is_wide, shifts_of, symmetric_logarithm
 from bodyorder.report.style import RESOLVED, Theme, figure_legend, order_axis, panels, plain_ticks, styled
