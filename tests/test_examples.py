@@ -50,17 +50,13 @@ def test_potentials_agree_with_loops(potentials, tmp_path, capsys):
     assert sorted(page.name for page in tmp_path.glob("*.html")) == ["gold.html", "h8.html", "silicon.html"]
 
 
-def reaching(potentials, distance):
-    """Lennard-Jones with another claimed cutoff, on silicon."""
-    cases = importlib.import_module("potentials_cases")
-    claims = {"additive_cutoff": distance}
-    return potentials.Case(replace(cases.LENNARD_JONES, claims=claims), cases.SILICON, 2)
-
-
-def test_potentials_do_not_agree_where_the_claimed_cutoff_is_too_short(potentials, monkeypatch, capsys):
-    # the four nearest atoms are too few to be set apart, so bodyorder alone does not notice
-    monkeypatch.setitem(potentials.CASES, "lj-silicon", reaching(potentials, 3.6))
-    assert potentials.main(["lj-silicon"]) == 1
+def test_potentials_do_not_agree_where_energies_differ(potentials, monkeypatch, capsys):
+    loops = importlib.import_module("potentials_loops")
+    energy = loops.Asked.energy
+    monkeypatch.setattr(loops.Asked, "energy", lambda asked, atoms: energy(asked, atoms) + 1e-8 * (len(atoms) == 2))
+    case = potentials.CASES["emt-h8"]
+    monkeypatch.setitem(potentials.CASES, "emt-h8", case._replace(max_order=3))
+    assert potentials.main(["emt-h8"]) == 1
     assert "DISAGREES" in capsys.readouterr().out
 
 
@@ -88,6 +84,7 @@ def test_potentials_do_not_agree_where_the_loops_fail(potentials, monkeypatch, c
         (["emt-silver"], "no case 'emt-silver'; cases: sevennet-h8, "),
         (["nowhere-h8"], "nowhere-h8 needs nowhere; install it, or run all cases by `make potentials`"),
         (["short-h8"], "short-h8: the additive cutoff of ase:ase.calculators.emt.EMT"),
+        (["short-silicon"], "short-silicon: the cutoff of ase:ase.calculators.lj.LennardJones"),
     ],
 )
 def test_potentials_say_what_is_wrong_in_one_line(potentials, monkeypatch, capsys, arguments, message):
@@ -97,6 +94,9 @@ def test_potentials_say_what_is_wrong_in_one_line(potentials, monkeypatch, capsy
         "short-h8": {"claims": {"additive_cutoff": 1.5}},
     }.items():
         monkeypatch.setitem(potentials.CASES, name, case._replace(potential=replace(case.potential, **change)))
+    cases = importlib.import_module("potentials_cases")
+    short = replace(cases.LENNARD_JONES, claims={"additive_cutoff": 3.6})
+    monkeypatch.setitem(potentials.CASES, "short-silicon", potentials.Case(short, cases.SILICON, 2))
     with pytest.raises(SystemExit) as stop:
         potentials.main(arguments)
     assert stop.value.code == 2
