@@ -31,7 +31,7 @@ from bodyorder.sources.pairs import pairs_inside
 from bodyorder.structures import read_structures
 from bodyorder.structures.hydrogen import high_density
 
-N_STRUCTURES = 20
+N_STRUCTURES = 40
 
 
 def sources(folder: Path) -> dict[str, NetworkSource]:

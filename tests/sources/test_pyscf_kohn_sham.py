@@ -64,8 +64,15 @@ def test_plain_pyscf_gives_the_same(name, unpaired, xc, level):
 
 @pytest.mark.slow
 def test_one_start_is_not_enough_for_a_radical():
+    """PySCF's own iteration does not end, wherever rounding takes it; its second-order solver agrees with what is found."""
     outcome = kohn_sham.unrestricted(task([CLUSTERS["OH"]], [1], xc="lda,vwn", grid=2), IntegralCache("6-31g", 1e9))
-    assert outcome.energies[0] < plain(dft.UKS, CLUSTERS["OH"], 1, "lda,vwn", 2).e_tot - 1e-3
+    field = plain(dft.UKS, CLUSTERS["OH"], 1, "lda,vwn", 2)
+    assert not field.converged
+    solved = field.newton().run()
+    assert solved.converged
+    # which of two degenerate orbitals is singly filled differs by what the grid makes of a rotation
+    assert outcome.energies[0] == pytest.approx(solved.e_tot, abs=1e-7)
+    assert not outcome.messages
 
 
 @pytest.mark.parametrize(("name", "unpaired"), [("H", 1), ("H3", 1), ("LiH", 0), ("LiH", 2)])

@@ -18,7 +18,7 @@ from bodyorder.structures import ClusterBatch
 from bodyorder.structures.symmetry import SHAPE_RESOLUTION, Shapes
 
 #: Whether copies are worth looking for is tried on so many sub-clusters of a batch, and so many or fewer are looked up anyway.
-TRIED, FEW = 256, 32
+TRIED, FEW = 100, 32
 #: Share of copies among them above which it is.
 COPIES = 0.1
 
