@@ -13,7 +13,7 @@ from bodyorder.subsets.family import BYTES, MAX_BYTES, Chunk, Family, check_orde
 from bodyorder.subsets.growth import Grown, Layer, cliques_beyond, connected_beyond, singles
 
 #: A largest order of more subsets than this is not kept in memory where it may be made again.
-HELD = 2**21
+HELD = 2**22
 
 
 @dataclass(frozen=True)
