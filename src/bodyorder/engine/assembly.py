@@ -74,7 +74,7 @@ def assemble(
             "fingerprint": source.fingerprint,
             "spin": getattr(source, "spin", "none"),
             "counterpoise": getattr(source, "counterpoise", "none"),
-            "noise": describe_noise(evaluated.measured, any(_is_estimated(lattice) for lattice in lattices)),
+            "noise": describe_noise(evaluated.measured, any(lattice.piece.is_estimated for lattice in lattices)),
             "bodies": selection.bodies if isinstance(selection.bodies, str) else "given",
             "family": ", ".join(sorted({lattice.piece.family.kind for lattice in lattices})),
             "cutoff": _cutoff(selection, source, lattices),
@@ -91,12 +91,6 @@ def assemble(
     if subsets:
         dataset = dataset.merge(_subsets(lattices, epsilons, top))
     return describe(dataset)
-
-
-def _is_estimated(lattice: Lattice) -> bool:
-    """Whether orders are estimated from a sample; of few bodies it may be all there is."""
-    sample = lattice.piece.sample
-    return sample is not None and any(p is not None for p in sample.probabilities)
 
 
 def _cutoff(selection: Selection, source: EnergySource, lattices: Sequence[Lattice]) -> float | str:

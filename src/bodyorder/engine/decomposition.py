@@ -30,6 +30,7 @@ from bodyorder.sources.base import EnergySource, SourceLike, load_source
 from bodyorder.sources.reach import check_cutoff
 from bodyorder.structures import read_structures
 from bodyorder.structures.bodies import BodiesLike
+from bodyorder.structures.clusters import evenly
 from bodyorder.structures.io import StructuresLike
 from bodyorder.structures.symmetry import SHAPE_RESOLUTION
 
@@ -185,7 +186,7 @@ def _try_reach(pieces: Sequence[Piece], source: EnergySource) -> None:
     if resting and getattr(source, "claims_cutoff", False):
         order = min(resting[0].family.max_order, LARGEST_TRIED)
         batch = draw(resting[:1], order, source)[0].batch
-        check_cutoff(source, batch.select(np.unique(np.linspace(0, len(batch) - 1, N_TRIED).astype(np.int64))))
+        check_cutoff(source, batch.select(evenly(len(batch), N_TRIED)))
 
 
 def _measures(wanted: bool | None, source: EnergySource) -> bool:

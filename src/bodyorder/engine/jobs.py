@@ -15,6 +15,7 @@ from bodyorder.engine.store import Store
 from bodyorder.sources.base import EnergySource
 from bodyorder.sources.evaluation import Evaluation
 from bodyorder.structures import ClusterBatch
+from bodyorder.structures.clusters import evenly
 from bodyorder.structures.symmetry import SHAPE_RESOLUTION, Shapes
 
 #: Whether copies are worth looking for is tried on so many sub-clusters of a batch, and so many or fewer are looked up anyway.
@@ -69,11 +70,11 @@ class Run:
     @property
     def merges(self) -> bool:
         """Whether one energy serves all copies of a sub-cluster. What belongs to atoms would have to be turned, and is not."""
-        source = self.source
-        return getattr(source, "invariant", False) and not self.wanted.by_atom and not getattr(source, "context", False)
+        return getattr(self.source, "invariant", False) and not self.wanted.by_atom and not self.context
 
     @property
-    def _context(self) -> tuple[str, ...]:
+    def context(self) -> tuple[str, ...]:
+        """What else of their structure the energies of sub-clusters depend on."""
         return getattr(self.source, "context", ())
 
     @property
@@ -90,8 +91,8 @@ class Run:
         if not isinstance(self.store, Memory) or not getattr(self.source, "costly", False) or len(batch) < FEW:
             return self.store
         if batch.n_atoms not in self.worth:
-            some = batch.select(np.unique(np.linspace(0, len(batch) - 1, TRIED).astype(np.int64)))
-            named = Shapes(self.same_distance).of(some).tolist() if self.merges else some.canonical(self._context)[0]
+            some = batch.select(evenly(len(batch), TRIED))
+            named = Shapes(self.same_distance).of(some).tolist() if self.merges else some.canonical(self.context)[0]
             self.worth[batch.n_atoms] = len(set(named)) <= (1 - COPIES) * len(named)
         return self.store if self.worth[batch.n_atoms] else None
 
@@ -106,7 +107,7 @@ class Job:
         self._stored: list[bytes] = []
         self._store = run.shelf(task.batch)
         if self._store is not None:
-            self._keys, self._permutation = task.batch.canonical(getattr(run.source, "context", ()))
+            self._keys, self._permutation = task.batch.canonical(run.context)
             self._known = self._lookup(self._store, self._keys)
             self._unknown = np.flatnonzero(np.isnan(self._known.energies))
             # under which key each row is found: its own, or that of the first copy of it in the run
@@ -206,10 +207,7 @@ class Job:
 
     def _keep_copies(self, store: Store, merged: Evaluation, rows: list[int]) -> None:
         if rows:
-            messages = {place: merged.messages[row] for place, row in enumerate(rows) if row in merged.messages}
-            records = {name: values[rows] for name, values in merged.records.items()}
-            found = Evaluation(merged.energies[rows], None, messages, records)
-            store.add(self._name, [self._keys[row] for row in rows], found)
+            store.add(self._name, [self._keys[row] for row in rows], merged.part(np.array(rows)))
 
     def _lookup(self, store: Store | Memory, keys: list[bytes]) -> Evaluation:
         unknown = self._run.wanted.unknown(len(keys), self._task.batch.n_atoms)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -13,19 +12,13 @@ from bodyorder.sources.evaluation import Evaluation
 MOST = 2**20
 
 
-class _Kept(NamedTuple):
-    energy: float
-    forces: np.ndarray | None
-    atom_energies: np.ndarray | None
-    records: dict[str, float]
-
-
 class Memory:
     """Energies by key, as many as there is room for, and gone with the run. Failures are not kept."""
 
     def __init__(self, most: int = MOST):
         self._most = most
-        self._kept: dict[bytes, _Kept] = {}
+        # an evaluation, and which of its rows
+        self._kept: dict[bytes, tuple[Evaluation, int]] = {}
 
     @property
     def room(self) -> int:
@@ -40,17 +33,15 @@ class Memory:
         :param unknown: an evaluation of as many sub-clusters that knows nothing
         :return: ``unknown`` with what is known
         """
+        known: dict[int, tuple[Evaluation, list[int], list[int]]] = {}
         for row, key in enumerate(keys):
-            kept = self._kept.get(key)
-            if kept is None:
-                continue
-            unknown.energies[row] = kept.energy
-            if unknown.forces is not None:
-                unknown.forces[row] = kept.forces
-            if unknown.atom_energies is not None:
-                unknown.atom_energies[row] = kept.atom_energies
-            for name, value in kept.records.items():
-                unknown.records.setdefault(name, np.full(len(keys), np.nan))[row] = value
+            if key in self._kept:
+                found, place = self._kept[key]
+                _, rows, places = known.setdefault(id(found), (found, [], []))
+                rows.append(row)
+                places.append(place)
+        for found, rows, places in known.values():
+            unknown.put(np.array(rows), found.part(np.array(places)))
         return unknown
 
     def add(self, source: tuple[str, str], keys: Sequence[bytes], found: Evaluation) -> None:
@@ -60,10 +51,4 @@ class Memory:
         :param keys: of the first sub-clusters of an evaluation
         :param found: what the source said of them, atoms in the order of the key
         """
-        for row, key in enumerate(keys):
-            if row not in found.messages:
-                records = {name: float(values[row]) for name, values in found.records.items()}
-                forces, shares = (
-                    None if array is None else array[row] for array in (found.forces, found.atom_energies)
-                )
-                self._kept[key] = _Kept(float(found.energies[row]), forces, shares, records)
+        self._kept.update({key: (found, row) for row, key in enumerate(keys) if row not in found.messages})

@@ -12,6 +12,7 @@ from bodyorder.engine.pieces import Piece
 from bodyorder.engine.probes import draw
 from bodyorder.sources.base import EnergySource
 from bodyorder.structures import ClusterBatch, System
+from bodyorder.structures.clusters import evenly
 
 #: A contribution of at most this many standard errors drowns in its noise.
 SIGNIFICANT = 2.0
@@ -37,11 +38,11 @@ def measure(pieces: Sequence[Piece], source: EnergySource) -> dict[int, float]:
     found = {}
     for order in range(1, max(piece.family.max_order for piece in pieces) + 1):
         holding = [piece for piece in pieces if piece.family.max_order >= order and piece.family.sizes[order - 1]]
-        chosen = _spread(len(holding), N_STRUCTURES)
+        chosen = evenly(len(holding), N_STRUCTURES)
         squares = []
         for index in chosen:
             batch = draw([holding[index]], order, source)[0].batch
-            batch = batch.select(_spread(len(batch), -(-N_COPIED // len(chosen))))
+            batch = batch.select(evenly(len(batch), -(-N_COPIED // len(chosen))))
             energies = [compute(source, some, Wanted()).energies for some in (batch, _copied(batch, rng))]
             squares.append((energies[1] - energies[0]) ** 2)
         if squares and np.isfinite(np.concatenate(squares)).any():
@@ -94,8 +95,3 @@ def _copied(batch: ClusterBatch, rng: np.random.Generator) -> ClusterBatch:
         for row, places in enumerate(order)
     }
     return ClusterBatch.cut(systems, np.arange(n), np.tile(np.arange(k), (n, 1)))
-
-
-def _spread(count: int, most: int) -> np.ndarray:
-    """At most so many of a number of things, evenly spread."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))

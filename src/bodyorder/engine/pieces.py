@@ -50,6 +50,11 @@ class Piece:
         return self.bodies.atoms
 
     @property
+    def is_estimated(self) -> bool:
+        """Whether orders are estimated from a sample."""
+        return self.sample is not None and self.sample.is_estimate
+
+    @property
     def holds_whole(self) -> bool:
         """Whether the family contains the set of all bodies."""
         return self.cell is None and self.family.max_order == len(self.bodies) and self.family.sizes[-1] == 1

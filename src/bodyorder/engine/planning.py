@@ -121,8 +121,7 @@ def _megabytes(kinds: list[Probe], source: EnergySource, forces: bool) -> float:
 
 def _sampling(pieces: Sequence[Piece], selection: Selection) -> str:
     """Whether orders are estimated from samples, and how often more is drawn; of few bodies a sample may be all there is."""
-    drawn = [piece.sample for piece in pieces if piece.sample is not None]
-    if selection.sampling is None or all(p is None for sample in drawn for p in sample.probabilities):
+    if selection.sampling is None or not any(piece.is_estimated for piece in pieces):
         return "none"
     error = selection.sampling.error
     return "once" if error is None else f"until {error:g} eV"

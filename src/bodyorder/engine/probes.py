@@ -13,6 +13,7 @@ from bodyorder.engine.batching import DEFAULT_BATCH_SIZE, WHOLE, rows_per_batch
 from bodyorder.engine.pieces import Piece
 from bodyorder.sources.base import EnergySource
 from bodyorder.structures import ClusterBatch
+from bodyorder.structures.clusters import evenly
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def draw(pieces: Sequence[Piece], order: int, source: EnergySource) -> list[Prob
         members = next(piece.family.chunks(order)).members
         scheme = piece.counterpoise
     rows = min(getattr(source, "batch_size", DEFAULT_BATCH_SIZE), DEFAULT_BATCH_SIZE)
-    chosen = members[np.unique(np.linspace(0, len(members) - 1, rows).astype(np.int64))]
+    chosen = members[evenly(len(members), rows)]
     found: dict[int, Probe] = {}
     for there, lent in counterpoise.parts(scheme, chosen, len(piece.bodies)):
         present = there.shape[1]

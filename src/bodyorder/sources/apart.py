@@ -24,7 +24,7 @@ from bodyorder.sources.base import Precision
 from bodyorder.sources.evaluation import Evaluation
 from bodyorder.sources.layout import GAP, side_by_side, spread, structure
 from bodyorder.sources.memory import Portions, is_out_of_memory, keep_freed_memory
-from bodyorder.structures.clusters import ClusterBatch, FloatArray, IntArray
+from bodyorder.structures.clusters import ClusterBatch, FloatArray, IntArray, evenly
 
 #: Atoms in one structure: more gain nothing on a CPU, where networks are fastest while their arrays fit into its cache, and would
 #: spread the positions wider.
@@ -170,7 +170,7 @@ class SetApart:
     def _is_right(self, source: Asked, batch: ClusterBatch, positions: FloatArray, found: _Answer, kind: tuple) -> bool:
         """Hold some sub-clusters against the same ones alone, where they come from and where they were put."""
         assert source.cutoff is not None
-        rows = np.unique(np.linspace(0, len(batch) - 1, N_CHECKED).astype(np.int64))
+        rows = evenly(len(batch), N_CHECKED)
         numbers = batch.numbers[rows]
         try:
             start = time.process_time()

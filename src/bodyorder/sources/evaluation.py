@@ -68,6 +68,16 @@ class Evaluation:
         for name, values in other.records.items():
             self.records.setdefault(name, np.full(len(self.energies), np.nan))[rows] = values
 
+    def part(self, rows: np.ndarray) -> Evaluation:
+        """What this says of some rows, shape (m,)."""
+        return Evaluation(
+            self.energies[rows],
+            None if self.forces is None else self.forces[rows],
+            {place: self.messages[row] for place, row in enumerate(rows.tolist()) if row in self.messages},
+            {name: values[rows] for name, values in self.records.items()},
+            None if self.atom_energies is None else self.atom_energies[rows],
+        )
+
     def reordered(self, permutation: np.ndarray) -> Evaluation:
         """The same with the atoms of every sub-cluster in another order.
 

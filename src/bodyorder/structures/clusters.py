@@ -61,6 +61,11 @@ _NOTHING = System(np.empty(0, dtype=np.int64), np.empty((0, 3)))
 _LARGE = 1000
 
 
+def evenly(count: int, most: int) -> IntArray:
+    """Which of so many things to take, at most ``most`` of them, evenly spread."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
+
+
 @dataclass(frozen=True)
 class ClusterBatch:
     """``n`` sub-clusters of ``k`` atoms each.

@@ -14,7 +14,7 @@ import numpy as np
 
 from bodyorder._checks import InputError
 from bodyorder.subsets.family import too_large
-from bodyorder.subsets.nodes import BASE, HOME, PLACES, Nodes, home_nodes, stepped
+from bodyorder.subsets.nodes import BASE, HOME, PLACES, Nodes, bodies_of, home_nodes, stepped
 
 #: Nodes that have more neighbours than this between them are refused: their list would take a few GiB while it is made.
 MOST_NEIGHBOURS = 2**27
@@ -85,7 +85,7 @@ class Arrangement(Nodes):
         nodes = fresh = home_nodes(joints.n_bodies)
         inner = nodes[:0]
         for step in range(1, steps + 1):
-            if np.diff(starts)[fresh // PLACES].sum() > MOST_NEIGHBOURS:
+            if np.diff(starts)[bodies_of(fresh)].sum() > MOST_NEIGHBOURS:
                 raise InputError(too_large("connected", joints.bodies, step + 1, "a shorter cutoff"))
             fresh = np.setdiff1d(np.unique(_steps(fresh, starts, reach)[1]), nodes, assume_unique=True)
             if not len(fresh):
@@ -137,5 +137,5 @@ def portions(counts: np.ndarray, most: int) -> Iterator[slice]:
 
 def _steps(nodes: np.ndarray, starts: np.ndarray, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """One step from each node along each of its joints: places among ``nodes``, and numbers of the nodes reached."""
-    chosen, places = spread(nodes // PLACES, starts)
+    chosen, places = spread(bodies_of(nodes), starts)
     return chosen, stepped(nodes[chosen], reach[places])

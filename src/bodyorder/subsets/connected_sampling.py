@@ -63,6 +63,8 @@ class ConnectedGrowth(Growth):
 
     def __init__(self, joints: Joints, strengths: np.ndarray, max_order: int):
         self._joints = joints
+        # all subsets of the orders that were found to have few
+        self._orders: list[np.ndarray] = []
         order, self._starts, self._reach = joints.lists(max_order)
         self._strengths = np.asarray(strengths, dtype=np.float64)[order]
         owners = np.repeat(np.arange(joints.n_bodies), np.diff(self._starts))
@@ -77,12 +79,16 @@ class ConnectedGrowth(Growth):
 
     def whole(self, order: int, most: int) -> np.ndarray | None:
         """All subsets of an order if there are no more than ``most``, neither of it nor of a smaller one."""
-        for size in range(1, order + 1):  # no farther than there are few
-            arrangement = Arrangement.around(self._joints, size - 1)
-            rows = _all_connected(arrangement, size, most)
+        while len(self._orders) < order:
+            # no farther than there are few
+            if self._orders and len(self._orders[-1]) > most:
+                return None
+            arrangement = Arrangement.around(self._joints, len(self._orders))
+            rows = _all_connected(arrangement, len(self._orders) + 1, most)
             if rows is None:
                 return None
-        return arrangement.nodes[rows]
+            self._orders.append(arrangement.nodes[rows])
+        return self._orders[order - 1] if all(len(rows) <= most for rows in self._orders[:order]) else None
 
     def draw(self, order: int, count: int, rng: np.random.Generator) -> np.ndarray:
         """Subsets of ``order`` bodies, shape (count, order); −1 where the growth came to an end before."""

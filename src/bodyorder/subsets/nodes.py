@@ -29,7 +29,7 @@ class Nodes:
     @property
     def bodies(self) -> np.ndarray:
         """Body of each node, shape (n_nodes,)."""
-        return self.nodes // PLACES
+        return bodies_of(self.nodes)
 
     @property
     def cells(self) -> np.ndarray:

@@ -145,8 +145,7 @@ class Sample:
     """Subsets drawn for every order, and all their parts.
 
     :param family: the subsets drawn and every part of them that contributes, so that their contributions follow from its energies
-    :param draws: for each order how many subsets were asked for
-    :param n_draws: for each order how many were drawn; those that became none contribute nothing
+    :param draws: for each order how many subsets were drawn; those that became none contribute nothing
     :param counts: for each order how often each subset was drawn, shape (n_subsets,); one each for an order that is complete
     :param probabilities: for each order the probability of each subset, NaN where it was not drawn; None for an order that is
         complete
@@ -155,10 +154,14 @@ class Sample:
 
     family: Family
     draws: tuple[int, ...]
-    n_draws: tuple[int, ...]
     counts: tuple[np.ndarray, ...]
     probabilities: tuple[np.ndarray | None, ...]
     most: tuple[float, ...]
+
+    @property
+    def is_estimate(self) -> bool:
+        """Whether any order is less than complete; of few bodies a sample may be all there is."""
+        return any(p is not None for p in self.probabilities)
 
     def totals(self, epsilons: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Estimates of the order totals and their standard errors, shapes (max_order,).
@@ -166,7 +169,7 @@ class Sample:
         :param epsilons: ε(S) of the family, shape (n_subsets,) for each order
         """
         totals, errors = np.zeros(len(epsilons)), np.zeros(len(epsilons))
-        columns = zip(epsilons, self.n_draws, self.counts, self.probabilities, strict=True)
+        columns = zip(epsilons, self.draws, self.counts, self.probabilities, strict=True)
         for place, (epsilon, draws, counts, p) in enumerate(columns):
             if p is None:
                 totals[place] = epsilon.sum()
@@ -185,7 +188,7 @@ class Sample:
             np.ones(len(counts))
             if p is None
             else np.where(counts > 0, counts / draws / np.where(counts > 0, p, 1.0), 0)
-            for draws, counts, p in zip(self.n_draws, self.counts, self.probabilities, strict=True)
+            for draws, counts, p in zip(self.draws, self.counts, self.probabilities, strict=True)
         ]
 
 
@@ -195,13 +198,14 @@ def sample(growth: Growth, n_draws: list[int], seed: int) -> Sample:
     The same seed gives the same subsets, and more draws begin with those of fewer.
 
     :param growth: over N bodies
-    :param n_draws: for each order 1 … max_order how many, at least two where there are more subsets
+    :param n_draws: for each order 1 … max_order how many; two where fewer are asked for and there are more subsets
     :param seed: of the random numbers
     :raises InputError: for an order above :data:`LARGEST` that is not taken whole
     """
     layers: list[np.ndarray] = []
     is_whole: list[bool] = []
-    for order, wanted in enumerate(n_draws, start=1):
+    draws = [max(2, wanted) for wanted in n_draws]
+    for order, wanted in enumerate(draws, start=1):
         whole = growth.whole(order, wanted)
         is_whole.append(whole is not None)
         if whole is not None:
@@ -213,7 +217,7 @@ def sample(growth: Growth, n_draws: list[int], seed: int) -> Sample:
             growth.draw(order, BLOCK, np.random.default_rng([seed, order, block]))
             for block in range(-(-wanted // BLOCK))
         ]
-        layers.append(np.concatenate(blocks)[: max(2, wanted)])
+        layers.append(np.concatenate(blocks)[:wanted])
     grown = [rows[(rows >= 0).all(axis=1)] for rows in layers]
     family, places = growth.closed(grown)
     counts: list[np.ndarray] = []
@@ -229,8 +233,7 @@ def sample(growth: Growth, n_draws: list[int], seed: int) -> Sample:
         p.append(known)
     return Sample(
         family,
-        tuple(n_draws),
-        tuple(len(rows) for rows in layers),
+        tuple(draws),
         tuple(counts),
         tuple(p),
         tuple(growth.count(order) for order in range(1, len(n_draws) + 1)),
