@@ -14,20 +14,18 @@ from __future__ import annotations
 import importlib.util
 import sys
 import tempfile
-import time
 import warnings
-from collections.abc import Callable
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import torch
+from _clusters import sub_clusters
 from _models import WIDE, mace
+from _timing import seconds
 
 from bodyorder.sources.base import EnergySource, load_source
 from bodyorder.sources.calculator import CalculatorSource
-from bodyorder.structures.clusters import ClusterBatch, System
-from bodyorder.structures.hydrogen import high_density
+from bodyorder.structures.clusters import ClusterBatch
 
 N_CLUSTERS = 500
 #: Sub-clusters in one pass of the loop, and passes of each way in a round.
@@ -48,26 +46,6 @@ CALCULATORS = {
         "H",
     ),
 }
-
-
-def sub_clusters(element: str) -> ClusterBatch:
-    """Four atoms each, cut from dense clusters of eight; copper at its own bond length."""
-    members = np.array(list(combinations(range(8), 4)))
-    n_parents = -(-N_CLUSTERS // len(members))
-    parents = high_density(8, n_parents, 0)
-    for atoms in parents:
-        if element != "H":
-            atoms.positions *= 2.5
-            atoms.symbols = element * 8
-    systems = {index: System.from_atoms(atoms) for index, atoms in enumerate(parents)}
-    rows = np.repeat(np.arange(n_parents), len(members))[:N_CLUSTERS]
-    return ClusterBatch.cut(systems, rows, np.tile(members, (n_parents, 1))[:N_CLUSTERS])
-
-
-def seconds(work: Callable[[], object]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
 
 
 def compare(one_by_one: EnergySource, together: EnergySource, batch: ClusterBatch, rounds: int) -> tuple[float, ...]:
@@ -129,7 +107,7 @@ def main() -> None:
         print(f"{N_CLUSTERS} sub-clusters of four atoms, energies and forces, one thread, best of {rounds} rounds")
         print(f"{'calculator':16s}{'loop 1/s':>10s}{'together 1/s':>14s}{'ratio':>8s}{'off by eV':>12s}{'eV/Å':>10s}")
         for name, (one_by_one, together, element) in ways.items():
-            loop, many, *off = compare(one_by_one, together, sub_clusters(element), rounds)
+            loop, many, *off = compare(one_by_one, together, sub_clusters(N_CLUSTERS, element), rounds)
             print(
                 f"{name:16s}{1 / loop:10.0f}{1 / many:14.0f}{loop / many:8.1f}{off[0]:12.1e}{off[1]:10.1e}", flush=True
             )

@@ -15,28 +15,17 @@ import sys
 import tempfile
 import time
 import warnings
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import torch
+from _clusters import SIZE, sub_clusters
 from _models import WIDE, mace
 
 from bodyorder.sources.base import load_source
-from bodyorder.structures.clusters import ClusterBatch, System
-from bodyorder.structures.hydrogen import high_density
 
 #: Sub-clusters that each device is given, and rounds.
 N_CPU, N_GPU, ROUNDS = 560, 56_000, 3
-SIZE = 4
-
-
-def sub_clusters(count: int) -> ClusterBatch:
-    members = np.array(list(combinations(range(8), SIZE)))
-    n_parents = -(-count // len(members))
-    systems = {index: System.from_atoms(atoms) for index, atoms in enumerate(high_density(8, n_parents, 0))}
-    parents = np.repeat(np.arange(n_parents), len(members))[:count]
-    return ClusterBatch.cut(systems, parents, np.tile(members, (n_parents, 1))[:count])
 
 
 def mace_models(folder: Path) -> dict[str, str]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from _models import WIDE, curated, mace
+from _timing import seconds
 
 from bodyorder import decompose, load_source
 from bodyorder.engine.batching import make_tasks
@@ -79,12 +79,6 @@ def prepared(source: NetworkSource, frames: list, *, forces: bool) -> list[Calla
 
         source._portions.over(len(clusters), task.batch.n_atoms, add)
     return calls
-
-
-def seconds(work: Callable[[], object]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
 
 
 def main() -> None:

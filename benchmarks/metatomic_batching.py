@@ -14,23 +14,22 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Sequence
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import torch
+from _clusters import sub_clusters
 from _models import curated, exported
+from _timing import seconds
 from metatomic_ase import MetatomicCalculator
 
 from bodyorder.sources.base import load_source
 from bodyorder.sources.memory import Portions
 from bodyorder.sources.metatomic.source import load_network
 from bodyorder.sources.model import Clusters
-from bodyorder.structures.clusters import ClusterBatch, System
-from bodyorder.structures.hydrogen import high_density
+from bodyorder.structures.clusters import ClusterBatch
 
 N_CLUSTERS = 500
 #: Sub-clusters in one pass of the loop, and passes of each way in a round.
@@ -43,20 +42,6 @@ WIDER = {
     "pet, wide nodes": ("pet", {"d_pet": 32, "num_attention_layers": 1, "num_gnn_layers": 2}),
     "mace, correlation 3": ("experimental.mace", {"hidden_irreps": "16x0e + 16x1o"}),
 }
-
-
-def sub_clusters() -> ClusterBatch:
-    members = np.array(list(combinations(range(8), 4)))
-    n_parents = -(-N_CLUSTERS // len(members))
-    systems = {index: System.from_atoms(atoms) for index, atoms in enumerate(high_density(8, n_parents, 0))}
-    parents = np.repeat(np.arange(n_parents), len(members))[:N_CLUSTERS]
-    return ClusterBatch.cut(systems, parents, np.tile(members, (n_parents, 1))[:N_CLUSTERS])
-
-
-def seconds(work: Callable[[], object]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
 
 
 def compare(path: Path, batch: ClusterBatch, rounds: int) -> tuple[float, float, float, int]:
@@ -114,7 +99,7 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # of other programs: deprecated parts of torch
-    batch = sub_clusters()
+    batch = sub_clusters(N_CLUSTERS)
     print(f"{N_CLUSTERS} H4 sub-clusters, energies and forces, float64, one thread, best of {rounds} rounds")
     print(f"{'model':22s}{'ASE loop 1/s':>14s}{'batched 1/s':>14s}{'ratio':>8s}{'network':>9s}{'atoms per call':>16s}")
     with tempfile.TemporaryDirectory() as folder:
