@@ -130,10 +130,30 @@ class MakeUpOptions(Options):
     """Most sub-clusters of each size that are taken from each cluster."""
     groups: tuple[str, ...] | None = None
     """Groups of clusters that it draws from; all if not given."""
+    n_parents: Count | None = None
+    """Most training clusters of each group that it draws from; all if not given."""
+    weights: dict[Count, Count] = Field(default_factory=dict)
+    """How many times clusters of a number of atoms count in training; 1 where nothing is said."""
+    forces: bool = True
+    """Whether forces are trained on."""
+    isolated_atom: Literal["free", "fixed"] = "free"
+    """Baseline of the models: ``fixed`` at the energies of isolated atoms, or ``free``, a least-squares fit of the set."""
+    energy_weight: PositiveFloat | None = None
+    """Weight of energies in the loss where forces have 1; that of the table of models if not given."""
 
     def build(self, name: str) -> MakeUp:
         """The make-up of that name."""
-        return MakeUp(name, **(self.model_dump() | {"orders": None if self.orders == "all" else self.orders}))
+        content = self.model_dump(exclude={"forces", "isolated_atom", "energy_weight"})
+        return MakeUp(name, **(content | {"orders": None if self.orders == "all" else self.orders}))
+
+
+class HeldOut(Options):
+    """Clusters that nothing is trained on, to see how models generalize beyond their own."""
+
+    clusters: Sampler
+    """Where they come from."""
+    max_order: Count | None = None
+    """Largest order that they are resolved to; all if not given."""
 
 
 class SplitOptions(Options):
@@ -168,10 +188,18 @@ class StudyOptions(Options):
     """Energy source that models are trained on and compared with: a spec, or the same as a mapping."""
     split: SplitOptions = SplitOptions()
     """Training, validation and test clusters."""
+    held_out: dict[str, HeldOut] = Field(default_factory=dict)
+    """Further groups of clusters, larger ones perhaps, that models are only tested on."""
     models: tuple[str, ...] = ()
     """Curated models to train, by name."""
+    pretrained: dict[str, str | dict[str, Any]] = Field(default_factory=dict)
+    """Models that are trained already, by name: energy sources, a model file among them."""
     makeups: dict[str, MakeUpOptions] = Field(default_factory=dict)
     """Training sets by name."""
+    seeds: Count = 1
+    """Trainings of each model on each set. They differ in initial weights, in the order of batches and in what is drawn."""
+    training_sizes: dict[str, tuple[Count, ...]] = Field(default_factory=dict)
+    """For learning curves: numbers of training clusters of each group to train on as well, by the name of the make-up."""
     epochs: dict[str, Count] = Field(default_factory=dict)
     """Epochs of a training, by the name of its make-up; the table of models says how many where this does not."""
     size: Literal["small", "default"] = "small"
@@ -179,9 +207,9 @@ class StudyOptions(Options):
     workers: Count = 2
     """Processes for reference energies."""
     executor: str | None = None
-    """Address of a Dask scheduler, ``tcp://host:port``, that computes the reference energies instead."""
+    """Address of a Dask scheduler, ``tcp://host:port``, whose workers compute and train instead; they see the same files."""
     trainings: Count = 2
-    """Trainings at a time, each on one core, or sharing the GPU."""
+    """Models at a time that are trained and resolved, each on one core, or sharing the GPU."""
 
     @field_validator("models")
     @classmethod
@@ -196,13 +224,32 @@ class StudyOptions(Options):
         parse_spec(value)
         return value
 
+    @field_validator("pretrained")
+    @classmethod
+    def _readable_models(cls, value: dict[str, str | dict[str, Any]]) -> dict[str, str | dict[str, Any]]:
+        for spec in value.values():
+            parse_spec(spec)
+        return value
+
     @model_validator(mode="after")
     def _fit_together(self) -> StudyOptions:
         if self.models and not self.makeups:
             raise ValueError("`makeups` must name a training set for the models, and names none")
-        for name in self.epochs:
-            check_choice("epochs", name, self.makeups)
+        for name in self.pretrained:
+            if name in self.models:
+                raise ValueError(f"`pretrained` must have names of their own, {name!r} is among the models to train")
+        for name in self.held_out:
+            if name in self.clusters:
+                raise ValueError(f"`held_out` must have names of their own, {name!r} is among the clusters")
+        for key in ("epochs", "training_sizes"):
+            for name in getattr(self, key):
+                check_choice(key, name, self.makeups)
         for name, makeup in self.makeups.items():
+            loose = [model for model in self.models if not MODELS[model].fixes_atoms]
+            if makeup.isolated_atom == "fixed" and loose:
+                raise ValueError(
+                    f"`makeups.{name}.isolated_atom` must be free for {', '.join(loose)}, which cannot fix the energy of an atom"
+                )
             for group in makeup.groups or ():
                 check_choice(f"makeups.{name}.groups", group, self.clusters)
             makeup.build(name)

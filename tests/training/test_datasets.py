@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bodyorder._checks import InputError
-from bodyorder.training import MAKE_UPS, MakeUp, contents, label, split_parents, training_set, write_set
+from bodyorder.training import MAKE_UPS, MakeUp, contents, label, split_parents, training_set, weighted, write_set
 
 make_ups = st.builds(
     MakeUp,
@@ -20,6 +20,7 @@ make_ups = st.builds(
     fraction=st.floats(0.01, 1.0),
     per_parent=st.none() | st.integers(1, 5),
     groups=st.none() | st.just(("low",)) | st.just(("high", "low")),
+    n_parents=st.none() | st.integers(1, 4),
 )
 
 
@@ -149,3 +150,25 @@ def test_a_make_up_that_yields_nothing_is_refused(labelled, hydrogen, morse):
     bare = label([hydrogen(4, "high", 0)], morse, orders=())
     with pytest.raises(InputError, match="make-up 'pairs' needs sub-clusters of 2 atoms, and none are labelled"):
         training_set(bare, np.array([0]), MakeUp("pairs", orders=(2,)))
+
+
+def test_fewer_parents_are_part_of_more(labelled):
+    parents = np.arange(len(labelled.structures))
+
+    def used(number: int, seed: int = 0) -> set[int]:
+        drawn = training_set(labelled, parents, MakeUp("some", n_parents=number), seed)
+        return {atoms.info["parent"] for atoms in drawn}
+
+    assert used(2) < used(4) < used(6)
+    assert contents(training_set(labelled, parents, MakeUp("some", n_parents=2)))["groups"]["low"]["parents"] == 2
+    assert len({frozenset(used(2, seed)) for seed in range(10)}) > 1
+
+
+def test_weights_repeat_clusters_of_a_size(labelled):
+    makeup = MakeUp("heavy", orders=None, weights={1: 5, 4: 2})
+    plain = training_set(labelled, np.arange(2), makeup)
+    heavy = weighted(plain, makeup)
+    for size, times in ((1, 5), (2, 1), (3, 1), (4, 2)):
+        assert sum(len(atoms) == size for atoms in heavy) == times * sum(len(atoms) == size for atoms in plain)
+    with pytest.raises(InputError, match="`weights of 2 atoms` must be between 1 and"):
+        MakeUp("none", weights={2: 0})

@@ -32,6 +32,9 @@ from bodyorder.training import (
 
 EPOCHS = {"soap-bpnn": 2, "pet": 2, "mace": 1, "mace-linear-1": 1}
 
+#: Models whose weights are solved for.
+SOLVED = ("gap", "soap-linear")
+
 
 @pytest.fixture(scope="module")
 def job(labelled) -> TrainingJob:
@@ -45,6 +48,7 @@ def trained(job, tmp_path_factory) -> dict[str, TrainedModel]:
     """One short training of each architecture, two at a time, and one of them twice."""
     folder = tmp_path_factory.mktemp("trained")
     jobs = {name: replace(job, folder=folder / name, model=name, epochs=epochs) for name, epochs in EPOCHS.items()}
+    jobs |= {name: replace(job, folder=folder / name, model=name, epochs=None) for name in SOLVED}
     jobs["mace-linear-1"] = replace(jobs["mace-linear-1"], forces=False, seed=8)
     jobs["again"] = replace(jobs["soap-bpnn"], folder=folder / "again")
     with ThreadPoolExecutor(2) as pool:
@@ -55,7 +59,7 @@ def trained(job, tmp_path_factory) -> dict[str, TrainedModel]:
 def test_every_architecture_trains(trained, name):
     result = trained[name]
     assert {path.name for path in result.folder.iterdir()} - {"extensions", ".lock"} == {
-        "loss_curve.csv", "metatrain.log", "model.ckpt", "model.pt", "options.yaml", "options_full.yaml", "test.json", "test.xyz",
+        "loss_curve.csv", "training.log", "model.ckpt", "model.pt", "options.yaml", "options_full.yaml", "test.json", "test.xyz",
         "trained.json", "training.json", "training.xyz", "validation.json", "validation.xyz",
     }  # fmt: skip
     assert result.seconds > 0
@@ -70,6 +74,20 @@ def test_every_architecture_trains(trained, name):
     for variable in curve.data_vars.values():
         assert np.isfinite(variable).all()
     assert (curve["validation_energy_rmse"] > 0).all()
+
+
+@pytest.mark.parametrize("name", SOLVED)
+def test_models_that_are_solved_for_have_no_loss_curve(trained, job, name):
+    result = trained[name]
+    assert result.loss_curve is None
+    assert (result.folder / "training.log").exists()
+    assert prediction_errors(load_source(result.spec), job.training)["energy_rmse"] < 500
+    # an order above the nominal one does not exist: all of these clusters have four atoms or fewer
+    source = load_source(result.spec)
+    totals = decompose([atoms for atoms in job.test if len(atoms) == 4], source)
+    assert (np.abs(totals.contribution.sel(order=3)) > 1e-3).any()
+    if name == "soap-linear":
+        np.testing.assert_allclose(totals.contribution.sel(order=4), 0.0, atol=1e-9)
 
 
 def test_equal_seeds_give_equal_models(trained, job):
@@ -127,10 +145,10 @@ def failure(job: TrainingJob) -> str:
         train(job)
     message = str(caught.value)
     assert "\n" not in message
-    assert message.endswith(f"; log: {job.folder / 'metatrain.log'}")
+    assert message.endswith(f"; log: {job.folder / 'training.log'}")
     assert not (job.folder / "trained.json").exists()
     assert (job.folder / "options.yaml").exists()
-    assert (job.folder / "metatrain.log").stat().st_size > 0
+    assert (job.folder / "training.log").stat().st_size > 0
     return message
 
 

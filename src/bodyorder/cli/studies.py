@@ -59,7 +59,7 @@ def _train(args: argparse.Namespace) -> None:
 
     from bodyorder.config import load_config
     from bodyorder.study import train_models
-    from bodyorder.study.steps import ERRORS
+    from bodyorder.study.cells import ERRORS
 
     options = load_config(args.config)
     if not options.models:

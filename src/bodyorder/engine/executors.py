@@ -48,7 +48,7 @@ def open_executor(workers: int = 1, url: str | None = None) -> Iterator[Executor
     else:
         # Processes start one by one as work comes in, and read their numbers of threads then.
         context = multiprocessing.get_context("spawn")
-        with _single_threaded_children(), ProcessPoolExecutor(workers, mp_context=context) as pool:
+        with single_threaded_children(), ProcessPoolExecutor(workers, mp_context=context) as pool:
             yield pool
 
 
@@ -63,7 +63,7 @@ def _check_address(url: str) -> None:
 
 
 @contextmanager
-def _single_threaded_children() -> Iterator[None]:
+def single_threaded_children() -> Iterator[None]:
     """Children started inside run one thread each unless the user asked for more: the processes share the cores already."""
     added = [name for name in THREAD_VARIABLES if name not in os.environ]
     os.environ.update(dict.fromkeys(added, "1"))

@@ -8,13 +8,21 @@ from pathlib import Path
 
 from bodyorder._files import replacing
 from bodyorder.config import StudyOptions
-from bodyorder.study.stages import Progress, open_root, record_of, run_stages
-from bodyorder.study.steps import REPORT, Steps
+from bodyorder.engine.executors import single_threaded_children
+from bodyorder.study.cells import Cells
+from bodyorder.study.closing import REPORT, Closing
+from bodyorder.study.data import Data
+from bodyorder.study.stages import Progress, open_root, record_of, run_chains, run_stages
 
 __all__ = ["run_study", "train_models"]
 
 
-def run_study(options: StudyOptions, say: Callable[[str], None] = print) -> Path:
+def _say(line: str) -> None:
+    """Print at once, also into a file that somebody watches."""
+    print(line, flush=True)
+
+
+def run_study(options: StudyOptions, say: Callable[[str], None] = _say) -> Path:
     """Run a study, or what of it is not finished.
 
     :param options: of the study
@@ -24,24 +32,25 @@ def run_study(options: StudyOptions, say: Callable[[str], None] = print) -> Path
     :raises ComputationError: if stages failed; everything that does not build on them is done. The report shows the models that
         are there; without the reference energies of every cluster there is none.
     """
-    steps, progress = Steps(options), Progress(say)
-    with open_root(steps.root) as root:
-        _run_to_trainings(steps, progress)
-        run_stages(list(steps.resolutions.values()), root, progress)
-        comparison, report = steps.closing()
-        for stage in (comparison, report):
-            run_stages([stage], root, progress)
-        if report.finished(root):
+    data = Data(options)
+    cells, progress = Cells(data), Progress(say)
+    with open_root(data.root) as root:
+        run_stages(data.stages, root, progress)
+        with single_threaded_children():
+            run_chains(cells.chains, root, progress, options.trainings)
+        closing = Closing(data, cells)
+        run_stages(closing.stages, root, progress)
+        if closing.report.finished(root):
             with replacing(root / REPORT, "reports") as partial:
-                partial.write_bytes((report.folder(root) / REPORT).read_bytes())
-        record = record_of([*steps.stages, comparison, report], root)
+                partial.write_bytes((closing.report.folder(root) / REPORT).read_bytes())
+        record = record_of([*data.stages, *(stage for chain in cells.chains for stage in chain), *closing.stages], root)
         with replacing(root / "study.json", "records") as partial:
             partial.write_text(json.dumps(record, indent=2) + "\n")
     progress.raise_if_failed()
-    return steps.root / REPORT
+    return data.root / REPORT
 
 
-def train_models(options: StudyOptions, say: Callable[[str], None] = print) -> list[Path]:
+def train_models(options: StudyOptions, say: Callable[[str], None] = _say) -> list[Path]:
     """Run a study as far as its trained models.
 
     :param options: of the study
@@ -50,15 +59,11 @@ def train_models(options: StudyOptions, say: Callable[[str], None] = print) -> l
     :raises InputError: if the options cannot work
     :raises ComputationError: if stages failed
     """
-    steps, progress = Steps(options), Progress(say)
-    with open_root(steps.root):
-        _run_to_trainings(steps, progress)
+    data = Data(options)
+    cells, progress = Cells(data), Progress(say)
+    with open_root(data.root) as root:
+        run_stages([stage for stage in data.stages if stage.name.partition("/")[2] in options.clusters], root, progress)
+        with single_threaded_children():
+            run_chains([[stage] for stage in cells.trainings.values()], root, progress, options.trainings)
     progress.raise_if_failed()
-    return [stage.folder(steps.root) for stage in steps.trainings.values()]
-
-
-def _run_to_trainings(steps: Steps, progress: Progress) -> None:
-    run_stages(steps.samples, steps.root, progress)
-    run_stages(steps.labels, steps.root, progress)
-    # Each training waits for a process of its own, so several may run side by side.
-    run_stages(list(steps.trainings.values()), steps.root, progress, workers=steps.options.trainings)
+    return [stage.folder(data.root) for stage in cells.trainings.values()]

@@ -11,8 +11,9 @@ from bodyorder.config import FromFile, Sampler, StudyOptions, Thermal
 from bodyorder.engine.planning import plan
 from bodyorder.engine.selection import Selection
 from bodyorder.sources import load_source
+from bodyorder.study.grid import Cell, trained_cells
 from bodyorder.study.sampling import sample_group
-from bodyorder.training.models import MODELS, metatrain_options
+from bodyorder.training.models import MODELS, training_options
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def plan_study(options: StudyOptions) -> StudyPlan:
                 f"timed up to {timed} bodies" + ("" if cost.measured.all() else ", extrapolated beyond"),
             )
         )
-    lines += [_training(options, model, makeup) for model in options.models for makeup in options.makeups]
+    lines += [_training(options, cell) for cell in trained_cells(options)]
     return StudyPlan(tuple(lines), options.workers)
 
 
@@ -83,20 +84,25 @@ def _examples(group: str, sampler: Sampler, seed: int) -> tuple[list[ase.Atoms],
     return sample_group(group, sampler.model_copy(update=one), seed), sampler.n_clusters
 
 
-def _training(options: StudyOptions, model: str, makeup: str) -> PlanLine:
-    size = _training_set_size(options, makeup)
-    chosen = MODELS[model].sizes[options.size]
-    training = metatrain_options(model, size, elements={1}, epochs=options.epochs.get(makeup), size=options.size)[
-        "architecture"
-    ]["training"]
-    steps = training["num_epochs"] * (size // training["batch_size"])
-    what = f"about {size:,} clusters, {training['num_epochs']:,} epochs, {steps:,} steps"
-    return PlanLine(f"train/{model}/{makeup}", what, steps * chosen.seconds_per_step / 3600, chosen.basis)
+def _training(options: StudyOptions, cell: Cell) -> PlanLine:
+    n_clusters = _training_set_size(options, cell)
+    chosen = MODELS[cell.model].sizes[options.size]
+    sizes = [8] * n_clusters
+    training = training_options(
+        cell.model, sizes, elements={1}, epochs=options.epochs.get(str(cell.makeup)), size=options.size
+    )["architecture"]["training"]
+    if chosen.budget is None:
+        what, seconds = f"about {n_clusters:,} clusters, solved at once", n_clusters * (chosen.seconds_per_cluster or 0)
+    else:
+        steps = training["num_epochs"] * (n_clusters // training["batch_size"])
+        what = f"about {n_clusters:,} clusters, {training['num_epochs']:,} epochs, {steps:,} steps"
+        seconds = steps * chosen.budget.seconds_per_step
+    return PlanLine(f"train/{cell.name}", what, seconds / 3600, chosen.basis)
 
 
-def _training_set_size(options: StudyOptions, makeup: str) -> int:
+def _training_set_size(options: StudyOptions, cell: Cell) -> int:
     """Expected number of clusters in a training set of one element; single atoms of one parent are one cluster."""
-    content = options.makeups[makeup]
+    content = cell.content(options)
     total = 0.0
     for group, sampler in options.clusters.items():
         if content.groups is not None and group not in content.groups:
@@ -111,5 +117,6 @@ def _training_set_size(options: StudyOptions, makeup: str) -> int:
         for order in orders:
             distinct = 1 if order == 1 else comb(n_atoms, order)
             each += min(max(1, round(content.fraction * distinct)), content.per_parent or distinct)
-        total += options.split.train * n_clusters * each
+        parents = options.split.train * n_clusters
+        total += min(parents, content.n_parents or parents) * each
     return max(1, round(total))

@@ -76,16 +76,25 @@ class Progress:
             raise ComputationError(f"{len(self.failed)} stages failed, run the study again to repeat them: {reasons}")
 
 
-def run_stages(stages: Sequence[Stage], root: Path, progress: Progress, workers: int = 1) -> None:
-    """Run those stages that are not finished. A stage that fails stops only what builds on it.
+def run_stages(stages: Sequence[Stage], root: Path, progress: Progress) -> None:
+    """Run those stages that are not finished, one after the other. A stage that fails stops only what builds on it.
 
-    :param stages: independent of each other
+    :param stages: what builds on another comes after it
     :param root: folder of the study
     :param progress: is told what happens, and collects the failures
-    :param workers: stages at a time, each in a thread; for stages that wait for other processes
+    """
+    for stage in stages:
+        _run(stage, root, progress)
+
+
+def run_chains(chains: Sequence[Sequence[Stage]], root: Path, progress: Progress, workers: int) -> None:
+    """Run chains of stages that are independent of each other, several at a time.
+
+    :param chains: each as for :func:`run_stages`
+    :param workers: chains at a time, each in a thread; for stages that wait for other processes
     """
     with ThreadPoolExecutor(workers) as pool:
-        for _ in pool.map(lambda stage: _run(stage, root, progress), stages):
+        for _ in pool.map(lambda chain: run_stages(chain, root, progress), chains):
             pass
 
 

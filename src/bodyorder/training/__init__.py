@@ -7,12 +7,14 @@ from bodyorder.training.datasets import (
     contents,
     split_parents,
     training_set,
+    weighted,
     write_set,
 )
 from bodyorder.training.errors import prediction_errors
+from bodyorder.training.job import TrainedModel, TrainingJob
 from bodyorder.training.labels import LabelledBatch, LabelledClusters, label
-from bodyorder.training.models import MODELS, CuratedModel, curated_model, metatrain_options
-from bodyorder.training.runner import TrainedModel, TrainingJob, train
+from bodyorder.training.models import MODELS, CuratedModel, curated_model, training_options
+from bodyorder.training.runner import train
 
 __all__ = [
     "MAKE_UPS",
@@ -27,10 +29,11 @@ __all__ = [
     "contents",
     "curated_model",
     "label",
-    "metatrain_options",
     "prediction_errors",
     "split_parents",
     "train",
+    "training_options",
     "training_set",
+    "weighted",
     "write_set",
 ]

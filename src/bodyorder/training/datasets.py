@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ class MakeUp:
     :param fraction: which part of the sub-clusters of each order is in, drawn at random from each parent, but at least one
     :param per_parent: most sub-clusters of each order from each parent, None for no bound
     :param groups: groups of the parents that are used, None for all
+    :param n_parents: most parents of each group, drawn at random, a smaller number being part of a larger one; None for all
+    :param weights: how many times clusters of a number of atoms count in training, 1 where nothing is said
     :raises InputError: for values that cannot be
     """
 
@@ -36,14 +39,19 @@ class MakeUp:
     fraction: float = 1.0
     per_parent: int | None = None
     groups: tuple[str, ...] | None = None
+    n_parents: int | None = None
+    weights: Mapping[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.orders is not None:
             object.__setattr__(self, "orders", tuple(check_between("orders", size, 1, 10**6) for size in self.orders))
         if self.groups is not None:
             object.__setattr__(self, "groups", tuple(self.groups))
-        if self.per_parent is not None:
-            check_between("per_parent", self.per_parent, 1, 10**9)
+        for name in ("per_parent", "n_parents"):
+            if getattr(self, name) is not None:
+                check_between(name, getattr(self, name), 1, 10**9)
+        for size, weight in self.weights.items():
+            check_between(f"weights of {size} atoms", weight, 1, 10**6)
         if check_positive("fraction", self.fraction) > 1:
             raise InputError(f"`fraction` must be between 0 and 1, got {self.fraction}")
         if not self.parents and self.orders == ():
@@ -126,6 +134,8 @@ def training_set(labelled: LabelledClusters, parents: np.ndarray, makeup: MakeUp
         for group in makeup.groups:
             check_choice("groups", group, set(labelled.groups))
         allowed &= np.isin(groups, makeup.groups)
+    if makeup.n_parents is not None:
+        allowed &= _some_of_each(groups, allowed, makeup.n_parents, seed)
     n_atoms = np.array([len(atoms) for atoms in labelled.structures])
     for size in makeup.orders or ():
         if size not in labelled.batches:
@@ -142,6 +152,21 @@ def training_set(labelled: LabelledClusters, parents: np.ndarray, makeup: MakeUp
     if not chosen:
         raise InputError(f"make-up {makeup.name!r} must yield structures, and yields none from {len(parents)} parents")
     return chosen
+
+
+def weighted(clusters: Sequence[ase.Atoms], makeup: MakeUp) -> list[ase.Atoms]:
+    """A set in which clusters occur as many times as the make-up's ``weights`` say: what optimisers see."""
+    return [atoms for atoms in clusters for _ in range(makeup.weights.get(len(atoms), 1))]
+
+
+def _some_of_each(groups: np.ndarray, allowed: np.ndarray, number: int, seed: int) -> np.ndarray:
+    """Which parents are drawn: ``number`` of each group, and with another number a part of these or these among others."""
+    drawn = np.zeros(len(groups), dtype=bool)
+    for group in np.unique(groups[allowed]):
+        members = np.flatnonzero(allowed & (groups == group))
+        order = np.random.default_rng([seed, zlib.crc32(str(group).encode())]).permutation(members)
+        drawn[order[:number]] = True
+    return drawn
 
 
 def _draw(labelled: LabelledClusters, size: int, usable: np.ndarray, makeup: MakeUp, seed: int) -> np.ndarray:

@@ -1,13 +1,34 @@
-"""The curated models: one table of what is trained, each row a configuration of metatrain. Adding a model is adding a row."""
+"""The curated models: one table of what is trained, each row a configuration of a library. Adding a model is adding a row."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from bodyorder._checks import check_between, check_choice
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a model is trained.
+
+    :param steps: optimizer steps of a training that names no number of epochs
+    :param most_epochs: bound on the epochs that those steps give: a set of few clusters is learnt by heart long before
+    :param seconds_per_step: measured wall time of one step
+    :param decay: factor by which the learning rate falls, exponentially, over a whole training; None where the architecture
+        has an annealing schedule of its own
+    """
+
+    steps: int
+    most_epochs: int
+    seconds_per_step: float
+    decay: float | None = None
+
+    def epochs(self, n_training: int, batch_size: int) -> int:
+        """Epochs that make the steps."""
+        return min(math.ceil(self.steps / (n_training // batch_size)), self.most_epochs)
 
 
 @dataclass(frozen=True)
@@ -16,23 +37,25 @@ class Size:
 
     :param model: metatrain's ``architecture.model``
     :param training: metatrain's ``architecture.training``, without the number of epochs
-    :param steps: optimizer steps of a training that names no number of epochs
-    :param most_epochs: bound on the epochs that those steps give: a set of few clusters is learnt by heart long before
-    :param seconds_per_step: measured wall time of one step
-    :param basis: how it was measured
-    :param decay: factor by which the learning rate falls, exponentially, over a whole training; None where the architecture
-        has an annealing schedule of its own
+    :param budget: how long it is trained; None for a model whose weights are solved for
+    :param seconds_per_cluster: measured wall time of solving for the weights, for each cluster of the training set
+    :param basis: how times were measured
     :param device: metatrain's ``device``; None for the best there is
     """
 
     model: Mapping[str, Any]
     training: Mapping[str, Any]
-    steps: int
-    most_epochs: int
-    seconds_per_step: float
     basis: str
-    decay: float | None = None
+    budget: Budget | None = None
+    seconds_per_cluster: float | None = None
     device: str | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """Whatever changes the outcome of a training, and nothing that was only measured."""
+        settings: dict[str, Any] = {"model": self.model, "training": self.training, "device": self.device}
+        if self.budget is not None:
+            settings["budget"] = [self.budget.steps, self.budget.most_epochs, self.budget.decay]
+        return settings
 
 
 @dataclass(frozen=True)
@@ -47,6 +70,7 @@ class CuratedModel:
         ``nominal_order`` exists
     :param summary: one line for tables
     :param sizes: options by size
+    :param fixes_atoms: whether its baseline can be fixed at the energies of isolated atoms
     """
 
     name: str
@@ -55,6 +79,7 @@ class CuratedModel:
     explicit: bool
     summary: str
     sizes: Mapping[str, Size] = field(repr=False)
+    fixes_atoms: bool = True
 
 
 #: Weight of the energy (per atom) in the loss where forces have 1. With equal weights the far larger errors of forces are all
@@ -78,8 +103,8 @@ def _mace_sizes(
     small = common | {"hidden_irreps": irreps[0], "max_ell": 2 if interactions > 1 else 3, "radial_MLP": [32, 32]}
     large = common | {"hidden_irreps": irreps[1], "max_ell": 3}
     return {
-        "small": Size(small, training, steps, 60, seconds, _SMALL, decay=0.01, device="cpu"),
-        "default": Size(large, training, 50_000, 1000, 1.8, _LARGE, decay=0.01),
+        "small": Size(small, training, _SMALL, Budget(steps, 60, seconds, decay=0.01), device="cpu"),
+        "default": Size(large, training, _LARGE, Budget(50_000, 1000, 1.8, decay=0.01)),
     }
 
 
@@ -95,8 +120,62 @@ def _linear_mace(correlation: int) -> CuratedModel:
     )
 
 
-#: Every curated model by its name. Two interactions of correlation ν carry features of order 1 + ν + ν², since each of the ν
-#: messages of the second is built from features of order ν + 1 (doi:10.48550/arXiv.2206.07697).
+def _layered_mace(correlation: int) -> CuratedModel:
+    """MACE with two interactions. Their features are of order 1 + ν + ν², since each of the ν messages of the second is built
+    from features of order ν + 1 (doi:10.48550/arXiv.2206.07697); the readout of the second is not linear."""
+    return CuratedModel(
+        # with its usual correlation it is simply MACE
+        "mace" if correlation == 3 else f"mace-{correlation}",
+        "experimental.mace",
+        1 + correlation + correlation**2,
+        False,
+        f"equivariant message passing, two interactions of correlation {correlation}, nonlinear readout",
+        _mace_sizes(2, correlation, ("16x0e + 16x1o", "128x0e + 128x1o + 128x2e"), 1200, 0.06),
+    )
+
+
+def _soap(radial: int, angular: int, centre: float) -> dict[str, Any]:
+    """Hyperparameters of featomic's power spectrum.
+
+    :param radial: largest radial quantum number
+    :param angular: largest angular one
+    :param centre: weight of the central atom in its own density
+    """
+    return {
+        "cutoff": {"radius": 5.0, "smoothing": {"type": "ShiftedCosine", "width": 1.0}},
+        "density": {
+            "type": "Gaussian",
+            "width": 0.3,
+            "center_atom_weight": centre,
+            "scaling": {"type": "Willatt2018", "rate": 1.0, "scale": 2.0, "exponent": 7.0},
+        },
+        "basis": {
+            "type": "TensorProduct",
+            "max_angular": angular,
+            "radial": {"type": "Gto", "max_radial": radial},
+        },
+    }
+
+
+def _ridge_size(radial: int, angular: int, seconds: float) -> Size:
+    # Without the central atom an isolated one has no features, and its energy is the baseline.
+    strengths = [float(f"1e-{power}") for power in range(2, 11)]
+    loss = {"energy": {"type": "mse", "weight": ENERGY_WEIGHT}}
+    training = {"strengths": strengths, "loss": loss}
+    return Size(_soap(radial, angular, 0.0), training, _SMALL, seconds_per_cluster=seconds, device="cpu")
+
+
+#: Error in eV (and eV/Å) that GAP takes its training data to have.
+_GAP_REGULARIZER = 0.001
+
+
+def _gap_size(sparse_points: int, seconds: float) -> Size:
+    model = {"soap": _soap(7, 6, 1.0), "krr": {"degree": 2, "num_sparse_points": sparse_points}}
+    training = {"regularizer": _GAP_REGULARIZER, "regularizer_forces": _GAP_REGULARIZER}
+    return Size(model, training, _SMALL, seconds_per_cluster=seconds, device="cpu")
+
+
+#: Every curated model by its name.
 MODELS = {
     row.name: row
     for row in (
@@ -110,30 +189,19 @@ MODELS = {
                 "small": Size(
                     {"soap": {"cutoff": {"radius": 5.0, "width": 0.5}}},
                     _training(8, 0.005),
-                    steps=3000,
-                    most_epochs=100,
-                    seconds_per_step=0.025,
-                    basis=_SMALL,
+                    _SMALL,
+                    Budget(steps=3000, most_epochs=100, seconds_per_step=0.025),
                     device="cpu",
                 ),
                 "default": Size(
                     {"bpnn": {"num_hidden_layers": 2, "num_neurons_per_layer": 256}},
                     _training(16, 0.001),
-                    steps=100_000,
-                    most_epochs=2000,
-                    seconds_per_step=0.03,
-                    basis=_LARGE,
+                    _LARGE,
+                    Budget(steps=100_000, most_epochs=2000, seconds_per_step=0.03),
                 ),
             },
         ),
-        CuratedModel(
-            "mace",
-            "experimental.mace",
-            13,
-            False,
-            "equivariant message passing, two interactions of correlation 3, nonlinear readout",
-            _mace_sizes(2, 3, ("16x0e + 16x1o", "128x0e + 128x1o + 128x2e"), 1200, 0.06),
-        ),
+        *(_layered_mace(correlation) for correlation in (3, 2, 1)),
         CuratedModel(
             "pet",
             "pet",
@@ -153,23 +221,36 @@ MODELS = {
                         "num_gnn_layers": 2,
                     },
                     _training(8, 0.003),
-                    steps=1600,
-                    most_epochs=140,
-                    seconds_per_step=0.05,
-                    basis=_SMALL,
+                    _SMALL,
+                    Budget(steps=2400, most_epochs=140, seconds_per_step=0.05),
                     device="cpu",
                 ),
                 "default": Size(
                     {"cutoff": 5.0},
                     _training(16, 0.0003),
-                    steps=100_000,
-                    most_epochs=2000,
-                    seconds_per_step=0.27,
-                    basis=_LARGE,
+                    _LARGE,
+                    Budget(steps=100_000, most_epochs=2000, seconds_per_step=0.27),
                 ),
             },
         ),
-        *(_linear_mace(correlation) for correlation in (1, 2, 3)),
+        CuratedModel(
+            "gap",
+            "gap",
+            5,
+            True,
+            "sparse kernel of degree 2 on the SOAP power spectrum, not normalised: a polynomial of order 4 in the density",
+            {"small": _gap_size(500, 0.02), "default": _gap_size(2000, 0.1)},
+            fixes_atoms=False,
+        ),
+        CuratedModel(
+            "soap-linear",
+            "soap_ridge",
+            3,
+            True,
+            "ridge regression on the SOAP power spectrum",
+            {"small": _ridge_size(7, 5, 0.01), "default": _ridge_size(11, 8, 0.05)},
+        ),
+        *(_linear_mace(correlation) for correlation in (1, 2, 3, 4)),
     )
 }
 
@@ -182,41 +263,48 @@ def curated_model(name: str) -> CuratedModel:
     return MODELS[check_choice("model", name, MODELS)]
 
 
-def metatrain_options(
+def training_options(
     name: str,
-    n_training: int,
+    n_atoms: Sequence[int],
     *,
     elements: Collection[int],
     epochs: int | None = None,
     seed: int = 0,
     size: str = "small",
 ) -> dict[str, Any]:
-    """Metatrain's options for a curated model, all but the data sets.
+    """Options of a training in metatrain's layout, all but the data sets.
 
     :param name: a model of :data:`MODELS`
-    :param n_training: clusters in the training set; batches are never larger
+    :param n_atoms: number of atoms of each cluster in the training set; batches never hold more clusters, nor a kernel more
+        points than there are atoms
     :param elements: atomic numbers that the model is for
-    :param epochs: epochs to train; if None, as many as give the ``steps`` of this size, within its ``most_epochs``
+    :param epochs: epochs to train; if None, as many as the budget of this size gives. Models whose weights are solved for
+        have none.
     :param seed: of initial weights and of the order of batches; equal seeds give equal models on one kind of CPU
     :param size: ``small`` for a CPU, ``default`` for a GPU
     :raises InputError: for an unknown model or size, or numbers out of range
     """
     row = curated_model(name)
     chosen = row.sizes[check_choice("size", size, row.sizes)]
-    training = dict(chosen.training)
-    training["batch_size"] = min(training["batch_size"], n_training)
-    if epochs is None:
-        epochs = min(math.ceil(chosen.steps / (n_training // training["batch_size"])), chosen.most_epochs)
-    training["num_epochs"] = check_between("epochs", epochs, 1, 10**6)
-    if chosen.decay is not None:
-        training["lr_scheduler_gamma"] = chosen.decay ** (1 / epochs)
-    # Metrics of every epoch are the loss curve; loader processes would make the order of batches depend on the machine.
-    training |= {"log_interval": 1, "num_workers": 0}
+    training, model, n_training = dict(chosen.training), dict(chosen.model), len(n_atoms)
+    if row.architecture == "gap":
+        points = min(model["krr"]["num_sparse_points"], sum(n_atoms))
+        model["krr"] = model["krr"] | {"num_sparse_points": points}
+    if epochs is not None:
+        check_between("epochs", epochs, 1, 10**6)
+    if chosen.budget is not None:
+        training["batch_size"] = min(training["batch_size"], n_training)
+        epochs = chosen.budget.epochs(n_training, training["batch_size"]) if epochs is None else epochs
+        training["num_epochs"] = epochs
+        if chosen.budget.decay is not None:
+            training["lr_scheduler_gamma"] = chosen.budget.decay ** (1 / epochs)
+        # Metrics of every epoch are the loss curve; loader processes would make the order of batches depend on the machine.
+        training |= {"log_interval": 1, "num_workers": 0}
     options = {
         "architecture": {
             "name": row.architecture,
             "atomic_types": sorted(elements),
-            "model": dict(chosen.model),
+            "model": model,
             "training": training,
         },
         # Orders far above the second are differences of large numbers: single precision would drown them.
@@ -225,3 +313,18 @@ def metatrain_options(
         "final_eval": False,
     }
     return options if chosen.device is None else options | {"device": chosen.device}
+
+
+def energy_weight_options(name: str, weight: float | None) -> dict[str, Any]:
+    """The part of a model's options that says how much energies (per atom) count where forces count 1.
+
+    :param name: a model of :data:`MODELS`
+    :param weight: None for what the table says
+    """
+    if weight is None:
+        return {}
+    training: dict[str, Any] = {"loss": {"energy": {"weight": weight}}}
+    if curated_model(name).architecture == "gap":
+        # a data point counts by the inverse square of its error
+        training = {"regularizer_forces": _GAP_REGULARIZER * math.sqrt(weight)}
+    return {"architecture": {"training": training}}

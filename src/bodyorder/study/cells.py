@@ -1,0 +1,153 @@
+"""What is done for each cell of the grid: train the model, then resolve all test clusters with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ase
+
+from bodyorder._files import replacing
+from bodyorder.engine import decompose
+from bodyorder.engine.results import save
+from bodyorder.sources import load_source
+from bodyorder.sources.base import SourceLike
+from bodyorder.study.data import RESULT, Data
+from bodyorder.study.elsewhere import run_elsewhere
+from bodyorder.study.grid import Cell, pretrained_cells, trained_cells
+from bodyorder.study.stages import Stage
+from bodyorder.training.datasets import training_set, weighted
+from bodyorder.training.errors import prediction_errors
+from bodyorder.training.job import TrainedModel, TrainingJob
+from bodyorder.training.models import MODELS, energy_weight_options
+from bodyorder.training.program import program_of
+from bodyorder.training.runner import train
+
+#: Errors of a trained model on the test set of its own make-up.
+ERRORS = "test_errors.json"
+
+
+class Cells:
+    """The cells of a study's grid as stages.
+
+    :param data: of the study
+    :raises InputError: if a program that trains is not installed, or a model that is trained already cannot be loaded
+    """
+
+    def __init__(self, data: Data):
+        self._data = data
+        self._options = data.options
+        self._programs = {model: program_of(model) for model in data.options.models}
+        self.trainings = {
+            cell.name: Stage(
+                f"train/{cell.name}",
+                self._settings(cell),
+                partial(self._train, cell),
+                data.labels(held_out=False),
+            )
+            for cell in trained_cells(data.options)
+        }
+        self.cells = {cell.name: cell for cell in [*trained_cells(data.options), *pretrained_cells(data.options)]}
+        self.resolutions = {name: self._resolution(name) for name in self.cells}
+
+    @property
+    def chains(self) -> list[list[Stage]]:
+        """For each cell its training, if it has any, and its resolution."""
+        return [
+            [*([self.trainings[name]] if name in self.trainings else []), stage]
+            for name, stage in self.resolutions.items()
+        ]
+
+    def trained(self, name: str) -> TrainedModel | None:
+        """What the training of a cell came to; None for a model that was trained already."""
+        return TrainedModel.load(self._folder(name)) if name in self.trainings else None
+
+    def result(self, name: str, group: str | None = None) -> Path:
+        """File with the orders of a cell's model: of the test clusters, or of a group that is held out."""
+        folder = self.resolutions[name].folder(self._data.root)
+        return folder / (RESULT if group is None else f"{group}.nc")
+
+    def _folder(self, name: str) -> Path:
+        return self.trainings[name].folder(self._data.root).resolve()
+
+    def _settings(self, cell: Cell) -> dict[str, Any]:
+        options = self._options
+        return {
+            "model": cell.model,
+            "makeup": cell.content(options).model_dump(mode="json"),
+            "epochs": options.epochs.get(str(cell.makeup)),
+            "size": options.size,
+            "split": options.split.model_dump(),
+            "split_seed": options.seed,
+            "seed": cell.seed,
+            "architecture": MODELS[cell.model].sizes[options.size].settings(),
+            "program": self._programs[cell.model],
+        }
+
+    def _resolution(self, name: str) -> Stage:
+        data, training = self._data, self.trainings.get(name)
+        settings: dict[str, Any] = {"max_order": {group: data.depth(group) for group in self._options.held_out}}
+        if training is None:
+            settings["source"] = load_source(self._options.pretrained[name]).fingerprint
+        samples = tuple(stage for stage in data.stages if stage.name.startswith("sample/"))
+        needs = (*samples, *([] if training is None else [training]))
+        return Stage(f"resolve/{name}", settings, partial(self._resolve, name), needs)
+
+    def _train(self, cell: Cell, folder: Path) -> None:
+        data, content = self._data, cell.content(self._options)
+        makeup = content.build(str(cell.makeup))
+        training = training_set(data.labelled, data.split.training, makeup, cell.seed)
+        # All that share a make-up are validated and tested on the same clusters, however many they are trained on.
+        whole = replace(makeup, n_parents=None)
+        validation, test = (
+            training_set(data.labelled, parents, whole, self._options.seed)
+            for parents in (data.split.validation, data.split.test)
+        )
+        job = TrainingJob(
+            folder.resolve(),
+            cell.model,
+            training=weighted(training, makeup),
+            validation=validation,
+            test=test,
+            epochs=self._options.epochs.get(str(cell.makeup)),
+            size=self._options.size,
+            seed=cell.seed,
+            forces=content.forces,
+            atom_energies=data.labelled.atom_energies() if content.isolated_atom == "fixed" else None,
+            changes=energy_weight_options(cell.model, content.energy_weight),
+        )
+        run_elsewhere(self._options.executor, train_and_test, job)
+
+    def _resolve(self, name: str, folder: Path) -> None:
+        data = self._data
+        tests: dict[str, tuple[list[ase.Atoms], int | None]] = {RESULT: (data.tests, None)}
+        tests |= {f"{group}.nc": (data.of_group(group), data.depth(group)) for group in self._options.held_out}
+        source: SourceLike = f"metatomic:{self._folder(name) / 'model.pt'}"
+        if name not in self.trainings:
+            source = self._options.pretrained[name]
+        run_elsewhere(self._options.executor, resolve, source, tests, folder.resolve())
+
+
+def train_and_test(job: TrainingJob) -> None:
+    """Train a model, and leave its errors on its test set beside it."""
+    trained = train(job)
+    errors = prediction_errors(load_source(trained.spec), job.test)
+    with replacing(job.folder / ERRORS, "records") as partial_file:
+        partial_file.write_text(json.dumps(errors, indent=2) + "\n")
+
+
+def resolve(source: SourceLike, tests: Mapping[str, tuple[list[ase.Atoms], int | None]], folder: Path) -> None:
+    """Resolve clusters with a model, file by file.
+
+    :param source: the model
+    :param tests: clusters and the largest order by the name of the file for them
+    :param folder: for the files
+    """
+    model = load_source(source)
+    for file, (clusters, max_order) in tests.items():
+        forces = file == RESULT and hasattr(model, "energies_and_forces")
+        save(decompose(clusters, model, max_order=max_order, forces=forces, subsets=True), folder / file)

@@ -1,0 +1,141 @@
+"""Clusters and reference energies of a study: what models are trained on and tested with."""
+
+from __future__ import annotations
+
+from functools import cached_property, partial
+from pathlib import Path
+
+import ase
+import xarray as xr
+
+from bodyorder._checks import ComputationError, InputError
+from bodyorder.config import Sampler, StudyOptions
+from bodyorder.engine import Store, decompose
+from bodyorder.engine.executors import open_executor
+from bodyorder.engine.results import save
+from bodyorder.sources import load_source
+from bodyorder.sources.base import parse_spec
+from bodyorder.structures import read_structures, write_structures
+from bodyorder.study.sampling import describe_sampler, sample_group
+from bodyorder.study.stages import Stage
+from bodyorder.training.datasets import Split, split_parents
+from bodyorder.training.labels import LabelledClusters, label
+
+CLUSTERS, RESULT = "clusters.xyz", "result.nc"
+
+
+class Data:
+    """Groups of clusters with their reference energies.
+
+    :param options: of the study
+    :raises InputError: if the reference is no energy source with forces, or a file of clusters cannot be read or divided
+    """
+
+    def __init__(self, options: StudyOptions):
+        self.options = options
+        self.root = Path(options.output)
+        self._reference = load_source(options.reference)
+        if not hasattr(self._reference, "energies_and_forces"):
+            raise InputError(f"`reference` must give forces, {self._reference.name} gives energies only")
+        # Among the results it goes by what a person would call it: fci/sto-6g.
+        self.reference_name = parse_spec(options.reference)[1]
+        samplers: dict[str, Sampler] = dict(options.clusters)
+        samplers |= {group: held.clusters for group, held in options.held_out.items()}
+        self._samples = {
+            group: Stage(
+                f"sample/{group}",
+                {
+                    "sampler": describe_sampler(sampler, trained=bool(options.models) and group in options.clusters),
+                    "seed": options.seed,
+                },
+                partial(self._sample, group, sampler),
+            )
+            for group, sampler in samplers.items()
+        }
+        self._labels = {
+            group: Stage(
+                f"label/{group}",
+                {"source": self._reference.fingerprint} | self._depth(group),
+                partial(self._label, group),
+                (sample,),
+            )
+            for group, sample in self._samples.items()
+        }
+
+    @property
+    def stages(self) -> list[Stage]:
+        """Sampling and labelling, of all groups."""
+        return [*self._samples.values(), *self._labels.values()]
+
+    def labels(self, *, held_out: bool) -> tuple[Stage, ...]:
+        """Labelling of the groups that are trained on, and of those held out if wanted."""
+        wanted = list(self._labels) if held_out else list(self.options.clusters)
+        return tuple(self._labels[group] for group in wanted)
+
+    @cached_property
+    def clusters(self) -> list[ase.Atoms]:
+        """The clusters of all groups that are trained on, one group after the other."""
+        return [atoms for group in self.options.clusters for atoms in self.of_group(group)]
+
+    @cached_property
+    def split(self) -> Split:
+        """Which of them train, validate and test."""
+        fractions = self.options.split
+        rest = 1 - fractions.train - fractions.validation
+        groups = [str(atoms.info["group"]) for atoms in self.clusters]
+        return split_parents(groups, (fractions.train, fractions.validation, rest), self.options.seed)
+
+    @cached_property
+    def labelled(self) -> LabelledClusters:
+        """Their sub-clusters with reference energies and forces."""
+        with self.store() as store:
+            return label(self.clusters, self._reference, store=store)
+
+    @property
+    def tests(self) -> list[ase.Atoms]:
+        """Those that test; all of them where nothing is trained."""
+        if not self.options.models:
+            return self.clusters
+        return [self.clusters[index] for index in self.split.test]
+
+    def of_group(self, group: str) -> list[ase.Atoms]:
+        """The clusters of one group."""
+        return read_structures(self._samples[group].folder(self.root) / CLUSTERS)
+
+    def depth(self, group: str) -> int | None:
+        """Largest order that a group is resolved to; None for all."""
+        return self.options.held_out[group].max_order if group in self.options.held_out else None
+
+    def resolve_reference(self, clusters: list[ase.Atoms], max_order: int | None = None) -> xr.Dataset:
+        """Orders of the reference for labelled clusters, from what is stored."""
+        forces = clusters[0].info["group"] in self.options.clusters
+        with self.store() as store:
+            return decompose(clusters, self._reference, max_order=max_order, forces=forces, subsets=True, store=store)
+
+    def store(self) -> Store:
+        """Where all reference energies are kept."""
+        return Store(self.root / "energies.sqlite")
+
+    def _depth(self, group: str) -> dict[str, int | None]:
+        return {"max_order": self.depth(group)} if group in self.options.held_out else {}
+
+    def _sample(self, group: str, sampler: Sampler, folder: Path) -> None:
+        write_structures(folder / CLUSTERS, sample_group(group, sampler, self.options.seed))
+
+    def _label(self, group: str, folder: Path) -> None:
+        # Forces are for those that are trained on.
+        with self.store() as store, open_executor(self.options.workers, self.options.executor) as executor:
+            result = decompose(
+                self.of_group(group),
+                self._reference,
+                max_order=self.depth(group),
+                forces=group in self.options.clusters,
+                subsets=True,
+                store=store,
+                executor=executor,
+                progress=True,
+            )
+        save(result, folder / RESULT)
+        failed = result.failure.values[result.failure.values != ""]
+        if len(failed):
+            raise ComputationError(f"{len(failed)} clusters lack energies: {failed[0]}")

@@ -1,0 +1,43 @@
+"""Work of a stage in a process of its own: on this machine, or on a worker of a Dask cluster."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from typing import Any, TypeVar
+
+from bodyorder._checks import ComputationError, first_line
+from bodyorder.engine.executors import open_executor
+
+Outcome = TypeVar("Outcome")
+
+
+def run_elsewhere(url: str | None, function: Callable[..., Outcome], *arguments: Any) -> Outcome:
+    """Call a function in a process of its own, so that what kills the process fails this call and nothing else.
+
+    :param url: address of a Dask scheduler, whose workers must see the same files; None for this machine
+    :param function: of a module, so that it can be sent
+    :param arguments: picklable
+    :return: what it returns
+    :raises ComputationError: if the process dies; whatever else the function raises is raised here
+    """
+    if url is None:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            return _outcome(pool.submit(function, *arguments).result)
+    with open_executor(url=url) as cluster:
+        assert cluster is not None
+        return _outcome(cluster.submit(function, *arguments).result)
+
+
+def _outcome(wait: Callable[[], Outcome]) -> Outcome:
+    try:
+        return wait()
+    except BrokenExecutor:
+        raise ComputationError("its process was killed (out of memory, perhaps)") from None
+    except Exception as error:
+        # Dask has a name of its own for a worker that died several times over the same work.
+        if type(error).__name__ == "KilledWorker":
+            raise ComputationError(f"its worker was killed (out of memory, perhaps): {first_line(error)}") from None
+        raise
