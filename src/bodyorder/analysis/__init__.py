@@ -5,6 +5,7 @@ from bodyorder.analysis.comparison import compare, one_body_energies
 from bodyorder.analysis.convergence import group_convergence, order_convergence
 from bodyorder.analysis.diagnosis import order_changes, single_reference_errors
 from bodyorder.analysis.environment import environment_orders
+from bodyorder.analysis.generalization import error_cancellation, size_errors
 from bodyorder.analysis.interactions import context_orders, environment_terms, interaction_indices
 from bodyorder.analysis.multiplicity import doubts, multiplicities, multiplicity_changes
 from bodyorder.analysis.shares import atom_shares
@@ -18,6 +19,7 @@ __all__ = [
     "doubts",
     "environment_orders",
     "environment_terms",
+    "error_cancellation",
     "group_convergence",
     "groups",
     "interaction_indices",
@@ -27,5 +29,6 @@ __all__ = [
     "order_changes",
     "order_convergence",
     "single_reference_errors",
+    "size_errors",
     "with_sources",
 ]

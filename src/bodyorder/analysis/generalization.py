@@ -1,0 +1,113 @@
+"""How errors of the orders make up the error of the energy, and how they depend on the size of what is asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from bodyorder._checks import check_choice
+from bodyorder.analysis.alignment import SeveralResults, groups, with_sources
+from bodyorder.analysis.lattices import lattices, one_dataset
+
+#: Fewer structures than this correlate with nothing.
+_ENOUGH = 3
+
+#: Errors (eV per body) that spread less than this do not vary.
+_CONSTANT = 1e-9
+
+_PURPOSE = "errors by size"
+
+
+def error_cancellation(results: SeveralResults, reference: str) -> xr.Dataset:
+    """How the errors of the orders cancel in the energy.
+
+    With Δ⁽ⁿ⁾ = (E⁽ⁿ⁾ − E⁽ⁿ⁾_ref)/N of each structure, over the structures of a group that have all orders:
+
+    - ``error_correlation``: Pearson's r of Δ⁽ⁿ⁾ and Δ⁽ᵐ⁾; −1 between neighbouring orders where each undoes the other. NaN for
+      fewer than three structures and for errors that do not vary.
+    - ``cancellation``: √⟨(Σ_n Δ⁽ⁿ⁾)²⟩ / √(Σ_n ⟨(Δ⁽ⁿ⁾)²⟩). It is 1 for errors that know nothing of each other, √N_orders
+      where all are the same, and far below 1 where the sum is right although its terms are wrong. NaN without errors.
+
+    :param results: results of the same structures by the name of their source, or a combined one
+    :param reference: name of the source to compare with
+    :return: dims (source, group, order, other_order); both without unit
+    :raises InputError: if the results are not of the same structures, or no result is called ``reference``
+    """
+    combined = with_sources(results)
+    names = [str(name) for name in combined["source"].values]
+    row = names.index(check_choice("reference", reference, names))
+    bodies = combined["n_bodies"].values
+    orders = combined["order"].values
+    values = combined["contribution"].transpose("source", "structure", "order").values / bodies[:, None]
+    # an order beyond the number of bodies does not exist
+    errors = np.where(orders <= bodies[:, None], values - values[row], np.nan)
+    members = groups(combined)
+    shape = (len(names), len(members), len(orders))
+    correlation, ratio = np.full((*shape, len(orders)), np.nan), np.full(shape[:2], np.nan)
+    for column, rows in enumerate(members.values()):
+        for source in range(len(names)):
+            own = errors[source, rows]
+            own = own[np.isfinite(own).all(axis=1)]
+            correlation[source, column] = _correlations(own)
+            squares = (own**2).mean(axis=0).sum() if len(own) else 0.0
+            if squares > 0:
+                ratio[source, column] = np.sqrt((own.sum(axis=1) ** 2).mean() / squares)
+    return xr.Dataset(
+        {
+            "error_correlation": (("source", "group", "order", "other_order"), correlation),
+            "cancellation": (("source", "group"), ratio),
+        },
+        coords={"source": combined["source"], "group": list(members), "order": orders, "other_order": orders},
+        attrs={"reference": reference},
+    )
+
+
+def size_errors(results: SeveralResults, reference: str) -> xr.Dataset:
+    r"""Errors of the energies of sub-clusters by their size, the whole structures being the largest.
+
+    :param results: results with subsets of the same structures by name, or a combined one, complete or of a connected family
+    :param reference: name of the source to compare with
+    :return: ``size_bias`` ⟨Δ⟩ and ``size_error`` √⟨Δ²⟩ in eV per body with Δ = (E(S) − E_ref(S))/\|S\|, over all sub-clusters S
+        of a size in the structures of a group that both have; dims (source, group, size)
+    :raises InputError: if the results hold no subsets, are not of the same structures, or lack sub-clusters that nobody asked for
+    """
+    combined = one_dataset(with_sources(results), _PURPOSE)
+    names = [str(name) for name in combined["source"].values]
+    row = names.index(check_choice("reference", reference, names))
+    members = groups(combined)
+    owner = np.zeros(combined.sizes["structure"], dtype=np.int64)
+    for column, rows in enumerate(members.values()):
+        owner[rows] = column
+    largest = int(combined["n_bodies"].max())
+    shape = (len(names), len(members), largest)
+    sums, squares, counts = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    for lattice in lattices(combined, _PURPOSE):
+        for chunk, layers in lattice.layers():
+            columns = owner[lattice.structures[chunk]]
+            for size, energies in enumerate(layers, start=1):
+                errors = (energies - energies[..., row : row + 1]) / size
+                known = np.isfinite(errors)
+                errors = np.where(known, errors, 0.0)
+                for column in np.unique(columns):
+                    place, inside = (slice(None), column, size - 1), columns == column
+                    sums[place] += errors[:, inside].sum(axis=(0, 1))
+                    squares[place] += (errors[:, inside] ** 2).sum(axis=(0, 1))
+                    counts[place] += known[:, inside].sum(axis=(0, 1))
+    with np.errstate(invalid="ignore"):
+        bias, error = sums / counts, np.sqrt(squares / counts)
+    dims = ("source", "group", "size")
+    return xr.Dataset(
+        {"size_bias": (dims, bias), "size_error": (dims, error)},
+        coords={"source": combined["source"], "group": list(members), "size": np.arange(1, largest + 1)},
+        attrs={"reference": reference},
+    )
+
+
+def _correlations(errors: np.ndarray) -> np.ndarray:
+    """Pearson's r of all pairs of columns."""
+    n_orders = errors.shape[1]
+    found = np.full((n_orders, n_orders), np.nan)
+    varying = np.flatnonzero(errors.std(axis=0) > _CONSTANT) if len(errors) >= _ENOUGH else np.empty(0, dtype=int)
+    if len(varying) > 1:
+        found[np.ix_(varying, varying)] = np.corrcoef(errors[:, varying], rowvar=False)
+    return found

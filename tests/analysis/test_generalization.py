@@ -1,0 +1,67 @@
+"""Errors whose cancellation is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase.calculators.lj import LennardJones
+from ase.calculators.morse import MorsePotential
+
+from bodyorder import decompose
+from bodyorder._checks import InputError
+from bodyorder.analysis import error_cancellation, size_errors
+from bodyorder.structures.hydrogen import high_density
+
+
+@pytest.fixture(scope="module")
+def results():
+    clusters = high_density(4, 5, 1)
+    for index, atoms in enumerate(clusters):
+        atoms.info = {"name": f"c{index}", "group": "high"}
+    right = decompose(clusters, MorsePotential(epsilon=4.5, r0=0.74, rho0=1.5, rcut1=8.0, rcut2=9.0), subsets=True)
+    wrong = decompose(clusters, LennardJones(sigma=0.7, epsilon=1.0, rc=20.0), subsets=True)
+    return {"right": right, "wrong": wrong}
+
+
+def test_errors_in_one_order_do_not_cancel(results):
+    found = error_cancellation(results, "right")
+    # both are pair potentials, so all errors are in order 2
+    assert float(found.cancellation.sel(source="wrong", group="high")) == pytest.approx(1.0)
+    assert np.isnan(found.cancellation.sel(source="right")).all()
+    assert float(found.error_correlation.sel(source="wrong", group="high", order=2, other_order=2)) != 0
+
+
+def test_orders_that_undo_each_other(results):
+    turned = results["right"].copy(deep=True)
+    generator = np.random.default_rng(1)
+    error = generator.normal(size=5)
+    turned["contribution"].loc[{"order": 2}] += error
+    turned["contribution"].loc[{"order": 3}] -= error
+    found = error_cancellation({"right": results["right"], "turned": turned}, "right").sel(
+        source="turned", group="high"
+    )
+    assert float(found.cancellation) == pytest.approx(0.0, abs=1e-12)
+    assert float(found.error_correlation.sel(order=2, other_order=3)) == pytest.approx(-1.0)
+    turned["contribution"].loc[{"order": 3}] += 2 * error
+    found = error_cancellation({"right": results["right"], "turned": turned}, "right").sel(
+        source="turned", group="high"
+    )
+    assert float(found.cancellation) == pytest.approx(np.sqrt(2))
+
+
+def test_errors_by_size_are_those_of_all_subclusters(results):
+    found = size_errors(results, "right").sel(source="wrong", group="high")
+    right, wrong = results["right"], results["wrong"]
+    sizes = right["subset_order"].values
+    for size in (1, 2, 3, 4):
+        chosen = sizes == size
+        errors = (wrong["subset_energy"].values - right["subset_energy"].values)[chosen] / size
+        assert float(found.size_error.sel(size=size)) == pytest.approx(np.sqrt((errors**2).mean()))
+        assert float(found.size_bias.sel(size=size)) == pytest.approx(errors.mean())
+
+
+def test_what_cannot_be_compared_is_refused(results):
+    with pytest.raises(InputError, match="`reference` must be one of right, wrong, got 'rihgt'"):
+        error_cancellation(results, "rihgt")
+    with pytest.raises(InputError, match="errors by size must come from results with subsets"):
+        size_errors({name: result.drop_dims("subset") for name, result in results.items()}, "right")
