@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import ase.io
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bodyorder._checks import InputError
+from bodyorder.structures import ClusterBatch
 from bodyorder.training import MAKE_UPS, MakeUp, contents, label, split_parents, training_set, weighted, write_set
 
 make_ups = st.builds(
@@ -21,22 +25,57 @@ make_ups = st.builds(
     per_parent=st.none() | st.integers(1, 5),
     groups=st.none() | st.just(("low",)) | st.just(("high", "low")),
     n_parents=st.none() | st.integers(1, 4),
+    weights=st.dictionaries(st.integers(1, 4), st.integers(1, 3)),
 )
 
 
-@settings(max_examples=60)
+def keys_of(clusters: Sequence[ase.Atoms]) -> set[bytes]:
+    """Canonical keys of clusters of two atoms or more: they name a cluster whatever the order of its atoms and its place.
+
+    Single atoms of an element are one and the same cluster, which all parents share, and are excepted.
+    """
+    keys: set[bytes] = set()
+    for size in {len(atoms) for atoms in clusters} - {1}:
+        keys.update(ClusterBatch.from_atoms([atoms for atoms in clusters if len(atoms) == size]).canonical()[0])
+    return keys
+
+
+@pytest.fixture(scope="module")
+def keys_of_parents(labelled) -> dict[int, set[bytes]]:
+    """Of every parent the keys of all its sub-clusters of two atoms or more, itself among them."""
+    found: dict[int, set[bytes]] = defaultdict(set)
+    for size, batch in labelled.batches.items():
+        if size > 1:
+            for parent, key in zip(batch.clusters.parents, batch.clusters.canonical()[0], strict=True):
+                found[int(parent)].add(key)
+    assert {len(keys) for keys in found.values()} == {6 + 4 + 1}
+    return found
+
+
+@settings(max_examples=100)
 @given(makeup=make_ups, seed=st.integers(0, 2**32), training=st.floats(0.2, 0.8))
-def test_nothing_of_a_test_parent_is_trained_on(labelled, makeup, seed, training):
+@example(makeup=MakeUp("some", orders=None, n_parents=2, weights={2: 3}), seed=0, training=0.7)
+@example(makeup=MAKE_UPS["parents"], seed=0, training=0.7)
+@example(makeup=MAKE_UPS["all"], seed=0, training=0.7)
+def test_nothing_of_a_test_parent_is_trained_on_or_validated_with(labelled, keys_of_parents, makeup, seed, training):
     held_out = (1 - training) / 2
     split = split_parents(labelled.groups, (training, held_out, held_out), seed)
-    trained = training_set(labelled, split.training, makeup, seed) + training_set(
-        labelled, split.validation, makeup, seed
-    )
-    everything = training_set(labelled, split.test, MAKE_UPS["all"], seed)
-    assert not {atoms.info["parent"] for atoms in trained} & {atoms.info["parent"] for atoms in everything}
-    # The same by content: apart from the atom, which is everywhere, no test cluster stands in the training set.
-    shapes = {atoms.positions.tobytes() for atoms in trained if len(atoms) > 1}
-    assert not shapes & {atoms.positions.tobytes() for atoms in everything}
+    # The sets that a study makes, and whatever else the parts give.
+    whole = replace(makeup, n_parents=None)
+    used = [
+        *weighted(training_set(labelled, split.training, makeup, seed), makeup),
+        *training_set(labelled, split.validation, whole, seed),
+        *training_set(labelled, split.validation, makeup, seed),
+    ]
+    tested = set().union(*(keys_of_parents[parent] for parent in split.test))
+    assert not keys_of(used) & tested
+    assert not {atoms.info["parent"] for atoms in used} & set(split.test)
+    # Keys would tell: sets of the test parents themselves are found, and so are copies with atoms shuffled and moved.
+    leaked = [atoms[::-1] for atoms in training_set(labelled, split.test, makeup, seed)]
+    for atoms in leaked:
+        atoms.translate([3.0, -1.0, 0.5])
+    assert keys_of(leaked) <= tested
+    assert bool(keys_of(leaked)) == any(len(atoms) > 1 for atoms in leaked)
 
 
 @given(
@@ -123,6 +162,8 @@ def test_a_written_set_comes_back_and_says_what_it_contains(labelled, tmp_path: 
         ({"fraction": 1.5}, r"`fraction` must be between 0 and 1, got 1\.5"),
         ({"fraction": 0.0}, "`fraction` must be a positive number"),
         ({"per_parent": 0}, "`per_parent` must be between 1 and"),
+        ({"n_parents": 0}, "`n_parents` must be between 1 and"),
+        ({"weights": {2: 0}}, "`weights of 2 atoms` must be between 1 and"),
         ({"orders": (0,)}, "`orders` must be between 1 and"),
     ],
 )
@@ -147,21 +188,46 @@ def test_a_make_up_that_yields_nothing_is_refused(labelled, hydrogen, morse):
         training_set(labelled, np.array([], dtype=int), MAKE_UPS["parents"])
     with pytest.raises(InputError, match=r"`groups` must be one of high, .*did you mean 'high'"):
         training_set(labelled, np.arange(3), MakeUp("other", groups=("hihg",)))
+    with pytest.raises(InputError, match="make-up 'high' must yield structures, and yields none from 6 parents"):
+        training_set(labelled, np.arange(6), MakeUp("high", groups=("high",), n_parents=2))
     bare = label([hydrogen(4, "high", 0)], morse, orders=())
     with pytest.raises(InputError, match="make-up 'pairs' needs sub-clusters of 2 atoms, and none are labelled"):
         training_set(bare, np.array([0]), MakeUp("pairs", orders=(2,)))
 
 
-def test_fewer_parents_are_part_of_more(labelled):
-    parents = np.arange(len(labelled.structures))
+@given(makeup=make_ups, seed=st.integers(0, 2**32), numbers=st.tuples(st.integers(1, 5), st.integers(1, 5)).map(sorted))
+def test_fewer_parents_are_part_of_more(labelled, makeup, seed, numbers):
+    fewer, more, every = (
+        training_set(labelled, np.arange(12), replace(makeup, n_parents=number), seed) for number in (*numbers, None)
+    )
+    labels = [{(atoms.info["parent"], atoms.info["members"]) for atoms in drawn} for drawn in (fewer, more, every)]
+    assert labels[0] <= labels[1] <= labels[2]
+    for drawn, number in ((fewer, numbers[0]), (more, numbers[1]), (every, 6)):
+        # of each group of six
+        assert {group["parents"] for group in contents(drawn)["groups"].values()} == {number}
+        assert set(contents(drawn)["groups"]) == set(makeup.groups or ("high", "low"))
 
-    def used(number: int, seed: int = 0) -> set[int]:
-        drawn = training_set(labelled, parents, MakeUp("some", n_parents=number), seed)
-        return {atoms.info["parent"] for atoms in drawn}
 
-    assert used(2) < used(4) < used(6)
-    assert contents(training_set(labelled, parents, MakeUp("some", n_parents=2)))["groups"]["low"]["parents"] == 2
-    assert len({frozenset(used(2, seed)) for seed in range(10)}) > 1
+def test_which_parents_are_drawn_depends_on_the_seed_alone(labelled):
+    def used(seed: int, parents: np.ndarray) -> dict[str, set[int]]:
+        drawn = training_set(labelled, parents, MakeUp("some", n_parents=2), seed)
+        return {group: {a.info["parent"] for a in drawn if a.info["group"] == group} for group in ("low", "high")}
+
+    every = np.arange(12)
+    assert used(3, every) == used(3, every)
+    drawn = [used(seed, every) for seed in range(10)]
+    # each group by itself: where one is in, the other is drawn as it was
+    for seed, sets in enumerate(drawn):
+        alone = training_set(labelled, every, MakeUp("low", n_parents=2, groups=("low",)), seed)
+        assert {atoms.info["parent"] for atoms in alone} == sets["low"]
+    assert len({frozenset(sets["low"]) for sets in drawn}) > 3
+    # not the same places in both groups (0-5 and 6-11)
+    assert any({parent + 6 for parent in sets["low"]} != sets["high"] for sets in drawn)
+
+
+def test_more_parents_than_there_are_is_all_of_them(labelled):
+    few = training_set(labelled, np.array([0, 1, 7]), MakeUp("many", n_parents=100))
+    assert [atoms.info["parent"] for atoms in few] == [0, 1, 7]
 
 
 def test_weights_repeat_clusters_of_a_size(labelled):
@@ -170,5 +236,7 @@ def test_weights_repeat_clusters_of_a_size(labelled):
     heavy = weighted(plain, makeup)
     for size, times in ((1, 5), (2, 1), (3, 1), (4, 2)):
         assert sum(len(atoms) == size for atoms in heavy) == times * sum(len(atoms) == size for atoms in plain)
-    with pytest.raises(InputError, match="`weights of 2 atoms` must be between 1 and"):
-        MakeUp("none", weights={2: 0})
+    assert contents(heavy)["groups"]["low"]["sizes"] == {1: 10, 2: 12, 3: 8, 4: 4}
+    assert weighted(plain, MAKE_UPS["all"]) == plain
+    # what is drawn does not depend on them
+    assert plain == training_set(labelled, np.arange(2), MAKE_UPS["all"])
