@@ -13,6 +13,8 @@ makeups:
   parents: {}
   all: {orders: all}
   some: {orders: [2, 3], fraction: 0.5, groups: [low]}
+held_out:
+  big: {clusters: {sampler: low-density, n_clusters: 2, n_atoms: 9}, max_order: 3}
 """
 
 
@@ -37,6 +39,14 @@ def test_defaults_and_values(tmp_path):
     [
         ("output:", "outptu:", r"unknown key `outptu`; .*did you mean 'output'\?"),
         ("n_clusters: 4}", "n_cluster: 4}", r"unknown key `clusters\.low\.n_cluster`;.*did you mean 'n_clusters'"),
+        ("n_atoms: 9", "n_atms: 9", r"unknown key `held_out\.big\.clusters\.n_atms`; .*did you mean 'n_atoms'\?"),
+        ("max_order: 3", "max_oder: 3", r"unknown key `held_out\.big\.max_oder`; .*did you mean 'max_order'\?"),
+        (
+            "n_clusters: 2,",
+            "n_clusters: 0,",
+            r"`held_out\.big\.clusters\.n_clusters`: .*greater than or equal to 1, got 0",
+        ),
+        ("  big:", "  low:", r"`held_out` must have names of their own, 'low' is among the clusters"),
         ("wigner_seitz_radius_bohr", "wigner_seitz_radius", r"unknown key `clusters\.high\.wigner_seitz_radius`"),
         (
             "low-density",

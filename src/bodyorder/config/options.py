@@ -1,25 +1,21 @@
-"""Typed options of a study and their YAML file. The documentation of the fields is the manual."""
+"""Typed options of a study. The documentation of the fields is the manual."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     PositiveFloat,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
-from bodyorder._checks import InputError, check_choice, did_you_mean
+from bodyorder._checks import check_choice
 from bodyorder.sources.base import parse_spec
 from bodyorder.training.datasets import MakeUp
 from bodyorder.training.models import MODELS
@@ -35,6 +31,16 @@ def _whole_number(value: Any) -> Any:
 Count = Annotated[int, BeforeValidator(_whole_number), Field(ge=1)]
 #: What metatrain and numpy both accept.
 Seed = Annotated[int, BeforeValidator(_whole_number), Field(ge=0, lt=2**31)]
+
+
+def _readable_spec(value: str | dict[str, Any]) -> str | dict[str, Any]:
+    """Refuse what names no energy source."""
+    parse_spec(value)
+    return value
+
+
+#: Energy source: a spec, or the same as a mapping.
+Spec = Annotated[str | dict[str, Any], AfterValidator(_readable_spec)]
 
 
 class Options(BaseModel):
@@ -184,7 +190,7 @@ class StudyOptions(Options):
     """Seed of every random choice."""
     clusters: Annotated[dict[str, Sampler], Field(min_length=1)]
     """Groups of clusters by name."""
-    reference: str | dict[str, Any] = "pyscf:fci/sto-6g?spin=ground"
+    reference: Spec = "pyscf:fci/sto-6g?spin=ground"
     """Energy source that models are trained on and compared with: a spec, or the same as a mapping."""
     split: SplitOptions = SplitOptions()
     """Training, validation and test clusters."""
@@ -192,7 +198,7 @@ class StudyOptions(Options):
     """Further groups of clusters, larger ones perhaps, that models are only tested on."""
     models: tuple[str, ...] = ()
     """Curated models to train, by name."""
-    pretrained: dict[str, str | dict[str, Any]] = Field(default_factory=dict)
+    pretrained: dict[str, Spec] = Field(default_factory=dict)
     """Models that are trained already, by name: energy sources, a model file among them."""
     makeups: dict[str, MakeUpOptions] = Field(default_factory=dict)
     """Training sets by name."""
@@ -216,19 +222,6 @@ class StudyOptions(Options):
     def _known_models(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
             check_choice("models", name, MODELS)
-        return value
-
-    @field_validator("reference")
-    @classmethod
-    def _readable_source(cls, value: str | dict[str, Any]) -> str | dict[str, Any]:
-        parse_spec(value)
-        return value
-
-    @field_validator("pretrained")
-    @classmethod
-    def _readable_models(cls, value: dict[str, str | dict[str, Any]]) -> dict[str, str | dict[str, Any]]:
-        for spec in value.values():
-            parse_spec(spec)
         return value
 
     @model_validator(mode="after")
@@ -271,71 +264,3 @@ class StudyOptions(Options):
                             f"`makeups.{name}.orders` must be sizes of sub-clusters, got {size} where the clusters of "
                             f"{group} have {n_atoms} atoms"
                         )
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which no key may stand twice: the first of two would be lost without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise InputError(f"a key must stand once, `{key}` stands twice (line {node.start_mark.line + 1} on)")
-        return super().construct_mapping(node, deep)
-
-
-def load_config(path: str | os.PathLike[str]) -> StudyOptions:
-    """Read the options of a study from a YAML file.
-
-    :raises InputError: if the file is missing, is not YAML, or holds an unknown key or a value that cannot be; the message
-        names the key and, for an unknown one, the nearest that is known
-    """
-    file = Path(path)
-    try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)
-    except OSError as error:
-        raise InputError(f"a study must be a YAML file that can be read, {file} is not: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", None)
-        where = f" (line {line + 1})" if line is not None else ""
-        raise InputError(f"a study must be a YAML file, {file} is not{where}") from None
-    if not isinstance(content, Mapping):
-        raise InputError(f"a study must be a YAML file of keys and values, {file} holds {type(content).__name__}")
-    try:
-        return StudyOptions.model_validate(content)
-    except ValidationError as error:
-        raise InputError(f"{file}: {_first(error)}") from None
-
-
-def _first(error: ValidationError) -> str:
-    """The first of pydantic's complaints in one line."""
-    # A misspelt key is both unknown and, under its right name, missing: the first says more.
-    problem = min(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")
-    # Pydantic names the variant of a union on the way, at the third place; the user never wrote it.
-    location = [str(part) for part in problem["loc"]]
-    path = location[:2] + location[3:] if location[:1] == ["clusters"] else location
-    key = ".".join(path)
-    if problem["type"] == "extra_forbidden":
-        known = _keys_at(location[:-1])
-        return f"unknown key `{key}`; keys here: {', '.join(known)}{did_you_mean(path[-1], known)}"
-    if problem["type"] == "missing":
-        return f"`{key}` must be given, and is not"
-    if problem["type"] == "value_error":
-        reason = str(problem["ctx"]["error"])
-        return f"`{key}` {reason}" if reason.startswith("must") else reason
-    if problem["type"].startswith("union_tag"):
-        given = problem["input"].get("sampler") if isinstance(problem["input"], Mapping) else problem["input"]
-        return f"`{key}.sampler` must be one of {', '.join(SAMPLERS)}, got {given!r}{did_you_mean(given, SAMPLERS)}"
-    return f"`{key}`: {problem['msg'][0].lower()}{problem['msg'][1:]}, got {problem['input']!r}"
-
-
-def _keys_at(location: Sequence[str]) -> list[str]:
-    """The keys that a place in a study knows."""
-    kinds: dict[str, type[Options]] = {"makeups": MakeUpOptions, "split": SplitOptions}
-    if not location:
-        kind: type[Options] = StudyOptions
-    elif location[0] == "clusters":
-        kind = SAMPLERS[location[2]]
-    else:
-        kind = kinds[location[0]]
-    return list(kind.model_fields)
