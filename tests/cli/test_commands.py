@@ -9,27 +9,11 @@ import xarray as xr
 from ase import Atoms
 from ase.build import bulk
 
-from bodyorder.cli import main
 from bodyorder.cli.tables import print_orders
 from bodyorder.engine import decompose
 from bodyorder.engine.results import load
 from bodyorder.sources.base import Precision
 from bodyorder.structures import read_structures, write_structures
-
-
-@pytest.fixture
-def run(capsys):
-    """Run a command: exit code, standard output, standard error."""
-
-    def call(*arguments):
-        try:
-            code = main([str(argument) for argument in arguments])
-        except SystemExit as stop:
-            code = stop.code
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

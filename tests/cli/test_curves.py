@@ -5,7 +5,6 @@ import pytest
 import xarray as xr
 from ase import Atoms
 
-from bodyorder.cli import main
 from bodyorder.structures import write_structures
 
 MORSE = "analytic:pair?kind=morse"
@@ -13,19 +12,10 @@ FCI = "pyscf:fci/sto-6g?spin=low"
 
 
 @pytest.fixture
-def run(capsys, tmp_path, monkeypatch):
+def run(run, tmp_path, monkeypatch):
     """Run ``curves`` in a folder of its own: exit code, standard output, standard error."""
     monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        try:
-            code = main(["curves", *(str(argument) for argument in arguments)])
-        except SystemExit as stop:
-            code = stop.code
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
+    return lambda *arguments: run("curves", *arguments)
 
 
 @pytest.fixture

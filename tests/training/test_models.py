@@ -4,7 +4,7 @@ import pytest
 
 from bodyorder._checks import InputError
 from bodyorder.training import MODELS, curated_model, training_options
-from bodyorder.training.models import energy_weight_options
+from bodyorder.training.options import energy_weight_options
 
 
 def test_explicit_models_are_linear_in_one_layer_of_correlations():

@@ -108,7 +108,7 @@ def test_equal_seeds_give_equal_models(trained, job, name):
         assert first.loss_curve.identical(second.loss_curve)
     batch = ClusterBatch.from_atoms([atoms for atoms in job.test if len(atoms) == 4])
     energies = [load_source(result.spec).energies(batch) for result in (first, second)]
-    np.testing.assert_allclose(energies[0], energies[1], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(energies[0], energies[1], rtol=0, atol=1e-10)
 
 
 def test_errors_of_a_model_agree_with_what_metatrain_saw(trained, job):

@@ -59,13 +59,7 @@ def combine(results: Mapping[str, xr.Dataset]) -> xr.Dataset:
     parts = [_on_subsets(part, table, periodic) for part, table in zip(parts, _subset_tables(parts), strict=True)]
     parts = [part if np.array_equal(part["order"], orders) else part.reindex(order=orders) for part in parts]
     combined = _stack(names, parts)
-    attributes = [{key: _plain(value) for key, value in result.attrs.items()} for result in results.values()]
-    common = {
-        key: value
-        for key, value in attributes[0].items()
-        if all(key in other and other[key] == value for other in attributes)
-    }
-    combined.attrs = common | {"results": json.dumps(dict(zip(names, attributes, strict=True)))}
+    combined.attrs = merged_attributes(results)
     return describe(combined)
 
 
@@ -100,6 +94,27 @@ def groups(dataset: xr.Dataset) -> dict[str, np.ndarray]:
         return {UNGROUPED: np.arange(dataset.sizes["structure"])}
     labels = dataset["group"].values.astype(str)
     return {str(name): np.flatnonzero(labels == name) for name in dict.fromkeys(labels)}
+
+
+def per_body(combined: xr.Dataset, name: str) -> np.ndarray:
+    """A variable of the orders per body, shape (source, order, structure); NaN for orders beyond the number of bodies.
+
+    :param combined: of :func:`combine`
+    :param name: of the variable
+    """
+    bodies = combined["n_bodies"].values
+    present = combined["order"].values[:, None] <= bodies
+    return np.where(present, combined[name].transpose("source", "order", "structure").values / bodies, np.nan)
+
+
+def merged_attributes(results: Mapping[str, xr.Dataset]) -> dict[str, Any]:
+    """Attributes of several datasets side by side: those that all share, and in ``results``, as JSON, those of each."""
+    own = {str(name): {key: _plain(value) for key, value in result.attrs.items()} for name, result in results.items()}
+    first, *others = own.values()
+    shared = {
+        str(key): value for key, value in first.items() if all(key in other and other[key] == value for other in others)
+    }
+    return shared | {"results": json.dumps(own)}
 
 
 def _structures(name: str, result: xr.Dataset) -> list[str]:

@@ -9,12 +9,7 @@ import xarray as xr
 
 from bodyorder._checks import InputError
 from bodyorder.analysis.alignment import groups
-
-#: Fewer values than this correlate with nothing.
-_ENOUGH = 3
-
-#: Values that spread less than this do not vary.
-_CONSTANT = 1e-9
+from bodyorder.analysis.correlation import correlation
 
 
 @dataclass(frozen=True)
@@ -77,9 +72,7 @@ class Cells:
         rows = np.flatnonzero(chosen)
         for cell in np.unique(self.places[rows]):
             inside = rows[self.places[rows] == cell]
-            one, other = first[inside], second[inside]
-            if len(inside) >= _ENOUGH and min(one.std(), other.std()) > _CONSTANT:
-                found[cell] = np.corrcoef(one, other)[0, 1]
+            found[cell] = correlation(first[inside], second[inside])
         return found.reshape(self.shape)
 
     @property

@@ -8,15 +8,11 @@ import numpy as np
 import xarray as xr
 
 from bodyorder._checks import InputError, check_choice
-from bodyorder.analysis.alignment import SeveralResults, groups, with_sources
+from bodyorder.analysis.alignment import SeveralResults, groups, per_body, with_sources
+from bodyorder.analysis.correlation import correlation
 from bodyorder.engine.variables import describe
 
 _SCORES = ("bias", "mae", "rmse", "correlation")
-
-#: Values (eV) that spread less than this do not vary, and correlate with nothing.
-_CONSTANT = 1e-9
-
-_ENOUGH_TO_CORRELATE = 3
 
 
 def compare(results: SeveralResults, reference: str) -> xr.Dataset:
@@ -47,10 +43,7 @@ def compare(results: SeveralResults, reference: str) -> xr.Dataset:
     coordinates = {"source": combined["source"], "group": list(members), "order": combined["order"]}
     found: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
 
-    present = combined["order"].values[:, None] <= bodies
-    orders = np.where(
-        present, combined["contribution"].transpose("source", "order", "structure").values / bodies, np.nan
-    )
+    orders = per_body(combined, "contribution")
     totals = combined["total"].transpose("source", "structure").values / bodies
     by_order = {name: np.full(shape, np.nan) for name in _SCORES}
     by_total = {name: np.full(shape[:2], np.nan) for name in _SCORES}
@@ -128,8 +121,7 @@ def _scores(values: np.ndarray, reference: int) -> dict[str, np.ndarray]:
         scores["bias"][row] = difference.mean()
         scores["mae"][row] = np.abs(difference).mean()
         scores["rmse"][row] = np.sqrt((difference**2).mean())
-        if len(mine) >= _ENOUGH_TO_CORRELATE and min(mine.std(), theirs.std()) > _CONSTANT:
-            scores["correlation"][row] = np.corrcoef(mine, theirs)[0, 1]
+        scores["correlation"][row] = correlation(mine, theirs)
     return scores
 
 

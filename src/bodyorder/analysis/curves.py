@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,15 +13,12 @@ from scipy.interpolate import CubicSpline
 from scipy.spatial.distance import pdist
 
 from bodyorder._checks import InputError, check_choice
-from bodyorder.analysis.alignment import SeveralResults
+from bodyorder.analysis.alignment import SeveralResults, merged_attributes
 from bodyorder.engine.noise import SIGNIFICANT
 from bodyorder.engine.variables import describe
 from bodyorder.structures import read_structures
 from bodyorder.structures.io import StructuresLike
 from bodyorder.structures.neighbours import neighbours
-
-#: Atomic numbers are below this: those of a pair make one number.
-_SPAN = 1000
 
 
 def combine_curves(curves: SeveralResults, reference: str | None = None) -> xr.Dataset:
@@ -46,12 +42,8 @@ def combine_curves(curves: SeveralResults, reference: str | None = None) -> xr.D
     for name, part in zip(names, parts, strict=True):
         _check_comparable(name, part, names[0], parts[0])
     sources = xr.Variable("source", np.array(names, dtype=object))
-    combined = xr.concat(parts, dim="source", join="exact", combine_attrs="drop_conflicts").assign_coords(
-        source=sources
-    )
-    results = {name: part.attrs for name, part in zip(names, parts, strict=True)}
-    # what is read from a file has numbers of numpy's
-    combined.attrs["results"] = json.dumps(results, default=lambda value: value.tolist())
+    combined = xr.concat(parts, dim="source", join="exact").assign_coords(source=sources)
+    combined.attrs = merged_attributes(curves)
     return combined if reference is None else _with_reference(combined, reference)
 
 
@@ -124,9 +116,9 @@ def distance_density(structures: StructuresLike, bins: Sequence[float] | np.ndar
     for atoms in frames:
         numbers, distances, weight = _pairs(atoms, float(edges[-1]))
         inside = (distances >= edges[0]) & (distances <= edges[-1])
-        kinds, which = np.unique(numbers[inside].min(axis=1) * _SPAN + numbers[inside].max(axis=1), return_inverse=True)
-        for place, kind in enumerate(kinds.tolist()):
-            name = _pair_name(chemical_symbols[number] for number in divmod(kind, _SPAN))
+        kinds, which = np.unique(np.sort(numbers[inside], axis=1), axis=0, return_inverse=True)
+        for place, kind in enumerate(kinds):
+            name = _pair_name(chemical_symbols[number] for number in kind)
             held = np.histogram(distances[inside][which == place], edges)[0] * weight
             counts[name] = counts.get(name, np.zeros(len(widths))) + held
     names = sorted(counts)

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from bodyorder._checks import InputError, check_choice, check_positive
-from bodyorder.analysis.alignment import SeveralResults, groups, with_sources
+from bodyorder.analysis.alignment import SeveralResults, groups, per_body, with_sources
 from bodyorder.analysis.cells import Cells
 from bodyorder.analysis.factors import Pair, exact_references, pairs
 from bodyorder.engine.variables import describe
@@ -34,9 +34,8 @@ def order_changes(results: SeveralResults) -> xr.Dataset:
     found = pairs(combined)
     members = groups(combined)
     bodies = combined["n_bodies"].values
-    present = combined["order"].values[:, None] <= bodies
-    orders = _per_body(combined, "contribution", bodies, present)
-    noise = _per_body(combined, "noise", bodies, present) if "noise" in combined else np.zeros_like(orders)
+    orders = per_body(combined, "contribution")
+    noise = per_body(combined, "noise") if "noise" in combined else np.zeros_like(orders)
     totals = combined["total"].transpose("source", "structure").values / bodies
     shape = (len(found), len(members), combined.sizes["order"])
     mean, square, sigma = (np.full(shape, np.nan) for _ in range(3))
@@ -146,9 +145,7 @@ def _errors(combined: xr.Dataset, cells: Cells, places: tuple[int, int], toleran
     both = known & np.isfinite(contamination)
     found["mean_contamination"] = cells.mean(contamination, both)
     found["error_contamination"] = cells.correlation(np.abs(error), contamination, both)
-    bodies = combined["n_bodies"].values
-    present = combined["order"].values[:, None] <= bodies
-    orders = _per_body(combined, "contribution", bodies, present)
+    orders = per_body(combined, "contribution")
     wrong, right = orders[source] - orders[reference], orders[reference]
     right = np.where(np.isnan(wrong), np.nan, right)
     members = groups(combined)
@@ -158,11 +155,6 @@ def _errors(combined: xr.Dataset, cells: Cells, places: tuple[int, int], toleran
     size = np.sqrt(found["order_share"])
     found["order_share"] = found["order_rmse"] / np.where(size > 0, size, np.nan)
     return found
-
-
-def _per_body(combined: xr.Dataset, name: str, bodies: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """A variable of the orders per body, shape (source, order, structure); NaN for orders beyond the number of bodies."""
-    return np.where(present, combined[name].transpose("source", "order", "structure").values / bodies, np.nan)
 
 
 def _mean(values: np.ndarray) -> np.ndarray:

@@ -6,14 +6,10 @@ import numpy as np
 import xarray as xr
 
 from bodyorder._checks import check_choice
-from bodyorder.analysis.alignment import SeveralResults, groups, with_sources
+from bodyorder.analysis.alignment import SeveralResults, groups, per_body, with_sources
+from bodyorder.analysis.correlation import correlation
 from bodyorder.analysis.lattices import lattices, one_dataset
-
-#: Fewer structures than this correlate with nothing.
-_ENOUGH = 3
-
-#: Errors (eV per body) that spread less than this do not vary.
-_CONSTANT = 1e-9
+from bodyorder.engine.variables import describe
 
 _PURPOSE = "errors by size"
 
@@ -36,30 +32,29 @@ def error_cancellation(results: SeveralResults, reference: str) -> xr.Dataset:
     combined = with_sources(results)
     names = [str(name) for name in combined["source"].values]
     row = names.index(check_choice("reference", reference, names))
-    bodies = combined["n_bodies"].values
     orders = combined["order"].values
-    values = combined["contribution"].transpose("source", "structure", "order").values / bodies[:, None]
-    # an order beyond the number of bodies does not exist
-    errors = np.where(orders <= bodies[:, None], values - values[row], np.nan)
+    values = per_body(combined, "contribution")
+    errors = values - values[row]
     members = groups(combined)
     shape = (len(names), len(members), len(orders))
-    correlation, ratio = np.full((*shape, len(orders)), np.nan), np.full(shape[:2], np.nan)
+    correlations, ratio = np.full((*shape, len(orders)), np.nan), np.full(shape[:2], np.nan)
     for column, rows in enumerate(members.values()):
         for source in range(len(names)):
-            own = errors[source, rows]
-            own = own[np.isfinite(own).all(axis=1)]
-            correlation[source, column] = _correlations(own)
-            squares = (own**2).mean(axis=0).sum() if len(own) else 0.0
+            own = errors[source][:, rows]
+            own = own[:, np.isfinite(own).all(axis=0)]
+            correlations[source, column] = [[correlation(one, other) for other in own] for one in own]
+            squares = (own**2).sum()
             if squares > 0:
-                ratio[source, column] = np.sqrt((own.sum(axis=1) ** 2).mean() / squares)
-    return xr.Dataset(
+                ratio[source, column] = np.sqrt((own.sum(axis=0) ** 2).sum() / squares)
+    dataset = xr.Dataset(
         {
-            "error_correlation": (("source", "group", "order", "other_order"), correlation),
+            "error_correlation": (("source", "group", "order", "other_order"), correlations),
             "cancellation": (("source", "group"), ratio),
         },
         coords={"source": combined["source"], "group": list(members), "order": orders, "other_order": orders},
         attrs={"reference": reference},
     )
+    return describe(dataset)
 
 
 def size_errors(results: SeveralResults, reference: str) -> xr.Dataset:
@@ -75,39 +70,26 @@ def size_errors(results: SeveralResults, reference: str) -> xr.Dataset:
     names = [str(name) for name in combined["source"].values]
     row = names.index(check_choice("reference", reference, names))
     members = groups(combined)
-    owner = np.zeros(combined.sizes["structure"], dtype=np.int64)
-    for column, rows in enumerate(members.values()):
-        owner[rows] = column
     largest = int(combined["n_bodies"].max())
     shape = (len(names), len(members), largest)
     sums, squares, counts = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     for lattice in lattices(combined, _PURPOSE):
         for chunk, layers in lattice.layers():
-            columns = owner[lattice.structures[chunk]]
             for size, energies in enumerate(layers, start=1):
                 errors = (energies - energies[..., row : row + 1]) / size
                 known = np.isfinite(errors)
                 errors = np.where(known, errors, 0.0)
-                for column in np.unique(columns):
-                    place, inside = (slice(None), column, size - 1), columns == column
+                for column, rows in enumerate(members.values()):
+                    place, inside = (slice(None), column, size - 1), np.isin(lattice.structures[chunk], rows)
                     sums[place] += errors[:, inside].sum(axis=(0, 1))
                     squares[place] += (errors[:, inside] ** 2).sum(axis=(0, 1))
                     counts[place] += known[:, inside].sum(axis=(0, 1))
     with np.errstate(invalid="ignore"):
         bias, error = sums / counts, np.sqrt(squares / counts)
     dims = ("source", "group", "size")
-    return xr.Dataset(
+    dataset = xr.Dataset(
         {"size_bias": (dims, bias), "size_error": (dims, error)},
         coords={"source": combined["source"], "group": list(members), "size": np.arange(1, largest + 1)},
         attrs={"reference": reference},
     )
-
-
-def _correlations(errors: np.ndarray) -> np.ndarray:
-    """Pearson's r of all pairs of columns."""
-    n_orders = errors.shape[1]
-    found = np.full((n_orders, n_orders), np.nan)
-    varying = np.flatnonzero(errors.std(axis=0) > _CONSTANT) if len(errors) >= _ENOUGH else np.empty(0, dtype=int)
-    if len(varying) > 1:
-        found[np.ix_(varying, varying)] = np.corrcoef(errors[:, varying], rowvar=False)
-    return found
+    return describe(dataset)

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from bodyorder._checks import ComputationError, InputError, check_between, check_output
-from bodyorder.cli.energies import SOURCE_HELP, _add_trust, _trusted
+from bodyorder.cli.sources import SOURCE_HELP, add_trust, trusted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +51,7 @@ def add_commands(commands: Any) -> None:
     curves.add_argument("--training", metavar="FILE", help="structures whose distances are shown behind a curve")
     curves.add_argument("--store", metavar="FILE", help="energies already computed; what is computed is added")
     curves.add_argument("--workers", type=int, default=1, metavar="N", help="worker processes (default: 1)")
-    _add_trust(curves)
+    add_trust(curves)
     curves.add_argument("-o", "--output", metavar="NC", help="file for the curves")
     curves.add_argument("--figure", metavar="SVG|PNG|PDF", help="file for a figure")
     curves.set_defaults(run=_curves)
@@ -138,7 +138,7 @@ def _sources(args: argparse.Namespace) -> tuple[dict[str, EnergySource], str | N
     texts = ([] if args.reference is None else [args.reference]) + args.source
     for text in dict.fromkeys(texts):
         name, spec = _named(text)
-        source = load_source(_trusted(spec, args.trust))
+        source = load_source(trusted(spec, args.trust))
         name = name or source.name
         if name in found:
             raise InputError(f"sources must have different names, two are called {name!r}; give them as NAME=SPEC")
@@ -187,7 +187,7 @@ def print_tables(curves: xr.Dataset, density: xr.Dataset | None) -> None:
     from rich.table import Table
 
     from bodyorder.analysis.curves import curve_deviation
-    from bodyorder.cli.tables import _print
+    from bodyorder.cli.tables import print_table
 
     reference = curves.attrs.get("reference")
     deviation = None if reference is None else curve_deviation(curves, reference, density)
@@ -200,7 +200,7 @@ def print_tables(curves: xr.Dataset, density: xr.Dataset | None) -> None:
         table.add_column(column, justify="left" if column == "source" else "right")
     for row in rows:
         table.add_row(*row)
-    _print(table)
+    print_table(table)
 
 
 def _of_pairs(curves: xr.Dataset, deviation: xr.Dataset | None) -> tuple[list[str], list[list[str]]]:

@@ -7,12 +7,11 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from bodyorder._checks import ComputationError, InputError, check_between, check_output
+from bodyorder.cli.sources import SOURCE_HELP, add_trust, trusted
 
 if TYPE_CHECKING:
     from bodyorder.engine import Sampling
     from bodyorder.sources.base import EnergySource
-
-SOURCE_HELP = "energy source, such as pyscf:fci/sto-6g?spin=ground, metatomic:model.pt or ase:ase.calculators.emt.EMT"
 
 
 def add_commands(commands: Any) -> None:
@@ -70,7 +69,7 @@ def add_commands(commands: Any) -> None:
     check = commands.add_parser("check", help="does an energy source behave as one must?")
     check.add_argument("source", metavar="SPEC", help=SOURCE_HELP)
     check.add_argument("--species", nargs="+", metavar="X", help="chemical symbols to try it on (default: H)")
-    _add_trust(check)
+    add_trust(check)
     check.set_defaults(run=_check)
 
 
@@ -83,15 +82,7 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--samples", type=int, metavar="N", help="estimate every order from so many sub-clusters")
     parser.add_argument("--error", type=float, metavar="eV", help="sample on until every order is known this well")
     parser.add_argument("--seed", type=int, metavar="N", help="of the samples (default: 0)")
-    _add_trust(parser)
-
-
-def _add_trust(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--trust",
-        action="store_true",
-        help="load what can run code: pickled MACE models, compiled operators beside metatomic models",
-    )
+    add_trust(parser)
 
 
 def _sampling(args: argparse.Namespace) -> Sampling | None:
@@ -104,11 +95,6 @@ def _sampling(args: argparse.Namespace) -> Sampling | None:
     from bodyorder.engine import Sampling
 
     return Sampling(**given)
-
-
-def _trusted(spec: str, trust: bool) -> str | dict[str, object]:
-    """A spec with the user's word that a model file may be loaded although it can run code."""
-    return {"source": spec, "trust": True} if trust and spec.startswith(("mace:", "metatomic:")) else spec
 
 
 def _sample(args: argparse.Namespace) -> None:
@@ -167,7 +153,7 @@ def _plan(args: argparse.Namespace) -> None:
         check_between("workers", args.workers, 1, MOST_WORKERS)
     structures = read_structures(args.structures, periodic=True)
     selection = Selection(args.max_order, args.bodies, args.cutoff, _sampling(args))
-    sources = [load_source(_trusted(spec, args.trust)) for spec in args.source]
+    sources = [load_source(trusted(spec, args.trust)) for spec in args.source]
     plans = [plan(structures, source, selection, forces=args.forces) for source in sources]
     print_plans(plans, [_workers(args.workers, source) for source in sources])
 
@@ -182,7 +168,7 @@ def _decompose(args: argparse.Namespace) -> None:
 
     output = check_output(args.output, never=[path for path in (args.structures, args.store) if path])
     structures = read_structures(args.structures, periodic=True)
-    source = load_source(_trusted(args.source, args.trust))
+    source = load_source(trusted(args.source, args.trust))
     with open_executor(_workers(args.workers, source), args.executor) as executor:
         result = decompose(
             structures,
@@ -224,6 +210,6 @@ def _check(args: argparse.Namespace) -> int:
     from bodyorder.sources import load_source
     from bodyorder.testing import check_source
 
-    report = check_source(load_source(_trusted(args.source, args.trust)), species=args.species)
+    report = check_source(load_source(trusted(args.source, args.trust)), species=args.species)
     print_checks(report)
     return 0 if report.passed else 1

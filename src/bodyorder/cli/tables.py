@@ -57,7 +57,7 @@ def print_orders(result: xr.Dataset) -> None:
         # what periodic structures have no whole for; what failed is said below
         means = ["-" if np.isnan(values[rows]).all() else f"{np.mean(values[rows]):+.6f}" for rows in members.values()]
         table.add_row(name, *means, "", end_section=True)
-    _print(table)
+    print_table(table)
     if drowned.any():
         print(f"~ not above twice its noise, which is {result.attrs['noise']}")
     if "cell" in result and bool((result.cell.notnull().all(("vector", "xyz")) & result.total.isnull()).any()):
@@ -88,7 +88,7 @@ def print_plans(plans: Sequence[xr.Dataset], workers: Sequence[int]) -> None:
         for row in range(plan.sizes["order"]):
             label = Text(f"[{number}]" if row == 0 else "")
             table.add_row(label, *_plan_row(plan.isel(order=row)), end_section=row == plan.sizes["order"] - 1)
-    _print(table)
+    print_table(table)
     for number, (plan, count) in enumerate(zip(plans, workers, strict=True), start=1):
         seconds = float(plan.core_seconds.sum())
         # the longest sub-cluster cannot be shared
@@ -137,7 +137,7 @@ def print_study_plan(plan: StudyPlan) -> None:
     table.add_column("core hours", justify="right", no_wrap=True)
     for line in plan.lines:
         table.add_row(line.stage, line.what, Text(f"{_hours(line.core_hours)} [{notes.index(line.basis) + 1}]"))
-    _print(table)
+    print_table(table)
     for number, note in enumerate(notes, start=1):
         print(f"[{number}] {note}")
     labels = sum(line.core_hours for line in plan.lines if line.stage.startswith("label"))
@@ -162,7 +162,7 @@ def print_comparison(comparison: xr.Dataset, reference: str) -> None:
         if "force_rmse" in here:
             forces = [1000 * float(here.force_rmse.sel(source=name)) for name in names]
             table.add_row("forces, meV/Å", *(f"{value:.1f}" for value in forces))
-        _print(table)
+        print_table(table)
 
 
 def print_environment(found: xr.Dataset) -> None:
@@ -188,7 +188,7 @@ def print_environment(found: xr.Dataset) -> None:
                 _figure(row.vacuum_residual, ".4f"),
                 _figure(row.vacuum_noise, ".0e"),
             )
-        _print(table)
+        print_table(table)
     print("error: over all sub-clusters; predicted: each from all others; whole and vacuum: at the full cluster")
 
 
@@ -206,7 +206,7 @@ def print_checks(report: Report) -> None:
         verdict = {True: Text("ok"), False: Text("FAILED", style="bold red"), None: Text("-")}[check.passed]
         figures = (f"{check.value:.1e} {check.unit}", f"{check.tolerance:.1e}") if check.unit else ("–", "–")
         table.add_row(check.name, verdict, *figures, check.detail)
-    _print(table)
+    print_table(table)
 
 
 def _hours(value: float) -> str:
@@ -214,7 +214,8 @@ def _hours(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
-def _print(table: Table) -> None:
+def print_table(table: Table) -> None:
+    """Print a table."""
     console = Console()
     # Into a file or a pipe the whole table goes, however wide.
     console.print(table, width=None if console.is_terminal else 200)

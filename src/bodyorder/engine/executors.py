@@ -46,10 +46,17 @@ def open_executor(workers: int = 1, url: str | None = None) -> Iterator[Executor
     elif check_between("workers", workers, 1, MOST_WORKERS) == 1:
         yield None
     else:
-        # Processes start one by one as work comes in, and read their numbers of threads then.
-        context = multiprocessing.get_context("spawn")
-        with single_threaded_children(), ProcessPoolExecutor(workers, mp_context=context) as pool:
+        with local_processes(workers) as pool:
             yield pool
+
+
+@contextmanager
+def local_processes(workers: int) -> Iterator[Executor]:
+    """Processes of this machine for the time of a ``with`` block, one thread each."""
+    # They start one by one as work comes in, and read their numbers of threads then.
+    context = multiprocessing.get_context("spawn")
+    with single_threaded_children(), ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield pool
 
 
 def _check_address(url: str) -> None:

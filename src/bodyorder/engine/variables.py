@@ -148,6 +148,27 @@ VARIABLES = {
         _GROUP_ORDER, "eV/body", r"\mathrm{RMSE}", "root-mean-square deviation of n-body totals per body"
     ),
     "order_correlation": Variable(_GROUP_ORDER, "1", "r", "Pearson correlation of n-body totals per body"),
+    "error_correlation": Variable(
+        (*_GROUP_ORDER, "other_order"), "1", "r", "Pearson correlation of the errors of two n-body totals per body"
+    ),
+    "cancellation": Variable(
+        ("group",),
+        "1",
+        r"\kappa",
+        "error of the sum of all n-body totals over the root of their summed squared errors",
+    ),
+    "size_bias": Variable(
+        ("group", "size"),
+        "eV/body",
+        r"\langle\Delta E(S)\rangle/|S|",
+        "mean deviation of energies by size of sub-cluster",
+    ),
+    "size_error": Variable(
+        ("group", "size"),
+        "eV/body",
+        r"\mathrm{RMSE}",
+        "root-mean-square deviation of energies by size of sub-cluster",
+    ),
     "subset_bias": Variable(
         _GROUP_ORDER, "eV", r"\langle\Delta\varepsilon\rangle", "mean deviation of subset contributions"
     ),

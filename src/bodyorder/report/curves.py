@@ -20,7 +20,6 @@ from bodyorder._checks import InputError, did_you_mean
 from bodyorder._files import replacing
 from bodyorder.analysis.alignment import SeveralResults
 from bodyorder.analysis.curves import combine_curves, density_of, pair_wells
-from bodyorder.engine.variables import VARIABLES
 from bodyorder.report.style import RESOLVED, SourceStyle, Theme, figure_legend, panels, plain_ticks, styled
 from bodyorder.report.wording import plain_number
 
@@ -97,10 +96,10 @@ def triple_map_figure(maps: SeveralResults) -> Figure:
         reference (of all sources without one) stay below, linear in energy up to a twentieth of it, logarithmic beyond.
     """
     combined = combine_curves(maps)
-    names = [str(name) for name in combined["source"].values]
     reference = combined.attrs.get("reference")
+    theme = Theme.of([str(name) for name in combined["source"].values], reference)
     # the reference on top, as in legends
-    names.sort(key=lambda name: name != reference)
+    names = list(theme.sources)
     angles = combined["angle"].values
     side = 2.1 if len(angles) > 2 else 2.75
     # room for the titles above all rows and the labels below them
@@ -114,12 +113,12 @@ def triple_map_figure(maps: SeveralResults) -> Figure:
         if row == 0:
             axis.set_title(f"{angles[column]:g}°")
         if row == len(names) - 1:
-            axis.set_xlabel(_axis("first"))
+            axis.set_xlabel(theme.axis("first"))
         if column == 0:
             own = " (reference)" if names[row] == reference else ""
-            axis.set_ylabel(f"{fill(names[row] + own, _LABEL)}\n{_axis('second')}")
+            axis.set_ylabel(f"{fill(names[row] + own, _LABEL)}\n{theme.axis('second')}")
     bar = figure.colorbar(mesh, ax=axes, extend="both", extendfrac=0.03, aspect=14 * len(names), pad=0.015)
-    bar.set_label(_axis("triple_contribution"))
+    bar.set_label(theme.axis("triple_contribution"))
     bar.set_ticks(_ticks(limit), minor=False)
     bar.ax.yaxis.set_major_formatter(FuncFormatter(plain_number))
     return figure
@@ -158,10 +157,6 @@ def _line(style: SourceStyle, is_reference: bool) -> dict[str, Any]:
     if is_reference:
         return style.line(marker="", linestyle=_REFERENCE_DASH, linewidth=1.6)
     return style.line(marker="")
-
-
-def _axis(name: str) -> str:
-    return f"${VARIABLES[name].symbol}$  ({VARIABLES[name].unit})"
 
 
 def _energy_limits(curves: xr.Dataset, reference: str | None) -> tuple[float, float]:

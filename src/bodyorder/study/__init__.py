@@ -62,7 +62,7 @@ def train_models(options: StudyOptions, say: Callable[[str], None] = _say) -> li
     data = Data(options)
     cells, progress = Cells(data), Progress(say)
     with open_root(data.root) as root:
-        run_stages([stage for stage in data.stages if stage.name.partition("/")[2] in options.clusters], root, progress)
+        run_stages(data.training_stages, root, progress)
         with single_threaded_children():
             run_chains([[stage] for stage in cells.trainings.values()], root, progress, options.trainings)
     progress.raise_if_failed()

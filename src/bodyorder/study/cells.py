@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,27 @@ from bodyorder.study.stages import Stage
 from bodyorder.training.datasets import training_set, weighted
 from bodyorder.training.errors import prediction_errors
 from bodyorder.training.job import TrainedModel, TrainingJob
-from bodyorder.training.models import MODELS, energy_weight_options
+from bodyorder.training.models import MODELS
+from bodyorder.training.options import energy_weight_options
 from bodyorder.training.program import program_of
 from bodyorder.training.runner import train
 
 #: Errors of a trained model on the test set of its own make-up.
 ERRORS = "test_errors.json"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Clusters that a model is resolved on.
+
+    :param clusters: what they are
+    :param max_order: largest order; None for all
+    :param forces: whether forces are resolved too, where the model has any
+    """
+
+    clusters: list[ase.Atoms]
+    max_order: int | None
+    forces: bool = False
 
 
 class Cells:
@@ -42,16 +57,14 @@ class Cells:
         self._data = data
         self._options = data.options
         self._programs = {model: program_of(model) for model in data.options.models}
+        trained = trained_cells(data.options)
+        self.cells = {cell.name: cell for cell in [*trained, *pretrained_cells(data.options)]}
         self.trainings = {
             cell.name: Stage(
-                f"train/{cell.name}",
-                self._settings(cell),
-                partial(self._train, cell),
-                data.labels(held_out=False),
+                f"train/{cell.name}", self._settings(cell), partial(self._train, cell), data.training_labels
             )
-            for cell in trained_cells(data.options)
+            for cell in trained
         }
-        self.cells = {cell.name: cell for cell in [*trained_cells(data.options), *pretrained_cells(data.options)]}
         self.resolutions = {name: self._resolution(name) for name in self.cells}
 
     @property
@@ -64,15 +77,12 @@ class Cells:
 
     def trained(self, name: str) -> TrainedModel | None:
         """What the training of a cell came to; None for a model that was trained already."""
-        return TrainedModel.load(self._folder(name)) if name in self.trainings else None
+        training = self.trainings.get(name)
+        return None if training is None else TrainedModel.load(training.folder(self._data.root).resolve())
 
-    def result(self, name: str, group: str | None = None) -> Path:
-        """File with the orders of a cell's model: of the test clusters, or of a group that is held out."""
-        folder = self.resolutions[name].folder(self._data.root)
-        return folder / (RESULT if group is None else f"{group}.nc")
-
-    def _folder(self, name: str) -> Path:
-        return self.trainings[name].folder(self._data.root).resolve()
+    def result(self, name: str) -> Path:
+        """File with the orders of the test clusters by a cell's model."""
+        return self.resolutions[name].folder(self._data.root) / RESULT
 
     def _settings(self, cell: Cell) -> dict[str, Any]:
         options = self._options
@@ -93,8 +103,7 @@ class Cells:
         settings: dict[str, Any] = {"max_order": {group: data.depth(group) for group in self._options.held_out}}
         if training is None:
             settings["source"] = load_source(self._options.pretrained[name]).fingerprint
-        samples = tuple(stage for stage in data.stages if stage.name.startswith("sample/"))
-        needs = (*samples, *([] if training is None else [training]))
+        needs = (*data.samples, *([] if training is None else [training]))
         return Stage(f"resolve/{name}", settings, partial(self._resolve, name), needs)
 
     def _train(self, cell: Cell, folder: Path) -> None:
@@ -124,11 +133,11 @@ class Cells:
 
     def _resolve(self, name: str, folder: Path) -> None:
         data = self._data
-        tests: dict[str, tuple[list[ase.Atoms], int | None]] = {RESULT: (data.tests, None)}
-        tests |= {f"{group}.nc": (data.of_group(group), data.depth(group)) for group in self._options.held_out}
-        source: SourceLike = f"metatomic:{self._folder(name) / 'model.pt'}"
-        if name not in self.trainings:
-            source = self._options.pretrained[name]
+        # Only what is trained on has forces to compare with.
+        tests = {RESULT: Trial(data.tests, None, forces=True)}
+        tests |= {f"{group}.nc": Trial(data.of_group(group), data.depth(group)) for group in self._options.held_out}
+        trained = self.trained(name)
+        source = self._options.pretrained[name] if trained is None else trained.spec
         run_elsewhere(self._options.executor, resolve, source, tests, folder.resolve())
 
 
@@ -140,14 +149,14 @@ def train_and_test(job: TrainingJob) -> None:
         partial_file.write_text(json.dumps(errors, indent=2) + "\n")
 
 
-def resolve(source: SourceLike, tests: Mapping[str, tuple[list[ase.Atoms], int | None]], folder: Path) -> None:
-    """Resolve clusters with a model, file by file.
+def resolve(source: SourceLike, tests: Mapping[str, Trial], folder: Path) -> None:
+    """Resolve clusters with a model.
 
     :param source: the model
-    :param tests: clusters and the largest order by the name of the file for them
+    :param tests: what to resolve, by the name of the file for it
     :param folder: for the files
     """
     model = load_source(source)
-    for file, (clusters, max_order) in tests.items():
-        forces = file == RESULT and hasattr(model, "energies_and_forces")
-        save(decompose(clusters, model, max_order=max_order, forces=forces, subsets=True), folder / file)
+    for file, test in tests.items():
+        forces = test.forces and hasattr(model, "energies_and_forces")
+        save(decompose(test.clusters, model, max_order=test.max_order, forces=forces, subsets=True), folder / file)

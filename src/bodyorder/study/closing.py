@@ -35,7 +35,7 @@ class Closing:
         self._cells = cells
         self._resolved = [name for name, stage in cells.resolutions.items() if stage.finished(data.root)]
         self._shown = _chosen([cells.cells[name] for name in self._resolved], data.options.seed)
-        needs = (*data.labels(held_out=True), *(cells.resolutions[name] for name in self._resolved))
+        needs = (*data.labels, *(cells.resolutions[name] for name in self._resolved))
         self.comparison = Stage("compare", {"models": self._shown}, self._compare, needs)
         settings = {"title": data.options.title}
         self.report = Stage("report", settings, partial(self._report, self.comparison), (self.comparison,))
@@ -47,7 +47,7 @@ class Closing:
 
     def _compare(self, folder: Path) -> None:
         data = self._data
-        reference = data.resolve_reference(data.tests if self._shown else data.clusters)
+        reference = data.reference_orders(data.tests if self._shown else data.clusters)
         results = {name: load(self._cells.result(name)) for name in self._shown}
         combined = combine({data.reference_name: reference} | results)
         save(combined, folder / RESULT)
@@ -63,7 +63,9 @@ class Closing:
             title=data.options.title,
             results=results,
             reference=reference,
-            training=_errors(compare(results, data.reference_name), list(trained)) if trained else None,
+            training=_errors(compare(results, data.reference_name), [self._cells.cells[name] for name in trained])
+            if trained
+            else None,
             curves=_losses(trained) or None,
             provenance=self._provenance(trained),
         )
@@ -88,12 +90,11 @@ def _chosen(cells: list[Cell], seed: int) -> list[str]:
     return [cell.name for cell in first]
 
 
-def _errors(comparison: xr.Dataset, names: list[str]) -> xr.Dataset:
+def _errors(comparison: xr.Dataset, cells: list[Cell]) -> xr.Dataset:
     """Errors on the test clusters, a row for each model, training set and group."""
-    chosen = comparison[["total_rmse", "force_rmse"]].sel(source=names)
+    chosen = comparison[["total_rmse", "force_rmse"]].sel(source=[cell.name for cell in cells])
     table = chosen.assign_coords(
-        model=("source", [name.split("/")[0] for name in names]),
-        training_set=("source", [name.split("/")[1] for name in names]),
+        model=("source", [cell.model for cell in cells]), training_set=("source", [str(cell.makeup) for cell in cells])
     )
     return (
         table.set_index(source=["model", "training_set"]).unstack("source").transpose("model", "training_set", "group")

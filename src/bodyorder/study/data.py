@@ -55,7 +55,8 @@ class Data:
         self._labels = {
             group: Stage(
                 f"label/{group}",
-                {"source": self._reference.fingerprint} | self._depth(group),
+                {"source": self._reference.fingerprint}
+                | ({"max_order": self.depth(group)} if group in options.held_out else {}),
                 partial(self._label, group),
                 (sample,),
             )
@@ -65,12 +66,27 @@ class Data:
     @property
     def stages(self) -> list[Stage]:
         """Sampling and labelling, of all groups."""
-        return [*self._samples.values(), *self._labels.values()]
+        return [*self.samples, *self.labels]
 
-    def labels(self, *, held_out: bool) -> tuple[Stage, ...]:
-        """Labelling of the groups that are trained on, and of those held out if wanted."""
-        wanted = list(self._labels) if held_out else list(self.options.clusters)
-        return tuple(self._labels[group] for group in wanted)
+    @property
+    def training_stages(self) -> list[Stage]:
+        """Sampling and labelling of the groups that are trained on."""
+        return [*(need for label in self.training_labels for need in label.needs), *self.training_labels]
+
+    @property
+    def samples(self) -> tuple[Stage, ...]:
+        """Sampling of all groups."""
+        return tuple(self._samples.values())
+
+    @property
+    def labels(self) -> tuple[Stage, ...]:
+        """Labelling of all groups."""
+        return tuple(self._labels.values())
+
+    @property
+    def training_labels(self) -> tuple[Stage, ...]:
+        """Labelling of the groups that are trained on."""
+        return tuple(self._labels[group] for group in self.options.clusters)
 
     @cached_property
     def clusters(self) -> list[ase.Atoms]:
@@ -106,18 +122,14 @@ class Data:
         """Largest order that a group is resolved to; None for all."""
         return self.options.held_out[group].max_order if group in self.options.held_out else None
 
-    def resolve_reference(self, clusters: list[ase.Atoms], max_order: int | None = None) -> xr.Dataset:
-        """Orders of the reference for labelled clusters, from what is stored."""
-        forces = clusters[0].info["group"] in self.options.clusters
+    def reference_orders(self, clusters: list[ase.Atoms]) -> xr.Dataset:
+        """Orders of the reference for clusters that are trained on or test, from what is stored."""
         with self.store() as store:
-            return decompose(clusters, self._reference, max_order=max_order, forces=forces, subsets=True, store=store)
+            return decompose(clusters, self._reference, forces=True, subsets=True, store=store)
 
     def store(self) -> Store:
         """Where all reference energies are kept."""
         return Store(self.root / "energies.sqlite")
-
-    def _depth(self, group: str) -> dict[str, int | None]:
-        return {"max_order": self.depth(group)} if group in self.options.held_out else {}
 
     def _sample(self, group: str, sampler: Sampler, folder: Path) -> None:
         write_structures(folder / CLUSTERS, sample_group(group, sampler, self.options.seed))

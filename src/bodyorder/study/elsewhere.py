@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Future
 from typing import Any, TypeVar
 
 from bodyorder._checks import ComputationError, first_line
-from bodyorder.engine.executors import open_executor
+from bodyorder.engine.dispatch import worker_died
+from bodyorder.engine.executors import local_processes, open_executor
 
 Outcome = TypeVar("Outcome")
 
@@ -23,21 +23,19 @@ def run_elsewhere(url: str | None, function: Callable[..., Outcome], *arguments:
     :raises ComputationError: if the process dies; whatever else the function raises is raised here
     """
     if url is None:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
-            return _outcome(pool.submit(function, *arguments).result)
+        with local_processes(1) as pool:
+            return _outcome(pool.submit(function, *arguments))
     with open_executor(url=url) as cluster:
         assert cluster is not None
-        return _outcome(cluster.submit(function, *arguments).result)
+        return _outcome(cluster.submit(function, *arguments))
 
 
-def _outcome(wait: Callable[[], Outcome]) -> Outcome:
+def _outcome(future: Future[Outcome]) -> Outcome:
     try:
-        return wait()
+        return future.result()
     except BrokenExecutor:
         raise ComputationError("its process was killed (out of memory, perhaps)") from None
     except Exception as error:
-        # Dask has a name of its own for a worker that died several times over the same work.
-        if type(error).__name__ == "KilledWorker":
+        if worker_died(error):
             raise ComputationError(f"its worker was killed (out of memory, perhaps): {first_line(error)}") from None
         raise

@@ -13,7 +13,8 @@ from bodyorder.engine.selection import Selection
 from bodyorder.sources import load_source
 from bodyorder.study.grid import Cell, trained_cells
 from bodyorder.study.sampling import sample_group
-from bodyorder.training.models import MODELS, training_options
+from bodyorder.training.models import MODELS
+from bodyorder.training.options import training_options
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from bodyorder.training.datasets import (
 from bodyorder.training.errors import prediction_errors
 from bodyorder.training.job import TrainedModel, TrainingJob
 from bodyorder.training.labels import LabelledBatch, LabelledClusters, label
-from bodyorder.training.models import MODELS, CuratedModel, curated_model, training_options
+from bodyorder.training.models import MODELS, CuratedModel, curated_model
+from bodyorder.training.options import training_options
 from bodyorder.training.runner import train
 
 __all__ = [

@@ -14,7 +14,7 @@ from ase.data import chemical_symbols
 
 from bodyorder._checks import InputError
 from bodyorder.training.curve import read_curve
-from bodyorder.training.models import training_options
+from bodyorder.training.options import training_options
 
 #: File written last: a folder that holds it holds a finished training.
 RECORD = "trained.json"

@@ -1,0 +1,21 @@
+"""What commands that take energy sources share."""
+
+from __future__ import annotations
+
+import argparse
+
+SOURCE_HELP = "energy source, such as pyscf:fci/sto-6g?spin=ground, metatomic:model.pt or ase:ase.calculators.emt.EMT"
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Add the option by which a user says that files may be loaded although they can run code."""
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="load what can run code: pickled MACE models, compiled operators beside metatomic models",
+    )
+
+
+def trusted(spec: str, trust: bool) -> str | dict[str, object]:
+    """A spec with the user's word that a model file may be loaded although it can run code."""
+    return {"source": spec, "trust": True} if trust and spec.startswith(("mace:", "metatomic:")) else spec
