@@ -63,6 +63,23 @@ def test_a_decaying_expansion_of_one_sign_does_not_alternate():
     np.testing.assert_allclose(found["growth"].values, [0.5, 0.5, 0.5, np.nan])
 
 
+@pytest.mark.parametrize("rate", [0.7, -0.3])
+def test_decay_is_the_rate_of_an_exponential(rate):
+    orders = np.arange(1, 7)
+    # order 1, a baseline, does not count
+    values = np.where(orders == 1, 50.0, (-1.0) ** orders * np.exp(-rate * orders))
+    assert order_convergence(totals(values))["decay"].item() == pytest.approx(rate)
+
+
+def test_decay_leaves_out_orders_within_their_noise():
+    values = np.array([1.0, 1.0, 0.1, 1e-6, -1e-6])
+    result = totals(values).assign(noise=(("structure", "order"), np.full((1, 5), 1e-5)))
+    assert order_convergence(result)["decay"].item() == pytest.approx(np.log(10))
+    assert np.isnan(order_convergence(totals([1.0, 2.0]))["decay"].item())
+    both = order_convergence(totals([1.0, 2.0, 0.0, 0.5]))["decay"].item()
+    assert both == pytest.approx(np.log(4) / 2)
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from([-1.5, -0.5, 0.5, 2.0]), min_size=3, max_size=9))
 def test_alternation_is_the_fraction_of_sign_changes_from_order_two_on(values):

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bodyorder._checks import ComputationError
 from bodyorder.engine import decompose
 from bodyorder.sources import load_source
 from bodyorder.training import MAKE_UPS, MODELS, TrainedModel, TrainingJob, split_parents, train, training_set
@@ -28,8 +27,7 @@ TRAININGS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in
     # With as many points as atoms weights are so large that rounding puts up to 4e-4 eV into the orders of these clusters.
     "gap": ("gap", {"krr": {"num_sparse_points": 60}}),
     "density": ("mace-linear-1", {"interaction_first": "RealAgnosticDensityInteractionBlock"}),
-    # scalars alone, see test_the_row_mace_1_trains
-    "nonlinear": ("mace-1", {"hidden_irreps": "16x0e"}),
+    "nonlinear": ("mace-1", {}),
 }
 
 
@@ -88,12 +86,3 @@ def test_what_is_not_linear_has_orders_above_the_nominal_one(orders, name):
     above = np.abs(orders[name].contribution.sel(order=slice(nominal + 1, None)))
     assert (above.max("order") > 1e-3).all()
     assert (above > 1e-6).any("structure").all()
-
-
-@pytest.mark.xfail(
-    raises=ComputationError,
-    strict=True,
-    reason="mace-torch 0.3.14 cannot contract vectors at correlation 1: `view size is not compatible`",
-)
-def test_the_row_mace_1_trains(job, tmp_path: Path):
-    train(replace(job, folder=tmp_path))

@@ -29,6 +29,8 @@ def order_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
     - ``growth`` |E⁽ⁿ⁺¹⁾|/|E⁽ⁿ⁾|, NaN at n = N, at the last known order and where E⁽ⁿ⁾ is not above twice its noise
     - ``alternation``: of the steps n → n + 1 with n ≥ 2 whose two totals are both above twice their noise, the fraction at
       which the sign changes; 1 for a strictly alternating expansion, NaN without such a step
+    - ``decay``: minus the slope of ln|E⁽ⁿ⁾| over n, by least squares over the orders n ≥ 2 whose total is above twice its noise.
+      |E⁽ⁿ⁾| falls like exp(−decay · n); below zero the orders grow. NaN for fewer than two such orders
     - ``effective_body_order``: the smallest n with |E − E^{≤m}|/N < ``tolerance`` for every m ≥ n that is known. That
       all later orders count keeps a sum that passes through the right value by chance from counting as converged.
       NaN if no known order suffices.
@@ -62,6 +64,7 @@ def order_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
             "truncation_noise": noise.cumsum("order", skipna=False).assign_coords(order=combined["order"]) / bodies,
             "growth": growth,
             "alternation": changes / n_steps.where(n_steps > 0),
+            "decay": _decay(contribution.where(heard & (combined["order"] >= _FIRST_INTERACTION))),
             "effective_body_order": _effective_body_order(error, tolerance),
         },
         attrs={"tolerance": tolerance},
@@ -74,7 +77,8 @@ def group_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
 
     ``group_contribution``, ``group_spread``: mean and standard deviation (over structures) of E⁽ⁿ⁾/N; ``group_total``:
     mean of E/N; ``group_noise``, ``group_truncation_error``, ``group_truncation_noise``: root mean squares of σ⁽ⁿ⁾/N, of
-    (E − E^{≤n})/N and of its noise; ``group_growth``: geometric mean of the growth; ``group_alternation``: mean alternation;
+    (E − E^{≤n})/N and of its noise; ``group_growth``: geometric mean of the growth; ``group_alternation`` and ``group_decay``:
+    means of alternation and decay;
     ``group_body_order``: median effective body order, where structures that do not converge count as infinite;
     ``group_size``: structures that have any contribution. Each is defined in :func:`order_convergence`.
 
@@ -106,6 +110,14 @@ def _noise(combined: xr.Dataset) -> xr.DataArray:
     return noise.transpose("source", "structure", "order").where(contribution.notnull())
 
 
+def _decay(contribution: xr.DataArray) -> xr.DataArray:
+    """Minus the slope of ln|E⁽ⁿ⁾| over n of every structure, where two orders or more are known."""
+    logarithm = xr.apply_ufunc(np.log, abs(contribution).where(contribution != 0))
+    offset = contribution["order"].where(logarithm.notnull())
+    offset = offset - offset.mean("order")
+    return -(offset * logarithm).sum("order") / (offset**2).sum("order").where(lambda spread: spread > 0)
+
+
 def _effective_body_order(error: xr.DataArray, tolerance: float) -> xr.DataArray:
     small = (abs(error) < tolerance) | error.isnull()
     backwards = small.isel(order=slice(None, None, -1))
@@ -134,6 +146,7 @@ def _summary(part: xr.Dataset) -> xr.Dataset:
             "group_truncation_noise": root_mean_square("truncation_noise"),
             "group_growth": xr.apply_ufunc(np.exp, logarithm.mean("structure")),
             "group_alternation": part["alternation"].mean("structure"),
+            "group_decay": part["decay"].mean("structure"),
             "group_body_order": median.where(np.isfinite(median)),
             "group_size": present.sum("structure"),
         }

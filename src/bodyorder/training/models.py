@@ -122,7 +122,10 @@ def _linear_mace(correlation: int) -> CuratedModel:
 
 def _layered_mace(correlation: int) -> CuratedModel:
     """MACE with two interactions. Their features are of order 1 + ν + ν², since each of the ν messages of the second is built
-    from features of order ν + 1 (doi:10.48550/arXiv.2206.07697); the readout of the second is not linear."""
+    from features of order ν + 1 (doi:10.48550/arXiv.2206.07697); the readout of the second is not linear.
+
+    With ν = 1 nothing couples vectors with each other, and what passes between the interactions is scalar."""
+    irreps = ("16x0e", "128x0e") if correlation == 1 else ("16x0e + 16x1o", "128x0e + 128x1o + 128x2e")
     return CuratedModel(
         # with its usual correlation it is simply MACE
         "mace" if correlation == 3 else f"mace-{correlation}",
@@ -130,7 +133,7 @@ def _layered_mace(correlation: int) -> CuratedModel:
         1 + correlation + correlation**2,
         False,
         f"equivariant message passing, two interactions of correlation {correlation}, nonlinear readout",
-        _mace_sizes(2, correlation, ("16x0e + 16x1o", "128x0e + 128x1o + 128x2e"), 1200, 0.06),
+        _mace_sizes(2, correlation, irreps, 1200, 0.06),
     )
 
 
@@ -159,7 +162,7 @@ def _soap(radial: int, angular: int, centre: float) -> dict[str, Any]:
 
 def _ridge_size(radial: int, angular: int, seconds: float) -> Size:
     # Without the central atom an isolated one has no features, and its energy is the baseline.
-    strengths = [float(f"1e-{power}") for power in range(2, 11)]
+    strengths = [float(f"1e-{power}") for power in range(2, 15)]
     loss = {"energy": {"type": "mse", "weight": ENERGY_WEIGHT}}
     training = {"strengths": strengths, "loss": loss}
     return Size(_soap(radial, angular, 0.0), training, _SMALL, seconds_per_cluster=seconds, device="cpu")

@@ -1,0 +1,93 @@
+"""Whether a model has the body orders that its construction promises, and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from bodyorder._checks import InputError, check_choice
+from bodyorder.analysis.alignment import SeveralResults, groups, with_sources
+from bodyorder.engine.noise import SIGNIFICANT
+from bodyorder.engine.variables import describe
+
+#: Size in eV below which an n-body total is zero in any source: rounding of energies in float64.
+ROUNDING = 1e-9
+
+#: What is said of a source: its highest order is the nominal one, or lower, or higher.
+EQUAL, LOWER, HIGHER = "nominal = effective", "effective below nominal", "effective above nominal"
+
+#: What is said where no order above the nominal one was resolved, and of a source without a nominal order.
+UNDECIDED, NONE = "no order above the nominal one is known", "no nominal order"
+
+
+def nominal_orders(results: SeveralResults, nominal: Mapping[str, int | None]) -> xr.Dataset:
+    """The highest order that a source has, against the one that its construction promises.
+
+    An order counts as zero in a group where the root mean square of E⁽ⁿ⁾ over the structures that have it is below τ⁽ⁿ⁾, the
+    larger of 1e-9 eV and twice the root mean square of its noise.
+
+    - ``highest_order``: the highest order that is not zero; 0 if all are
+    - ``beyond_nominal``: the largest of these root mean squares (eV) above the nominal order, and ``beyond_threshold``: its τ⁽ⁿ⁾
+    - ``nominal_verdict``: ``"nominal = effective"``, or what else is the case
+
+    :param results: a result, several on the same structures by name, or a combined one
+    :param nominal: nominal order by the name of a source; None, or no entry, for one that has none
+    :return: the variables above with dims (source, group)
+    :raises InputError: if a nominal order is below 1 or of no source, or the results are not of the same structures
+    """
+    combined = with_sources(results)
+    names = [str(name) for name in combined["source"].values]
+    for name, order in nominal.items():
+        check_choice("nominal", name, names)
+        if order is not None and order < 1:
+            raise InputError(f"a nominal order must be 1 or more, {name!r} has {order}")
+    orders = combined["order"].values
+    members = groups(combined)
+    sizes = _root_mean_squares(combined, "contribution", members)
+    noise = _root_mean_squares(combined, "noise", members) if "noise" in combined else np.zeros_like(sizes)
+    threshold = np.maximum(SIGNIFICANT * np.nan_to_num(noise), ROUNDING)
+    shape = sizes.shape[:2]
+    highest = np.where(sizes > threshold, orders, 0).max(axis=2, initial=0).astype(float)
+    highest[np.isnan(sizes).all(axis=2)] = np.nan
+    beyond, limit = np.full(shape, np.nan), np.full(shape, np.nan)
+    verdicts = np.full(shape, NONE, dtype=object)
+    for place in np.ndindex(shape):
+        order = nominal.get(names[place[0]])
+        if order is None:
+            continue
+        above = np.flatnonzero((orders > order) & np.isfinite(sizes[place]))
+        if not len(above):
+            verdicts[place] = UNDECIDED
+            continue
+        # the one that is farthest beyond what it may be
+        worst = above[np.argmax(sizes[place][above] / threshold[place][above])]
+        beyond[place], limit[place] = sizes[place][worst], threshold[place][worst]
+        verdicts[place] = EQUAL if highest[place] == order else HIGHER if highest[place] > order else LOWER
+    dims = ("source", "group")
+    return describe(
+        xr.Dataset(
+            {
+                "highest_order": (dims, highest),
+                "beyond_nominal": (dims, beyond),
+                "beyond_threshold": (dims, limit),
+                "nominal_verdict": (dims, verdicts),
+            },
+            coords={"source": names, "group": list(members)},
+        )
+    )
+
+
+def _root_mean_squares(combined: xr.Dataset, name: str, members: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Of a variable of the orders over the structures of each group, shape (source, group, order); NaN without any."""
+    values = combined[name].transpose("source", "order", "structure").values
+    values = np.where(combined["order"].values[:, None] <= combined["n_bodies"].values, values, np.nan)
+    found = np.full((len(values), len(members), values.shape[1]), np.nan)
+    for column, rows in enumerate(members.values()):
+        inside = values[:, :, rows]
+        count = np.isfinite(inside).sum(axis=2)
+        squares = np.where(np.isfinite(inside), inside, 0.0) ** 2
+        known = count > 0
+        found[:, column][known] = np.sqrt(squares.sum(axis=2)[known] / count[known])
+    return found

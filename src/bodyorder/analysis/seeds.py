@@ -1,0 +1,75 @@
+"""Trainings that differ in their seed alone: their mean, and how far they are apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from bodyorder._checks import InputError
+from bodyorder.engine.variables import VARIABLES, Variable
+
+#: What the name of the standard deviation over seeds ends in.
+SPREAD = "_spread"
+
+
+def over_seeds(cells: xr.Dataset) -> xr.Dataset:
+    """Mean and standard deviation over the seeds of each training.
+
+    :param cells: any measures along a dimension ``cell`` with the coordinate ``training``: what a cell is called without its
+        seed. Other coordinates along ``cell`` are kept where all cells of each training share them.
+    :return: dimension ``training`` in place of ``cell``, in the order in which trainings first appear. For each numeric
+        variable ``x`` its mean, and ``x_spread``, the sample standard deviation (n − 1), NaN for fewer than two seeds that
+        have a value; ``n_seeds`` says how many cells there are. Texts are those that all seeds share, else all of them with
+        ``" | "`` between.
+    :raises InputError: if the cells do not say which training they are of
+    """
+    if "training" not in cells.coords or cells["training"].dims != ("cell",):
+        raise InputError("cells must have the coordinate `training`, which is what they are called without their seed")
+    labels = cells["training"].values.astype(str)
+    rows = {name: np.flatnonzero(labels == name) for name in dict.fromkeys(labels)}
+    found: dict[str, xr.Variable] = {"n_seeds": xr.Variable("training", [len(part) for part in rows.values()])}
+    for name, array in cells.data_vars.items():
+        if "cell" not in array.dims:
+            found[str(name)] = array.variable
+            continue
+        array = array.transpose("cell", ...)
+        dims = ("training", *(str(dim) for dim in array.dims[1:]))
+        parts = [array.values[part] for part in rows.values()]
+        if array.dtype.kind in "OUS":
+            found[str(name)] = xr.Variable(dims, np.array([_shared_texts(part) for part in parts], dtype=object))
+            continue
+        moments = [_moments(part.astype(float)) for part in parts]
+        meaning = VARIABLES.get(str(name), Variable((), "", "", str(name)))
+        unit = {"units": array.attrs.get("units", meaning.unit)}
+        about = str(array.attrs.get("long_name", meaning.meaning))
+        found[str(name)] = xr.Variable(dims, np.array([mean for mean, _ in moments]), unit | {"long_name": about})
+        found[f"{name}{SPREAD}"] = xr.Variable(
+            dims, np.array([spread for _, spread in moments]), unit | {"long_name": f"{about}, spread over seeds"}
+        )
+    kept: dict[str, xr.Variable] = {"training": xr.Variable("training", list(rows))}
+    for name, coordinate in cells.coords.items():
+        if coordinate.dims != ("cell",):
+            if "cell" not in coordinate.dims:
+                kept[str(name)] = coordinate.variable
+        elif name not in ("cell", "training"):
+            own = [coordinate.values[part] for part in rows.values()]
+            if all(len(set(part.tolist())) == 1 for part in own):
+                kept[str(name)] = xr.Variable("training", np.array([part[0] for part in own]))
+    return xr.Dataset(found, coords=kept, attrs=cells.attrs)
+
+
+def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and sample standard deviation of the values that are known, over the first axis."""
+    known = np.isfinite(values)
+    count = known.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(known, values, 0.0).sum(axis=0) / count
+        variance = np.where(known, values - mean, 0.0) ** 2
+        spread = np.sqrt(variance.sum(axis=0) / (count - 1))
+    return mean, np.where(count > 1, spread, np.nan)
+
+
+def _shared_texts(values: np.ndarray) -> np.ndarray:
+    columns = values.reshape(len(values), -1).T
+    texts = np.array([" | ".join(dict.fromkeys(str(text) for text in column)) for column in columns], dtype=object)
+    return texts.reshape(values.shape[1:])

@@ -1,0 +1,27 @@
+"""The one table of the names, dimensions, units and symbols of what results and analyses hold, a room for each purpose."""
+
+from __future__ import annotations
+
+import xarray as xr
+
+from bodyorder.engine.variables.comparison import COMPARISON
+from bodyorder.engine.variables.convergence import CONVERGENCE
+from bodyorder.engine.variables.curves import CURVES
+from bodyorder.engine.variables.diagnosis import DIAGNOSIS
+from bodyorder.engine.variables.environment import ENVIRONMENT
+from bodyorder.engine.variables.results import RESULTS
+from bodyorder.engine.variables.variable import Variable
+
+__all__ = ["VARIABLES", "Variable", "describe"]
+
+#: Every variable that a result or an analysis can hold. Files, plots and the report read names, units and symbols here.
+VARIABLES = RESULTS | CONVERGENCE | COMPARISON | DIAGNOSIS | ENVIRONMENT | CURVES
+
+
+def describe(dataset: xr.Dataset) -> xr.Dataset:
+    """Give every variable of ``dataset`` its unit and meaning from :data:`VARIABLES`, in place."""
+    for name, array in dataset.variables.items():
+        if name in VARIABLES:
+            entry = VARIABLES[str(name)]
+            array.attrs.update(units=entry.unit, long_name=entry.meaning)
+    return dataset

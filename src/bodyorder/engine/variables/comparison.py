@@ -1,0 +1,54 @@
+"""How sources differ from a reference."""
+
+from bodyorder.engine.variables.variable import Variable
+
+_GROUP_ORDER = ("group", "order")
+
+COMPARISON = {
+    "order_bias": Variable(
+        _GROUP_ORDER, "eV/body", r"\langle\Delta E^{(n)}\rangle/N", "mean deviation of n-body totals per body"
+    ),
+    "order_mae": Variable(
+        _GROUP_ORDER, "eV/body", r"\mathrm{MAE}", "mean absolute deviation of n-body totals per body"
+    ),
+    "order_rmse": Variable(
+        _GROUP_ORDER, "eV/body", r"\mathrm{RMSE}", "root-mean-square deviation of n-body totals per body"
+    ),
+    "order_correlation": Variable(_GROUP_ORDER, "1", "r", "Pearson correlation of n-body totals per body"),
+    "error_correlation": Variable(
+        (*_GROUP_ORDER, "other_order"), "1", "r", "Pearson correlation of the errors of two n-body totals per body"
+    ),
+    "cancellation": Variable(
+        ("group",),
+        "1",
+        r"\kappa",
+        "error of the sum of all n-body totals over the root of their summed squared errors",
+    ),
+    "size_bias": Variable(
+        ("group", "size"),
+        "eV/body",
+        r"\langle\Delta E(S)\rangle/|S|",
+        "mean deviation of energies by size of sub-cluster",
+    ),
+    "size_error": Variable(
+        ("group", "size"),
+        "eV/body",
+        r"\mathrm{RMSE}",
+        "root-mean-square deviation of energies by size of sub-cluster",
+    ),
+    "subset_bias": Variable(
+        _GROUP_ORDER, "eV", r"\langle\Delta\varepsilon\rangle", "mean deviation of subset contributions"
+    ),
+    "subset_mae": Variable(_GROUP_ORDER, "eV", r"\mathrm{MAE}", "mean absolute deviation of subset contributions"),
+    "subset_rmse": Variable(_GROUP_ORDER, "eV", r"\mathrm{RMSE}", "root-mean-square deviation of subset contributions"),
+    "subset_correlation": Variable(_GROUP_ORDER, "1", "r", "Pearson correlation of subset contributions"),
+    "total_bias": Variable(("group",), "eV/body", r"\langle\Delta E\rangle/N", "mean deviation of energies per body"),
+    "total_mae": Variable(("group",), "eV/body", r"\mathrm{MAE}", "mean absolute deviation of energies per body"),
+    "total_rmse": Variable(("group",), "eV/body", r"\mathrm{RMSE}", "root-mean-square deviation of energies per body"),
+    "total_correlation": Variable(("group",), "1", "r", "Pearson correlation of energies per body"),
+    "force_rmse": Variable(("group",), "eV/Å", r"\mathrm{RMSE}", "root-mean-square deviation of force components"),
+    "force_order_rmse": Variable(
+        _GROUP_ORDER, "eV/Å", r"\mathrm{RMSE}", "root-mean-square deviation of the components of n-body forces"
+    ),
+    "one_body_energy": Variable(("element",), "eV", r"E^{(1)}", "energy of an isolated atom"),
+}

@@ -1,0 +1,72 @@
+"""What results of a decomposition, and plans of one, hold."""
+
+from bodyorder.engine.variables.variable import Variable
+
+_PER_ORDER = ("structure", "order")
+
+RESULTS = {
+    "contribution": Variable(("structure", "order"), "eV", r"E^{(n)}", "n-body total"),
+    "noise": Variable(
+        ("structure", "order"),
+        "eV",
+        r"\sigma",
+        "1σ of the contribution from the precision of the source or of sampling",
+    ),
+    "above_noise": Variable(("structure", "order"), "1", "", "whether the n-body total is more than twice its noise"),
+    "total": Variable(("structure",), "eV", "E", "energy of the whole structure, evaluated directly"),
+    "residual": Variable(("structure",), "eV", r"E-\sum_n E^{(n)}", "total minus the sum of all contributions"),
+    "n_bodies": Variable(("structure",), "1", "N", "number of bodies"),
+    "n_evaluations": Variable(("structure",), "1", r"N_\mathrm{eval}", "sub-clusters really evaluated"),
+    "failure": Variable(("structure",), "1", "", "why contributions are missing; empty if none are"),
+    "force_contribution": Variable(("order", "site", "xyz"), "eV/Å", r"F^{(n)}", "n-body forces"),
+    "atom_contribution": Variable(
+        ("order", "site"),
+        "eV",
+        r"E_a^{(n)}",
+        "share of an atom in order n, by the energies of atoms that the source gives",
+    ),
+    "stress_contribution": Variable(
+        ("structure", "order", "voigt"), "eV/Å³", r"\sigma^{(n)}", "n-body stress of a periodic structure"
+    ),
+    "cell": Variable(("structure", "vector", "xyz"), "Å", "", "lattice vectors of a periodic structure"),
+    "site_structure": Variable(("site",), "1", "", "structure that an atom belongs to"),
+    "site_number": Variable(("site",), "1", "Z", "atomic number of an atom"),
+    "site_body": Variable(("site",), "1", "", "body that an atom belongs to, counted within its structure"),
+    "site_position": Variable(("site", "xyz"), "Å", "r", "position of an atom"),
+    "site_charge": Variable(("site",), "e", "q", "charge of an atom, as it was given; left out if all are zero"),
+    "subset_members": Variable(("subset", "slot"), "1", "S", "body indices, −1 for an empty slot"),
+    "subset_cells": Variable(("subset", "slot", "xyz"), "1", "R", "cell that each body of a subset is in"),
+    "subset_structure": Variable(("subset",), "1", "", "structure that a subset belongs to"),
+    "subset_order": Variable(("subset",), "1", "|S|", "number of bodies in a subset"),
+    "subset_energy": Variable(("subset",), "eV", "E(S)", "energy of a subset alone in vacuum"),
+    "subset_contribution": Variable(("subset",), "eV", r"\varepsilon(S)", "contribution of a subset"),
+    "subset_multiplicity": Variable(("subset",), "1", "2S+1", "multiplicity of the state of a subset"),
+    "subset_contamination": Variable(
+        ("subset",), "1", r"\langle S^2\rangle-S(S+1)", "spin contamination of the state of a subset"
+    ),
+    "subset_gap": Variable(("subset",), "eV", r"\Delta", "energy of the next state of a subset above its own"),
+    "subset_uncertainty": Variable(
+        ("subset",), "eV", r"\sigma(S)", "1σ of the energy of a subset beyond the precision of the source"
+    ),
+    "subset_discarded_weight": Variable(
+        ("subset",), "1", "w", "weight of the states left out of the matrix product state of a subset"
+    ),
+    "subset_extrapolation": Variable(
+        ("subset",), "eV", r"E_{w\to 0}-E(S)", "energy of a subset extrapolated to no discarded weight minus its energy"
+    ),
+    "n_failed": Variable(_PER_ORDER, "1", "", "sub-clusters whose energy failed"),
+    "n_contaminated": Variable(_PER_ORDER, "1", "", "sub-clusters whose state is spin contaminated"),
+    "n_degenerate": Variable(_PER_ORDER, "1", "", "sub-clusters whose state is nearly degenerate"),
+    "n_uncertain": Variable(_PER_ORDER, "1", "", "sub-clusters whose energy is uncertain by itself"),
+    # What a plan holds.
+    "n_clusters": Variable(("order",), "1", r"N_\mathrm{sub}", "sub-clusters of an order"),
+    "seconds_per_cluster": Variable(("order",), "s", "t", "time of one sub-cluster on this machine"),
+    "measured": Variable(("order",), "1", "", "whether the time was measured; extrapolated otherwise"),
+    "core_seconds": Variable(("order",), "s", r"N_\mathrm{sub}\,t", "time of all sub-clusters of an order"),
+    "longest_seconds": Variable(("order",), "s", r"t_\mathrm{max}", "time of the longest sub-cluster of an order"),
+    "megabytes": Variable(("order",), "MB", "M", "memory of one worker as the source estimates it"),
+    "resident_megabytes": Variable(
+        ("order",), "MB", r"M_\mathrm{seen}", "largest memory of this process in the timed sample"
+    ),
+    "expected_noise": Variable(("order",), "eV", r"\sigma", "expected 1σ of the contribution in the largest structure"),
+}
