@@ -65,3 +65,31 @@ def test_what_cannot_be_compared_is_refused(results):
         error_cancellation(results, "rihgt")
     with pytest.raises(InputError, match="errors by size must come from results with subsets"):
         size_errors({name: result.drop_dims("subset") for name, result in results.items()}, "right")
+
+
+def test_errors_of_truncated_results_are_known_up_to_their_order_and_for_the_whole(results):
+    clusters = high_density(4, 5, 1)
+    for index, atoms in enumerate(clusters):
+        atoms.info = {"name": f"c{index}", "group": "high"}
+    potentials = {
+        "right": MorsePotential(epsilon=4.5, r0=0.74, rho0=1.5, rcut1=8.0, rcut2=9.0),
+        "wrong": LennardJones(sigma=0.7, epsilon=1.0, rc=20.0),
+    }
+    short = {name: decompose(clusters, source, max_order=2, subsets=True) for name, source in potentials.items()}
+    found, whole = size_errors(short, "right"), size_errors(results, "right")
+    assert found.size_error.sel(source="wrong", size=3).isnull().all()
+    for size in (1, 2, 4):
+        np.testing.assert_allclose(found.size_error.sel(size=size), whole.size_error.sel(size=size), atol=1e-12)
+    with pytest.raises(InputError, match="c0 by wrong lacks those of sizes 3, 4"):
+        size_errors({"right": results["right"], "wrong": short["wrong"]}, "right")
+
+
+def test_connected_subclusters_of_an_additive_source_suffice_up_to_an_order():
+    clusters = high_density(5, 3, 1)
+    spec = "analytic:sutton-chen?cutoff=1.8"
+    whole = decompose(clusters, spec, max_order=3, subsets=True)
+    connected = decompose(clusters, spec, max_order=3, subsets=True, cutoff=1.8)
+    assert connected.sizes["subset"] < whole.sizes["subset"]
+    found = size_errors({"whole": whole, "connected": connected}, "whole").sel(source="connected").squeeze("group")
+    np.testing.assert_allclose(found.size_error.sel(size=[1, 2, 3, 5]), 0.0, atol=1e-9)
+    assert np.isnan(found.size_error.sel(size=4))

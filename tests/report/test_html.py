@@ -51,24 +51,12 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def training():
-    return xr.Dataset(
-        {
-            "energy_rmse": (("model", "training_set"), [[0.0123, np.nan], [np.nan, np.nan]]),
-            "parameters": (("model", "training_set"), [[10.0, np.nan], [np.nan, np.nan]]),
-        },
-        coords={"model": ["pairs", "triples"], "training_set": ["parents", "all"]},
-    ).assign(energy_rmse=lambda table: table["energy_rmse"].assign_attrs(units="eV/body", long_name="RMSE of energies"))
-
-
-@pytest.fixture(scope="module")
-def text(results, training):
+def text(results):
     report = Report(
         "Clusters & <orders>",
         results,
         "many-body",
-        training=training,
-        curves={"pairs": {"epoch": [1, 2], "training": [2.0, 1.0], "validation": [3.0, 2.0]}},
+        losses={"pairs": {"epoch": [1, 2], "training": [2.0, 1.0], "validation": [3.0, 2.0]}},
         provenance={"settings": {"seed": 7}, "hash": "</script>"},
     )
     return render_report(report)
@@ -121,12 +109,9 @@ def test_order_totals_of_the_data_stand_in_the_table(text, results):
     assert [float(number.replace("−", "-")) for number in written] == pytest.approx(values, abs=5.1e-4)
 
 
-def test_training_is_shown_in_milli_electronvolts_and_without_empty_rows(text):
-    table = text[text.index('<section id="training"') :]
-    table = table[: table.index("</table>")]
-    assert "RMSE of energies (meV/atom)" in table
-    assert "<td>12.3</td><td>10.000</td>" in table
-    assert "triples" not in table
+def test_losses_are_drawn(text):
+    section = text[text.index('<section id="training"') :]
+    assert "Loss against epoch. pairs: training loss from 2 to 1." in section[: section.index("</section>")]
 
 
 def test_settings_can_be_read_back(text):

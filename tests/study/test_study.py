@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from bodyorder._checks import ComputationError, InputError
+from bodyorder.analysis.seeds import over_seeds
 from bodyorder.config import StudyOptions
 from bodyorder.engine import Store
-from bodyorder.engine.results import load
+from bodyorder.engine.curves import pair_curve
+from bodyorder.engine.results import load, load_analysis
 from bodyorder.structures import ClusterBatch, read_structures, write_structures
 from bodyorder.structures.hydrogen import low_density
 from bodyorder.study import run_study, train_models
@@ -27,6 +29,7 @@ SETTINGS = {
     "models": ["soap-bpnn"],
     "makeups": {"parents": {}, "all": {"orders": "all"}},
     "epochs": {"parents": 2, "all": 2},
+    "curves": [["H", "H"], ["H", "H", "H"]],
     "workers": 1,
 }
 
@@ -65,7 +68,7 @@ def test_every_stage_leaves_its_outcome(finished):
     assert combined.source.values.tolist() == ["fci/sto-6g", "soap-bpnn/parents", "soap-bpnn/all"]
     assert (root / "report.html").read_text().startswith("<!")
     record = json.loads((root / "study.json").read_text())
-    assert set(record) >= {"train/soap-bpnn/all", "resolve/soap-bpnn/parents", "compare", "report"}
+    assert set(record) >= {"train/soap-bpnn/all", "resolve/soap-bpnn/parents", "compare", "generalize", "report"}
 
 
 def test_the_reference_is_exact_and_complete(finished):
@@ -122,7 +125,8 @@ def test_new_epochs_of_one_make_up_rerun_what_depends_on_it(study):
     said = []
     run_study(options(study, epochs={"parents": 1, "all": 2}), said.append)
     again = [line.split(":")[0] for line in said if not line.endswith("done before")]
-    assert again == ["train/soap-bpnn/parents", "resolve/soap-bpnn/parents", "compare", "report"]
+    steps = [f"{step}/soap-bpnn/parents" for step in ("train", "resolve", "measure", "curves")]
+    assert again == [*steps, "compare", "generalize", "report"]
 
 
 def test_more_clusters_of_one_group_keep_the_energies_of_the_other(study):
@@ -141,12 +145,13 @@ def test_a_failed_training_leaves_the_rest_and_is_repeated(study):
     folder = stage_folder(study, "train/soap-bpnn/all")
     for name in ("stage.json", "trained.json"):
         (folder / name).unlink()
-    (stage_folder(study, "resolve/soap-bpnn/all") / "stage.json").unlink()
+    for step in ("resolve", "measure", "curves"):
+        (stage_folder(study, f"{step}/soap-bpnn/all") / "stage.json").unlink()
     (folder / "options.yaml").unlink()
     (folder / "options.yaml").mkdir()  # nothing can be written here
     said = []
     with pytest.raises(
-        ComputationError, match=r"2 stages failed.*train/soap-bpnn/all: .*resolve/soap-bpnn/all: needs train"
+        ComputationError, match=r"4 stages failed.*train/soap-bpnn/all: .*resolve/soap-bpnn/all: needs train"
     ):
         run_study(options(study), said.append)
     shown = [load(path / "result.nc").source.values.tolist() for path in (study / "stages").glob("compare-*")]
@@ -228,3 +233,120 @@ def test_the_price_follows_the_options(tmp_path):
     # Three parents of each group with 6 + 4 + 1 sub-clusters that differ by more than their place, and themselves.
     assert "about 72 clusters" in one["train/soap-bpnn/all"].what
     assert not (tmp_path / "s").exists()
+
+
+def test_curves_of_a_study_are_those_of_its_models(finished):
+    root, _ = finished
+    model = f"metatomic:{stage_folder(root, 'train/soap-bpnn/all') / 'model.pt'}"
+    folder = stage_folder(root, "curves/soap-bpnn/all")
+    reference = stage_folder(root, "curves/reference")
+    kept, exact = load_analysis(folder / "H-H.nc"), load_analysis(reference / "H-H.nc")
+    # the model ends at its cutoff, and is asked for the distances of the reference all the same
+    np.testing.assert_array_equal(kept["distance"], exact["distance"])
+    places = kept["distance"].values[[5, 40, 100]]
+    expected = pair_curve(model, ("H", "H"), places)
+    np.testing.assert_allclose(kept["pair_contribution"].sel(distance=places), expected["pair_contribution"], atol=1e-9)
+    assert load_analysis(folder / "H-H-H.nc")["triple_contribution"].notnull().mean() > 0.9
+    pairs = load_analysis(folder / "distances.nc")["distance_density"].sum() * 0.05
+    frames = read_structures(stage_folder(root, "train/soap-bpnn/all") / "training.xyz")
+    within = [(atoms.get_all_distances()[np.triu_indices(len(atoms), 1)] <= 6.0).sum() for atoms in frames]
+    assert float(pairs) == pytest.approx(np.mean(within), rel=0.02)
+
+
+def test_the_table_of_a_study_says_what_the_results_say(finished):
+    root, _ = finished
+    table = load_analysis(root / "generalization.nc")
+    assert table["cell"].values.tolist() == ["fci/sto-6g", "soap-bpnn/parents", "soap-bpnn/all"]
+    assert table["n_parents"].values.tolist() == [0, 3, 3]
+    result = load(stage_folder(root, "resolve/soap-bpnn/all") / "result.nc")
+    exact = load(stage_folder(root, "reference") / "result.nc")
+    assert result["structure"].values.tolist() == exact["structure"].values.tolist()
+    for group in ("low", "high"):
+        rows = exact["group"].values == group
+        errors = ((result["contribution"] - exact["contribution"]) / 4).isel(structure=rows)
+        found = table.sel(cell="soap-bpnn/all", group=group)
+        np.testing.assert_allclose(found["order_rmse"], np.sqrt((errors**2).mean("structure")), rtol=1e-9)
+        total = ((result["total"] - exact["total"]) / 4).isel(structure=rows)
+        assert float(found["total_rmse"]) == pytest.approx(float(np.sqrt((total**2).mean())))
+        assert found["nominal_verdict"] == "effective above nominal"
+        assert float(table.sel(cell="fci/sto-6g", group=group)["highest_order"]) == 4
+    wells = table["well_depth"].sel(pair="H-H")
+    assert float(wells.sel(cell="fci/sto-6g")) == pytest.approx(5.55, abs=0.05)
+    lines = (root / "generalization.csv").read_text().splitlines()
+    assert lines[0].startswith("training,model,makeup,n_parents,group,n_seeds,energy_rmse_meV_per_atom")
+    assert len(lines) == 1 + 3 * 2
+
+
+GRID = {
+    "held_out": {"larger": {"clusters": {"sampler": "high-density", "n_atoms": 5, "n_clusters": 2}, "max_order": 3}},
+    "models": ["soap-linear"],
+    "makeups": {"parents": {}},
+    "epochs": {},
+    "seeds": 2,
+    "training_sizes": {"parents": [2]},
+    "curves": [],
+}
+
+
+def test_larger_clusters_seeds_and_sizes_are_cells_of_one_table(tmp_path):
+    run_study(options(tmp_path / "grid", **GRID), print)
+    table = load_analysis(tmp_path / "grid" / "generalization.nc")
+    assert table["cell"].values.tolist() == [
+        "fci/sto-6g",
+        *(f"soap-linear/parents{size}/seed={seed}" for size in ("", "/n=2") for seed in (0, 1)),
+    ]
+    assert table["group"].values.tolist() == ["low", "high", "larger"]
+    means = over_seeds(table).sel(training="soap-linear/parents")
+    assert means["n_seeds"] == 2
+    # a solved model is the same for every seed that draws nothing
+    assert means["total_rmse_spread"].max() < 1e-9
+    assert (means["nominal_verdict"].sel(group=["low", "high"]) == "nominal = effective").all()
+    assert means["size_error"].sel(group="larger", size=[1, 2, 3, 5]).notnull().all()
+    assert means["size_error"].sel(group="larger", size=4).isnull()
+    assert "well_depth" not in table
+
+
+def test_a_reference_without_forces_serves_models_of_energies(tmp_path):
+    """CCSD(T) has no analytic forces here."""
+    changes = GRID | {
+        "reference": "pyscf:ccsd(t)/sto-6g?spin=low",
+        "clusters": {"low": SETTINGS["clusters"]["low"]},
+        "makeups": {"parents": {"forces": False}},
+        "seeds": 1,
+        "training_sizes": {},
+        "held_out": {},
+    }
+    run_study(options(tmp_path / "s", **changes), print)
+    table = load_analysis(tmp_path / "s" / "generalization.nc")
+    assert table["total_rmse"].sel(cell="soap-linear/parents").notnull().all()
+    assert "force_rmse" not in table
+    with pytest.raises(
+        InputError, match=r"must give forces, .* gives energies only; give another, or set `forces: false`"
+    ):
+        run_study(options(tmp_path / "t", **(changes | {"makeups": {"parents": {}}})), print)
+
+
+def test_what_explicit_models_learn_of_others(tmp_path):
+    """A model of the same kind learns all of another; what reaches fewer bodies does not."""
+    changes = GRID | {
+        "clusters": {"high": SETTINGS["clusters"]["high"] | {"n_clusters": 8}},
+        "held_out": {},
+        "models": ["soap-linear"],
+        "training_sizes": {},
+        "distill": {"students": ["soap-linear", "gap"], "teachers": ["soap-linear", "morse"]},
+        "pretrained": {"morse": "analytic:pair?kind=morse"},
+    }
+    said = []
+    run_study(options(tmp_path / "s", **changes), said.append)
+    found = load_analysis(tmp_path / "s" / "distillation.nc").to_dataframe().set_index(["teacher", "student", "seed"])
+    assert set(found.index.get_level_values("teacher")) == {"fci/sto-6g", "soap-linear", "morse"}
+    errors, own = found["distilled_rmse"], found["teacher_rmse"]
+    for seed in (0, 1):
+        # its own kind learns it but for the regularisation
+        assert errors["soap-linear", "soap-linear", seed] < 0.02 * errors["fci/sto-6g", "soap-linear", seed]
+        assert own["soap-linear", "gap", seed] == pytest.approx(errors["fci/sto-6g", "soap-linear", seed])
+    assert own["fci/sto-6g", "gap", 0] == 0
+    assert np.isnan(own["morse", "gap", 0])
+    # the reference teaches the grid's own cells, which are not trained again
+    assert not any("distill/soap-linear" in line and "of/fci" in line for line in said)
+    assert any(line.startswith("distill/gap/parents/seed=1/of/fci/sto-6g") for line in said)

@@ -184,7 +184,10 @@ def test_bad_splits_are_refused():
 
 
 def test_a_make_up_that_yields_nothing_is_refused(labelled, hydrogen, morse):
-    with pytest.raises(InputError, match="make-up 'parents' must yield structures, and yields none from 0 parents"):
+    with pytest.raises(
+        InputError,
+        match="make-up 'parents' must yield structures, and yields none from 0 parents; give it other parents, groups or sizes",
+    ):
         training_set(labelled, np.array([], dtype=int), MAKE_UPS["parents"])
     with pytest.raises(InputError, match=r"`groups` must be one of high, .*did you mean 'high'"):
         training_set(labelled, np.arange(3), MakeUp("other", groups=("hihg",)))

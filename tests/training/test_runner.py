@@ -192,7 +192,8 @@ def test_a_training_that_diverges_is_reported(job, tmp_path: Path, training, fir
         changes={"architecture": {"training": training}},
     )
     assert failure(wild).startswith(
-        f"training of mace-linear-1 diverged: its loss is not finite from epoch {first} on; lower its learning rate"
+        f"training of mace-linear-1 diverged: its loss is not finite from epoch {first} on; lower its learning rate, or the "
+        f"weight of its energies; log: "
     )
 
 
@@ -229,6 +230,12 @@ def test_jobs_that_cannot_work_are_refused(job, tmp_path: Path):
     bare = [ase.Atoms("H", info={"energy": 0.0, "group": "low", "parent": 0})]
     with pytest.raises(InputError, match="the training set of soap-bpnn must have forces, and some clusters have none"):
         train(replace(job, folder=tmp_path / "b", training=bare))
+    alone = [atoms for atoms in job.training if len(atoms) == 1]
+    with pytest.raises(
+        InputError,
+        match="the training set of soap-bpnn must hold clusters of two atoms or more, and holds single atoms only",
+    ):
+        train(replace(job, folder=tmp_path / "b", training=alone))
     with pytest.raises(InputError, match="did you mean 'mace'"):
         train(replace(job, folder=tmp_path / "c", model="mac"))
     (tmp_path / "file").write_text("")

@@ -75,12 +75,12 @@ def order_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
 def group_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> xr.Dataset:
     """How the orders converge, over the structures of each group that have contributions.
 
-    ``group_contribution``, ``group_spread``: mean and standard deviation (over structures) of E⁽ⁿ⁾/N; ``group_total``:
-    mean of E/N; ``group_noise``, ``group_truncation_error``, ``group_truncation_noise``: root mean squares of σ⁽ⁿ⁾/N, of
-    (E − E^{≤n})/N and of its noise; ``group_growth``: geometric mean of the growth; ``group_alternation`` and ``group_decay``:
-    means of alternation and decay;
-    ``group_body_order``: median effective body order, where structures that do not converge count as infinite;
-    ``group_size``: structures that have any contribution. Each is defined in :func:`order_convergence`.
+    ``group_contribution``, ``group_spread``: mean and standard deviation (over structures) of E⁽ⁿ⁾/N; ``group_total``,
+    ``group_total_deviation``: the same of E/N; ``group_noise``, ``group_truncation_error``, ``group_truncation_noise``: root mean
+    squares of σ⁽ⁿ⁾/N, of (E − E^{≤n})/N and of its noise; ``group_growth``: geometric mean of the growth;
+    ``group_alternation`` and ``group_decay``: means of alternation and decay; ``group_body_order``: median effective body
+    order, where structures that do not converge count as infinite; ``group_size``: structures that have any contribution.
+    Each is defined in :func:`order_convergence`.
 
     :param results: a result, several on the same structures by name, or a combined one
     :param tolerance: in eV per body
@@ -141,6 +141,7 @@ def _summary(part: xr.Dataset) -> xr.Dataset:
             "group_contribution": part["contribution_per_body"].mean("structure"),
             "group_spread": part["contribution_per_body"].std("structure"),
             "group_total": part["total_per_body"].mean("structure"),
+            "group_total_deviation": part["total_per_body"].std("structure"),
             "group_noise": root_mean_square("noise_per_body"),
             "group_truncation_error": root_mean_square("truncation_error"),
             "group_truncation_noise": root_mean_square("truncation_noise"),

@@ -20,6 +20,9 @@ from bodyorder.structures import read_structures
 from bodyorder.structures.io import StructuresLike
 from bodyorder.structures.neighbours import neighbours
 
+#: Width in Å of a range of distances.
+_RANGE = 0.05
+
 
 def combine_curves(curves: SeveralResults, reference: str | None = None) -> xr.Dataset:
     """Stack curves, or maps, of several sources along a leading ``source`` dimension.
@@ -134,6 +137,11 @@ def distance_density(structures: StructuresLike, bins: Sequence[float] | np.ndar
             attrs={"n_structures": len(frames)},
         )
     )
+
+
+def distance_ranges(distances: np.ndarray) -> np.ndarray:
+    """Edges of ranges of 0.05 Å that hold all distances of a curve, for :func:`distance_density`."""
+    return _RANGE * np.arange(int(distances[-1] / _RANGE) + 2)
 
 
 def density_of(species: str, density: xr.Dataset) -> np.ndarray:

@@ -60,11 +60,12 @@ def error_cancellation(results: SeveralResults, reference: str) -> xr.Dataset:
 def size_errors(results: SeveralResults, reference: str) -> xr.Dataset:
     r"""Errors of the energies of sub-clusters by their size, the whole structures being the largest.
 
-    :param results: results with subsets of the same structures by name, or a combined one, complete or of a connected family
+    :param results: results with subsets of the same structures by name, or a combined one, complete or of a connected family,
+        up to any order: between that and the whole structures errors are NaN
     :param reference: name of the source to compare with
     :return: ``size_bias`` ⟨Δ⟩ and ``size_error`` √⟨Δ²⟩ in eV per body with Δ = (E(S) − E_ref(S))/\|S\|, over all sub-clusters S
         of a size in the structures of a group that both have; dims (source, group, size)
-    :raises InputError: if the results hold no subsets, are not of the same structures, or lack sub-clusters that nobody asked for
+    :raises InputError: if the results hold no subsets, are not of the same structures, or lack sub-clusters of their orders
     """
     combined = one_dataset(with_sources(results), _PURPOSE)
     names = [str(name) for name in combined["source"].values]
@@ -73,7 +74,9 @@ def size_errors(results: SeveralResults, reference: str) -> xr.Dataset:
     largest = int(combined["n_bodies"].max())
     shape = (len(names), len(members), largest)
     sums, squares, counts = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    for lattice in lattices(combined, _PURPOSE):
+    totals = combined["total"].transpose("structure", "source").values
+    for lattice in lattices(combined, _PURPOSE, resolved=True):
+        lattice.energies[-1] = totals[lattice.structures]
         for chunk, layers in lattice.layers():
             for size, energies in enumerate(layers, start=1):
                 errors = (energies - energies[..., row : row + 1]) / size

@@ -66,7 +66,7 @@ def one_dataset(results: SeveralResults, purpose: str) -> xr.Dataset:
     return dataset
 
 
-def lattices(dataset: xr.Dataset, purpose: str) -> list[Lattices]:
+def lattices(dataset: xr.Dataset, purpose: str, *, resolved: bool = False) -> list[Lattices]:
     """The complete lattice of every structure, for each number of bodies that there is.
 
     Energies that failed to compute are NaN. Where a source is additive and only connected sub-clusters were evaluated, the
@@ -74,6 +74,7 @@ def lattices(dataset: xr.Dataset, purpose: str) -> list[Lattices]:
 
     :param dataset: of :func:`one_dataset`
     :param purpose: what they are wanted for, to say in errors
+    :param resolved: whether sizes up to the largest order of the results suffice; energies of others are NaN
     :raises InputError: if sub-clusters are missing that were never asked for (the message says of which sizes), or the
         energies of a structure are not those of one lattice: it is periodic, or each subset has functions of its own
     """
@@ -94,8 +95,9 @@ def lattices(dataset: xr.Dataset, purpose: str) -> list[Lattices]:
         dense[tuple(places)] = energies[rows]
         lattice = Lattices(int(n_bodies), structures, dense, rows, places)
         if not np.isfinite(dense).all():
-            _complete_connected(dataset, lattice)
-            _check_complete(dataset, lattice, purpose)
+            largest = min(int(n_bodies), int(dataset["order"].max())) if resolved else int(n_bodies)
+            _complete_connected(dataset, lattice, largest)
+            _check_complete(dataset, lattice, purpose, largest)
         found.append(lattice)
     return found
 
@@ -166,13 +168,14 @@ def _check_one_lattice(dataset: xr.Dataset, purpose: str) -> None:
         )
 
 
-def _complete_connected(dataset: xr.Dataset, lattice: Lattices) -> None:
-    """Fill in the sub-clusters that an additive source did not need, in place."""
+def _complete_connected(dataset: xr.Dataset, lattice: Lattices, largest: int) -> None:
+    """Fill in the sub-clusters of up to ``largest`` bodies that an additive source did not need, in place."""
     connected = np.array([entry.get("family") == "connected" for entry in _attributes(dataset)])
-    if not connected.any() or lattice.n_bodies not in dataset["order"].values:
+    if not connected.any() or largest not in dataset["order"].values:
         return
-    top = _by_source(dataset["contribution"].sel(order=lattice.n_bodies))[lattice.structures]
+    top = _by_source(dataset["contribution"].sel(order=largest))[lattice.structures]
     missing = np.isnan(lattice.energies)
+    missing[_offsets(lattice.n_bodies)[largest] :] = False
     epsilons = np.zeros_like(lattice.energies)
     epsilons[tuple(lattice.places)] = _by_source(dataset["subset_contribution"])[lattice.rows]
     wanted = missing.any(axis=0) & connected & np.isfinite(top) & np.isfinite(epsilons).all(axis=0)
@@ -183,13 +186,14 @@ def _complete_connected(dataset: xr.Dataset, lattice: Lattices) -> None:
     lattice.energies[:, wanted] = np.where(missing[:, wanted], summed[masks], lattice.energies[:, wanted])
 
 
-def _check_complete(dataset: xr.Dataset, lattice: Lattices, purpose: str) -> None:
+def _check_complete(dataset: xr.Dataset, lattice: Lattices, purpose: str, largest: int) -> None:
     listed = np.zeros(lattice.energies.shape[:2], dtype=bool)
     listed[tuple(lattice.places)] = True
     failed = np.zeros(lattice.energies.shape[1:], dtype=bool)
     if "failure" in dataset:
         failed = _by_source(dataset["failure"])[lattice.structures] != ""
     lacking = np.isnan(lattice.energies) & ~(listed[:, :, None] & failed)
+    lacking[_offsets(lattice.n_bodies)[largest] :] = False
     if not lacking.any():
         return
     structure, source = np.argwhere(lacking.any(axis=0))[0]

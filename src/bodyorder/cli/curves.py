@@ -22,9 +22,6 @@ _MOST_DISTANCES = 10_000
 #: Energies (eV) from here on are printed with an exponent.
 _WIDE = 1e4
 
-#: Width (Å) of the ranges in which distances of training pairs are counted.
-_RANGE = 0.1
-
 
 def add_commands(commands: Any) -> None:
     """Add this module's command to the parser."""
@@ -58,7 +55,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _curves(args: argparse.Namespace) -> None:
-    from bodyorder.analysis.curves import combine_curves, distance_density
+    from bodyorder.analysis.curves import combine_curves, distance_density, distance_ranges
     from bodyorder.engine.curves import check_species, default_distances
     from bodyorder.engine.executors import open_executor
     from bodyorder.engine.results import save
@@ -73,7 +70,7 @@ def _curves(args: argparse.Namespace) -> None:
     if distances is None:
         # those of several sources differ in where they end only
         distances = max((default_distances(source, args.species) for source in sources.values()), key=len)
-    density = None if training is None else distance_density(training, _ranges(distances))
+    density = None if training is None else distance_density(training, distance_ranges(distances))
     with open_executor(args.workers) as executor:
         running: Running = {"store": args.store, "executor": executor, "progress": True}
         parts = {name: _computed(source, args, distances, running) for name, source in sources.items()}
@@ -118,13 +115,6 @@ def _distances(low: float, high: float, count: float) -> np.ndarray:
         raise InputError(f"`--distances` must go from a MIN above zero to a larger MAX, got {low:g} to {high:g}")
     number = check_between("N of --distances", int(count) if count.is_integer() else count, 2, _MOST_DISTANCES)
     return np.linspace(low, high, number)
-
-
-def _ranges(distances: np.ndarray) -> np.ndarray:
-    """Edges of ranges that hold all distances."""
-    import numpy as np
-
-    return _RANGE * np.arange(int(distances[-1] / _RANGE) + 2)
 
 
 def _sources(args: argparse.Namespace) -> tuple[dict[str, EnergySource], str | None]:

@@ -31,6 +31,9 @@ _DOUBTS = {
     "n_uncertain": "have an energy that is uncertain by more than 1 meV, which the noise contains",
 }
 
+#: Columns of a table that is not for a terminal, at most.
+_WIDEST = 240
+
 
 def print_orders(result: xr.Dataset) -> None:
     """Order totals per body of a result: of each structure if they are few, else means over groups."""
@@ -215,7 +218,8 @@ def _hours(value: float) -> str:
 
 
 def print_table(table: Table) -> None:
-    """Print a table."""
+    """Print a table; into a file or a pipe the whole of it, however wide."""
     console = Console()
-    # Into a file or a pipe the whole table goes, however wide.
-    console.print(table, width=None if console.is_terminal else 200)
+    if not console.is_terminal:
+        console = Console(width=_WIDEST)
+    console.print(table)

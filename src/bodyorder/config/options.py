@@ -16,8 +16,9 @@ from pydantic import (
 )
 
 from bodyorder._checks import check_choice
+from bodyorder.engine.curves import check_species
 from bodyorder.sources.base import parse_spec
-from bodyorder.training.datasets import MakeUp
+from bodyorder.training.datasets import MakeUp, split_parents
 from bodyorder.training.models import MODELS
 
 
@@ -170,6 +171,11 @@ class SplitOptions(Options):
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Watched during training, to keep the best epoch."""
 
+    @property
+    def fractions(self) -> tuple[float, float, float]:
+        """Of training, validation and test."""
+        return self.train, self.validation, 1 - self.train - self.validation
+
     @model_validator(mode="after")
     def _leave_some(self) -> SplitOptions:
         if self.train + self.validation > 0.99:
@@ -177,6 +183,26 @@ class SplitOptions(Options):
                 f"`split` must leave some clusters for testing, got train {self.train} and validation {self.validation}"
             )
         return self
+
+
+class DistillOptions(Options):
+    """Explicit models that learn from other models, to see which body orders these need where data are."""
+
+    students: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Explicit models, by name: best one for each order."""
+    teachers: tuple[str, ...] | None = None
+    """Models that they learn from beside the reference: of the study's models, trained ones included; if not given, all that are
+    not explicit."""
+    makeups: tuple[str, ...] | None = None
+    """Training sets that they learn on, by name; all if not given."""
+
+    @field_validator("students")
+    @classmethod
+    def _explicit_students(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        explicit = [name for name, row in MODELS.items() if row.explicit]
+        for name in value:
+            check_choice("distill.students", name, explicit)
+        return value
 
 
 class StudyOptions(Options):
@@ -206,6 +232,11 @@ class StudyOptions(Options):
     """Trainings of each model on each set. They differ in initial weights, in the order of batches and in what is drawn."""
     training_sizes: dict[str, tuple[Count, ...]] = Field(default_factory=dict)
     """For learning curves: numbers of training clusters of each group to train on as well, by the name of the make-up."""
+    curves: tuple[tuple[Annotated[str, Field(min_length=1)], ...], ...] | None = None
+    """Chemical symbols of two atoms for each two-body curve, and of three for each three-body map, the apex first; if not
+    given, a curve for each pair of elements, and maps if there are at most two elements."""
+    distill: DistillOptions | None = None
+    """Explicit models that learn from other models; none if not given."""
     epochs: dict[str, Count] = Field(default_factory=dict)
     """Epochs of a training, by the name of its make-up; the table of models says how many where this does not."""
     size: Literal["small", "default"] = "small"
@@ -217,11 +248,23 @@ class StudyOptions(Options):
     trainings: Count = 2
     """Models at a time that are trained and resolved, each on one core, or sharing the GPU."""
 
+    @property
+    def with_forces(self) -> bool:
+        """Whether forces are computed: where any make-up trains on them, or nothing is trained."""
+        return not self.makeups or any(makeup.forces for makeup in self.makeups.values())
+
     @field_validator("models")
     @classmethod
     def _known_models(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
             check_choice("models", name, MODELS)
+        return value
+
+    @field_validator("curves")
+    @classmethod
+    def _known_species(cls, value: tuple[tuple[str, ...], ...] | None) -> tuple[tuple[str, ...], ...] | None:
+        for species in value or ():
+            check_species(species, (2, 3))
         return value
 
     @model_validator(mode="after")
@@ -246,10 +289,55 @@ class StudyOptions(Options):
             for group in makeup.groups or ():
                 check_choice(f"makeups.{name}.groups", group, self.clusters)
             makeup.build(name)
+            self._check_yield(name, makeup)
+        for name, sizes in self.training_sizes.items():
+            self._check_sizes(name, sizes)
+        if self.distill is not None:
+            for name in self.distill.teachers or ():
+                check_choice("distill.teachers", name, [*self.models, *self.pretrained])
+            for name in self.distill.makeups or ():
+                check_choice("distill.makeups", name, self.makeups)
         for group, sampler in self.clusters.items():
             if not isinstance(sampler, FromFile):
                 self._check_group(group, sampler.n_clusters, sampler.n_atoms)
         return self
+
+    def _drawn_from(self, name: str) -> list[LowDensity | HighDensity | Thermal]:
+        """The clusters that a make-up draws from; none where files are among them."""
+        samplers = [self.clusters[group] for group in self.makeups[name].groups or self.clusters]
+        known = [sampler for sampler in samplers if not isinstance(sampler, FromFile)]
+        return known if len(known) == len(samplers) else []
+
+    def _check_yield(self, name: str, makeup: MakeUpOptions) -> None:
+        """Refuse a make-up that gives models nothing to learn from, as far as can be told without reading files."""
+        if makeup.groups == ():
+            raise ValueError(
+                f"`makeups.{name}.groups` must name groups of clusters, and names none; leave it out for all"
+            )
+        if makeup.parents or makeup.orders == "all":
+            return
+        if set(makeup.orders) == {1}:
+            raise ValueError(
+                f"`makeups.{name}.orders` must hold more than 1 where `parents` is false: from single atoms alone models learn "
+                f"nothing; add larger sizes"
+            )
+        largest = max((sampler.n_atoms for sampler in self._drawn_from(name)), default=None)
+        if largest is not None and min(makeup.orders) >= largest:
+            raise ValueError(
+                f"make-up {name!r} must yield clusters, and yields none: clusters of {largest} atoms have no sub-clusters of "
+                f"{min(makeup.orders)}, and `parents` is false; lower `makeups.{name}.orders`"
+            )
+
+    def _check_sizes(self, name: str, sizes: tuple[int, ...]) -> None:
+        """Refuse points of a learning curve that no group has the clusters for, as far as can be told without reading files."""
+        groups = [sampler.n_clusters for sampler in self._drawn_from(name)]
+        if groups and max(groups) >= FEWEST:
+            most = len(split_parents(max(groups), self.split.fractions).training)
+            if max(sizes, default=0) > most:
+                raise ValueError(
+                    f"`training_sizes.{name}` must be numbers of training clusters that a group has, {most} at most, got "
+                    f"{max(sizes)}; lower it, or give the groups more clusters"
+                )
 
     def _check_group(self, group: str, n_clusters: int, n_atoms: int) -> None:
         if self.models and n_clusters < FEWEST:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
@@ -20,8 +20,12 @@ from bodyorder._files import replacing
 from bodyorder.analysis import attributes, compare, group_convergence, groups, one_body_energies, with_sources
 from bodyorder.analysis.convergence import TOLERANCE
 from bodyorder.report import captions, tables
+from bodyorder.report.curve_section import CurveSet, curve_parts
 from bodyorder.report.diagnosis import diagnose
+from bodyorder.report.environment import environment_parts
 from bodyorder.report.figures import loss_figure, one_body_figure, order_totals_figure, truncation_figure
+from bodyorder.report.generalization import generalization_parts
+from bodyorder.report.parts import Part
 from bodyorder.report.scatter import scatter_figure
 from bodyorder.report.style import Theme, render_svg
 from bodyorder.report.summary import findings
@@ -35,10 +39,10 @@ class Report:
     :param title: heading of the page
     :param results: of :func:`bodyorder.analysis.combine`, or one result alone
     :param reference: name of the source that the others are compared with; None compares nothing
-    :param training: errors of the trained models: any dataset whose dimensions (``model``, ``training_set`` …) name the
-        rows of a table and whose variables are its columns. Their attributes ``long_name`` and ``units`` head the
-        columns; what is in eV is shown in meV.
-    :param curves: for each trained model its ``epoch``, ``training`` and, if known, ``validation`` loss: a dataset or a
+    :param generalization: measures of a grid of trainings, one cell for each, as a study writes them
+    :param distillation: what explicit models have learnt of others, as a study writes it
+    :param curves: what models and the reference say of two atoms and of three
+    :param losses: for each trained model its ``epoch``, ``training`` and, if known, ``validation`` loss: a dataset or a
         mapping of sequences. Models that are called like a source are drawn in its colour.
     :param provenance: settings, versions and hashes; anything that JSON can hold
     :param tolerance: truncation error in eV per body that an order must reach to suffice
@@ -47,8 +51,10 @@ class Report:
     title: str
     results: xr.Dataset
     reference: str | None = None
-    training: xr.Dataset | None = None
-    curves: Mapping[str, Mapping[str, Any]] | None = None
+    generalization: xr.Dataset | None = None
+    distillation: xr.Dataset | None = None
+    curves: Sequence[CurveSet] = ()
+    losses: Mapping[str, Mapping[str, Any]] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     tolerance: float = TOLERANCE
 
@@ -83,6 +89,9 @@ def render_report(report: Report) -> str:
         _truncation(convergence, theme),
         _diagnosis(results, theme),
         _comparison(results, comparison, theme),
+        _generalization(report.generalization, theme),
+        _environment(report.generalization, report.distillation, theme),
+        _curves(report.curves, report.generalization),
         _viewer(results, report),
         _one_body(results, report.reference, theme),
         _training(report, theme),
@@ -121,13 +130,17 @@ def _diagnosis(results: xr.Dataset, theme: Theme) -> str:
     found = diagnose(results)
     if found is None:
         return ""
+    return _section("diagnosis", "<i>Ab initio</i> diagnosis", _parts(found.parts(theme)))
+
+
+def _parts(parts: Sequence[Part]) -> str:
     content = []
-    for part in found.parts(theme):
+    for part in parts:
         said = "".join(f"<li>{escape(sentence)}</li>" for sentence in part.sentences)
         content.append(f"<h3>{escape(part.heading)}</h3>" + (f'<ul class="findings">{said}</ul>' if said else ""))
         content += [_figure(*figure) for figure in part.figures]
         content += [table.render() for table in part.tables if table.rows]
-    return _section("diagnosis", "<i>Ab initio</i> diagnosis", "".join(content))
+    return "".join(content)
 
 
 def _comparison(results: xr.Dataset, comparison: xr.Dataset | None, theme: Theme) -> str:
@@ -139,6 +152,22 @@ def _comparison(results: xr.Dataset, comparison: xr.Dataset | None, theme: Theme
         figures.append(_figure(f"scatter{index}", drawn, *captions.scatter(results, comparison, group)))
     table = tables.deviation_table(comparison, theme.body).render()
     return _section("comparison", f"Against {escape(comparison.attrs['reference'])}", table + "".join(figures))
+
+
+def _generalization(table: xr.Dataset | None, theme: Theme) -> str:
+    if table is None:
+        return ""
+    return _section("generalization", "What models have learnt", _parts(generalization_parts(table, theme)))
+
+
+def _environment(table: xr.Dataset | None, distilled: xr.Dataset | None, theme: Theme) -> str:
+    parts = environment_parts(table, distilled, theme)
+    return _section("environment", "Orders in their environment", _parts(parts)) if parts else ""
+
+
+def _curves(sets: Sequence[CurveSet], table: xr.Dataset | None) -> str:
+    parts = curve_parts(sets, table)
+    return _section("curves", "Two atoms, three atoms", _parts(parts)) if parts else ""
 
 
 def _viewer(results: xr.Dataset, report: Report) -> str:
@@ -172,12 +201,10 @@ def _one_body(results: xr.Dataset, reference: str | None, theme: Theme) -> str:
 
 
 def _training(report: Report, theme: Theme) -> str:
-    parts = []
-    if report.training is not None:
-        parts.append(tables.training_table(report.training, theme.body).render())
-    if report.curves:
-        parts.append(_figure("loss", loss_figure(report.curves, theme), *captions.loss(report.curves)))
-    return _section("training", "Training", "".join(parts)) if parts else ""
+    if not report.losses:
+        return ""
+    figure = _figure("loss", loss_figure(report.losses, theme), *captions.loss(report.losses))
+    return _section("training", "Training", figure)
 
 
 def _failures(results: xr.Dataset) -> str:

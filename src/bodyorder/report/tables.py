@@ -199,37 +199,6 @@ def failure_table(results: xr.Dataset) -> Table | None:
     return table if table.rows else None
 
 
-def training_table(training: xr.Dataset, body: str) -> Table:
-    """Any table of trained models: a row for each combination of the dimensions, a column for each variable.
-
-    What is in eV is shown in meV. Combinations without any value are left out.
-    """
-    dims = [str(name) for name in training.sizes]
-    columns = []
-    for name, array in training.data_vars.items():
-        unit = str(array.attrs.get("units", "")).replace("/body", f"/{body}")
-        meaning = escape(str(array.attrs.get("long_name", name)))
-        columns.append(f"{meaning} ({_in_milli(unit)}{escape(unit)})" if unit not in ("", "1") else meaning)
-    heads = [dim.replace("_", " ") for dim in dims]
-    table = Table(
-        "Trained models and their errors on structures they were not trained on.", [*heads, *columns], len(dims)
-    )
-    for index in np.ndindex(*training.sizes.values()):
-        point = training.isel(dict(zip(dims, index, strict=True)))
-        labels = [
-            point[dim].item() if dim in training.coords else place for dim, place in zip(dims, index, strict=True)
-        ]
-        names = [
-            _group(label) if dim == "group" else escape(str(label)) for dim, label in zip(dims, labels, strict=True)
-        ]
-        cells = [
-            _cell(point[name].item(), str(array.attrs.get("units", ""))) for name, array in training.data_vars.items()
-        ]
-        if any(cell != MISSING for cell in cells):
-            table.rows.append(names + cells)
-    return table
-
-
 def origin_table(results: dict[str, dict[str, Any]]) -> Table:
     """Where the results come from."""
     present = [key for key in _ORIGINS if any(key in attributes for attributes in results.values())]
@@ -242,13 +211,3 @@ def origin_table(results: dict[str, dict[str, Any]]) -> Table:
 
 def _group(name: Any) -> str:
     return escape(group_title(str(name)))
-
-
-def _in_milli(unit: str) -> str:
-    return "m" if unit.startswith("eV") else ""
-
-
-def _cell(value: Any, unit: str) -> str:
-    if isinstance(value, float):
-        return number(1e3 * value, 1) if _in_milli(unit) else number(value)
-    return escape(str(value))

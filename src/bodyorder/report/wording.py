@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,20 @@ NEGLIGIBLE = 1e-6
 _SHORT_GROUPS = {"low": "low density", "high": "high density", UNGROUPED: ""}
 
 
+#: Numbers below this stand with a power of ten.
+_SMALLEST = 1e-3
+
+#: Letters of a power of ten.
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
 def group_words(name: str) -> str:
-    """Name of a group within a sentence, such as "low density"; empty if structures are not grouped."""
+    """Name of a group within a sentence, such as "low density", or "low density, H10" of "low-h10"; empty if structures are
+    not grouped.
+    """
+    head, _, rest = name.partition("-")
+    if head != UNGROUPED and head in _SHORT_GROUPS and re.fullmatch(r"[a-z][0-9]+", rest):
+        return f"{_SHORT_GROUPS[head]}, {rest.upper()}"
     return _SHORT_GROUPS.get(name, name.replace("_", " ").replace("-", " "))
 
 
@@ -31,8 +44,9 @@ def group_title(name: str) -> str:
 def place(group: str) -> str:
     """Where a group's structures are, to begin a sentence or to end one."""
     words = group_words(group)
-    if words.endswith("density"):
-        return f"at {words}"
+    density, _, which = words.partition(", ")
+    if density.endswith("density"):
+        return f"in {which} at {density}" if which else f"at {density}"
     return f"in group {words}" if words else ""
 
 
@@ -49,8 +63,38 @@ def energy(value: float, body: str, signed: bool = False) -> str:
 
 def _three(value: float) -> str:
     """Three digits that count, without an exponent."""
-    digits = max(0, 2 - int(np.floor(np.log10(value)))) if value > 0 else 0
-    return f"{value:.{digits}f}"
+    return f"{value:.{_digits(value, 3)}f}"
+
+
+def _digits(value: float, count: int) -> int:
+    """Digits behind the point that show so many that count."""
+    return max(0, count - 1 - int(np.floor(np.log10(value)))) if value > 0 else 0
+
+
+def with_spread(mean: float, spread: float = np.nan) -> str:
+    """A number with three digits at most, and as far as its spread lets it be known: "63 ± 8"; the spread may be NaN."""
+    if 0 < abs(mean) < _SMALLEST:
+        power = int(np.floor(np.log10(abs(mean))))
+        text = with_spread(mean / 10.0**power, spread / 10.0**power)
+        return f"{text if np.isnan(spread) else f'({text})'}·10{str(power).translate(_SUPERSCRIPTS)}"
+    digits = _digits(abs(mean), 3)
+    if spread > 0:
+        digits = min(digits, _digits(spread, 1))
+    elif float(mean).is_integer():
+        digits = 0
+    text = f"{mean:.{digits}f}"
+    if not np.isnan(spread):
+        known = f"{spread:.{digits}f}"
+        text += f" ± {known if float(known) else 0}"
+    return text.replace("-", "−")
+
+
+def power_of_ten(value: float) -> str:
+    """A number of any size with one digit, such as 6·10⁻¹²; with two where it needs no power of ten."""
+    if value == 0 or abs(value) >= _SMALLEST or np.isnan(value):
+        return f"{float(f'{value:.2g}'):g}".replace("-", "−")
+    digit, power = f"{value:.0e}".split("e")
+    return f"{digit}·10{str(int(power)).translate(_SUPERSCRIPTS)}".replace("-", "−")
 
 
 def plain_number(value: float, _position: Any = None) -> str:

@@ -11,7 +11,10 @@ from bodyorder.config import StudyOptions
 from bodyorder.engine.executors import single_threaded_children
 from bodyorder.study.cells import Cells
 from bodyorder.study.closing import REPORT, Closing
+from bodyorder.study.curves import Curves
 from bodyorder.study.data import Data
+from bodyorder.study.distillation import Distillation
+from bodyorder.study.elements import check_elements
 from bodyorder.study.stages import Progress, open_root, record_of, run_chains, run_stages
 
 __all__ = ["run_study", "train_models"]
@@ -34,18 +37,23 @@ def run_study(options: StudyOptions, say: Callable[[str], None] = _say) -> Path:
     """
     data = Data(options)
     cells, progress = Cells(data), Progress(say)
+    check_elements(options)
+    curves, distillation = Curves(data, cells), Distillation(data, cells)
+    chains = [[*cells.chain(name), curves.models[name]] for name in cells.cells]
     with open_root(data.root) as root:
-        run_stages(data.stages, root, progress)
+        run_stages([*data.stages, curves.reference], root, progress)
         with single_threaded_children():
-            run_chains(cells.chains, root, progress, options.trainings)
-        closing = Closing(data, cells)
+            run_chains(chains, root, progress, options.trainings)
+            run_chains(distillation.chains, root, progress, options.trainings)
+        closing = Closing(data, cells, curves, distillation)
         run_stages(closing.stages, root, progress)
-        if closing.report.finished(root):
-            with replacing(root / REPORT, "reports") as partial:
-                partial.write_bytes((closing.report.folder(root) / REPORT).read_bytes())
-        record = record_of([*data.stages, *(stage for chain in cells.chains for stage in chain), *closing.stages], root)
+        for made in closing.published:
+            with replacing(root / made.name, "results") as partial:
+                partial.write_bytes(made.read_bytes())
+        grid = [stage for chain in (*chains, *distillation.chains) for stage in chain]
+        everything = [*data.stages, curves.reference, *grid, *closing.stages]
         with replacing(root / "study.json", "records") as partial:
-            partial.write_text(json.dumps(record, indent=2) + "\n")
+            partial.write_text(json.dumps(record_of(everything, root), indent=2) + "\n")
     progress.raise_if_failed()
     return data.root / REPORT
 

@@ -1,4 +1,4 @@
-"""What is done for each cell of the grid: train the model, then resolve all test clusters with it."""
+"""What is done for each cell of the grid: train the model, resolve all test clusters with it, measure its errors."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import ase
+import xarray as xr
 
 from bodyorder._files import replacing
 from bodyorder.engine import decompose
-from bodyorder.engine.results import save
+from bodyorder.engine.results import load, load_analysis, save
 from bodyorder.sources import load_source
 from bodyorder.sources.base import SourceLike
 from bodyorder.study.data import RESULT, Data
 from bodyorder.study.elsewhere import run_elsewhere
 from bodyorder.study.grid import Cell, pretrained_cells, trained_cells
+from bodyorder.study.measures import VERSION, measure_cell
 from bodyorder.study.stages import Stage
 from bodyorder.training.datasets import training_set, weighted
 from bodyorder.training.errors import prediction_errors
@@ -30,6 +32,7 @@ from bodyorder.training.runner import train
 
 #: Errors of a trained model on the test set of its own make-up.
 ERRORS = "test_errors.json"
+MEASURES = "measures.nc"
 
 
 @dataclass(frozen=True)
@@ -56,24 +59,36 @@ class Cells:
     def __init__(self, data: Data):
         self._data = data
         self._options = data.options
-        self._programs = {model: program_of(model) for model in data.options.models}
+        students = () if data.options.distill is None else data.options.distill.students
+        self._programs = {model: program_of(model) for model in (*data.options.models, *students)}
         trained = trained_cells(data.options)
         self.cells = {cell.name: cell for cell in [*trained, *pretrained_cells(data.options)]}
         self.trainings = {
             cell.name: Stage(
-                f"train/{cell.name}", self._settings(cell), partial(self._train, cell), data.training_labels
+                f"train/{cell.name}", self.training_settings(cell), partial(self._train, cell), data.training_labels
             )
             for cell in trained
         }
         self.resolutions = {name: self._resolution(name) for name in self.cells}
-
-    @property
-    def chains(self) -> list[list[Stage]]:
-        """For each cell its training, if it has any, and its resolution."""
-        return [
-            [*([self.trainings[name]] if name in self.trainings else []), stage]
+        self.measures = {
+            name: Stage(
+                f"measure/{name}",
+                {"nominal_order": self.nominal_order(name), "version": VERSION},
+                partial(self._measure, name),
+                (data.reference, *data.labels, stage),
+            )
             for name, stage in self.resolutions.items()
-        ]
+        }
+
+    def chain(self, name: str) -> list[Stage]:
+        """The stages of a cell: its training, if it has any, its resolution, and what is measured."""
+        training = [self.trainings[name]] if name in self.trainings else []
+        return [*training, self.resolutions[name], self.measures[name]]
+
+    def nominal_order(self, name: str) -> int | None:
+        """Body order that the construction of a cell's model promises, None where nothing is known."""
+        row = MODELS.get(self.cells[name].model)
+        return None if row is None else row.nominal_order
 
     def trained(self, name: str) -> TrainedModel | None:
         """What the training of a cell came to; None for a model that was trained already."""
@@ -84,7 +99,12 @@ class Cells:
         """File with the orders of the test clusters by a cell's model."""
         return self.resolutions[name].folder(self._data.root) / RESULT
 
-    def _settings(self, cell: Cell) -> dict[str, Any]:
+    def measured(self, name: str) -> xr.Dataset:
+        """What was measured of a cell, see :func:`~bodyorder.study.measures.measure_cell`."""
+        return load_analysis(self.measures[name].folder(self._data.root) / MEASURES)
+
+    def training_settings(self, cell: Cell) -> dict[str, Any]:
+        """Whatever changes the outcome of the training of a cell."""
         options = self._options
         return {
             "model": cell.model,
@@ -106,7 +126,8 @@ class Cells:
         needs = (*data.samples, *([] if training is None else [training]))
         return Stage(f"resolve/{name}", settings, partial(self._resolve, name), needs)
 
-    def _train(self, cell: Cell, folder: Path) -> None:
+    def job(self, cell: Cell, folder: Path) -> TrainingJob:
+        """The training of a cell, on the labels of the reference."""
         data, content = self._data, cell.content(self._options)
         makeup = content.build(str(cell.makeup))
         training = training_set(data.labelled, data.split.training, makeup, cell.seed)
@@ -116,7 +137,7 @@ class Cells:
             training_set(data.labelled, parents, whole, self._options.seed)
             for parents in (data.split.validation, data.split.test)
         )
-        job = TrainingJob(
+        return TrainingJob(
             folder.resolve(),
             cell.model,
             training=weighted(training, makeup),
@@ -129,16 +150,26 @@ class Cells:
             atom_energies=data.labelled.atom_energies() if content.isolated_atom == "fixed" else None,
             changes=energy_weight_options(cell.model, content.energy_weight),
         )
-        run_elsewhere(self._options.executor, train_and_test, job)
+
+    def source(self, name: str) -> SourceLike:
+        """The model of a cell as an energy source."""
+        trained = self.trained(name)
+        return self._options.pretrained[name] if trained is None else trained.spec
+
+    def _train(self, cell: Cell, folder: Path) -> None:
+        run_elsewhere(self._options.executor, train_and_test, self.job(cell, folder))
 
     def _resolve(self, name: str, folder: Path) -> None:
         data = self._data
         # Only what is trained on has forces to compare with.
-        tests = {RESULT: Trial(data.tests, None, forces=True)}
+        tests = {RESULT: Trial(data.tests, None, forces=self._options.with_forces)}
         tests |= {f"{group}.nc": Trial(data.of_group(group), data.depth(group)) for group in self._options.held_out}
-        trained = self.trained(name)
-        source = self._options.pretrained[name] if trained is None else trained.spec
-        run_elsewhere(self._options.executor, resolve, source, tests, folder.resolve())
+        run_elsewhere(self._options.executor, resolve, self.source(name), tests, folder.resolve())
+
+    def _measure(self, name: str, folder: Path) -> None:
+        resolved = self.resolutions[name].folder(self._data.root)
+        tests = [(reference, load(resolved / file)) for file, reference in self._data.reference_orders().items()]
+        save(measure_cell(tests, self.nominal_order(name)), folder / MEASURES)
 
 
 def train_and_test(job: TrainingJob) -> None:

@@ -1,26 +1,48 @@
-"""What closes a study: models against the reference, and the report."""
+"""What closes a study: models against the reference, one table of the whole grid, and the report."""
 
 from __future__ import annotations
 
-from functools import partial
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from bodyorder.analysis import combine, compare
-from bodyorder.engine.results import load, save
-from bodyorder.report import Report, write_report
+from bodyorder.analysis.seeds import SPREAD, over_seeds
+from bodyorder.engine.results import load, load_analysis, save
+from bodyorder.report import CurveSet, Report, write_report
 from bodyorder.study.cells import Cells
+from bodyorder.study.curves import Curves
 from bodyorder.study.data import RESULT, Data
+from bodyorder.study.distillation import Distillation
 from bodyorder.study.grid import Cell
+from bodyorder.study.measures import VERSION, cell_table, measure_reference
 from bodyorder.study.stages import Stage, record_of
 from bodyorder.training.job import TrainedModel
+from bodyorder.training.models import MODELS
 
 COMPARISON, REPORT = "comparison.nc", "report.html"
+#: All measures of all cells, and the errors of energies and forces as text, means over seeds.
+TABLE, TEXT_TABLE = "generalization.nc", "generalization.csv"
+#: Errors of explicit models that learn from other models.
+DISTILLED = "distillation.nc"
 
 #: Models that a figure can show side by side.
 MOST_SHOWN = 8
+
+#: Columns of the table in text, by variable, what they are called there, and what makes eV of them meV.
+_COLUMNS = {
+    "total_rmse": ("energy_rmse_meV_per_atom", 1e3),
+    "force_rmse": ("force_rmse_meV_per_A", 1e3),
+    "cancellation": ("cancellation", 1.0),
+    "group_body_order": ("effective_body_order", 1.0),
+    "highest_order": ("highest_order", 1.0),
+    "group_alternation": ("alternation", 1.0),
+    "group_decay": ("decay", 1.0),
+}
 
 
 class Closing:
@@ -28,51 +50,114 @@ class Closing:
 
     :param data: of the study
     :param cells: its grid
+    :param curves: of its models
+    :param distillation: what explicit models learn of them
     """
 
-    def __init__(self, data: Data, cells: Cells):
+    def __init__(self, data: Data, cells: Cells, curves: Curves, distillation: Distillation):
         self._data = data
         self._cells = cells
-        self._resolved = [name for name, stage in cells.resolutions.items() if stage.finished(data.root)]
+        self._curves = curves
+        self._distillation = distillation
+        root = data.root
+        self._resolved = [name for name, stage in cells.resolutions.items() if stage.finished(root)]
+        self._measured = [name for name, stage in cells.measures.items() if stage.finished(root)]
+        self._drawn = [name for name, stage in curves.models.items() if stage.finished(root)]
         self._shown = _chosen([cells.cells[name] for name in self._resolved], data.options.seed)
-        needs = (*data.labels, *(cells.resolutions[name] for name in self._resolved))
+        needs = (data.reference, *(cells.resolutions[name] for name in self._resolved))
         self.comparison = Stage("compare", {"models": self._shown}, self._compare, needs)
-        settings = {"title": data.options.title}
-        self.report = Stage("report", settings, partial(self._report, self.comparison), (self.comparison,))
+        measured = (cells.measures[name] for name in self._measured)
+        drawn = (curves.reference, *(curves.models[name] for name in self._drawn))
+        taught = (stage for stage in distillation.stages.values() if stage.finished(root))
+        self.generalization = Stage(
+            "generalize",
+            {"models": self._measured, "version": VERSION},
+            self._generalize,
+            (data.reference, *data.labels, *measured, *drawn, *taught),
+        )
+        self.report = Stage(
+            "report", {"title": data.options.title}, self._report, (self.comparison, self.generalization, *drawn)
+        )
 
     @property
     def stages(self) -> list[Stage]:
         """What is left to do, in this order."""
-        return [self.comparison, self.report]
+        return [self.comparison, self.generalization, self.report]
+
+    @property
+    def published(self) -> list[Path]:
+        """Files that stand in the folder of the study itself once they are made."""
+        root = self._data.root
+        made = [(self.report, REPORT), *((self.generalization, name) for name in (TABLE, TEXT_TABLE, DISTILLED))]
+        return [path for stage, name in made if stage.finished(root) and (path := stage.folder(root) / name).is_file()]
 
     def _compare(self, folder: Path) -> None:
         data = self._data
-        reference = data.reference_orders(data.tests if self._shown else data.clusters)
         results = {name: load(self._cells.result(name)) for name in self._shown}
-        combined = combine({data.reference_name: reference} | results)
+        combined = combine({data.reference_name: data.reference_orders()[RESULT]} | results)
         save(combined, folder / RESULT)
         if results:
             save(compare(combined, data.reference_name), folder / COMPARISON)
 
-    def _report(self, comparison: Stage, folder: Path) -> None:
+    def _generalize(self, folder: Path) -> None:
+        data, reference = self._data, self._data.reference_name
+        measures = {reference: measure_reference(list(data.reference_orders().values()))}
+        measures |= {name: self._cells.measured(name) for name in self._measured}
+        for name in [reference, *self._drawn]:
+            if name in measures:
+                measures[name] = measures[name].merge(self._curves.measures(name))
+        about = [_about(Cell(reference), (), 0), *(self._about(name) for name in self._measured)]
+        table = cell_table(measures, about, reference)
+        save(table, folder / TABLE, compressed=True)
+        _write_text(over_seeds(table), folder / TEXT_TABLE)
+        distilled = self._distillation.table()
+        if distilled is not None:
+            save(distilled.assign_attrs(reference=reference), folder / DISTILLED)
+
+    def _about(self, name: str) -> dict[str, Any]:
+        cell = self._cells.cells[name]
+        if cell.makeup is None:
+            return _about(cell, (), 0)
+        groups = cell.content(self._data.options).groups or tuple(self._data.options.clusters)
+        owners = Counter(str(self._data.clusters[index].info["group"]) for index in self._data.split.training)
+        most = max(owners[group] for group in groups)
+        return _about(cell, groups, most if cell.n_parents is None else min(most, cell.n_parents))
+
+    def _report(self, folder: Path) -> None:
         data = self._data
-        results = load(comparison.folder(data.root) / RESULT)
+        results = load(self.comparison.folder(data.root) / RESULT)
         trained = {name: model for name in self._shown if (model := self._cells.trained(name)) is not None}
-        reference = data.reference_name if self._shown else None
+        distilled = self.generalization.folder(data.root) / DISTILLED
         report = Report(
             title=data.options.title,
             results=results,
-            reference=reference,
-            training=_errors(compare(results, data.reference_name), [self._cells.cells[name] for name in trained])
-            if trained
-            else None,
-            curves=_losses(trained) or None,
+            reference=data.reference_name if self._shown else None,
+            generalization=load_analysis(self.generalization.folder(data.root) / TABLE) if self._measured else None,
+            distillation=load_analysis(distilled) if distilled.is_file() else None,
+            curves=self._curve_sets(),
+            losses=_losses(trained) or None,
             provenance=self._provenance(trained),
         )
         write_report(folder / REPORT, report)
 
+    def _curve_sets(self) -> list[CurveSet]:
+        """Two-body curves of the models of each training set, maps of the models that are shown; of one seed."""
+        drawn = [self._cells.cells[name] for name in self._drawn]
+        first = [cell for cell in drawn if cell.n_parents is None and _is_first(cell, self._data.options.seed)]
+        sets = []
+        for species in self._curves.species:
+            if len(species) == 2:
+                makeups = {cell.makeup: [other for other in first if other.makeup == cell.makeup] for cell in first}
+            else:
+                makeups = {cell.makeup: [other for other in first if other.name in self._shown] for cell in first[-1:]}
+            for makeup, cells in (makeups or {None: []}).items():
+                names = {cell.name: cell.model for cell in cells[:MOST_SHOWN]}
+                density = self._curves.density(next(iter(names))) if names and len(species) == 2 else None
+                sets.append(CurveSet(makeup, self._curves.drawn(species, names), density))
+        return sets
+
     def _provenance(self, trained: dict[str, TrainedModel]) -> dict[str, Any]:
-        stages = [*self._data.stages, *(stage for chain in self._cells.chains for stage in chain)]
+        stages = [*self._data.stages, *(stage for name in self._cells.cells for stage in self._cells.chain(name))]
         records = record_of(stages, self._data.root)
         return {
             "settings": self._data.options.model_dump(mode="json"),
@@ -81,24 +166,50 @@ class Closing:
         }
 
 
+def _is_first(cell: Cell, seed: int) -> bool:
+    return cell.makeup is None or cell.seed == seed
+
+
 def _chosen(cells: list[Cell], seed: int) -> list[str]:
     """The models that the report shows one by one: the first seed of each, and if these are many, on the last make-up."""
-    first = [cell for cell in cells if cell.n_parents is None and (cell.makeup is None or cell.seed == seed)]
+    first = [cell for cell in cells if cell.n_parents is None and _is_first(cell, seed)]
     if len(first) > MOST_SHOWN:
         last = [cell.makeup for cell in first if cell.makeup is not None][-1:]
         first = [cell for cell in first if cell.makeup is None or cell.makeup in last]
     return [cell.name for cell in first]
 
 
-def _errors(comparison: xr.Dataset, cells: list[Cell]) -> xr.Dataset:
-    """Errors on the test clusters, a row for each model, training set and group."""
-    chosen = comparison[["total_rmse", "force_rmse"]].sel(source=[cell.name for cell in cells])
-    table = chosen.assign_coords(
-        model=("source", [cell.model for cell in cells]), training_set=("source", [str(cell.makeup) for cell in cells])
-    )
-    return (
-        table.set_index(source=["model", "training_set"]).unstack("source").transpose("model", "training_set", "group")
-    )
+def _about(cell: Cell, groups: Sequence[str], n_parents: int) -> dict[str, Any]:
+    """Coordinates of a cell in the table."""
+    row = MODELS.get(cell.model)
+    return {
+        "training": cell.training,
+        "model": cell.model,
+        "makeup": cell.makeup or "",
+        # trained on all clusters that there are for it, or a point of a learning curve
+        "whole": cell.n_parents is None,
+        # what it was trained on, and how many clusters of each
+        "groups": ",".join(groups),
+        "n_parents": n_parents,
+        "seed": cell.seed,
+        "explicit": row is not None and row.explicit,
+        "nominal_order": np.nan if row is None or row.nominal_order is None else float(row.nominal_order),
+    }
+
+
+def _write_text(table: xr.Dataset, path: Path) -> None:
+    """Errors by training and group as text, in the units that the columns are called after."""
+    columns = {}
+    for name, (title, scale) in _COLUMNS.items():
+        if name in table:
+            columns[title] = scale * table[name]
+            columns[f"{title}{SPREAD}"] = scale * table[f"{name}{SPREAD}"]
+    columns["nominal_verdict"] = table["nominal_verdict"]
+    frame = xr.Dataset(columns).to_dataframe().reset_index()
+    about = ["training", "model", "makeup", "n_parents", "group"]
+    counts = table["n_seeds"].to_series()
+    frame.insert(0, "n_seeds", frame["training"].map(counts))
+    frame[[*about, "n_seeds", *columns]].to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
 
 
 def _losses(trained: dict[str, TrainedModel]) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ from bodyorder._checks import ComputationError, InputError
 from bodyorder.config import Sampler, StudyOptions
 from bodyorder.engine import Store, decompose
 from bodyorder.engine.executors import open_executor
-from bodyorder.engine.results import save
+from bodyorder.engine.results import load, save
 from bodyorder.sources import load_source
 from bodyorder.sources.base import parse_spec
 from bodyorder.structures import read_structures, write_structures
@@ -28,15 +28,20 @@ class Data:
     """Groups of clusters with their reference energies.
 
     :param options: of the study
-    :raises InputError: if the reference is no energy source with forces, or a file of clusters cannot be read or divided
+    :raises InputError: if the reference is no energy source, or has no forces where they are trained on, or a file of clusters
+        cannot be read or divided
     """
 
     def __init__(self, options: StudyOptions):
         self.options = options
         self.root = Path(options.output)
-        self._reference = load_source(options.reference)
-        if not hasattr(self._reference, "energies_and_forces"):
-            raise InputError(f"`reference` must give forces, {self._reference.name} gives energies only")
+        #: Where reference energies come from.
+        self.source = load_source(options.reference)
+        if options.with_forces and not hasattr(self.source, "energies_and_forces"):
+            raise InputError(
+                f"`reference` must give forces, {self.source.name} gives energies only; give another, or set `forces: false` in "
+                "all make-ups"
+            )
         # Among the results it goes by what a person would call it: fci/sto-6g.
         self.reference_name = parse_spec(options.reference)[1]
         samplers: dict[str, Sampler] = dict(options.clusters)
@@ -55,18 +60,27 @@ class Data:
         self._labels = {
             group: Stage(
                 f"label/{group}",
-                {"source": self._reference.fingerprint}
-                | ({"max_order": self.depth(group)} if group in options.held_out else {}),
+                {"source": self.source.fingerprint}
+                | ({"max_order": self.depth(group)} if group in options.held_out else {})
+                | ({} if options.with_forces or group in options.held_out else {"forces": False}),
                 partial(self._label, group),
                 (sample,),
             )
             for group, sample in self._samples.items()
         }
 
+        #: Orders of the reference for the clusters that test.
+        self.reference = Stage(
+            "reference",
+            {"split": options.split.model_dump() if options.models else None, "seed": options.seed},
+            self._resolve_reference,
+            self.training_labels,
+        )
+
     @property
     def stages(self) -> list[Stage]:
-        """Sampling and labelling, of all groups."""
-        return [*self.samples, *self.labels]
+        """Sampling and labelling of all groups, and the orders of the reference for those that test."""
+        return [*self.samples, *self.labels, self.reference]
 
     @property
     def training_stages(self) -> list[Stage]:
@@ -103,9 +117,9 @@ class Data:
 
     @cached_property
     def labelled(self) -> LabelledClusters:
-        """Their sub-clusters with reference energies and forces."""
+        """Their sub-clusters with reference energies and, where they are trained on, forces."""
         with self.store() as store:
-            return label(self.clusters, self._reference, store=store)
+            return label(self.clusters, self.source, forces=self.options.with_forces, store=store)
 
     @property
     def tests(self) -> list[ase.Atoms]:
@@ -122,10 +136,10 @@ class Data:
         """Largest order that a group is resolved to; None for all."""
         return self.options.held_out[group].max_order if group in self.options.held_out else None
 
-    def reference_orders(self, clusters: list[ase.Atoms]) -> xr.Dataset:
-        """Orders of the reference for clusters that are trained on or test, from what is stored."""
-        with self.store() as store:
-            return decompose(clusters, self._reference, forces=True, subsets=True, store=store)
+    def reference_orders(self) -> dict[str, xr.Dataset]:
+        """Orders of the reference for the clusters that models are resolved on, by the file that models have for them."""
+        stages = {RESULT: self.reference} | {f"{group}.nc": self._labels[group] for group in self.options.held_out}
+        return {file: load(stage.folder(self.root) / RESULT) for file, stage in stages.items()}
 
     def store(self) -> Store:
         """Where all reference energies are kept."""
@@ -139,9 +153,9 @@ class Data:
         with self.store() as store, open_executor(self.options.workers, self.options.executor) as executor:
             result = decompose(
                 self.of_group(group),
-                self._reference,
+                self.source,
                 max_order=self.depth(group),
-                forces=group in self.options.clusters,
+                forces=self.options.with_forces and group in self.options.clusters,
                 subsets=True,
                 store=store,
                 executor=executor,
@@ -151,3 +165,9 @@ class Data:
         failed = result.failure.values[result.failure.values != ""]
         if len(failed):
             raise ComputationError(f"{len(failed)} clusters lack energies: {failed[0]}")
+
+    def _resolve_reference(self, folder: Path) -> None:
+        # All energies are in the store by now.
+        with self.store() as store:
+            forces = self.options.with_forces
+            save(decompose(self.tests, self.source, forces=forces, subsets=True, store=store), folder / RESULT)

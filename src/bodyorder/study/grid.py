@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import product
 
 from bodyorder.config import MakeUpOptions, StudyOptions
+from bodyorder.training.models import MODELS
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,16 @@ class Cell:
     @property
     def name(self) -> str:
         """What its stages and results are called: ``pet/all``, ``pet/all/n=60/seed=2``."""
+        return f"{self.training}/seed={self.seed}" if self.several else self.training
+
+    @property
+    def training(self) -> str:
+        """What it has in common with those that differ in their seed alone: ``pet/all/n=60``."""
         parts = [self.model]
         if self.makeup is not None:
             parts.append(self.makeup)
         if self.n_parents is not None:
             parts.append(f"n={self.n_parents}")
-        if self.several:
-            parts.append(f"seed={self.seed}")
         return "/".join(parts)
 
     def content(self, options: StudyOptions) -> MakeUpOptions:
@@ -62,3 +67,43 @@ def trained_cells(options: StudyOptions) -> list[Cell]:
 def pretrained_cells(options: StudyOptions) -> list[Cell]:
     """Models that are trained already."""
     return [Cell(name) for name in options.pretrained]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One explicit model that learns from one teacher.
+
+    :param student: the cell that the student would be if it learnt from the reference
+    :param teacher: name of the teacher's cell; None where the reference teaches
+    """
+
+    student: Cell
+    teacher: str | None
+
+    def in_grid(self, options: StudyOptions) -> bool:
+        """Whether the student is a cell of the grid itself: the reference teaches that."""
+        return self.teacher is None and self.student.model in options.models
+
+    def name(self, reference: str) -> str:
+        """What its stage is called: ``distill/soap-linear/high/of/pet/high``."""
+        return f"distill/{self.student.name}/of/{self.teacher or reference}"
+
+
+def lessons(options: StudyOptions) -> Iterator[Lesson]:
+    """What explicit models learn of others in a study: one seed of everything before the next, low orders first."""
+    wanted = options.distill
+    if wanted is None:
+        return
+    makeups = tuple(options.makeups) if wanted.makeups is None else wanted.makeups
+    implicit = [model for model in options.models if not MODELS[model].explicit]
+    teachers = (*implicit, *options.pretrained) if wanted.teachers is None else wanted.teachers
+    students = sorted(wanted.students, key=lambda name: MODELS[name].nominal_order or 0)
+    seeds = range(options.seed, options.seed + options.seeds)
+    for makeup, seed, teacher, student in product(makeups, seeds, (None, *teachers), students):
+        cell = Cell(student, makeup, None, seed, options.seeds > 1)
+        if teacher is None:
+            yield Lesson(cell, None)
+        elif teacher in options.models:
+            yield Lesson(cell, replace(cell, model=teacher).name)
+        elif seed == options.seed:  # a model that is trained already has one seed
+            yield Lesson(cell, teacher)

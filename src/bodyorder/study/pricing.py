@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from math import comb
 
 import ase
@@ -11,7 +12,7 @@ from bodyorder.config import FromFile, Sampler, StudyOptions, Thermal
 from bodyorder.engine.planning import plan
 from bodyorder.engine.selection import Selection
 from bodyorder.sources import load_source
-from bodyorder.study.grid import Cell, trained_cells
+from bodyorder.study.grid import Cell, lessons, trained_cells
 from bodyorder.study.sampling import sample_group
 from bodyorder.training.models import MODELS
 from bodyorder.training.options import training_options
@@ -60,9 +61,13 @@ def plan_study(options: StudyOptions) -> StudyPlan:
     """
     reference = load_source(options.reference)
     lines = []
-    for group, sampler in options.clusters.items():
+    groups: dict[str, tuple[Sampler, int | None, bool]] = {
+        group: (sampler, None, options.with_forces) for group, sampler in options.clusters.items()
+    }
+    groups |= {group: (held.clusters, held.max_order, False) for group, held in options.held_out.items()}
+    for group, (sampler, max_order, forces) in groups.items():
         clusters, copies = _examples(group, sampler, options.seed)
-        cost = plan(clusters, reference, Selection(), forces=True)
+        cost = plan(clusters, reference, Selection(max_order=max_order), forces=forces)
         timed = int(cost.order.values[cost.measured.values].max())
         count = int(cost.n_clusters.sum()) * copies
         lines.append(
@@ -73,7 +78,15 @@ def plan_study(options: StudyOptions) -> StudyPlan:
                 f"timed up to {timed} bodies" + ("" if cost.measured.all() else ", extrapolated beyond"),
             )
         )
-    lines += [_training(options, cell) for cell in trained_cells(options)]
+    # Seeds cost the same, and one line says what all of them do.
+    trained = Counter(replace(cell, seed=options.seed, several=False) for cell in trained_cells(options))
+    lines += [_training(options, cell, f"train/{cell.name}", count) for cell, count in trained.items()]
+    taught = Counter(
+        replace(lesson.student, seed=options.seed, several=False)
+        for lesson in lessons(options)
+        if not lesson.in_grid(options)
+    )
+    lines += [_training(options, cell, f"distill/{cell.name}", count) for cell, count in taught.items()]
     return StudyPlan(tuple(lines), options.workers)
 
 
@@ -85,7 +98,7 @@ def _examples(group: str, sampler: Sampler, seed: int) -> tuple[list[ase.Atoms],
     return sample_group(group, sampler.model_copy(update=one), seed), sampler.n_clusters
 
 
-def _training(options: StudyOptions, cell: Cell) -> PlanLine:
+def _training(options: StudyOptions, cell: Cell, stage: str, count: int) -> PlanLine:
     n_clusters = _training_set_size(options, cell)
     chosen = MODELS[cell.model].sizes[options.size]
     sizes = [8] * n_clusters
@@ -98,7 +111,9 @@ def _training(options: StudyOptions, cell: Cell) -> PlanLine:
         steps = training["num_epochs"] * (n_clusters // training["batch_size"])
         what = f"about {n_clusters:,} clusters, {training['num_epochs']:,} epochs, {steps:,} steps"
         seconds = steps * chosen.budget.seconds_per_step
-    return PlanLine(f"train/{cell.name}", what, seconds / 3600, chosen.basis)
+    if count > 1:
+        what = f"{count} trainings: {what}"
+    return PlanLine(stage, what, count * seconds / 3600, chosen.basis)
 
 
 def _training_set_size(options: StudyOptions, cell: Cell) -> int:

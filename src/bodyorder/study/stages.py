@@ -73,7 +73,9 @@ class Progress:
         """:raises ComputationError: naming every stage that failed or could not start"""
         if self.failed:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in self.failed.items())
-            raise ComputationError(f"{len(self.failed)} stages failed, run the study again to repeat them: {reasons}")
+            count = "1 stage" if len(self.failed) == 1 else f"{len(self.failed)} stages"
+            them = "it" if len(self.failed) == 1 else "them"
+            raise ComputationError(f"{count} failed, run the study again to repeat {them}: {reasons}")
 
 
 def run_stages(stages: Sequence[Stage], root: Path, progress: Progress) -> None:

@@ -150,7 +150,10 @@ def training_set(labelled: LabelledClusters, parents: np.ndarray, makeup: MakeUp
             rows = np.sort(np.concatenate([rows, drawn]))
         chosen += [labelled.to_atoms(size, int(row)) for row in rows]
     if not chosen:
-        raise InputError(f"make-up {makeup.name!r} must yield structures, and yields none from {len(parents)} parents")
+        raise InputError(
+            f"make-up {makeup.name!r} must yield structures, and yields none from {len(parents)} parents; give it other parents, "
+            f"groups or sizes"
+        )
     return chosen
 
 

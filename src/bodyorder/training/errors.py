@@ -1,4 +1,4 @@
-"""How far a model is from its reference."""
+"""What a model says of labelled clusters, and how far that is from their labels."""
 
 from __future__ import annotations
 
@@ -25,21 +25,53 @@ def prediction_errors(source: EnergySource, clusters: Sequence[ase.Atoms]) -> di
         raise InputError("errors need labelled clusters, and none are given")
     with_forces = all("forces" in atoms.arrays for atoms in clusters) and hasattr(source, "energies_and_forces")
     energy_errors, force_errors = [], []
-    for size in sorted({len(atoms) for atoms in clusters}):
-        same = [atoms for atoms in clusters if len(atoms) == size]
-        step = getattr(source, "batch_size", len(same))
-        for part in (same[start : start + step] for start in range(0, len(same), step)):
-            batch = ClusterBatch.from_atoms(part)
-            if with_forces:
-                energies, forces = source.energies_and_forces(batch)  # type: ignore[attr-defined]
-                force_errors.append((forces - np.array([atoms.arrays["forces"] for atoms in part])).ravel())
-            else:
-                energies = source.energies(batch)
-            energy_errors.append((energies - np.array([atoms.info["energy"] for atoms in part])) / size)
+    for own, answered in zip(clusters, _answers(source, clusters, with_forces), strict=True):
+        energy, forces = answered
+        energy_errors.append((energy - own.info["energy"]) / len(own))
+        if forces is not None:
+            force_errors.append((forces - own.arrays["forces"]).ravel())
     return {
-        "energy_rmse": 1000 * float(np.sqrt(np.mean(np.concatenate(energy_errors) ** 2))),
+        "energy_rmse": 1000 * float(np.sqrt(np.mean(np.array(energy_errors) ** 2))),
         "force_rmse": 1000 * float(np.sqrt(np.mean(np.concatenate(force_errors) ** 2)))
         if with_forces
         else float("nan"),
         "clusters": len(clusters),
     }
+
+
+def predictions(source: EnergySource, clusters: Sequence[ase.Atoms]) -> list[ase.Atoms]:
+    """Copies of clusters that are labelled by a model: its energies in ``info``, its forces in ``arrays`` where they have any.
+
+    :param source: the model
+    :param clusters: labelled by something else
+    :raises InputError: if the clusters have forces and the model gives none
+    """
+    with_forces = all("forces" in atoms.arrays for atoms in clusters)
+    if with_forces and not hasattr(source, "energies_and_forces"):
+        raise InputError(f"what is learnt from must give forces, {source.name} gives energies only")
+    copies = [atoms.copy() for atoms in clusters]
+    for atoms, (energy, forces) in zip(copies, _answers(source, copies, with_forces), strict=True):
+        atoms.info["energy"] = energy
+        if forces is not None:
+            atoms.arrays["forces"] = forces
+    return copies
+
+
+def _answers(
+    source: EnergySource, clusters: Sequence[ase.Atoms], with_forces: bool
+) -> list[tuple[float, np.ndarray | None]]:
+    """Energy in eV and forces in eV/Å of each cluster, in batches of equal size."""
+    found: list[tuple[float, np.ndarray | None]] = [(np.nan, None)] * len(clusters)
+    sizes = np.array([len(atoms) for atoms in clusters])
+    for size in np.unique(sizes):
+        same = np.flatnonzero(sizes == size)
+        step = getattr(source, "batch_size", len(same))
+        for part in (same[start : start + step] for start in range(0, len(same), step)):
+            batch = ClusterBatch.from_atoms([clusters[row] for row in part])
+            if with_forces:
+                energies, forces = source.energies_and_forces(batch)  # type: ignore[attr-defined]
+            else:
+                energies, forces = source.energies(batch), [None] * len(part)
+            for row, energy, own in zip(part, energies, forces, strict=True):
+                found[row] = (float(energy), own)
+    return found

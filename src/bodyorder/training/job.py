@@ -62,6 +62,10 @@ class TrainingJob:
                 raise InputError(f"the {name} set of {self.model} must hold clusters, and is empty")
             if self.forces and not all("forces" in atoms.arrays for atoms in clusters):
                 raise InputError(f"the {name} set of {self.model} must have forces, and some clusters have none")
+        if max(map(len, self.training)) == 1:
+            raise InputError(
+                f"the training set of {self.model} must hold clusters of two atoms or more, and holds single atoms only"
+            )
         elements = {int(number) for atoms in self.training for number in atoms.numbers}
         for name in ("validation", "test"):
             unknown = {int(number) for atoms in getattr(self, name) for number in atoms.numbers} - elements

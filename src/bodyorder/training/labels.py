@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from math import comb
 
 import ase
 import numpy as np
@@ -17,7 +16,6 @@ from bodyorder.engine.batching import make_tasks
 from bodyorder.engine.computation import Wanted
 from bodyorder.engine.evaluation import evaluate
 from bodyorder.engine.pieces import Piece
-from bodyorder.engine.progress import track
 from bodyorder.engine.store import Store, opened
 from bodyorder.sources.base import SourceLike, load_source
 from bodyorder.structures import ClusterBatch, System, find_bodies, read_structures
@@ -93,18 +91,18 @@ def label(
     source: SourceLike,
     *,
     orders: Collection[int] | None = None,
+    forces: bool | None = None,
     store: Store | str | os.PathLike[str] | None = None,
     executor: Executor | None = None,
-    progress: bool = False,
 ) -> LabelledClusters:
-    """Energies, and forces where the source gives them, of structures and of their sub-clusters of atoms.
+    """Energies and forces of structures and of their sub-clusters of atoms.
 
     :param structures: the parents
     :param source: energy source, ASE calculator, or the spec of a source
     :param orders: numbers of atoms of the sub-clusters to label beside the parents themselves; every number if None
+    :param forces: whether forces are wanted; where the source gives them if None
     :param store: file (or open :class:`~bodyorder.engine.store.Store`) of what is already computed; the rest is added
     :param executor: anything with the ``concurrent.futures`` interface; None computes in this process
-    :param progress: show a progress bar if the terminal can
     :return: all labels. Those of sub-clusters that failed are NaN, and ``failures`` says why.
     :raises InputError: if the input cannot work, a structure is charged, or two structures are the same cluster: one in a
         training set would give away the label of the other in a test set
@@ -126,15 +124,14 @@ def label(
         raise InputError(
             f"labels must be energies of clusters by themselves, {engine.name} adds functions of other atoms"
         )
-    forces = hasattr(engine, "energies_and_forces")
+    forces = hasattr(engine, "energies_and_forces") if forces is None else forces
     tasks = make_tasks(pieces, engine)
-    total = sum(comb(len(atoms), size) for atoms in frames for size in wanted | {len(atoms)})
     parts: dict[int, list[tuple[ClusterBatch, np.ndarray, np.ndarray | None]]] = defaultdict(list)
     failures = []
     with opened(store) as shelf:
         chosen = (task for task in tasks if task.batch.n_atoms in wanted | sizes)
         outcomes = evaluate(chosen, engine, wanted=Wanted(forces), store=shelf, executor=executor)
-        for outcome in track(outcomes, total, f"labels by {engine.name}", progress):
+        for outcome in outcomes:
             batch, computed = outcome.task.batch, outcome.computed
             parts[batch.n_atoms].append((batch, computed.energies, computed.forces))
             failures += [

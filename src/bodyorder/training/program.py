@@ -70,13 +70,13 @@ def run_program(job: TrainingJob, options: Mapping[str, Any], lock: int) -> floa
         finite = np.isfinite(curve["training_loss"]) & np.isfinite(curve["validation_loss"])
         if not finite.all():
             epoch = int(curve["epoch"][~finite][0])
-            _fail(job, f"diverged: its loss is not finite from epoch {epoch} on; lower its learning rate")
+            _fail(job, _diverged(epoch))
     if finished.returncode < 0:
         _fail(job, f"was killed by {signal.Signals(-finished.returncode).name} (out of memory, perhaps)")
     if finished.returncode or (iterative and curve is None) or not (job.folder / "model.pt").is_file():
         reason = _last_words(job)
         if "cannot convert float" in reason:  # what metatrain makes of a loss that is not finite in the first epoch
-            _fail(job, "diverged: its loss is not finite from epoch 0 on; lower its learning rate")
+            _fail(job, _diverged(0))
         _fail(job, f"failed: {reason}")
     for expanded in job.folder.glob("outputs/*/*/options_restart.yaml"):
         expanded.replace(job.folder / "options_full.yaml")
@@ -89,6 +89,10 @@ def _read_curve(job: TrainingJob, batch_size: int) -> xr.Dataset | None:
         batches = len(job.training) // batch_size, math.ceil(len(job.validation) / batch_size)
         return read_metatrain_log(metrics, *batches)
     return None
+
+
+def _diverged(epoch: int) -> str:
+    return f"diverged: its loss is not finite from epoch {epoch} on; lower its learning rate, or the weight of its energies"
 
 
 def _fail(job: TrainingJob, what: str) -> NoReturn:

@@ -51,4 +51,13 @@ COMPARISON = {
         _GROUP_ORDER, "eV/Å", r"\mathrm{RMSE}", "root-mean-square deviation of the components of n-body forces"
     ),
     "one_body_energy": Variable(("element",), "eV", r"E^{(1)}", "energy of an isolated atom"),
+    "distilled_rmse": Variable(
+        (), "eV/body", r"\mathrm{RMSE}", "RMS deviation of energies of a student from its teacher"
+    ),
+    "distilled_force_rmse": Variable(
+        (), "eV/Å", r"\mathrm{RMSE}", "RMS deviation of force components of a student from its teacher"
+    ),
+    "teacher_rmse": Variable(
+        (), "eV/body", r"\mathrm{RMSE}", "RMS deviation of energies of a teacher from the reference"
+    ),
 }

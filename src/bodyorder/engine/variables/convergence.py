@@ -38,6 +38,9 @@ CONVERGENCE = {
         _GROUP_ORDER, "eV/body", r"\sigma/N", "1σ of the n-body total per body, root mean square of a group"
     ),
     "group_total": Variable(("group",), "eV/body", r"\langle E/N\rangle", "energy per body, mean of a group"),
+    "group_total_deviation": Variable(
+        ("group",), "eV/body", r"s(E/N)", "standard deviation of the energy per body in a group"
+    ),
     "group_truncation_error": Variable(
         _GROUP_ORDER, "eV/body", r"|E-E^{\leq n}|/N", "truncation error per body, root mean square of a group"
     ),

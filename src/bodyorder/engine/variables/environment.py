@@ -4,6 +4,8 @@ from bodyorder.engine.variables.variable import Variable
 
 _PER_ORDER = ("structure", "order")
 _PER_SIZE = ("structure", "order", "size")
+_GROUP_ORDER = ("group", "order")
+_FUNCTION = ("group", "species", "bin")
 
 ENVIRONMENT = {
     "atom_share": Variable(
@@ -58,4 +60,39 @@ ENVIRONMENT = {
         r"\mathrm{RMS}\,\varepsilon(S|k)",
         "contribution of n bodies to environments of k others, root mean square over subsets",
     ),
+    "group_environment_rms": Variable(
+        _GROUP_ORDER,
+        "eV/body",
+        r"\mathrm{RMS}\,r/|S|",
+        "error of the best n-body approximations, root mean square of a group",
+    ),
+    "group_environment_left_out": Variable(
+        _GROUP_ORDER,
+        "eV/body",
+        r"\mathrm{RMS}\,r/|S|",
+        "error where each sub-cluster is predicted from all others, root mean square of a group",
+    ),
+    "group_environment_residual": Variable(
+        _GROUP_ORDER,
+        "eV/body",
+        r"|E-E_\mathrm{env}^{\leq n}|/N",
+        "energy minus its best n-body approximation per body, root mean square of a group",
+    ),
+    "group_environment_noise": Variable(
+        _GROUP_ORDER, "eV/body", r"\sigma/N", "1σ of the environment residual per body, root mean square of a group"
+    ),
+    "group_vacuum_noise": Variable(
+        _GROUP_ORDER, "eV/body", r"\sigma/N", "1σ of the vacuum residual per body, root mean square of a group"
+    ),
+    "term_mean": Variable(_FUNCTION, "eV", r"\langle a(T)\rangle", "term of the best approximations, mean by distance"),
+    "term_spread": Variable(
+        _FUNCTION, "eV", r"s(a(T))", "term of the best approximations, standard deviation by distance"
+    ),
+    "vacuum_mean": Variable(
+        _FUNCTION, "eV", r"\langle\varepsilon(T)\rangle", "contribution in vacuum, mean by distance"
+    ),
+    "vacuum_spread": Variable(
+        _FUNCTION, "eV", r"s(\varepsilon(T))", "contribution in vacuum, standard deviation by distance"
+    ),
+    "n_terms": Variable(_FUNCTION, "1", r"n", "terms by distance"),
 }

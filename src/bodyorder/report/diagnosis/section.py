@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import xarray as xr
-from matplotlib.figure import Figure
 
 from bodyorder.analysis import (
     doubts,
@@ -18,25 +17,9 @@ from bodyorder.analysis import (
 from bodyorder.analysis.factors import Series, exact_references, factors, is_ab_initio, series, short
 from bodyorder.analysis.multiplicity import DOUBTS
 from bodyorder.report.diagnosis import captions, figures, tables, text
+from bodyorder.report.parts import Part
 from bodyorder.report.style import Theme
 from bodyorder.report.summary import of_doubts
-from bodyorder.report.tables import Table
-
-
-@dataclass(frozen=True)
-class Part:
-    """One part of the section.
-
-    :param heading: as plain text
-    :param sentences: what the data say, as plain text
-    :param figures: name, figure, description and caption of each
-    :param tables: empty ones are not shown
-    """
-
-    heading: str
-    sentences: list[str]
-    figures: list[tuple[str, Figure, str, str]]
-    tables: list[Table]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from bodyorder.sources.settings import ModelSettings
 
 #: How folders of libraries for one version of torch are called.
 _BUILT_FOR = "torch-"
+#: Where a model keeps the version of metatomic that exported it.
+_VERSION = "/extra/metatomic-version"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +86,22 @@ def read_extensions(path: Path, target: str) -> list[Extension]:
     except OSError as error:
         raise InputError(f"metatomic:{target} must be readable, and is not: {error.strerror}") from None
     return [_find(record["name"], Path(record["path"]), path) for record in records]
+
+
+def of_another_version(path: Path) -> str:
+    """What to say of a model that was exported by another version of metatomic, as the end of a sentence; else an empty text.
+
+    :param path: of the model
+    """
+    with zipfile.ZipFile(path) as archive:
+        recorded = [archive.read(name).decode() for name in archive.namelist() if name.endswith(_VERSION)]
+    here = package_version("metatomic-torch")
+    if recorded == [here]:
+        return ""
+    return (
+        f"; it was exported by {f'metatomic {recorded[0]}' if recorded else 'what came before metatomic'}, here is {here}: "
+        f"export its checkpoint again with `mtt export`, or install that version"
+    )
 
 
 def _find(name: str, path: Path, model: Path) -> Extension:

@@ -26,9 +26,9 @@ from metatomic.torch import (
     register_autograd_neighbors,
 )
 
-from bodyorder._checks import InputError, check_choice
+from bodyorder._checks import InputError, check_choice, first_line
 from bodyorder.sources.memory import keep_freed_memory
-from bodyorder.sources.metatomic.archive import Settings, read_extensions
+from bodyorder.sources.metatomic.archive import Settings, of_another_version, read_extensions
 from bodyorder.sources.metatomic.inputs import Inputs
 from bodyorder.sources.model import Answer, Clusters, Network
 from bodyorder.sources.network import check_device
@@ -203,7 +203,11 @@ def _load(settings: Settings) -> AtomisticModel:
                 f"metatomic:{settings.target} needs compiled operators that are not installed ({', '.join(missing)}); "
                 f"give the folder that came with the model as `extensions`"
             ) from error
-        raise InputError(f"metatomic:{settings.target} could not be loaded: {last_line(error)}") from error
+        # TorchScript puts the cause of what it cannot read above the lines of code that it found.
+        raise InputError(
+            f"metatomic:{settings.target} could not be loaded: {first_line(error).rstrip(':')}"
+            f"{of_another_version(settings.path)}"
+        ) from error
     return AtomisticModel(model, model.metadata(), model.capabilities())
 
 

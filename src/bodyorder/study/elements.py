@@ -1,0 +1,55 @@
+"""Whether every model knows the elements that it will meet, told before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import ase
+from ase.data import chemical_symbols
+
+from bodyorder._checks import ComputationError, InputError
+from bodyorder.config import FromFile, Sampler, StudyOptions
+from bodyorder.sources import load_source
+from bodyorder.structures import ClusterBatch, read_structures
+
+
+def check_elements(options: StudyOptions) -> None:
+    """Check that all models know the elements of all clusters that they are resolved on.
+
+    :param options: of the study
+    :raises InputError: if models are trained on clusters that lack one, or one that is trained already does not know it
+    """
+    groups = {group: _elements(sampler) for group, sampler in options.clusters.items()}
+    held_out = {group: _elements(held.clusters) for group, held in options.held_out.items()}
+    met = set().union(*groups.values(), *held_out.values())
+    for name, makeup in options.makeups.items() if options.models else ():
+        known = set().union(*(groups[group] for group in makeup.groups or groups))
+        if lacking := met - known:
+            where = [group for group, elements in (groups | held_out).items() if elements & lacking]
+            raise InputError(
+                f"`makeups.{name}` must hold every element that its models are resolved on, and lacks {_symbols(lacking)} of "
+                f"{', '.join(where)}; draw it from more `groups`, or leave those clusters out"
+            )
+    for name, spec in options.pretrained.items():
+        model = load_source(spec)
+        for number in sorted(met):
+            try:
+                model.energies(ClusterBatch.from_atoms([ase.Atoms([number])]))
+            except InputError as error:
+                raise InputError(
+                    f"`pretrained.{name}` must give energies of the clusters, which hold {_symbols(met)}: {error}; take "
+                    f"another"
+                ) from None
+            except ComputationError:  # is told where orders are computed
+                pass
+
+
+def _elements(sampler: Sampler) -> set[int]:
+    """Atomic numbers of the clusters of a sampler; all that are made here are of hydrogen."""
+    if isinstance(sampler, FromFile):
+        return {int(number) for atoms in read_structures(sampler.path) for number in atoms.numbers}
+    return {1}
+
+
+def _symbols(numbers: Iterable[int]) -> str:
+    return ", ".join(chemical_symbols[number] for number in sorted(numbers))

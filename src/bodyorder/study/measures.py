@@ -1,0 +1,102 @@
+"""What is measured of each cell of the grid against the reference, and one table of all cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bodyorder.analysis import combine, compare, error_cancellation, group_convergence, size_errors
+from bodyorder.analysis.environment_functions import environment_functions, group_environment
+from bodyorder.analysis.nominal import nominal_orders
+from bodyorder.engine.variables import describe
+
+#: Of a comparison with the reference, what is kept of each cell.
+_COMPARED = (
+    "total_bias", "total_mae", "total_rmse", "order_bias", "order_rmse", "subset_rmse", "force_rmse", "force_order_rmse",
+)  # fmt: skip
+
+
+#: Functions in their environment: order of the best approximation, and bodies of a term.
+_FUNCTIONS = ((2, 2), (3, 2), (3, 3))
+_NAMES = {2: "pairs", 3: "triples"}
+
+#: Ranges of distances (Å) of these functions.
+_RANGES = np.round(0.1 * np.arange(61), 1)
+
+#: Goes up when something else is measured, so that cells that were measured before are measured again.
+VERSION = 3
+
+
+def measure_cell(tests: Sequence[tuple[xr.Dataset, xr.Dataset]], nominal: int | None) -> xr.Dataset:
+    """Errors of a model against the reference on all groups of clusters, and how its own orders converge.
+
+    :param tests: the results of the reference and of the model on the same clusters, for each set of clusters
+    :param nominal: body order that the model's construction promises, None if there is none
+    :return: dims (group, order, other_order, size), those of :func:`bodyorder.analysis.compare` (of which some are kept),
+        :func:`~bodyorder.analysis.size_errors`, :func:`~bodyorder.analysis.error_cancellation`,
+        :func:`~bodyorder.analysis.group_convergence` and :func:`~bodyorder.analysis.nominal.nominal_orders`, and where all
+        sub-clusters are known those of :func:`~bodyorder.analysis.environment_functions.group_environment` and, along
+        ``function``, of :func:`~bodyorder.analysis.environment_functions.environment_functions`
+    """
+    parts = []
+    for reference, result in tests:
+        combined = combine({"reference": reference, "model": result})
+        compared = compare(combined, "reference")
+        measured = [
+            compared[[name for name in _COMPARED if name in compared]],
+            size_errors(combined, "reference"),
+            error_cancellation(combined, "reference"),
+            group_convergence(combined),
+            nominal_orders(combined, {"model": nominal}),
+            *_in_environment(combined),
+        ]
+        parts.append(xr.merge([part.sel(source="model", drop=True) for part in measured], combine_attrs="drop"))
+    return _side_by_side(parts, "group")
+
+
+def measure_reference(tests: Sequence[xr.Dataset]) -> xr.Dataset:
+    """How the orders of the reference converge on all groups of clusters, and the highest that it has.
+
+    :param tests: its results on each set of clusters
+    """
+    parts = []
+    for result in tests:
+        combined = combine({"reference": result})
+        measured = [group_convergence(combined), nominal_orders(combined, {}), *_in_environment(combined)]
+        parts.append(xr.merge([part.sel(source="reference", drop=True) for part in measured], combine_attrs="drop"))
+    return _side_by_side(parts, "group")
+
+
+def cell_table(cells: Mapping[str, xr.Dataset], about: Sequence[Mapping[str, Any]], reference: str) -> xr.Dataset:
+    """One dataset of all cells along the dimension ``cell``, the reference among them.
+
+    :param cells: what is measured of each, by its name
+    :param about: for each what it is: values of coordinates
+    :param reference: name of the cell that is the reference; it has no deviations
+    """
+    parts = [part.expand_dims(cell=[name]) for name, part in cells.items()]
+    table = _side_by_side(parts, "cell")
+    coordinates = {key: ("cell", np.array([entry[key] for entry in about])) for key in about[0]}
+    return describe(table.assign_coords(coordinates).assign_attrs(reference=reference))
+
+
+def _in_environment(combined: xr.Dataset) -> list[xr.Dataset]:
+    """Orders and functions in their environment, where all sub-clusters of all structures are known."""
+    if combined["order"].max() < combined["n_bodies"].max():
+        return []
+    functions = [
+        environment_functions(combined, order, size, _RANGES).assign_coords(function=f"{_NAMES[size]} of order {order}")
+        for order, size in _FUNCTIONS
+        if size <= order <= int(combined["n_bodies"].min())
+    ]
+    return [group_environment(combined), _side_by_side(functions, "function")] if functions else []
+
+
+def _side_by_side(parts: Sequence[xr.Dataset], dim: str) -> xr.Dataset:
+    """Parts along a dimension; orders and sizes that one lacks are missing, and so are variables."""
+    return xr.concat(
+        parts, dim, data_vars="all", coords="minimal", compat="override", join="outer", combine_attrs="drop"
+    )

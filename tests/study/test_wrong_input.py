@@ -1,0 +1,253 @@
+"""Studies that cannot work, as a user meets them: one line that says what must hold, what came and what to do."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+
+import ase
+import numpy as np
+import pytest
+import yaml
+
+from bodyorder.cli import main
+from bodyorder.sources import load_source
+from bodyorder.structures import ClusterBatch, write_structures
+from bodyorder.structures.hydrogen import low_density
+from bodyorder.training import MAKE_UPS, TrainedModel, TrainingJob, label, train, training_set
+
+SETTINGS = {
+    "clusters": {"low": {"sampler": "low-density", "n_atoms": 4, "n_clusters": 6}},
+    "reference": "analytic:pair?kind=morse",
+    "split": {"train": 0.5, "validation": 0.2},
+    "curves": [],
+    "workers": 1,
+}
+#: A model that needs no epochs.
+ONE = {"models": ["soap-linear"], "makeups": {"whole": {}}}
+
+
+@pytest.fixture
+def study(tmp_path, capsys):
+    """Run a study: exit code and complaint, which must be one line."""
+
+    def run(**changes) -> tuple[int, str]:
+        config = tmp_path / "study.yaml"
+        config.write_text(yaml.safe_dump(SETTINGS | {"output": str(tmp_path / "out")} | changes, sort_keys=False))
+        code = main(["study", str(config)])
+        err = capsys.readouterr().err
+        assert err.startswith("bodyorder: ")
+        assert err.count("\n") == 1
+        return code, err.removeprefix("bodyorder: ").removeprefix(f"{config}: ").rstrip("\n")
+
+    return run
+
+
+@pytest.fixture
+def refused(study, tmp_path):
+    """What is said of a study that is refused before anything is done."""
+
+    def run(**changes) -> str:
+        code, complaint = study(**changes)
+        assert code == 2
+        assert not (tmp_path / "out").exists()
+        return complaint
+
+    return run
+
+
+def frames(symbol: str, n_clusters: int) -> list[ase.Atoms]:
+    clusters = low_density(4, n_clusters, seed=0)
+    for atoms in clusters:
+        atoms.symbols[:] = symbol
+    return clusters
+
+
+@pytest.fixture(scope="module")
+def helium(tmp_path_factory) -> TrainedModel:
+    """A model of helium, trained for an epoch, with its checkpoint."""
+    labelled = label(frames("He", 5), "analytic:pair?kind=morse")
+    parts = (training_set(labelled, np.array(rows), MAKE_UPS["all"]) for rows in ([0, 1, 2], [3], [4]))
+    return train(TrainingJob(tmp_path_factory.mktemp("helium"), "soap-bpnn", *parts, epochs=1))
+
+
+def test_a_pretrained_model_of_another_element(refused, helium):
+    assert refused(pretrained={"old": helium.spec}) == (
+        f"`pretrained.old` must give energies of the clusters, which hold H: {helium.spec} must know every element, and has not "
+        f"seen H; it knows He; take another"
+    )
+
+
+def test_held_out_clusters_of_another_element(refused, tmp_path):
+    path = write_structures(tmp_path / "own.xyz", frames("He", 1))
+    held_out = {"own": {"clusters": {"sampler": "file", "path": str(path)}}}
+    assert refused(held_out=held_out, **ONE) == (
+        "`makeups.whole` must hold every element that its models are resolved on, and lacks He of own; draw it from more "
+        "`groups`, or leave those clusters out"
+    )
+
+
+def test_a_make_up_without_an_element_of_another_group(refused, tmp_path):
+    path = write_structures(tmp_path / "own.xyz", frames("He", 4))
+    clusters = SETTINGS["clusters"] | {"own": {"sampler": "file", "path": str(path)}}
+    makeups = {"both": {}, "few": {"groups": ["own"]}}
+    assert refused(clusters=clusters, models=["soap-linear"], makeups=makeups).startswith(
+        "`makeups.few` must hold every element that its models are resolved on, and lacks H of low; "
+    )
+
+
+def test_a_checkpoint_for_a_model(refused, helium, tmp_path):
+    """And that what the message advises does what it promises."""
+    checkpoint = helium.folder / "model.ckpt"
+    assert refused(pretrained={"old": f"metatomic:{checkpoint}"}) == (
+        f"metatomic:{checkpoint} must be a metatomic model, and is not; `mtt export` makes one of a checkpoint"
+    )
+    mtt = Path(sys.executable).with_name("mtt")
+    subprocess.run([mtt, "export", checkpoint, "-o", "own.pt"], cwd=tmp_path, check=True, capture_output=True)
+    batch = ClusterBatch.from_atoms(frames("He", 2))
+    exported = load_source(f"metatomic:{tmp_path / 'own.pt'}").energies(batch)
+    np.testing.assert_allclose(exported, load_source(helium.spec).energies(batch), rtol=0, atol=1e-10)
+
+
+def test_a_file_that_is_no_model(refused, helium, tmp_path):
+    for name, content in {
+        "prose.pt": b"Call me Ishmael.\n",
+        "half.pt": Path(model_file(helium)).read_bytes()[:5000],
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        assert refused(pretrained={"old": f"metatomic:{tmp_path / name}"}) == (
+            f"metatomic:{tmp_path / name} must be a metatomic model, and is not; `mtt export` makes one of a checkpoint"
+        )
+    assert refused(pretrained={"old": "metatomic:no.pt"}) == (
+        "metatomic:no.pt must be the file of an exported model (.pt), and there is nothing"
+    )
+
+
+def model_file(trained: TrainedModel) -> str:
+    return trained.spec.removeprefix("metatomic:")
+
+
+def altered(original: str, target: Path, metatomic: str | None, renamed: tuple[bytes, bytes] = (b"", b"")) -> Path:
+    """A model as if another version of metatomic had exported it, whose classes had other names."""
+    with zipfile.ZipFile(original) as source, zipfile.ZipFile(target, "w") as copy:
+        for item in source.infolist():
+            content = source.read(item)
+            if item.filename.endswith("/extra/metatomic-version"):
+                if metatomic is None:
+                    continue
+                content = metatomic.encode()
+            if item.filename.endswith(".py"):
+                content = content.replace(*renamed)
+            copy.writestr(item.filename, content)
+    return target
+
+
+OTHER_SYSTEM = (b"torch.classes.metatomic.System", b"torch.classes.metatensor.System")
+
+
+@pytest.mark.parametrize(
+    ("metatomic", "renamed", "reason"),
+    [
+        (
+            "0.0.1",
+            OTHER_SYSTEM,
+            "Unknown type name '__torch__.torch.classes.metatensor.System'; it was exported by metatomic 0.0.1, here is ",
+        ),
+        (
+            None,
+            (b"", b""),
+            "file at '{path}' does not contain a metatomic model; it was exported by what came before metatomic, here is ",
+        ),
+    ],
+    ids=["older", "before"],
+)
+def test_a_model_of_another_version(refused, helium, tmp_path, metatomic, renamed, reason):
+    path = altered(model_file(helium), tmp_path / "model.pt", metatomic, renamed)
+    assert refused(pretrained={"old": f"metatomic:{path}"}) == (
+        f"metatomic:{path} could not be loaded: {reason.format(path=path)}{version('metatomic-torch')}: export its checkpoint "
+        f"again with `mtt export`, or install that version"
+    )
+
+
+def test_a_broken_model_of_this_version_is_not_blamed_on_the_version(refused, helium, tmp_path):
+    path = altered(model_file(helium), tmp_path / "model.pt", version("metatomic-torch"), OTHER_SYSTEM)
+    assert refused(pretrained={"old": f"metatomic:{path}"}) == (
+        f"metatomic:{path} could not be loaded: Unknown type name '__torch__.torch.classes.metatensor.System'"
+    )
+
+
+def test_a_model_of_another_version_that_can_be_read_gives_its_energies(helium, tmp_path, capfd):
+    path = altered(model_file(helium), tmp_path / "model.pt", "9.9.9")
+    batch = ClusterBatch.from_atoms(frames("He", 2))
+    energies = load_source(f"metatomic:{path}").energies(batch)
+    assert "proceed at your own risk" in capfd.readouterr().err  # metatomic says that
+    np.testing.assert_allclose(energies, load_source(helium.spec).energies(batch), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"models": ["soap-lineal"]}, r"`models` must be one of .*, got 'soap-lineal'; did you mean 'soap-linear'\?$"),
+        (
+            {"makeups": {"whole": {"groups": []}}},
+            r"`makeups\.whole\.groups` must name groups of clusters, and names none; leave it out for all$",
+        ),
+        (
+            {"makeups": {"whole": {"parents": False, "orders": [4]}}},
+            r"make-up 'whole' must yield clusters, and yields none: clusters of 4 atoms have no sub-clusters of 4, and `parents` "
+            r"is false; lower `makeups\.whole\.orders`$",
+        ),
+        (
+            {"makeups": {"whole": {"parents": False, "orders": [1]}}},
+            r"`makeups\.whole\.orders` must hold more than 1 where `parents` is false: from single atoms alone models learn "
+            r"nothing; add larger sizes$",
+        ),
+        (
+            {"clusters": {"low": {"sampler": "low-density", "n_clusters": 2}}},
+            r"`clusters\.low\.n_clusters` must be at least 3 to train, validate and test, got 2$",
+        ),
+        (
+            {"training_sizes": {"whole": [2, 4]}},
+            r"`training_sizes\.whole` must be numbers of training clusters that a group has, 3 at most, got 4; lower it, or give "
+            r"the groups more clusters$",
+        ),
+    ],
+)
+def test_options_that_cannot_work(refused, changes, message):
+    assert re.match(message, refused(**(ONE | changes)))
+
+
+def test_options_at_the_limit_are_no_mistake(tmp_path):
+    from bodyorder.config import StudyOptions
+
+    limits = {
+        "clusters": {"low": {"sampler": "low-density", "n_atoms": 4, "n_clusters": 6}},
+        "makeups": {"whole": {}, "triples": {"parents": False, "orders": [3, 4]}},
+        "training_sizes": {"whole": [3]},
+    }
+    StudyOptions.model_validate(SETTINGS | ONE | limits | {"output": str(tmp_path)})
+
+
+def test_a_file_of_fewer_clusters_than_parts_of_the_split(refused, tmp_path):
+    path = write_structures(tmp_path / "own.xyz", low_density(4, 2, seed=0))
+    clusters = {"own": {"sampler": "file", "path": str(path)}}
+    assert refused(clusters=clusters, **ONE) == f"{path} must hold at least 3 clusters to train on, and holds 2"
+
+
+def test_a_file_whose_clusters_are_too_small_for_a_make_up(study, tmp_path):
+    """Sizes in a file are known when it is read: the training is refused, and what was labelled is kept."""
+    path = write_structures(tmp_path / "own.xyz", low_density(4, 3, seed=0))
+    clusters = {"own": {"sampler": "file", "path": str(path)}}
+    makeups = {"large": {"parents": False, "orders": [4]}}
+    code, complaint = study(clusters=clusters, models=["soap-linear"], makeups=makeups)
+    assert code == 1
+    assert re.match(
+        r"\d+ stages failed, run the study again to repeat them: train/soap-linear/large: make-up 'large' must yield structures, "
+        r"and yields none from 1 parents; give it other parents, groups or sizes; resolve/soap-linear/large: needs train/",
+        complaint,
+    )
+    assert (tmp_path / "out" / "energies.sqlite").exists()
