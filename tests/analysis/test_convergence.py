@@ -96,6 +96,12 @@ def test_orders_within_their_noise_neither_alternate_nor_grow():
     np.testing.assert_allclose(found["truncation_noise"].values, np.arange(1, 6) * 1e-5 / 5)
 
 
+def test_rounding_neither_alternates_nor_decays():
+    found = order_convergence(totals([-1.0, -0.5, 1e-13, -1e-12, 1e-13])).squeeze(["source", "structure"])
+    assert np.isnan(found["alternation"])
+    assert np.isnan(found["decay"])
+
+
 def test_a_sum_right_by_chance_does_not_count_as_converged():
     found = order_convergence(totals([-3.0, 1.0, 5.0, -5.0]), tolerance=0.01)
     assert abs(found["truncation_error"].sel(order=2).item()) < 1e-12

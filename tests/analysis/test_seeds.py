@@ -23,6 +23,7 @@ def cells() -> xr.Dataset:
             "training": ("cell", ["pet", "gap", "pet", "gap", "pet"]),
             "seed": ("cell", [1, 1, 2, 2, 3]),
             "explicit": ("cell", [False, True, False, True, False]),
+            "nominal_order": ("cell", [np.nan, 5.0, np.nan, 5.0, np.nan]),
             "group": ["low", "high"],
             "order": [1, 2, 3],
         },
@@ -40,6 +41,7 @@ def test_means_and_spreads_are_those_of_each_training(cells):
         np.testing.assert_allclose(found["order_rmse_spread"][place], values.std(axis=0, ddof=1))
     assert found["order_rmse_spread"].attrs["units"] == "eV/body"
     assert found["explicit"].values.tolist() == [False, True]
+    np.testing.assert_array_equal(found["nominal_order"], [np.nan, 5.0])
     assert "seed" not in found.coords
     assert found.attrs == {"reference": "fci"}
 

@@ -7,7 +7,7 @@ import xarray as xr
 
 from bodyorder._checks import check_positive
 from bodyorder.analysis.alignment import SeveralResults, groups, with_sources
-from bodyorder.engine.noise import SIGNIFICANT
+from bodyorder.engine.noise import ROUNDING, SIGNIFICANT
 from bodyorder.engine.variables import describe
 
 #: Truncation error in eV per body below which an order is said to suffice: the accuracy asked of a good potential.
@@ -26,7 +26,8 @@ def order_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
     - ``truncation`` E^{≤n} = Σ_{m≤n} E⁽ᵐ⁾ (eV)
     - ``truncation_error`` (E − E^{≤n})/N, zero at n = N
     - ``truncation_noise`` Σ_{m≤n} σ⁽ᵐ⁾/N: what 1σ of the truncation cannot exceed, however its orders are correlated
-    - ``growth`` |E⁽ⁿ⁺¹⁾|/|E⁽ⁿ⁾|, NaN at n = N, at the last known order and where E⁽ⁿ⁾ is not above twice its noise
+    - ``growth`` |E⁽ⁿ⁺¹⁾|/|E⁽ⁿ⁾|, NaN at n = N, at the last known order and where E⁽ⁿ⁾ is not above twice its noise (nor, here and
+      below, above 1e-9 eV, which is rounding)
     - ``alternation``: of the steps n → n + 1 with n ≥ 2 whose two totals are both above twice their noise, the fraction at
       which the sign changes; 1 for a strictly alternating expansion, NaN without such a step
     - ``decay``: minus the slope of ln|E⁽ⁿ⁾| over n, by least squares over the orders n ≥ 2 whose total is above twice its noise.
@@ -47,7 +48,7 @@ def order_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
     noise = _noise(combined)
     truncation = contribution.cumsum("order", skipna=False).assign_coords(order=combined["order"])
     error = (combined["total"] - truncation) / bodies
-    heard = abs(contribution) > SIGNIFICANT * noise
+    heard = abs(contribution) > np.maximum(SIGNIFICANT * noise, ROUNDING)
     following = contribution.shift(order=-1).where(combined["order"] < bodies)
     both = heard & heard.shift(order=-1, fill_value=False)
     growth = (abs(following) / abs(contribution).where(heard)).where(following.notnull())

@@ -9,11 +9,8 @@ import xarray as xr
 
 from bodyorder._checks import InputError, check_choice
 from bodyorder.analysis.alignment import SeveralResults, groups, with_sources
-from bodyorder.engine.noise import SIGNIFICANT
+from bodyorder.engine.noise import ROUNDING, SIGNIFICANT
 from bodyorder.engine.variables import describe
-
-#: Size in eV below which an n-body total is zero in any source: rounding of energies in float64.
-ROUNDING = 1e-9
 
 #: What is said of a source: its highest order is the nominal one, or lower, or higher.
 EQUAL, LOWER, HIGHER = "nominal = effective", "effective below nominal", "effective above nominal"

@@ -53,9 +53,15 @@ def over_seeds(cells: xr.Dataset) -> xr.Dataset:
                 kept[str(name)] = coordinate.variable
         elif name not in ("cell", "training"):
             own = [coordinate.values[part] for part in rows.values()]
-            if all(len(set(part.tolist())) == 1 for part in own):
+            if all(_same(part) for part in own):
                 kept[str(name)] = xr.Variable("training", np.array([part[0] for part in own]))
     return xr.Dataset(found, coords=kept, attrs=cells.attrs)
+
+
+def _same(values: np.ndarray) -> bool:
+    """Whether all are the same, or all are missing."""
+    missing = values != values  # of texts none is
+    return bool(missing.all()) or (not missing.any() and len(set(values.tolist())) == 1)
 
 
 def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

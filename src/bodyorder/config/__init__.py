@@ -1,23 +1,13 @@
 """What a study is told: typed options, and the YAML file that holds them."""
 
 from bodyorder.config.loading import load_config
-from bodyorder.config.options import (
-    FEWEST,
-    SAMPLERS,
-    FromFile,
-    HeldOut,
-    HighDensity,
-    LowDensity,
-    MakeUpOptions,
-    Sampler,
-    SplitOptions,
-    StudyOptions,
-    Thermal,
-)
+from bodyorder.config.options import DistillOptions, HeldOut, MakeUpOptions, SplitOptions, StudyOptions
+from bodyorder.config.samplers import FEWEST, SAMPLERS, FromFile, HighDensity, LowDensity, Sampler, Thermal
 
 __all__ = [
     "FEWEST",
     "SAMPLERS",
+    "DistillOptions",
     "FromFile",
     "HeldOut",
     "HighDensity",

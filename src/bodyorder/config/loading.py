@@ -11,7 +11,8 @@ import yaml
 from pydantic import ValidationError
 
 from bodyorder._checks import InputError, did_you_mean
-from bodyorder.config.options import SAMPLERS, HeldOut, MakeUpOptions, Options, SplitOptions, StudyOptions
+from bodyorder.config.options import HeldOut, MakeUpOptions, SplitOptions, StudyOptions
+from bodyorder.config.samplers import SAMPLERS, Options
 
 #: Where pydantic names the variant of a sampler on the way to a key, by the first key; the user never wrote it.
 _VARIANTS = {"clusters": 2, "held_out": 3}

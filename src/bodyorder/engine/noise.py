@@ -17,6 +17,9 @@ from bodyorder.structures.clusters import evenly
 #: A contribution of at most this many standard errors drowns in its noise.
 SIGNIFICANT = 2.0
 
+#: Size in eV below which an n-body total is zero in any source: rounding of energies in float64.
+ROUNDING = 1e-9
+
 #: Sub-clusters of each order that are copied, and structures that they are taken from, both spread over all that there are.
 N_COPIED, N_STRUCTURES = 32, 8
 

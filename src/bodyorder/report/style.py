@@ -152,10 +152,11 @@ def panels(n_panels: int, n_columns: int, size: tuple[float, float], **options: 
 
 
 def figure_legend(figure: Figure, handles: Sequence[Line2D | Patch]) -> None:
-    """A legend above all panels, in as many columns as there is room for."""
+    """A legend above all panels, in as few rows as there is room for, and these of equal length."""
     longest = max(len(str(handle.get_label())) for handle in handles)
     room = int(figure.get_figwidth() / (_HANDLE_WIDTH + _LETTER_WIDTH * longest))
-    figure.legend(handles=handles, loc="outside upper left", ncols=max(1, min(len(handles), _MOST_COLUMNS, room)))
+    n_rows = -(-len(handles) // max(1, min(_MOST_COLUMNS, room)))
+    figure.legend(handles=handles, loc="outside upper left", ncols=-(-len(handles) // n_rows))
 
 
 def order_axis(axis: Axes, orders: np.ndarray) -> None:

@@ -54,7 +54,8 @@ def run_study(options: StudyOptions, say: Callable[[str], None] = _say) -> Path:
         everything = [*data.stages, curves.reference, *grid, *closing.stages]
         with replacing(root / "study.json", "records") as partial:
             partial.write_text(json.dumps(record_of(everything, root), indent=2) + "\n")
-    progress.raise_if_failed()
+        reported = closing.report.finished(root)
+    progress.raise_if_failed(f"; report of the rest: {data.root / REPORT}" if reported else "")
     return data.root / REPORT
 
 

@@ -110,10 +110,8 @@ class Data:
     @cached_property
     def split(self) -> Split:
         """Which of them train, validate and test."""
-        fractions = self.options.split
-        rest = 1 - fractions.train - fractions.validation
         groups = [str(atoms.info["group"]) for atoms in self.clusters]
-        return split_parents(groups, (fractions.train, fractions.validation, rest), self.options.seed)
+        return split_parents(groups, self.options.split.fractions, self.options.seed)
 
     @cached_property
     def labelled(self) -> LabelledClusters:

@@ -69,13 +69,13 @@ class Progress:
     say: Callable[[str], None]
     failed: dict[str, str] = field(default_factory=dict)
 
-    def raise_if_failed(self) -> None:
-        """:raises ComputationError: naming every stage that failed or could not start"""
+    def raise_if_failed(self, rest: str = "") -> None:
+        """:raises ComputationError: naming every stage that failed or could not start, with ``rest`` at the end"""
         if self.failed:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in self.failed.items())
             count = "1 stage" if len(self.failed) == 1 else f"{len(self.failed)} stages"
             them = "it" if len(self.failed) == 1 else "them"
-            raise ComputationError(f"{count} failed, run the study again to repeat {them}: {reasons}")
+            raise ComputationError(f"{count} failed, run the study again to repeat {them}: {reasons}{rest}")
 
 
 def run_stages(stages: Sequence[Stage], root: Path, progress: Progress) -> None:
