@@ -26,7 +26,8 @@ def nominal_orders(results: SeveralResults, nominal: Mapping[str, int | None]) -
     larger of 1e-9 eV and twice the root mean square of its noise.
 
     - ``highest_order``: the highest order that is not zero; 0 if all are
-    - ``beyond_nominal``: the largest of these root mean squares (eV) above the nominal order, and ``beyond_threshold``: its τ⁽ⁿ⁾
+    - ``beyond_nominal``: of these root mean squares (eV) above the nominal order the one that is largest against its τ⁽ⁿ⁾, and
+      ``beyond_threshold``: this τ⁽ⁿ⁾
     - ``nominal_verdict``: ``"nominal = effective"``, or what else is the case
 
     :param results: a result, several on the same structures by name, or a combined one

@@ -121,7 +121,8 @@ class Closing:
         groups = cell.content(self._data.options).groups or tuple(self._data.options.clusters)
         owners = Counter(str(self._data.clusters[index].info["group"]) for index in self._data.split.training)
         most = max(owners[group] for group in groups)
-        return _about(cell, groups, most if cell.n_parents is None else min(most, cell.n_parents))
+        limit = cell.content(self._data.options).n_parents
+        return _about(cell, groups, most if limit is None else min(most, limit))
 
     def _report(self, folder: Path) -> None:
         data = self._data

@@ -45,9 +45,12 @@ class Distillation:
                 self.stages[lesson] = cells.trainings[student.name]
                 continue
             learnt = () if lesson.teacher is None else cells.resolutions[lesson.teacher].needs
+            # a model that is trained already is what its resolution says it is
+            source = None if lesson.teacher is None else cells.resolutions[lesson.teacher].settings.get("source")
+            taught = {} if source is None else {"teacher": source}
             self.stages[lesson] = Stage(
                 lesson.name(data.reference_name),
-                cells.training_settings(student),
+                cells.training_settings(student) | taught,
                 partial(self._teach, lesson),
                 (*data.training_labels, *learnt),
             )
