@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -10,11 +10,28 @@ import numpy as np
 import xarray as xr
 
 from bodyorder.analysis.curves import pair_wells
-from bodyorder.analysis.seeds import SPREAD, over_seeds
+from bodyorder.analysis.seeds import over_seeds
 from bodyorder.report.curves import pair_curve_figure, triple_map_figure
+from bodyorder.report.generalization.trainings import values_of
 from bodyorder.report.parts import Part
 from bodyorder.report.style import Theme
 from bodyorder.report.tables import MISSING, Table, number
+
+#: Captions of the tables.
+_WELLS = (
+    "Two-body curves: depth and place of the deepest minimum, and the root-mean-square deviation from the reference at the "
+    "distances of the pairs that a model was trained on. ±: standard deviation over seeds."
+)
+_MAPS = (
+    "Three-body maps: root-mean-square deviation from the reference (eV), by angle. ±: standard deviation over seeds."
+)
+
+#: Columns of the first: heading, measure, and where it is taken.
+_WELL_COLUMNS: tuple[tuple[str, str, dict[str, float]], ...] = (
+    ("well depth (eV)", "well_depth", {}),
+    ("at (Å)", "well_distance", {}),
+    ("RMS deviation (eV)", "pair_training_rms", {}),
+)
 
 
 @dataclass(frozen=True)
@@ -43,19 +60,27 @@ def curve_parts(sets: Sequence[CurveSet], table: xr.Dataset | None) -> list[Part
     theme = Theme.of(names, reference)
     pairs = [held for held in sets if "distance" in held.curves.dims]
     maps = [held for held in sets if "distance" not in held.curves.dims]
+    means = None if table is None else over_seeds(table)
     parts = []
     if pairs:
         figures = [
             (f"pairs{place}", pair_curve_figure(held.curves, held.density, theme), *_of_pairs(held))
             for place, held in enumerate(pairs)
         ]
-        parts.append(Part("Two atoms alone", [], figures, [] if table is None else [_well_table(table)]))
+        tables = [] if means is None else [_table(_WELLS, means, "pair", _WELL_COLUMNS)]
+        parts.append(Part("Two atoms alone", [], figures, tables))
     if maps:
         figures = [
             (f"triples{place}", triple_map_figure(held.curves), *_of_triples(held)) for place, held in enumerate(maps)
         ]
-        parts.append(Part("Three atoms alone", [], figures, [] if table is None else [_map_table(table)]))
+        tables = [] if means is None else [_table(_MAPS, means, "triple", _angle_columns(means))]
+        parts.append(Part("Three atoms alone", [], figures, tables))
     return parts
+
+
+def _angle_columns(means: xr.Dataset) -> list[tuple[str, str, dict[str, float]]]:
+    angles = [float(angle) for angle in means["angle"].values] if "angle" in means.coords else []
+    return [(f"{angle:g}°", "triple_rms", {"angle": angle}) for angle in angles]
 
 
 def _of_pairs(held: CurveSet) -> tuple[str, str]:
@@ -93,59 +118,28 @@ def _whose(held: CurveSet) -> str:
     return f"<b>Trained on {escape(held.makeup)}.</b> " if held.makeup else ""
 
 
-def _well_table(table: xr.Dataset) -> Table:
-    """Wells and deviations of the curves of all trainings, with their spread over seeds."""
-    means = over_seeds(table)
-    columns = [
-        ("well_depth", "well depth (eV)"),
-        ("well_distance", "at (Å)"),
-        ("pair_training_rms", "RMS deviation (eV)"),
-    ]
-    shown = Table(
-        "Two-body curves: depth and place of the deepest minimum, and the root-mean-square deviation from the reference at the "
-        "distances of the pairs that a model was trained on. ±: standard deviation over seeds.",
-        ["pair", "model", *(title for _, title in columns)],
-        2,
-    )
-    for place in _whole(means) if "pair" in means.dims else []:
+def _table(caption: str, means: xr.Dataset, kind: str, columns: Sequence[tuple[str, str, dict[str, float]]]) -> Table:
+    """Measures of the curves, or maps, of all trainings on whole sets, with their spread over seeds.
+
+    :param kind: ``pair`` or ``triple``
+    :param columns: for each its heading, and the measure that is in it and where
+    """
+    shown = Table(caption, [kind, "model", *(title for title, _, _ in columns)], 2)
+    for place in np.flatnonzero(means["whole"].values) if kind in means.dims else []:
         row = means.isel(training=place)
-        for pair in means["pair"].values:
-            cells = [_with_spread(row, name, pair=pair) for name, _ in columns]
+        for species in means[kind].values:
+            cells = [_with_spread(row, name, where | {kind: species}) for _, name, where in columns]
             if any(cell != MISSING for cell in cells):
-                shown.rows.append([escape(str(pair)), escape(str(row["model"].item())), *cells])
+                shown.rows.append([escape(str(species)), escape(str(row["model"].item())), *cells])
                 shown.groups.append(escape(str(row["makeup"].item())))
     return shown
 
 
-def _map_table(table: xr.Dataset) -> Table:
-    """Deviations of the maps of all trainings."""
-    means = over_seeds(table)
-    angles = [float(angle) for angle in means["angle"].values] if "angle" in means.coords else []
-    shown = Table(
-        "Three-body maps: root-mean-square deviation from the reference (eV), by angle. ±: standard deviation over seeds.",
-        ["triple", "model", *(f"{angle:g}°" for angle in angles)],
-        2,
-    )
-    for place in _whole(means) if "triple_rms" in means else []:
-        row = means.isel(training=place)
-        for triple in means["triple"].values:
-            cells = [_with_spread(row, "triple_rms", triple=triple, angle=angle) for angle in angles]
-            if any(cell != MISSING for cell in cells):
-                shown.rows.append([escape(str(triple)), escape(str(row["model"].item())), *cells])
-                shown.groups.append(escape(str(row["makeup"].item())))
-    return shown
-
-
-def _whole(means: xr.Dataset) -> list[int]:
-    """Trainings that are no points of a learning curve."""
-    return [int(place) for place in np.flatnonzero(means["whole"].values)]
-
-
-def _with_spread(row: xr.Dataset, name: str, **where: object) -> str:
+def _with_spread(row: xr.Dataset, name: str, where: Mapping[str, object]) -> str:
     """A mean and its spread over seeds."""
     if name not in row:
         return MISSING
-    mean, spread = (float(row[key].sel(where)) for key in (name, f"{name}{SPREAD}"))
+    mean, spread = (float(value) for value in values_of(row, name, **where))
     if not np.isfinite(mean):
         return MISSING
     return number(mean) + (f" ± {number(spread)}" if np.isfinite(spread) else "")

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bodyorder.engine.variables import VARIABLES
 from bodyorder.report.wording import plain_number
@@ -33,6 +33,9 @@ DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)))
 RESOLVED = 1e-3
 
 _REFERENCE_COLOUR = "#000000"
+
+#: A logarithmic axis that spans less than this factor is labelled at 2 and 5 as well.
+_FEW_DECADES = 100.0
 
 #: Widths in inches of a letter of a legend, and of what stands before a name.
 _LETTER_WIDTH, _HANDLE_WIDTH = 0.085, 0.6
@@ -165,6 +168,17 @@ def order_axis(axis: Axes, orders: np.ndarray) -> None:
     axis.set_xlim(orders.min() - 0.5, orders.max() + 0.5)
     axis.grid(visible=False, axis="x")
     axis.set_xlabel("body order $n$")
+
+
+def logarithmic(axes: Sequence[Axes], low: float, high: float) -> None:
+    """A logarithmic axis with plain decimals at powers of ten, and at 2 and 5 as well if it spans few of them."""
+    subs = (1.0, 2.0, 5.0) if high / low < _FEW_DECADES else (1.0,)
+    for axis in axes:
+        axis.set_yscale("log")
+        axis.set_ylim(low, high)
+        axis.yaxis.set_major_locator(LogLocator(subs=subs))
+        axis.yaxis.set_minor_formatter(NullFormatter())
+        plain_ticks(axis)
 
 
 def plain_ticks(axis: Axes, which: str = "y") -> None:

@@ -11,7 +11,7 @@ from bodyorder.analysis import attributes, doubts
 from bodyorder.analysis.factors import factors, short
 from bodyorder.analysis.multiplicity import DOUBTS
 from bodyorder.analysis.significance import drowns
-from bodyorder.report.wording import NEGLIGIBLE, SMALL, energy, place
+from bodyorder.report.wording import NEGLIGIBLE, SMALL, capitalized, energy, place
 
 #: From this ratio on, the deviation of a single order is said to dwarf that of the energy.
 _DWARFS = 5
@@ -89,7 +89,7 @@ def missing_contributions(results: xr.Dataset) -> xr.DataArray:
 
 def _sentence(*parts: str) -> str:
     text = " ".join(part for part in parts if part)
-    return text[:1].upper() + text[1:] + "."
+    return f"{capitalized(text)}."
 
 
 def _of_expansion(part: xr.Dataset, source: str, group: str, body: str) -> str:

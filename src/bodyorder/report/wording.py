@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,8 +38,7 @@ def group_words(name: str) -> str:
 
 def group_title(name: str) -> str:
     """Name of a group as a title, such as "Low density"; empty if structures are not grouped."""
-    words = group_words(name)
-    return words[:1].upper() + words[1:]
+    return capitalized(group_words(name))
 
 
 def place(group: str) -> str:
@@ -100,3 +100,35 @@ def power_of_ten(value: float) -> str:
 def plain_number(value: float, _position: Any = None) -> str:
     """A tick label without powers of ten: −0.01, 1, 20."""
     return f"{value:.6f}".rstrip("0").rstrip(".").replace("-", "−") if value else "0"
+
+
+def capitalized(text: str) -> str:
+    """A text that begins with a capital letter, and is otherwise as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def sentence(*parts: str) -> str:
+    """A sentence that begins with a place, if there is one."""
+    text = ", ".join(part for part in parts if part)
+    return f"{capitalized(text)}."
+
+
+def two_digits(value: float) -> str:
+    """A number above zero with two digits that count."""
+    return f"{value:.2g}" if value < 100 else f"{float(f'{value:.2g}'):.0f}"
+
+
+def extremes(values: Mapping[Any, float], number: Callable[[float], str], name: Callable[[Any], str] = str) -> str:
+    """The smallest and the largest of some values, and whose they are."""
+    least, most = min(values, key=lambda key: values[key]), max(values, key=lambda key: values[key])
+    if number(values[least]) == number(values[most]):
+        return number(values[least])
+    return f"{number(values[least])} ({name(least)}) to {number(values[most])} ({name(most)})"
+
+
+def and_(parts: Sequence[str]) -> str:
+    """A list within a sentence."""
+    if len(parts) < 2:
+        return "".join(parts)
+    between = "; " if any("," in part for part in parts) else ", "
+    return f"{between.join(parts[:-1])}{';' if between == '; ' else ''} and {parts[-1]}"

@@ -10,7 +10,7 @@ import xarray as xr
 from bodyorder.analysis.factors import Series
 from bodyorder.analysis.significance import drowns
 from bodyorder.report.diagnosis.figures import free, state_name
-from bodyorder.report.wording import NEGLIGIBLE, energy, place
+from bodyorder.report.wording import NEGLIGIBLE, capitalized, energy, place
 
 #: Multiplicity of the states of higher spin than that of paired electrons.
 _HIGH = 3
@@ -28,7 +28,9 @@ def of_changes(changes: xr.Dataset, lines: Sequence[Series], body: str) -> list[
             parts = [_change(part.sel(group=group), str(group), body) for group in changes["group"].values]
             known = [text for text in parts if text]
             if known:
-                said.append(f"{_upper(str(part['pair'].values))}: {'. '.join(_upper(text) for text in known)}.")
+                said.append(
+                    f"{capitalized(str(part['pair'].values))}: {'. '.join(capitalized(text) for text in known)}."
+                )
     return said
 
 
@@ -71,7 +73,7 @@ def of_moves(moves: xr.Dataset, lines: Sequence[Series]) -> list[str]:
             if not compared or "high" in (str(part["from"].values), str(part["to"].values)):
                 continue
             changed = part["n_changed"].sum("group")
-            label = _upper(str(part["pair"].values))
+            label = capitalized(str(part["pair"].values))
             if not int(changed.sum()):
                 said.append(f"{label}: no sub-cluster of {compared} changes its multiplicity.")
                 continue
@@ -97,7 +99,7 @@ def of_errors(errors: xr.Dataset, names: Mapping[str, str], body: str) -> list[s
             compared, beyond = int(part["n_compared"].sum()), part["n_beyond"]
             if not compared:
                 continue
-            subject = f"{_upper(place(str(group)))}, {names[str(source)]}".removeprefix(", ")
+            subject = f"{capitalized(place(str(group)))}, {names[str(source)]}".removeprefix(", ")
             against = f"its reference {names[str(part['reference'].values)]}"
             if not int(beyond.sum()):
                 largest = float(abs(part["error_largest"]).max())
@@ -194,7 +196,3 @@ def _bodies(count: int) -> str:
 
 def _signed(value: float) -> str:
     return f"{value:.2f}".replace("-", "−")
-
-
-def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]

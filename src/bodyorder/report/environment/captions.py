@@ -98,8 +98,8 @@ def _models(environment: Environment) -> str:
     if not environment.has_models:
         return ""
     text = f" Models: those trained on the clusters of the row{_elsewhere(environment)}"
-    left_out = [model for model in environment.theme.sources if model in environment.explicit]
-    hidden = [model for model in left_out if model not in environment.shown_sources]
+    explicit = set() if environment.trainings is None else environment.trainings.explicit
+    hidden = [name for name in environment.theme.sources if name in explicit and name not in environment.shown_sources]
     if hidden:
         text += f"; not shown: explicit ones ({escape(', '.join(hidden))}), whose orders end by construction"
     return f"{text}."

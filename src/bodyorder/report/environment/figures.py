@@ -11,21 +11,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from bodyorder.report.environment.views import ERRORS, LEFT_OUT, SHARED, TERM, VACUUM, Environment, Function, Row
 from bodyorder.report.figures import shifts_of
-from bodyorder.report.style import SourceStyle, figure_legend, order_axis, panels, plain_ticks, styled
-from bodyorder.report.wording import group_title
+from bodyorder.report.style import SourceStyle, figure_legend, logarithmic, order_axis, panels, plain_ticks, styled
+from bodyorder.report.wording import capitalized, group_title
 
 #: Width of all columns together in inches, and the height of a row.
 _WIDTH, _HEIGHT = 10.4, 3.4
 
 #: Errors (eV per body) below this are as good as zero: the axis does not reach to them, and marks them at its foot.
 FOOT = 1e-5
-
-#: An axis that spans less than this factor is labelled at 2 and 5 as well.
-_WIDE = 100.0
 
 #: What the columns show.
 _TITLES = dict(zip(ERRORS, ("in vacuum", "in environment", "shared functions"), strict=True))
@@ -92,7 +89,7 @@ def function_figure(environment: Environment, functions: Sequence[Function]) -> 
         _draw_function(axis, environment, row, where)
         heading = function.name if environment.one_kind else f"{function.species}, {function.name}"
         title = f"{group_title(row.group or '')}: {heading}".removeprefix(": ")
-        axis.set_title(title[:1].upper() + title[1:])
+        axis.set_title(capitalized(title))
         three = function.species.count("-") > 1
         axis.set_xlabel("mean distance  (Å)" if three else "distance  (Å)")
     for axis in axes[:: len(rows)]:
@@ -214,13 +211,7 @@ def _scale(axes: Sequence[Axes], values: np.ndarray) -> None:
     """A logarithmic axis for all values that are not too small."""
     seen = values[np.isfinite(values) & (values > FOOT)]
     bottom, top = (max(FOOT, seen.min() / 2), 2 * seen.max()) if len(seen) else (FOOT, 10 * FOOT)
-    subs = (1.0, 2.0, 5.0) if top / bottom < _WIDE else (1.0,)
-    for axis in axes:
-        axis.set_yscale("log")
-        axis.set_ylim(bottom, top)
-        axis.yaxis.set_major_locator(LogLocator(subs=subs))
-        axis.yaxis.set_minor_formatter(NullFormatter())
-        plain_ticks(axis)
+    logarithmic(axes, bottom, top)
 
 
 def _drawn(environment: Environment, row: Row, name: str) -> np.ndarray:
@@ -240,7 +231,7 @@ def _title(environment: Environment, row: Row, name: str) -> str:
     makeup = row.lessons if name == SHARED else row.makeup
     title = f"{group_title(row.group or '')}: {_TITLES[name]}".removeprefix(": ")
     named = makeup and makeup != row.group and (name == SHARED or environment.has_models)
-    return title[:1].upper() + title[1:] + (f"\n(trained on {makeup})" if named else "")
+    return capitalized(title) + (f"\n(trained on {makeup})" if named else "")
 
 
 def _look(environment: Environment, source: str) -> dict[str, Any]:

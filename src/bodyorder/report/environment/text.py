@@ -15,8 +15,7 @@ from bodyorder.report.environment.views import (
     Function,
     Row,
 )
-from bodyorder.report.generalization.text import and_, extremes, sentence, two_digits
-from bodyorder.report.wording import energy, place, with_spread
+from bodyorder.report.wording import and_, energy, extremes, place, sentence, two_digits, with_spread
 
 #: Order whose errors are said, where it is known.
 _ORDER = 2

@@ -125,16 +125,9 @@ class Environment:
     def implicit(self, row: Row, name: str) -> dict[str, tuple[xr.DataArray, xr.DataArray]]:
         """The same without models that have no high orders by construction, if there are others."""
         found = self.measure(row, name)
-        others = {source: pair for source, pair in found.items() if source not in self.explicit}
+        explicit = set() if self.trainings is None else self.trainings.explicit
+        others = {source: pair for source, pair in found.items() if source not in explicit}
         return others if len(others) > 1 else found
-
-    @cached_property
-    def explicit(self) -> set[str]:
-        """Models that have no order above their nominal one by construction."""
-        if self.trainings is None or "explicit" not in self.trainings.cells.coords:
-            return set()
-        cells = self.trainings.cells
-        return set(cells["model"].values[cells["explicit"].values.astype(bool)].tolist())
 
     def of_reference(self, row: Row, name: str) -> xr.DataArray | None:
         """A measure of the reference in a group, if it is known."""

@@ -6,9 +6,9 @@ from html import escape
 
 import numpy as np
 
-from bodyorder.report.generalization.trainings import PRETRAINED, Trainings, size_of_orders
+from bodyorder.report.generalization.trainings import Trainings, size_of_orders, whose
 from bodyorder.report.style import RESOLVED
-from bodyorder.report.wording import energy, group_title, group_words
+from bodyorder.report.wording import capitalized, energy, group_title, group_words
 
 
 def errors(trainings: Trainings) -> tuple[str, str]:
@@ -35,7 +35,7 @@ def learning(trainings: Trainings) -> tuple[str, str]:
                         for value, size in zip(values.values, curve["n_parents"].values, strict=True)
                         if np.isfinite(value)
                     )
-                    parts.append(f"{_upper(f'{group_words(group)}, {model}'.removeprefix(', '))}: {listed}.")
+                    parts.append(f"{capitalized(f'{group_words(group)}, {model}'.removeprefix(', '))}: {listed}.")
     caption = (
         f"Errors of energies per {trainings.theme.body} against the number of training clusters of each group, both axes "
         f"logarithmic.{_bars(trainings)}"
@@ -72,7 +72,7 @@ def cancellation(trainings: Trainings, makeup: str, group: str) -> tuple[str, st
     where = f", {escape(group_words(group))}" if group_words(group) else ""
     caption = (
         f"Correlation (Pearson's <i>r</i>) of the errors of two orders over the structures of one group{where}, models "
-        f"{escape(_of_makeup(makeup))}: blue where one undoes the other{', mean over seeds' if trainings.has_spread else ''}. "
+        f"{escape(whose(makeup))}: blue where one undoes the other{', mean over seeds' if trainings.has_spread else ''}. "
         "Grey: errors that do not vary. Of the groups in the other figures, it is that in which errors cancel most."
     )
     return f"Correlations of errors of orders. {' '.join(parts)}", caption
@@ -95,7 +95,7 @@ def _range(trainings: Trainings, name: str, group: str, what: str = "") -> str:
     found: dict[str, list[float]] = {}
     for training, held in trainings.parts():
         values = held[name].sel(group=group).values.ravel()
-        found.setdefault(_of_makeup(training.makeup), []).extend(values[np.isfinite(values)])
+        found.setdefault(whose(training.makeup), []).extend(values[np.isfinite(values)])
     body = trainings.theme.body
     listed = [
         f"{makeup}, {energy(min(values), body)} to {energy(max(values), body)}"
@@ -118,13 +118,5 @@ def _chosen(trainings: Trainings) -> str:
     return " Shown are groups of which all orders are known, two at most, and those that models were trained on first."
 
 
-def _of_makeup(makeup: str) -> str:
-    return f"trained on {makeup}" if makeup else PRETRAINED
-
-
 def _title(group: str) -> str:
     return group_title(group) or "All structures"
-
-
-def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -11,12 +11,21 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, NullLocator
 
 from bodyorder.engine.noise import SIGNIFICANT
 from bodyorder.report.figures import is_wide, shifts_of, symmetric_logarithm
 from bodyorder.report.generalization.trainings import Trainings, panel_title, title_of, values_of
-from bodyorder.report.style import SourceStyle, Theme, figure_legend, order_axis, panels, plain_ticks, styled
+from bodyorder.report.style import (
+    SourceStyle,
+    Theme,
+    figure_legend,
+    logarithmic,
+    order_axis,
+    panels,
+    plain_ticks,
+    styled,
+)
 from bodyorder.report.wording import group_title
 
 #: Width in inches of figures of several columns, and of those of one.
@@ -36,9 +45,6 @@ _COLOURS, _UNKNOWN = "RdBu_r", "#d9d9d9"
 
 #: Characters in a line of the name of a make-up.
 _LABEL = 14
-
-#: An axis that spans fewer decades is labelled at 2 and 5 as well.
-_FEW_DECADES = 2
 
 
 @styled
@@ -286,13 +292,7 @@ def _logarithm(axes: list[Axes], values: np.ndarray) -> None:
     """A logarithmic axis with room for all values."""
     known = values[np.isfinite(values) & (values > 0)]
     low, high = (known.min() / 1.6, known.max() * 1.6) if len(known) else (0.1, 1.0)
-    subs = (1.0, 2.0, 5.0) if np.log10(high / low) < _FEW_DECADES else (1.0,)
-    for axis in axes:
-        axis.set_yscale("log")
-        axis.set_ylim(low, high)
-        axis.yaxis.set_major_locator(LogLocator(subs=subs))
-        axis.yaxis.set_minor_formatter(NullFormatter())
-        plain_ticks(axis)
+    logarithmic(axes, low, high)
 
 
 def _energy_label(theme: Theme) -> str:

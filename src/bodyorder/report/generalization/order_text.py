@@ -8,9 +8,9 @@ import xarray as xr
 from bodyorder.analysis.convergence import TOLERANCE
 from bodyorder.analysis.nominal import EQUAL, HIGHER, LOWER
 from bodyorder.report.generalization.tables import highest_orders, largest_beyond, nominal_of, ordered, span, verdicts
-from bodyorder.report.generalization.text import and_, extremes, sentence, trained, two_digits
-from bodyorder.report.generalization.trainings import PRETRAINED, Training, Trainings, size_of_orders
-from bodyorder.report.wording import energy, place, power_of_ten
+from bodyorder.report.generalization.text import trained
+from bodyorder.report.generalization.trainings import Training, Trainings, size_of_orders, whose
+from bodyorder.report.wording import and_, capitalized, energy, extremes, place, power_of_ten, sentence, two_digits
 
 #: An order is followed where its RMS error is below this share of the root mean square of that order in the reference.
 FOLLOWED = 0.1
@@ -51,8 +51,8 @@ def of_cancellation(trainings: Trainings, makeup: str, group: str) -> list[str]:
         if np.isfinite(values).any():
             neighbours[training.model] = float(np.nanmean(values))
     if neighbours:
-        which = f"trained on {makeup}" if makeup else PRETRAINED
-        text = f"errors of neighbouring orders have a mean correlation of {extremes(neighbours, _signed)} in models {which}"
+        found = f"a mean correlation of {extremes(neighbours, _signed)} in models {whose(makeup)}"
+        text = f"errors of neighbouring orders have {found}"
         said.append(sentence(place(group), text))
     return said
 
@@ -86,7 +86,7 @@ def of_nominal(trainings: Trainings) -> list[str]:
         count = sum(verdicts(cells[model])[EQUAL] for model in equal)
         names = ", ".join(f"{model}: {nominal[model]:g}" for model in equal)
         text = f"{EQUAL} in all {_cases(count)} ({names}); above it there is at most {largest} eV."
-        single.insert(0, text[:1].upper() + text[1:])
+        single.insert(0, capitalized(text))
     if free:
         found = np.concatenate([highest_orders(trainings, model) for model in free])
         names = ", ".join(f"{model} ({_nominal(nominal[model])})" for model in free)
@@ -99,7 +99,6 @@ def of_nominal(trainings: Trainings) -> list[str]:
 def of_effective(trainings: Trainings) -> list[str]:
     """From which order on expansions are converged, in the reference and in models."""
     said = []
-    explicit = set(trainings.cells["model"].values[trainings.cells["explicit"].values.astype(bool)].tolist())
     for group in trainings.drawn:
         found: dict[str, list[float]] = {}
         known = trainings.reference.get("group_body_order")
@@ -108,7 +107,11 @@ def of_effective(trainings: Trainings) -> list[str]:
             found[trainings.name] = [own] if np.isfinite(own) else []
         for training, held in trainings.parts(trainings.trained_on(group)):
             order = float(held["group_body_order"].sel(group=group))
-            kind = "explicit models trained there" if training.model in explicit else "implicit models trained there"
+            kind = (
+                "explicit models trained there"
+                if training.model in trainings.explicit
+                else "implicit models trained there"
+            )
             found.setdefault(kind, []).extend([order] if np.isfinite(order) else [])
         listed = [f"{_span(orders)} in {name}" for name, orders in found.items()]
         tolerance = f"{1e3 * TOLERANCE:g} meV per {trainings.theme.body}"
@@ -142,8 +145,8 @@ def _of_followed(trainings: Trainings, group: str) -> str:
         count = len(reached[makeup])
         which = "all models" if len(names) == count > 1 else f"{len(names)} of {count} models"
         which = and_(names) if len(names) <= min(_NAMED, count - 1) or count == 1 else which
-        whose = f"trained on {makeup}" if makeup else PRETRAINED
-        parts.append(f"up to order {most} in {which} {whose}" if most else f"at no order in any model {whose}")
+        where = f"up to order {most} in {which}" if most else "at no order in any model"
+        parts.append(f"{where} {whose(makeup)}")
     return sentence(place(group), f"orders are within {100 * FOLLOWED:g} % of the reference (RMS) {and_(parts)}")
 
 

@@ -11,7 +11,7 @@ import xarray as xr
 
 from bodyorder.analysis.convergence import TOLERANCE
 from bodyorder.analysis.nominal import EQUAL, HIGHER, LOWER, UNDECIDED
-from bodyorder.report.generalization.trainings import Trainings, title_of, values_of
+from bodyorder.report.generalization.trainings import Trainings, values_of, whose
 from bodyorder.report.tables import MISSING, Table
 from bodyorder.report.wording import group_title, group_words, power_of_ten, with_spread
 
@@ -207,7 +207,7 @@ def _by_group(
 def _add(table: Table, makeup: str, model: str, cells: Sequence[str]) -> None:
     if any(cell != MISSING for cell in cells):
         table.rows.append([escape(model), *cells])
-        table.groups.append(escape(f"trained on {makeup}" if makeup else title_of(makeup)))
+        table.groups.append(escape(whose(makeup)))
 
 
 def _cell(part: xr.Dataset, name: str, scale: float = 1.0, **where: Any) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from bodyorder.report.generalization.trainings import PRETRAINED, Training, Trainings, values_of
-from bodyorder.report.wording import energy, place, with_spread
+from bodyorder.report.generalization.trainings import Training, Trainings, values_of, whose
+from bodyorder.report.wording import and_, energy, extremes, place, sentence, two_digits, with_spread
 
 
 def of_errors(trainings: Trainings) -> list[str]:
@@ -89,34 +88,7 @@ def of_sizes(trainings: Trainings) -> list[str]:
 
 def trained(training: Training) -> str:
     """A training within a sentence."""
-    return f"{training.model} trained on {training.makeup}" if training.makeup else f"{training.model} {PRETRAINED}"
-
-
-def sentence(*parts: str) -> str:
-    """A sentence that begins with a place, if there is one."""
-    text = ", ".join(part for part in parts if part)
-    return text[:1].upper() + text[1:] + "."
-
-
-def two_digits(value: float) -> str:
-    """A number above zero with two digits that count."""
-    return f"{value:.2g}" if value < 100 else f"{float(f'{value:.2g}'):.0f}"
-
-
-def extremes(values: Mapping[Any, float], number: Callable[[float], str], name: Callable[[Any], str] = str) -> str:
-    """The smallest and the largest of some values, and whose they are."""
-    least, most = min(values, key=lambda key: values[key]), max(values, key=lambda key: values[key])
-    if number(values[least]) == number(values[most]):
-        return number(values[least])
-    return f"{number(values[least])} ({name(least)}) to {number(values[most])} ({name(most)})"
-
-
-def and_(parts: Sequence[str]) -> str:
-    """A list within a sentence."""
-    if len(parts) < 2:
-        return "".join(parts)
-    between = "; " if any("," in part for part in parts) else ", "
-    return f"{between.join(parts[:-1])}{';' if between == '; ' else ''} and {parts[-1]}"
+    return f"{training.model} {whose(training.makeup)}"
 
 
 def _best(trainings: Trainings, group: str, makeups: Sequence[str]) -> Training | None:

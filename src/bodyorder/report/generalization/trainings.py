@@ -12,7 +12,7 @@ import xarray as xr
 
 from bodyorder.analysis.seeds import SPREAD, over_seeds
 from bodyorder.report.style import Theme
-from bodyorder.report.wording import NEGLIGIBLE, group_title
+from bodyorder.report.wording import NEGLIGIBLE, capitalized, group_words
 
 #: What the make-up of models that are trained already is called.
 PRETRAINED = "trained already"
@@ -162,6 +162,13 @@ class Trainings:
         return [group for group in self.groups if group in (first + others)[:_MOST_DRAWN]]
 
     @cached_property
+    def explicit(self) -> set[str]:
+        """Models that have no order above their nominal one by construction."""
+        if "explicit" not in self.cells.coords:
+            return set()
+        return set(self.cells["model"].values[self.cells["explicit"].values.astype(bool)].tolist())
+
+    @cached_property
     def has_spread(self) -> bool:
         """Whether anything was trained with several seeds."""
         return bool((self.means["n_seeds"] > 1).any())
@@ -172,10 +179,14 @@ def title_of(makeup: str) -> str:
     return makeup or PRETRAINED
 
 
+def whose(makeup: str) -> str:
+    """What models of a make-up are within a sentence."""
+    return f"trained on {makeup}" if makeup else PRETRAINED
+
+
 def panel_title(group: str, makeup: str) -> str:
     """Of a panel that shows one group in models of one make-up."""
-    how = f"trained on {makeup}" if makeup else PRETRAINED
-    return f"{group_title(group)}, {how}" if group_title(group) else how[:1].upper() + how[1:]
+    return capitalized(", ".join(part for part in (group_words(group), whose(makeup)) if part))
 
 
 def values_of(part: xr.Dataset, name: str, **where: Any) -> tuple[np.ndarray, np.ndarray]:
