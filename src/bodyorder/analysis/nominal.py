@@ -79,13 +79,5 @@ def nominal_orders(results: SeveralResults, nominal: Mapping[str, int | None]) -
 
 def _root_mean_squares(combined: xr.Dataset, name: str, members: Mapping[str, np.ndarray]) -> np.ndarray:
     """Of a variable of the orders over the structures of each group, shape (source, group, order); NaN without any."""
-    values = combined[name].transpose("source", "order", "structure").values
-    values = np.where(combined["order"].values[:, None] <= combined["n_bodies"].values, values, np.nan)
-    found = np.full((len(values), len(members), values.shape[1]), np.nan)
-    for column, rows in enumerate(members.values()):
-        inside = values[:, :, rows]
-        count = np.isfinite(inside).sum(axis=2)
-        squares = np.where(np.isfinite(inside), inside, 0.0) ** 2
-        known = count > 0
-        found[:, column][known] = np.sqrt(squares.sum(axis=2)[known] / count[known])
-    return found
+    values = combined[name].where(combined["order"] <= combined["n_bodies"]).transpose("source", "structure", "order")
+    return np.stack([(values.isel(structure=rows) ** 2).mean("structure") ** 0.5 for rows in members.values()], axis=1)

@@ -55,17 +55,15 @@ def add_commands(commands: Any) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
-    import json
-
     from bodyorder.config import load_config
     from bodyorder.study import train_models
-    from bodyorder.study.cells import ERRORS
+    from bodyorder.study.cells import read_errors
 
     options = load_config(args.config)
     if not options.models:
         raise InputError(f"`models` in {args.config} must name models to train, and names none")
     for folder in train_models(options):
-        errors = json.loads((folder / ERRORS).read_text())
+        errors = read_errors(folder)
         print(f"{folder}: {errors['energy_rmse']:.1f} meV/atom, {errors['force_rmse']:.0f} meV/Å on its test set")
 
 

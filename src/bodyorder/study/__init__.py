@@ -37,7 +37,7 @@ def run_study(options: StudyOptions, say: Callable[[str], None] = _say) -> Path:
     """
     data = Data(options)
     cells, progress = Cells(data), Progress(say)
-    check_elements(options)
+    check_elements(options, cells.pretrained)
     curves, distillation = Curves(data, cells), Distillation(data, cells)
     chains = [[*cells.chain(name), curves.models[name]] for name in cells.cells]
     with open_root(data.root) as root:

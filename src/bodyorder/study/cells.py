@@ -60,6 +60,8 @@ class Cells:
         self._data = data
         self._options = data.options
         students = () if data.options.distill is None else data.options.distill.students
+        #: Models that are trained already.
+        self.pretrained = {name: load_source(spec) for name, spec in data.options.pretrained.items()}
         self._programs = {model: program_of(model) for model in (*data.options.models, *students)}
         trained = trained_cells(data.options)
         self.cells = {cell.name: cell for cell in [*trained, *pretrained_cells(data.options)]}
@@ -122,7 +124,7 @@ class Cells:
         data, training = self._data, self.trainings.get(name)
         settings: dict[str, Any] = {"max_order": {group: data.depth(group) for group in self._options.held_out}}
         if training is None:
-            settings["source"] = load_source(self._options.pretrained[name]).fingerprint
+            settings["source"] = self.pretrained[name].fingerprint
         needs = (*data.samples, *([] if training is None else [training]))
         return Stage(f"resolve/{name}", settings, partial(self._resolve, name), needs)
 
@@ -168,8 +170,13 @@ class Cells:
 
     def _measure(self, name: str, folder: Path) -> None:
         resolved = self.resolutions[name].folder(self._data.root)
-        tests = [(reference, load(resolved / file)) for file, reference in self._data.reference_orders().items()]
+        tests = [(reference, load(resolved / file)) for file, reference in self._data.reference_orders.items()]
         save(measure_cell(tests, self.nominal_order(name)), folder / MEASURES)
+
+
+def read_errors(folder: Path) -> dict[str, float]:
+    """Errors of a finished training on its test set, of :func:`~bodyorder.training.errors.prediction_errors`."""
+    return dict(json.loads((folder / ERRORS).read_text()))
 
 
 def train_and_test(job: TrainingJob) -> None:

@@ -94,14 +94,14 @@ class Closing:
     def _compare(self, folder: Path) -> None:
         data = self._data
         results = {name: load(self._cells.result(name)) for name in self._shown}
-        combined = combine({data.reference_name: data.reference_orders()[RESULT]} | results)
+        combined = combine({data.reference_name: data.reference_orders[RESULT]} | results)
         save(combined, folder / RESULT)
         if results:
             save(compare(combined, data.reference_name), folder / COMPARISON)
 
     def _generalize(self, folder: Path) -> None:
         data, reference = self._data, self._data.reference_name
-        measures = {reference: measure_reference(list(data.reference_orders().values()))}
+        measures = {reference: measure_reference(list(data.reference_orders.values()))}
         measures |= {name: self._cells.measured(name) for name in self._measured}
         for name in [reference, *self._drawn]:
             if name in measures:
@@ -118,11 +118,11 @@ class Closing:
         cell = self._cells.cells[name]
         if cell.makeup is None:
             return _about(cell, (), 0)
-        groups = cell.content(self._data.options).groups or tuple(self._data.options.clusters)
+        content = cell.content(self._data.options)
+        groups = content.groups or tuple(self._data.options.clusters)
         owners = Counter(str(self._data.clusters[index].info["group"]) for index in self._data.split.training)
         most = max(owners[group] for group in groups)
-        limit = cell.content(self._data.options).n_parents
-        return _about(cell, groups, most if limit is None else min(most, limit))
+        return _about(cell, groups, most if content.n_parents is None else min(most, content.n_parents))
 
     def _report(self, folder: Path) -> None:
         data = self._data

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from functools import cached_property, partial
 from itertools import combinations_with_replacement, product
 from pathlib import Path
 from typing import Unpack
@@ -62,12 +62,17 @@ class Curves:
             for name, resolution in cells.resolutions.items()
         }
 
-    @property
+    @cached_property
     def species(self) -> list[Species]:
         """What curves and maps are of; the clusters must be there."""
         return drawn_species(
             self._data.options, {str(symbol) for atoms in self._data.clusters for symbol in atoms.symbols}
         )
+
+    @property
+    def grids(self) -> dict[Species, np.ndarray]:
+        """Distances in Å by what they are of: those of the reference are everybody's, so that curves can be compared."""
+        return {species: default_distances(self._data.source, species) for species in self.species}
 
     def drawn(self, species: Species, names: Mapping[str, str]) -> xr.Dataset:
         """Curves, or maps, of the reference and of some cells, side by side.
@@ -116,20 +121,16 @@ class Curves:
     def _draw_reference(self, folder: Path) -> None:
         data = self._data
         with data.store() as store, open_executor(data.options.workers, data.options.executor) as executor:
-            for species in self.species:
-                grid = default_distances(data.source, species)
+            for species, grid in self.grids.items():
                 save(_drawn(data.source, species, grid, store=store, executor=executor), folder / _file(species))
 
     def _draw(self, name: str, folder: Path) -> None:
         data, trained = self._data, self._cells.trained(name)
-        reference = self.reference.folder(data.root)
-        # The grid of the reference is everybody's, so that curves can be compared.
-        grids = {species: _grid(load_analysis(reference / _file(species))) for species in self.species}
-        if not grids:
+        if not self.grids:
             return
-        run_elsewhere(data.options.executor, draw, self._cells.source(name), grids, folder.resolve())
+        run_elsewhere(data.options.executor, draw, self._cells.source(name), self.grids, folder.resolve())
         if trained is not None:
-            bins = distance_ranges(max(grids.values(), key=lambda grid: float(grid[-1])))
+            bins = distance_ranges(max(self.grids.values(), key=lambda grid: float(grid[-1])))
             save(distance_density(trained.folder / "training.xyz", bins), folder / DENSITY)
 
 
@@ -162,10 +163,6 @@ def draw(source: SourceLike, grids: Mapping[Species, np.ndarray], folder: Path) 
 
 def _drawn(source: SourceLike, species: Species, grid: np.ndarray, **running: Unpack[Running]) -> xr.Dataset:
     return (pair_curve if len(species) == 2 else triple_map)(source, species, grid, **running)
-
-
-def _grid(drawn: xr.Dataset) -> np.ndarray:
-    return drawn["distance" if "distance" in drawn.coords else "first"].values
 
 
 def _file(species: Species) -> str:

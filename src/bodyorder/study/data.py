@@ -134,6 +134,7 @@ class Data:
         """Largest order that a group is resolved to; None for all."""
         return self.options.held_out[group].max_order if group in self.options.held_out else None
 
+    @cached_property
     def reference_orders(self) -> dict[str, xr.Dataset]:
         """Orders of the reference for the clusters that models are resolved on, by the file that models have for them."""
         stages = {RESULT: self.reference} | {f"{group}.nc": self._labels[group] for group in self.options.held_out}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ import xarray as xr
 from bodyorder.engine.variables import describe
 from bodyorder.sources import load_source
 from bodyorder.sources.base import SourceLike
-from bodyorder.study.cells import ERRORS, Cells, train_and_test
+from bodyorder.study.cells import Cells, read_errors, train_and_test
 from bodyorder.study.data import Data
 from bodyorder.study.elsewhere import run_elsewhere
 from bodyorder.study.grid import Lesson, lessons
@@ -77,12 +76,12 @@ class Distillation:
         for lesson, stage in self.stages.items():
             if not stage.finished(root):
                 continue
-            student, errors = lesson.student, _errors(stage.folder(root))
+            student, errors = lesson.student, read_errors(stage.folder(root))
             teacher, own = self._data.reference_name, 0.0
             if lesson.teacher is not None:
                 teacher = self._cells.cells[lesson.teacher].model
                 trained = self._cells.trainings.get(lesson.teacher)
-                own = np.nan if trained is None else _errors(trained.folder(root))["energy_rmse"]
+                own = np.nan if trained is None else read_errors(trained.folder(root))["energy_rmse"]
             rows.append(
                 {
                     "teacher": teacher,
@@ -120,7 +119,3 @@ def teach(source: SourceLike, job: TrainingJob) -> None:
     teacher = load_source(source)
     training, validation, test = (predictions(teacher, part) for part in (job.training, job.validation, job.test))
     train_and_test(replace(job, training=training, validation=validation, test=test, atom_energies=None))
-
-
-def _errors(folder: Path) -> dict[str, float]:
-    return dict(json.loads((folder / ERRORS).read_text()))

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import ase
 from ase.data import chemical_symbols
 
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.config import FromFile, Sampler, StudyOptions
-from bodyorder.sources import load_source
+from bodyorder.sources import EnergySource
 from bodyorder.structures import ClusterBatch, read_structures
 
 
-def check_elements(options: StudyOptions) -> None:
+def check_elements(options: StudyOptions, pretrained: Mapping[str, EnergySource]) -> None:
     """Check that all models know the elements of all clusters that they are resolved on.
 
     :param options: of the study
+    :param pretrained: its models that are trained already
     :raises InputError: if models are trained on clusters that lack one, or one that is trained already does not know it
     """
     groups = {group: _elements(sampler) for group, sampler in options.clusters.items()}
@@ -30,8 +31,7 @@ def check_elements(options: StudyOptions) -> None:
                 f"`makeups.{name}` must hold every element that its models are resolved on, and lacks {_symbols(lacking)} of "
                 f"{', '.join(where)}; draw it from more `groups`, or leave those clusters out"
             )
-    for name, spec in options.pretrained.items():
-        model = load_source(spec)
+    for name, model in pretrained.items():
         for number in sorted(met):
             try:
                 model.energies(ClusterBatch.from_atoms([ase.Atoms([number])]))

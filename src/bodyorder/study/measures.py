@@ -18,7 +18,6 @@ _COMPARED = (
     "total_bias", "total_mae", "total_rmse", "order_bias", "order_rmse", "subset_rmse", "force_rmse", "force_order_rmse",
 )  # fmt: skip
 
-
 #: Functions in their environment: order of the best approximation, and bodies of a term.
 _FUNCTIONS = ((2, 2), (3, 2), (3, 3))
 _NAMES = {2: "pairs", 3: "triples"}
