@@ -9,15 +9,13 @@ from ase.calculators.morse import MorsePotential
 
 from bodyorder import decompose
 from bodyorder._checks import InputError
-from bodyorder.analysis import error_cancellation, size_errors
+from bodyorder.analysis import environment_orders, error_cancellation, size_errors
 from bodyorder.structures.hydrogen import high_density
 
 
 @pytest.fixture(scope="module")
 def results():
-    clusters = high_density(4, 5, 1)
-    for index, atoms in enumerate(clusters):
-        atoms.info = {"name": f"c{index}", "group": "high"}
+    clusters = named(high_density(4, 5, 1))
     right = decompose(clusters, MorsePotential(epsilon=4.5, r0=0.74, rho0=1.5, rcut1=8.0, rcut2=9.0), subsets=True)
     wrong = decompose(clusters, LennardJones(sigma=0.7, epsilon=1.0, rc=20.0), subsets=True)
     return {"right": right, "wrong": wrong}
@@ -49,6 +47,56 @@ def test_orders_that_undo_each_other(results):
     assert float(found.cancellation) == pytest.approx(np.sqrt(2))
 
 
+def named(clusters):
+    for index, atoms in enumerate(clusters):
+        atoms.info = {"name": f"c{index}", "group": "high"}
+    return clusters
+
+
+def test_how_unknown_orders_cancel_is_unknown_but_known_ones_correlate(results):
+    short = {name: result.sel(order=[1, 2, 3]) for name, result in results.items()}
+    turned = {"right": short["right"], "turned": short["right"].copy(deep=True)}
+    error = np.random.default_rng(1).normal(size=5)
+    turned["turned"]["contribution"].loc[{"order": 2}] += error
+    turned["turned"]["contribution"].loc[{"order": 3}] += error
+    found = error_cancellation(turned, "right").sel(source="turned", group="high")
+    assert np.isnan(found.cancellation)
+    assert float(found.error_correlation.sel(order=2, other_order=3)) == pytest.approx(1.0)
+
+
+def test_structures_of_several_sizes_count_with_the_orders_that_they_have():
+    clusters = named([*high_density(3, 3, 1), *high_density(5, 3, 2)])
+    right = decompose(clusters, "analytic:axilrod-teller?nu=2.0")
+    wrong = decompose(clusters, "analytic:axilrod-teller?nu=3.0")
+    for column, atoms in enumerate(clusters):
+        for order in range(1, len(atoms) + 1):
+            wrong["contribution"].loc[{"order": order}][column] += 0.1 * order * column
+    found = error_cancellation({"right": right, "wrong": wrong}, "right").sel(source="wrong", group="high")
+    errors = (wrong["contribution"] - right["contribution"]).values / right["n_bodies"].values[:, None]
+    expected = np.sqrt((np.nansum(errors, axis=1) ** 2).sum() / np.nansum(errors**2))
+    assert float(found.cancellation) == pytest.approx(expected)
+    # order 5 is known of three structures alone
+    both = errors[3:, [1, 4]].T
+    assert float(found.error_correlation.sel(order=2, other_order=5)) == pytest.approx(np.corrcoef(both)[0, 1])
+    failed = wrong.copy(deep=True)
+    failed["contribution"].loc[{"order": 2}][0] = np.nan
+    found = error_cancellation({"right": right, "wrong": failed}, "right").sel(source="wrong", group="high")
+    expected = np.sqrt((np.nansum(errors[1:], axis=1) ** 2).sum() / np.nansum(errors[1:] ** 2))
+    assert float(found.cancellation) == pytest.approx(expected)
+
+
+def test_large_structures_have_errors_by_size_up_to_their_order():
+    clusters = named(high_density(30, 2, 1))
+    spec = "analytic:sutton-chen?cutoff=1.8"
+    whole = decompose(clusters, spec, max_order=3, subsets=True)
+    connected = decompose(clusters, spec, max_order=3, subsets=True, cutoff=1.8)
+    found = size_errors({"whole": whole, "connected": connected}, "whole").sel(source="connected").squeeze("group")
+    np.testing.assert_allclose(found.size_error.sel(size=[1, 2, 3, 30]), 0.0, atol=1e-9)
+    assert found.size_error.notnull().sum() == 4
+    with pytest.raises(InputError, match="at most 67,108,864, 30 bodies have 1,073,741,823"):
+        environment_orders(whole)
+
+
 def test_errors_by_size_are_those_of_all_subclusters(results):
     found = size_errors(results, "right").sel(source="wrong", group="high")
     right, wrong = results["right"], results["wrong"]
@@ -68,9 +116,7 @@ def test_what_cannot_be_compared_is_refused(results):
 
 
 def test_errors_of_truncated_results_are_known_up_to_their_order_and_for_the_whole(results):
-    clusters = high_density(4, 5, 1)
-    for index, atoms in enumerate(clusters):
-        atoms.info = {"name": f"c{index}", "group": "high"}
+    clusters = named(high_density(4, 5, 1))
     potentials = {
         "right": MorsePotential(epsilon=4.5, r0=0.74, rho0=1.5, rcut1=8.0, rcut2=9.0),
         "wrong": LennardJones(sigma=0.7, epsilon=1.0, rc=20.0),

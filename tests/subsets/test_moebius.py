@@ -18,6 +18,7 @@ from bodyorder.subsets import (
     noise_amplification,
     order_coefficients,
     order_totals,
+    summed_energies,
     truncations,
 )
 from bodyorder.subsets.moebius import moebius_transform, zeta_transform
@@ -55,6 +56,16 @@ def test_contributions_of_a_complete_family(n_bodies, data, seed):
     energies = random_energies(family, np.random.default_rng(seed), trailing=(2,))
     for found, expected in zip(contributions(family, energies), by_definition(family, energies), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+@given(st.integers(1, 9), st.data(), st.integers(0, 2**32 - 1))
+def test_energies_are_the_sums_of_contributions(n_bodies, data, seed):
+    top = data.draw(st.integers(1, n_bodies))
+    adjacency = networkx.to_numpy_array(networkx.gnp_random_graph(n_bodies, 0.5, seed=seed)) > 0
+    for family in (complete(n_bodies, top), connected(adjacency, top), cliques(adjacency, top)):
+        energies = random_energies(family, np.random.default_rng(seed), trailing=(2,))
+        for found, expected in zip(summed_energies(family, contributions(family, energies)), energies, strict=True):
+            np.testing.assert_allclose(found, expected, atol=1e-10)
 
 
 @given(st.integers(0, 10), st.integers(0, 2**32 - 1))

@@ -17,12 +17,13 @@ _PURPOSE = "errors by size"
 def error_cancellation(results: SeveralResults, reference: str) -> xr.Dataset:
     """How the errors of the orders cancel in the energy.
 
-    With Δ⁽ⁿ⁾ = (E⁽ⁿ⁾ − E⁽ⁿ⁾_ref)/N of each structure, over the structures of a group that have all orders:
+    With Δ⁽ⁿ⁾ = (E⁽ⁿ⁾ − E⁽ⁿ⁾_ref)/N of each structure, over the structures of a group:
 
-    - ``error_correlation``: Pearson's r of Δ⁽ⁿ⁾ and Δ⁽ᵐ⁾; −1 between neighbouring orders where each undoes the other. NaN for
-      fewer than three structures and for errors that do not vary.
-    - ``cancellation``: √⟨(Σ_n Δ⁽ⁿ⁾)²⟩ / √(Σ_n ⟨(Δ⁽ⁿ⁾)²⟩). It is 1 for errors that know nothing of each other, √N_orders
-      where all are the same, and far below 1 where the sum is right although its terms are wrong. NaN without errors.
+    - ``error_correlation``: Pearson's r of Δ⁽ⁿ⁾ and Δ⁽ᵐ⁾ where both are known; −1 between neighbouring orders where each undoes
+      the other. NaN for fewer than three structures and for errors that do not vary.
+    - ``cancellation``: √⟨(Σ_n Δ⁽ⁿ⁾)²⟩ / √⟨Σ_n (Δ⁽ⁿ⁾)²⟩ over the structures of which all orders up to N are known. It is 1 for
+      errors that know nothing of each other, √N where all are the same, and far below 1 where the sum is right although
+      its terms are wrong. NaN without errors and where orders are missing, as in results up to a ``max_order`` below N.
 
     :param results: results of the same structures by the name of their source, or a combined one
     :param reference: name of the source to compare with
@@ -36,16 +37,19 @@ def error_cancellation(results: SeveralResults, reference: str) -> xr.Dataset:
     values = per_body(combined, "contribution")
     errors = values - values[row]
     members = groups(combined)
+    bodies = combined["n_bodies"].values
+    complete = ((orders[:, None] <= bodies) == np.isfinite(errors)).all(axis=1) & (orders.max() >= bodies)
     shape = (len(names), len(members), len(orders))
     correlations, ratio = np.full((*shape, len(orders)), np.nan), np.full(shape[:2], np.nan)
     for column, rows in enumerate(members.values()):
         for source in range(len(names)):
             own = errors[source][:, rows]
-            own = own[:, np.isfinite(own).all(axis=0)]
             correlations[source, column] = [[correlation(one, other) for other in own] for one in own]
-            squares = (own**2).sum()
+            # orders above its number of bodies contribute nothing to a structure
+            terms = np.nan_to_num(own[:, complete[source, rows]])
+            squares = (terms**2).sum()
             if squares > 0:
-                ratio[source, column] = np.sqrt((own.sum(axis=0) ** 2).sum() / squares)
+                ratio[source, column] = np.sqrt((terms.sum(axis=0) ** 2).sum() / squares)
     dataset = xr.Dataset(
         {
             "error_correlation": (("source", "group", "order", "other_order"), correlations),
@@ -76,9 +80,11 @@ def size_errors(results: SeveralResults, reference: str) -> xr.Dataset:
     sums, squares, counts = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     totals = combined["total"].transpose("structure", "source").values
     for lattice in lattices(combined, _PURPOSE, resolved=True):
-        lattice.energies[-1] = totals[lattice.structures]
         for chunk, layers in lattice.layers():
-            for size, energies in enumerate(layers, start=1):
+            # the whole structures are known however few of their orders are
+            whole = totals[lattice.structures[chunk]][None]
+            parts = layers[: lattice.n_bodies - 1]
+            for size, energies in [*enumerate(parts, start=1), (lattice.n_bodies, whole)]:
                 errors = (energies - energies[..., row : row + 1]) / size
                 known = np.isfinite(errors)
                 errors = np.where(known, errors, 0.0)

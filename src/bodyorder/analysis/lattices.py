@@ -1,4 +1,4 @@
-"""The energies of all sub-clusters of each structure, laid out for subset mathematics."""
+"""The energies of all sub-clusters of each structure, or those up to a size, laid out for subset mathematics."""
 
 from __future__ import annotations
 
@@ -14,31 +14,32 @@ import xarray as xr
 from bodyorder._checks import InputError
 from bodyorder.analysis.alignment import SeveralResults, attributes, combine
 from bodyorder.engine.variables import describe
-from bodyorder.subsets import complete
-from bodyorder.subsets.moebius import zeta_transform
+from bodyorder.subsets import complete, summed_energies
 
 #: Numbers that are worked on at once: what bounds the memory of an analysis.
 _CHUNK = 2**21
 
-#: All sub-clusters of more bodies do not fit in memory.
-_MOST_BODIES = 26
+#: More sub-clusters of one structure than this do not fit in memory: all those of 26 bodies.
+_MOST_SUBSETS = 2**26
 
 _NEEDED = ("subset_energy", "subset_members", "subset_structure", "n_bodies")
 
 
 @dataclass(frozen=True)
 class Lattices:
-    """Complete lattices of structures that have the same number of bodies.
+    """Complete lattices of structures that have the same number of bodies, or all their layers up to a size.
 
     :param n_bodies: number of bodies N
+    :param largest: size K of the largest subsets that are there, N for a complete lattice
     :param structures: which structures of the results, shape (n,)
     :param energies: E(S) in eV of all non-empty subsets, by size and colexicographic within a size, shape
-        (2ᴺ − 1, n, n_sources)
+        (Σ_{k≤K} C(N, k), n, n_sources), which for a complete lattice is (2ᴺ − 1, n, n_sources)
     :param rows: which subsets of the results these are, shape (m,)
     :param places: and where each stands along the first two axes of ``energies``, shape (2, m)
     """
 
     n_bodies: int
+    largest: int
     structures: np.ndarray
     energies: np.ndarray
     rows: np.ndarray
@@ -49,7 +50,11 @@ class Lattices:
         step = max(1, _CHUNK // (self.energies.shape[0] * self.energies.shape[2]))
         for start in range(0, len(self.structures), step):
             chunk = slice(start, start + step)
-            yield chunk, np.split(self.energies[:, chunk], _offsets(self.n_bodies)[1:-1])
+            yield chunk, self.split(self.energies[:, chunk])
+
+    def split(self, values: np.ndarray) -> list[np.ndarray]:
+        """Values of all subsets, shape (n_subsets, …), by size."""
+        return np.split(values, _offsets(self.n_bodies, self.largest)[1:-1])
 
 
 def one_dataset(results: SeveralResults, purpose: str) -> xr.Dataset:
@@ -74,11 +79,12 @@ def lattices(dataset: xr.Dataset, purpose: str, *, resolved: bool = False) -> li
 
     :param dataset: of :func:`one_dataset`
     :param purpose: what they are wanted for, to say in errors
-    :param resolved: whether sizes up to the largest order of the results suffice; energies of others are NaN
+    :param resolved: whether sizes up to the largest order of the results suffice; there are no others then
     :raises InputError: if sub-clusters are missing that were never asked for (the message says of which sizes), or the
         energies of a structure are not those of one lattice: it is periodic, or each subset has functions of its own
     """
-    _check_one_lattice(dataset, purpose)
+    largest = int(dataset["order"].max()) if resolved else int(dataset["n_bodies"].max())
+    _check_one_lattice(dataset, purpose, largest)
     energies = _by_source(dataset["subset_energy"])
     members = dataset["subset_members"].transpose("subset", "slot").values.astype(np.int64)
     owners = dataset["subset_structure"].values
@@ -90,14 +96,14 @@ def lattices(dataset: xr.Dataset, purpose: str, *, resolved: bool = False) -> li
         column = np.full(len(bodies), -1)
         column[structures] = np.arange(len(structures))
         rows = np.flatnonzero(column[owners] >= 0)
-        places = np.stack([_offsets(int(n_bodies))[sizes[rows] - 1] + ranks[rows], column[owners[rows]]])
-        dense = np.full((2 ** int(n_bodies) - 1, len(structures), energies.shape[1]), np.nan)
+        offsets = _offsets(int(n_bodies), min(int(n_bodies), largest))
+        places = np.stack([offsets[sizes[rows] - 1] + ranks[rows], column[owners[rows]]])
+        dense = np.full((offsets[-1], len(structures), energies.shape[1]), np.nan)
         dense[tuple(places)] = energies[rows]
-        lattice = Lattices(int(n_bodies), structures, dense, rows, places)
+        lattice = Lattices(int(n_bodies), min(int(n_bodies), largest), structures, dense, rows, places)
         if not np.isfinite(dense).all():
-            largest = min(int(n_bodies), int(dataset["order"].max())) if resolved else int(n_bodies)
-            _complete_connected(dataset, lattice, largest)
-            _check_complete(dataset, lattice, purpose, largest)
+            _complete_connected(dataset, lattice)
+            _check_complete(dataset, lattice, purpose)
         found.append(lattice)
     return found
 
@@ -137,9 +143,9 @@ def _ranks(members: np.ndarray, n_bodies: int) -> tuple[np.ndarray, np.ndarray]:
     return (members >= 0).sum(axis=1), ranks
 
 
-def _offsets(n_bodies: int) -> np.ndarray:
-    """Where the subsets of each size begin, and the end."""
-    return np.cumsum([0] + [comb(n_bodies, size) for size in range(1, n_bodies + 1)])
+def _offsets(n_bodies: int, largest: int) -> np.ndarray:
+    """Where the subsets of each size up to the largest begin, and the end."""
+    return np.cumsum([0] + [comb(n_bodies, size) for size in range(1, largest + 1)])
 
 
 def _attributes(dataset: xr.Dataset) -> list[dict[str, Any]]:
@@ -149,7 +155,7 @@ def _attributes(dataset: xr.Dataset) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in dataset.attrs.items()}]
 
 
-def _check_one_lattice(dataset: xr.Dataset, purpose: str) -> None:
+def _check_one_lattice(dataset: xr.Dataset, purpose: str, largest: int) -> None:
     if "cell" in dataset and bool(dataset["cell"].notnull().any()):
         raise InputError(
             f"{purpose} must be of free clusters, some of these are periodic and have no energy of the whole"
@@ -160,44 +166,41 @@ def _check_one_lattice(dataset: xr.Dataset, purpose: str) -> None:
                 f"{purpose} must come from energies in one set of functions, those of {entry.get('source', 'a source')} are "
                 "in the functions of each subset; decompose with counterpoise=full"
             )
-    largest = int(dataset["n_bodies"].max())
-    if largest > _MOST_BODIES:
+    bodies = int(dataset["n_bodies"].max())
+    count = sum(comb(bodies, size) for size in range(1, min(bodies, largest) + 1))
+    if count > _MOST_SUBSETS:
         raise InputError(
-            f"{purpose} need the energy of every sub-cluster, {largest} bodies have too many; they must be at most "
-            f"{_MOST_BODIES}"
+            f"{purpose} need the energy of every sub-cluster, which must be at most {_MOST_SUBSETS:,}, "
+            f"{bodies} bodies have {count:,}; give smaller structures"
         )
 
 
-def _complete_connected(dataset: xr.Dataset, lattice: Lattices, largest: int) -> None:
-    """Fill in the sub-clusters of up to ``largest`` bodies that an additive source did not need, in place."""
+def _complete_connected(dataset: xr.Dataset, lattice: Lattices) -> None:
+    """Fill in the sub-clusters that an additive source did not need, in place."""
     connected = np.array([entry.get("family") == "connected" for entry in _attributes(dataset)])
-    if not connected.any() or largest not in dataset["order"].values:
+    if not connected.any() or lattice.largest not in dataset["order"].values:
         return
-    top = _by_source(dataset["contribution"].sel(order=largest))[lattice.structures]
+    top = _by_source(dataset["contribution"].sel(order=lattice.largest))[lattice.structures]
     missing = np.isnan(lattice.energies)
-    missing[_offsets(lattice.n_bodies)[largest] :] = False
     epsilons = np.zeros_like(lattice.energies)
     epsilons[tuple(lattice.places)] = _by_source(dataset["subset_contribution"])[lattice.rows]
     wanted = missing.any(axis=0) & connected & np.isfinite(top) & np.isfinite(epsilons).all(axis=0)
-    masks = np.concatenate([(np.int64(1) << rows).sum(axis=1) for rows in complete(lattice.n_bodies).members])
-    summed = np.zeros((2**lattice.n_bodies, int(wanted.sum())))
-    summed[masks] = epsilons[:, wanted]
-    zeta_transform(summed)
-    lattice.energies[:, wanted] = np.where(missing[:, wanted], summed[masks], lattice.energies[:, wanted])
+    family = complete(lattice.n_bodies, lattice.largest)
+    summed = np.concatenate(summed_energies(family, lattice.split(epsilons[:, wanted])))
+    lattice.energies[:, wanted] = np.where(missing[:, wanted], summed, lattice.energies[:, wanted])
 
 
-def _check_complete(dataset: xr.Dataset, lattice: Lattices, purpose: str, largest: int) -> None:
+def _check_complete(dataset: xr.Dataset, lattice: Lattices, purpose: str) -> None:
     listed = np.zeros(lattice.energies.shape[:2], dtype=bool)
     listed[tuple(lattice.places)] = True
     failed = np.zeros(lattice.energies.shape[1:], dtype=bool)
     if "failure" in dataset:
         failed = _by_source(dataset["failure"])[lattice.structures] != ""
     lacking = np.isnan(lattice.energies) & ~(listed[:, :, None] & failed)
-    lacking[_offsets(lattice.n_bodies)[largest] :] = False
     if not lacking.any():
         return
     structure, source = np.argwhere(lacking.any(axis=0))[0]
-    parts = np.split(lacking[:, structure, source], _offsets(lattice.n_bodies)[1:-1])
+    parts = lattice.split(lacking[:, structure, source])
     sizes = [size for size, part in enumerate(parts, start=1) if part.any()]
     whose = str(dataset["structure"].values[lattice.structures[structure]])
     if "source" in dataset.dims:

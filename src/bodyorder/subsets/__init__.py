@@ -9,7 +9,14 @@ from bodyorder.subsets.connected_sampling import ConnectedGrowth, SampledFamily
 from bodyorder.subsets.family import Family, complete
 from bodyorder.subsets.graphs import ConnectedFamily, cliques, connected, connected_classes
 from bodyorder.subsets.indices import INDICES, context_contributions, interactions
-from bodyorder.subsets.moebius import contributions, noise_amplification, order_coefficients, order_totals, truncations
+from bodyorder.subsets.moebius import (
+    contributions,
+    noise_amplification,
+    order_coefficients,
+    order_totals,
+    summed_energies,
+    truncations,
+)
 from bodyorder.subsets.regression import largest_order, noise_spread, size_weights, whole_coefficients
 from bodyorder.subsets.sampling import CompactGrowth, Growth, Sample, sample
 
@@ -39,6 +46,7 @@ __all__ = [
     "order_totals",
     "sample",
     "size_weights",
+    "summed_energies",
     "truncations",
     "whole_coefficients",
 ]

@@ -10,7 +10,7 @@ structures, components of forces), which are carried along.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import comb
 
 import numpy as np
@@ -58,15 +58,8 @@ def contributions(family: Family, energies: Sequence[np.ndarray]) -> list[np.nda
     :param energies: for each order that the family keeps the energies of its subsets, shape (n_subsets, …)
     :return: for each of these orders the contributions, in the shape of ``energies``
     """
-    n_bodies = family.n_bodies
-    by_recursion = sum(size * 2**order for order, size in enumerate(family.sizes, start=1))
-    if family.kind == "complete" and n_bodies <= _MAX_DENSE_BODIES and n_bodies * 2**n_bodies <= by_recursion:
-        masks = [(np.int64(1) << rows).sum(axis=1) for rows in family.members]
-        dense = np.zeros((2**n_bodies, *energies[0].shape[1:]))
-        for mask, values in zip(masks, energies, strict=True):
-            dense[mask] = values
-        moebius_transform(dense)
-        return [dense[mask] for mask in masks]
+    if _by_transform(family):
+        return _transformed(family, energies, moebius_transform)
     result: list[np.ndarray] = []
     # with a row behind the last one for what a family does not hold
     ended: list[np.ndarray] = []
@@ -77,6 +70,44 @@ def contributions(family: Family, energies: Sequence[np.ndarray]) -> list[np.nda
         result.append(epsilon)
         ended.append(with_nothing(epsilon))
     return result
+
+
+def summed_energies(family: Family, contributions: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Energy E(S) = Σ ε(T) of every subset S of a family, over the subsets T of S that it holds.
+
+    The inverse of :func:`contributions`.
+
+    :param family: which subsets
+    :param contributions: for each order that the family keeps those of its subsets, shape (n_subsets, …)
+    :return: for each of these orders the energies, in the shape of ``contributions``
+    """
+    if _by_transform(family):
+        return _transformed(family, contributions, zeta_transform)
+    result = [np.array(values, dtype=np.float64) for values in contributions]
+    held = [with_nothing(values) for values in contributions]
+    for order, sums in enumerate(result, start=1):
+        for size, rows, index in family.proper_subsets(order):
+            sums[rows] += held[size - 1][index]
+    return result
+
+
+def _by_transform(family: Family) -> bool:
+    """Whether laying out all 2ᴺ subsets costs less than going from subset to subset."""
+    n_bodies = family.n_bodies
+    by_recursion = sum(size * 2**order for order, size in enumerate(family.sizes, start=1))
+    return family.kind == "complete" and n_bodies <= _MAX_DENSE_BODIES and n_bodies * 2**n_bodies <= by_recursion
+
+
+def _transformed(
+    family: Family, values: Sequence[np.ndarray], transform: Callable[[np.ndarray], np.ndarray]
+) -> list[np.ndarray]:
+    """A transform in place of values by order, those of subsets that the family does not hold being zero."""
+    masks = [(np.int64(1) << rows).sum(axis=1) for rows in family.members]
+    dense = np.zeros((2**family.n_bodies, *values[0].shape[1:]))
+    for mask, part in zip(masks, values, strict=True):
+        dense[mask] = part
+    transform(dense)
+    return [dense[mask] for mask in masks]
 
 
 def with_nothing(values: np.ndarray) -> np.ndarray:
