@@ -54,6 +54,8 @@ def test_one_seed_has_no_spread_and_a_missing_value_leaves_the_others(cells):
     cells["order_rmse"][0, 0, 0] = np.nan
     found = over_seeds(cells)
     assert found["order_rmse"].values[0, 0, 0] == pytest.approx(cells["order_rmse"].values[[2, 4], 0, 0].mean())
+    assert found["order_rmse_known"].values[:, 0, 0].tolist() == [2, 2]
+    assert found["order_rmse_known"].values[:, 1, 0].tolist() == [3, 2]
     alone = over_seeds(cells.isel(cell=[0, 1]))
     assert np.isnan(alone["order_rmse"].values[0, 0, 0])
     assert np.isnan(alone["order_rmse_spread"]).all()

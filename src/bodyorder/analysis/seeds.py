@@ -11,6 +11,9 @@ from bodyorder.engine.variables import VARIABLES, Variable
 #: What the name of the standard deviation over seeds ends in.
 SPREAD = "_spread"
 
+#: And that of how many seeds have a value.
+KNOWN = "_known"
+
 
 def over_seeds(cells: xr.Dataset) -> xr.Dataset:
     """Mean and standard deviation over the seeds of each training.
@@ -18,9 +21,9 @@ def over_seeds(cells: xr.Dataset) -> xr.Dataset:
     :param cells: any measures along a dimension ``cell`` with the coordinate ``training``: what a cell is called without its
         seed. Other coordinates along ``cell`` are kept where all cells of each training share them.
     :return: dimension ``training`` in place of ``cell``, in the order in which trainings first appear. For each numeric
-        variable ``x`` its mean, and ``x_spread``, the sample standard deviation (n − 1), NaN for fewer than two seeds that
-        have a value; ``n_seeds`` says how many cells there are. Texts are those that all seeds share, else all of them with
-        ``" | "`` between.
+        variable ``x`` its mean over the seeds that have a value, their number ``x_known``, and ``x_spread``, their sample
+        standard deviation (n − 1), NaN for fewer than two; ``n_seeds`` says how many cells there are. Texts are those that
+        all seeds share, else all of them with ``" | "`` between.
     :raises InputError: if the cells do not say which training they are of
     """
     if "training" not in cells.coords or cells["training"].dims != ("cell",):
@@ -38,13 +41,16 @@ def over_seeds(cells: xr.Dataset) -> xr.Dataset:
         if array.dtype.kind in "OUS":
             found[str(name)] = xr.Variable(dims, np.array([_shared_texts(part) for part in parts], dtype=object))
             continue
-        moments = [_moments(part.astype(float)) for part in parts]
+        means, spreads, known = zip(*(_moments(part.astype(float)) for part in parts), strict=True)
         meaning = VARIABLES.get(str(name), Variable((), "", "", str(name)))
         unit = {"units": array.attrs.get("units", meaning.unit)}
         about = str(array.attrs.get("long_name", meaning.meaning))
-        found[str(name)] = xr.Variable(dims, np.array([mean for mean, _ in moments]), unit | {"long_name": about})
+        found[str(name)] = xr.Variable(dims, np.array(means), unit | {"long_name": about})
         found[f"{name}{SPREAD}"] = xr.Variable(
-            dims, np.array([spread for _, spread in moments]), unit | {"long_name": f"{about}, spread over seeds"}
+            dims, np.array(spreads), unit | {"long_name": f"{about}, spread over seeds"}
+        )
+        found[f"{name}{KNOWN}"] = xr.Variable(
+            dims, np.array(known), {"units": "1", "long_name": f"{about}, how many seeds have it"}
         )
     kept: dict[str, xr.Variable] = {"training": xr.Variable("training", list(rows))}
     for name, coordinate in cells.coords.items():
@@ -64,15 +70,15 @@ def _same(values: np.ndarray) -> bool:
     return bool(missing.all()) or (not missing.any() and len(set(values.tolist())) == 1)
 
 
-def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and sample standard deviation of the values that are known, over the first axis."""
+def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, sample standard deviation and number of the values that are known, over the first axis."""
     known = np.isfinite(values)
     count = known.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(known, values, 0.0).sum(axis=0) / count
         variance = np.where(known, values - mean, 0.0) ** 2
         spread = np.sqrt(variance.sum(axis=0) / (count - 1))
-    return mean, np.where(count > 1, spread, np.nan)
+    return mean, np.where(count > 1, spread, np.nan), count
 
 
 def _shared_texts(values: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from bodyorder.analysis import combine, compare
-from bodyorder.analysis.seeds import SPREAD, over_seeds
+from bodyorder.analysis.seeds import KNOWN, SPREAD, over_seeds
 from bodyorder.engine.results import load, load_analysis, save
 from bodyorder.report import CurveSet, Report, write_report
 from bodyorder.study.cells import Cells
@@ -20,6 +20,7 @@ from bodyorder.study.data import RESULT, Data
 from bodyorder.study.distillation import Distillation
 from bodyorder.study.grid import Cell
 from bodyorder.study.measures import VERSION, cell_table, measure_reference
+from bodyorder.study.shown import first_seeds, of_last_makeup, shown_alone, side_by_side
 from bodyorder.study.stages import Stage, record_of
 from bodyorder.training.job import TrainedModel
 from bodyorder.training.models import MODELS
@@ -29,9 +30,6 @@ COMPARISON, REPORT = "comparison.nc", "report.html"
 TABLE, TEXT_TABLE = "generalization.nc", "generalization.csv"
 #: Errors of explicit models that learn from other models.
 DISTILLED = "distillation.nc"
-
-#: Models that a figure can show side by side.
-MOST_SHOWN = 8
 
 #: Columns of the table in text, by variable, what they are called there, and what makes eV of them meV.
 _COLUMNS = {
@@ -63,7 +61,7 @@ class Closing:
         self._resolved = [name for name, stage in cells.resolutions.items() if stage.finished(root)]
         self._measured = [name for name, stage in cells.measures.items() if stage.finished(root)]
         self._drawn = [name for name, stage in curves.models.items() if stage.finished(root)]
-        self._shown = _chosen([cells.cells[name] for name in self._resolved], data.options.seed)
+        self._shown = shown_alone([cells.cells[name] for name in self._resolved], data.options.seed)
         needs = (data.reference, *(cells.resolutions[name] for name in self._resolved))
         self.comparison = Stage("compare", {"models": self._shown}, self._compare, needs)
         measured = (cells.measures[name] for name in self._measured)
@@ -142,17 +140,13 @@ class Closing:
         write_report(folder / REPORT, report)
 
     def _curve_sets(self) -> list[CurveSet]:
-        """Two-body curves of the models of each training set, maps of the models that are shown; of one seed."""
-        drawn = [self._cells.cells[name] for name in self._drawn]
-        first = [cell for cell in drawn if cell.n_parents is None and _is_first(cell, self._data.options.seed)]
+        """Two-body curves of the models of each training set, maps of those of the last one; of one seed."""
+        first = first_seeds([self._cells.cells[name] for name in self._drawn], self._data.options.seed)
+        last = of_last_makeup(first)
         sets = []
         for species in self._curves.species:
-            if len(species) == 2:
-                makeups = {cell.makeup: [other for other in first if other.makeup == cell.makeup] for cell in first}
-            else:
-                makeups = {cell.makeup: [other for other in first if other.name in self._shown] for cell in first[-1:]}
-            for makeup, cells in (makeups or {None: []}).items():
-                names = {cell.name: cell.model for cell in cells[:MOST_SHOWN]}
+            for makeup, cells in side_by_side(first if len(species) == 2 else last):
+                names = {cell.name: cell.model for cell in cells}
                 density = self._curves.density(next(iter(names))) if names and len(species) == 2 else None
                 sets.append(CurveSet(makeup, self._curves.drawn(species, names), density))
         return sets
@@ -165,19 +159,6 @@ class Closing:
             "seconds": {name: record["seconds"] for name, record in records.items()},
             "models": {name: f"sha256:{model.model_hash}" for name, model in trained.items()},
         }
-
-
-def _is_first(cell: Cell, seed: int) -> bool:
-    return cell.makeup is None or cell.seed == seed
-
-
-def _chosen(cells: list[Cell], seed: int) -> list[str]:
-    """The models that the report shows one by one: the first seed of each, and if these are many, on the last make-up."""
-    first = [cell for cell in cells if cell.n_parents is None and _is_first(cell, seed)]
-    if len(first) > MOST_SHOWN:
-        last = [cell.makeup for cell in first if cell.makeup is not None][-1:]
-        first = [cell for cell in first if cell.makeup is None or cell.makeup in last]
-    return [cell.name for cell in first]
 
 
 def _about(cell: Cell, groups: Sequence[str], n_parents: int) -> dict[str, Any]:
@@ -205,6 +186,7 @@ def _write_text(table: xr.Dataset, path: Path) -> None:
         if name in table:
             columns[title] = scale * table[name]
             columns[f"{title}{SPREAD}"] = scale * table[f"{name}{SPREAD}"]
+            columns[f"{title}{KNOWN}"] = table[f"{name}{KNOWN}"]
     columns["nominal_verdict"] = table["nominal_verdict"]
     frame = xr.Dataset(columns).to_dataframe().reset_index()
     about = ["training", "model", "makeup", "n_parents", "group"]

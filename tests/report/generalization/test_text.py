@@ -76,6 +76,17 @@ def test_which_orders_there_are(parts):
     assert "is 4 in fci" in high
 
 
+def test_trainings_without_an_effective_order_are_counted(table):
+    lost = table.copy(deep=True)
+    rows = np.flatnonzero((lost["model"].values == "net") & (lost["seed"].values == 2))
+    lost["group_body_order"][rows, 0] = np.nan
+    parts = {part.heading: part for part in generalization_parts(lost, Theme.of(["any"]))}
+    shown = parts["Nominal and effective orders"]
+    assert shown.sentences[2].endswith("3 in implicit models trained there (2 of 4 trainings have none).")
+    effective = next(table for table in shown.tables if "Effective body order" in table.caption)
+    assert any("(1 of 2)" in cell for row in effective.rows for cell in row)
+
+
 @pytest.mark.parametrize(
     ("verdict", "highest", "said"),
     [

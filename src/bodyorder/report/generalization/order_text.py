@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import xarray as xr
 
 from bodyorder.analysis.convergence import TOLERANCE
 from bodyorder.analysis.nominal import EQUAL, HIGHER, LOWER
+from bodyorder.analysis.seeds import KNOWN
 from bodyorder.report.generalization.tables import highest_orders, largest_beyond, nominal_of, ordered, span, verdicts
 from bodyorder.report.generalization.text import trained
 from bodyorder.report.generalization.trainings import Training, Trainings, size_of_orders, whose
@@ -101,6 +104,7 @@ def of_effective(trainings: Trainings) -> list[str]:
     said = []
     for group in trainings.drawn:
         found: dict[str, list[float]] = {}
+        cases, without = Counter[str](), Counter[str]()
         known = trainings.reference.get("group_body_order")
         if known is not None:
             own = float(known.sel(group=group))
@@ -113,7 +117,13 @@ def of_effective(trainings: Trainings) -> list[str]:
                 else "implicit models trained there"
             )
             found.setdefault(kind, []).extend([order] if np.isfinite(order) else [])
-        listed = [f"{_span(orders)} in {name}" for name, orders in found.items()]
+            cases[kind] += (seeds := int(held["n_seeds"]))
+            without[kind] += seeds - int(held[f"group_body_order{KNOWN}"].sel(group=group))
+        listed = [
+            f"{_span(orders)} in {name}"
+            + (f" ({without[name]} of {cases[name]} trainings have none)" if orders and without[name] else "")
+            for name, orders in found.items()
+        ]
         tolerance = f"{1e3 * TOLERANCE:g} meV per {trainings.theme.body}"
         if len(listed) > 1:
             said.append(sentence(place(group), f"the effective body order ({tolerance}) is {and_(listed)}"))

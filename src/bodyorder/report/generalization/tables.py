@@ -11,6 +11,7 @@ import xarray as xr
 
 from bodyorder.analysis.convergence import TOLERANCE
 from bodyorder.analysis.nominal import EQUAL, HIGHER, LOWER, UNDECIDED
+from bodyorder.analysis.seeds import KNOWN
 from bodyorder.report.generalization.trainings import Trainings, values_of, whose
 from bodyorder.report.tables import MISSING, Table
 from bodyorder.report.wording import group_title, group_words, power_of_ten, with_spread
@@ -212,7 +213,10 @@ def _add(table: Table, makeup: str, model: str, cells: Sequence[str]) -> None:
 
 def _cell(part: xr.Dataset, name: str, scale: float = 1.0, **where: Any) -> str:
     mean, spread = (float(value) for value in values_of(part, name, **where))
-    return with_spread(scale * mean, scale * spread) if np.isfinite(mean) else MISSING
+    if not np.isfinite(mean):
+        return MISSING
+    known, seeds = int(part[f"{name}{KNOWN}"].sel(where)), int(part["n_seeds"])
+    return with_spread(scale * mean, scale * spread) + (f" ({known} of {seeds})" if known < seeds else "")
 
 
 def _known_orders(trainings: Trainings, group: str) -> list[int]:
@@ -225,4 +229,7 @@ def _inside(group: str) -> str:
 
 
 def _over_seeds(trainings: Trainings) -> str:
-    return "; means over seeds ± standard deviation" if trainings.has_spread else ""
+    """That numbers are means over seeds, and over how many where some have none."""
+    if not trainings.has_spread:
+        return ""
+    return "; means over seeds ± standard deviation, “2 of 3” where only so many seeds have a value"
