@@ -211,6 +211,14 @@ def test_a_model_of_another_version_that_can_be_read_gives_its_energies(helium, 
             r"`clusters\.low\.n_clusters` must be at least 3 to train, validate and test, got 2$",
         ),
         (
+            {"makeups": {"low/high": {}}},
+            r"`makeups` must have names without slashes, got 'low/high'; give another$",
+        ),
+        (
+            {"held_out": {"result": {"clusters": {"sampler": "low-density", "n_clusters": 2}}}},
+            r"`held_out` must have names other than 'result'; call it what it is$",
+        ),
+        (
             {"training_sizes": {"whole": [2, 4]}},
             r"`training_sizes\.whole` must be numbers of training clusters that a group has, 3 at most, got 4; lower it, or give "
             r"the groups more clusters$",
@@ -236,6 +244,15 @@ def test_a_file_of_fewer_clusters_than_parts_of_the_split(refused, tmp_path):
     path = write_structures(tmp_path / "own.xyz", low_density(4, 2, seed=0))
     clusters = {"own": {"sampler": "file", "path": str(path)}}
     assert refused(clusters=clusters, **ONE) == f"{path} must hold at least 3 clusters to train on, and holds 2"
+
+
+def test_a_learning_curve_beyond_the_clusters_of_a_file(refused, tmp_path):
+    path = write_structures(tmp_path / "own.xyz", low_density(4, 6, seed=0))
+    clusters = {"own": {"sampler": "file", "path": str(path)}}
+    assert refused(clusters=clusters, training_sizes={"whole": [2, 4]}, **ONE) == (
+        "`training_sizes.whole` must be numbers of training clusters that a group has, 3 at most, got 4; lower it, or give the "
+        "groups more clusters"
+    )
 
 
 def test_a_file_whose_clusters_are_too_small_for_a_make_up(study, tmp_path):

@@ -1,7 +1,7 @@
 """What a study is told: typed options, and the YAML file that holds them."""
 
 from bodyorder.config.loading import load_config
-from bodyorder.config.options import DistillOptions, HeldOut, MakeUpOptions, SplitOptions, StudyOptions
+from bodyorder.config.options import DistillOptions, HeldOut, MakeUpOptions, SplitOptions, StudyOptions, check_sizes
 from bodyorder.config.samplers import FEWEST, SAMPLERS, FromFile, HighDensity, LowDensity, Sampler, Thermal
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "SplitOptions",
     "StudyOptions",
     "Thermal",
+    "check_sizes",
     "load_config",
 ]

@@ -62,7 +62,8 @@ def _first(error: ValidationError) -> str:
     location = [str(part) for part in problem["loc"]]
     variant = _variant(location)
     path = location if variant is None else location[:variant] + location[variant + 1 :]
-    key = ".".join(path)
+    # pydantic's way to say that it is the key itself which is wrong
+    key = ".".join(path[:-2] if path[-1:] == ["[key]"] else path)
     if problem["type"] == "extra_forbidden":
         known = _keys_at(location[:-1])
         return f"unknown key `{key}`; keys here: {', '.join(known)}{did_you_mean(path[-1], known)}"

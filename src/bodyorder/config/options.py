@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -12,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from bodyorder._checks import check_choice
+from bodyorder._checks import InputError, check_choice
 from bodyorder.config.samplers import FEWEST, Count, FromFile, HighDensity, LowDensity, Options, Sampler, Seed, Thermal
 from bodyorder.engine.curves import check_species
 from bodyorder.sources.base import parse_spec
@@ -25,6 +26,16 @@ def _readable_spec(value: str | dict[str, Any]) -> str | dict[str, Any]:
     parse_spec(value)
     return value
 
+
+def _name(value: str) -> str:
+    """Refuse what folders and files cannot be called after, and what would read like the name of another thing."""
+    if not re.fullmatch(r"[^\s/\\]+( [^\s/\\]+)*", value) or value in (".", ".."):
+        raise ValueError(f"must have names without slashes, got {value!r}; give another")
+    return value
+
+
+#: Name that a user gives to something.
+Name = Annotated[str, AfterValidator(_name)]
 
 #: Energy source: a spec, or the same as a mapping.
 Spec = Annotated[str | dict[str, Any], AfterValidator(_readable_spec)]
@@ -120,19 +131,19 @@ class StudyOptions(Options):
     """Folder for everything that the study makes."""
     seed: Seed = 0
     """Seed of every random choice."""
-    clusters: Annotated[dict[str, Sampler], Field(min_length=1)]
+    clusters: Annotated[dict[Name, Sampler], Field(min_length=1)]
     """Groups of clusters by name."""
     reference: Spec = "pyscf:fci/sto-6g?spin=ground"
     """Energy source that models are trained on and compared with: a spec, or the same as a mapping."""
     split: SplitOptions = SplitOptions()
     """Training, validation and test clusters."""
-    held_out: dict[str, HeldOut] = Field(default_factory=dict)
+    held_out: dict[Name, HeldOut] = Field(default_factory=dict)
     """Further groups of clusters, larger ones perhaps, that models are only tested on."""
     models: tuple[str, ...] = ()
     """Curated models to train, by name."""
-    pretrained: dict[str, Spec] = Field(default_factory=dict)
+    pretrained: dict[Name, Spec] = Field(default_factory=dict)
     """Models that are trained already, by name: energy sources, a model file among them."""
-    makeups: dict[str, MakeUpOptions] = Field(default_factory=dict)
+    makeups: dict[Name, MakeUpOptions] = Field(default_factory=dict)
     """Training sets by name."""
     seeds: Count = 1
     """Trainings of each model on each set. They differ in initial weights, in the order of batches and in what is drawn."""
@@ -183,6 +194,8 @@ class StudyOptions(Options):
         for name in self.held_out:
             if name in self.clusters:
                 raise ValueError(f"`held_out` must have names of their own, {name!r} is among the clusters")
+            if name == "result":  # what the orders of the test clusters are called
+                raise ValueError("`held_out` must have names other than 'result'; call it what it is")
         for key in ("epochs", "training_sizes"):
             for name in getattr(self, key):
                 check_choice(key, name, self.makeups)
@@ -197,7 +210,7 @@ class StudyOptions(Options):
             makeup.build(name)
             self._check_yield(name, makeup)
         for name, sizes in self.training_sizes.items():
-            self._check_sizes(name, sizes)
+            check_sizes(name, sizes, [sampler.n_clusters for sampler in self._drawn_from(name)], self.split)
         if self.distill is not None:
             for name in self.distill.teachers or ():
                 check_choice("distill.teachers", name, [*self.models, *self.pretrained])
@@ -234,17 +247,6 @@ class StudyOptions(Options):
                 f"{min(makeup.orders)}, and `parents` is false; lower `makeups.{name}.orders`"
             )
 
-    def _check_sizes(self, name: str, sizes: tuple[int, ...]) -> None:
-        """Refuse points of a learning curve that no group has the clusters for, as far as can be told without reading files."""
-        groups = [sampler.n_clusters for sampler in self._drawn_from(name)]
-        if groups and max(groups) >= FEWEST:
-            most = len(split_parents(max(groups), self.split.fractions).training)
-            if max(sizes, default=0) > most:
-                raise ValueError(
-                    f"`training_sizes.{name}` must be numbers of training clusters that a group has, {most} at most, got "
-                    f"{max(sizes)}; lower it, or give the groups more clusters"
-                )
-
     def _check_group(self, group: str, n_clusters: int, n_atoms: int) -> None:
         if self.models and n_clusters < FEWEST:
             raise ValueError(
@@ -258,3 +260,21 @@ class StudyOptions(Options):
                             f"`makeups.{name}.orders` must be sizes of sub-clusters, got {size} where the clusters of "
                             f"{group} have {n_atoms} atoms"
                         )
+
+
+def check_sizes(name: str, sizes: tuple[int, ...], groups: list[int], split: SplitOptions) -> None:
+    """Check that points of a learning curve have the clusters that they need.
+
+    :param name: of the make-up
+    :param sizes: training clusters of each group
+    :param groups: clusters of each group that it draws from; nothing is checked where these are not known
+    :param split: how they are divided
+    :raises InputError: if none of the groups has as many
+    """
+    if groups and max(groups) >= FEWEST:
+        most = len(split_parents(max(groups), split.fractions).training)
+        if max(sizes, default=0) > most:
+            raise InputError(
+                f"`training_sizes.{name}` must be numbers of training clusters that a group has, {most} at most, got "
+                f"{max(sizes)}; lower it, or give the groups more clusters"
+            )

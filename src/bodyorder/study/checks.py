@@ -1,4 +1,4 @@
-"""Whether every model knows the elements that it will meet, told before anything is computed."""
+"""What must hold of the clusters and models of a study, files included, told before anything is computed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import ase
 from ase.data import chemical_symbols
 
 from bodyorder._checks import ComputationError, InputError
-from bodyorder.config import FromFile, Sampler, StudyOptions
+from bodyorder.config import FromFile, Sampler, StudyOptions, check_sizes
 from bodyorder.sources import EnergySource
 from bodyorder.structures import ClusterBatch, read_structures
 
@@ -42,6 +42,21 @@ def check_elements(options: StudyOptions, pretrained: Mapping[str, EnergySource]
                 ) from None
             except ComputationError:  # is told where orders are computed
                 pass
+
+
+def check_training_sizes(options: StudyOptions) -> None:
+    """Check that learning curves ask for no more training clusters than there are.
+
+    :param options: of the study
+    :raises InputError: if none of the groups that a make-up draws from has as many
+    """
+    for name, sizes in options.training_sizes.items():
+        groups = options.makeups[name].groups or options.clusters
+        check_sizes(name, sizes, [_count(options.clusters[group]) for group in groups], options.split)
+
+
+def _count(sampler: Sampler) -> int:
+    return len(read_structures(sampler.path)) if isinstance(sampler, FromFile) else sampler.n_clusters
 
 
 def _elements(sampler: Sampler) -> set[int]:
