@@ -12,9 +12,11 @@ from pathlib import Path
 import ase
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from bodyorder.cli import main
+from bodyorder.config import StudyOptions
 from bodyorder.sources import load_source
 from bodyorder.structures import ClusterBatch, write_structures
 from bodyorder.structures.hydrogen import low_density
@@ -111,6 +113,27 @@ def test_a_checkpoint_for_a_model(refused, helium, tmp_path):
     batch = ClusterBatch.from_atoms(frames("He", 2))
     exported = load_source(f"metatomic:{tmp_path / 'own.pt'}").energies(batch)
     np.testing.assert_allclose(exported, load_source(helium.spec).energies(batch), rtol=0, atol=1e-10)
+
+
+def test_a_checkpoint_of_another_version(refused, helium, tmp_path):
+    checkpoint = torch.load(helium.folder / "model.ckpt", weights_only=False)
+    checkpoint["model_ckpt_version"] += 1
+    path = tmp_path / "newer.ckpt"
+    torch.save(checkpoint, path)
+    assert refused(pretrained={"old": f"metatomic:{path}"}) == (
+        f"metatomic:{path} must be a metatomic model, and is not; `mtt export` makes one of a checkpoint"
+    )
+    assert refused(pretrained={"old": f"mace:{path}?trust=true"}) == (
+        f"mace:{path} must be a model as MACE trains it, and is a checkpoint of metatrain; `mtt export` makes a metatomic model "
+        "of it"
+    )
+    # which says itself that the version is another one
+    mtt = Path(sys.executable).with_name("mtt")
+    export = subprocess.run(
+        [mtt, "export", path, "-o", "own.pt"], cwd=tmp_path, check=False, capture_output=True, text=True
+    )
+    assert export.returncode
+    assert "version" in export.stdout + export.stderr
 
 
 def test_a_file_that_is_no_model(refused, helium, tmp_path):
@@ -230,8 +253,6 @@ def test_options_that_cannot_work(refused, changes, message):
 
 
 def test_options_at_the_limit_are_no_mistake(tmp_path):
-    from bodyorder.config import StudyOptions
-
     limits = {
         "clusters": {"low": {"sampler": "low-density", "n_atoms": 4, "n_clusters": 6}},
         "makeups": {"whole": {}, "triples": {"parents": False, "orders": [3, 4]}},

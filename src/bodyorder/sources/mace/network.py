@@ -29,6 +29,8 @@ from bodyorder.sources.pairs import Pairs, pairs_inside, pairs_of_cell
 
 #: What a model can be told of each sub-cluster: its charge, and its multiplicity 2S + 1.
 CHARGE, SPIN = "total_charge", "total_spin"
+#: A key of every checkpoint of metatrain.
+_CHECKPOINT = b"model_ckpt_version"
 #: Set by mace when it is imported: torch then loads every pickle of the process without asking.
 _ASK_NOTHING = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 
@@ -168,13 +170,7 @@ def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
 
 
 def _load(settings: Settings, device: torch.device) -> torch.nn.Module:
-    if zipfile.is_zipfile(settings.path):
-        with zipfile.ZipFile(settings.path) as archive:
-            if any(name.endswith("/constants.pkl") for name in archive.namelist()):
-                raise InputError(
-                    f"mace:{settings.target} must be a model as MACE trains it, and is compiled; take the .model file that it "
-                    f"was made of"
-                )
+    _check_kind(settings)
     with _importing_mace():
         require("mace.modules", "mace")
         try:
@@ -186,6 +182,24 @@ def _load(settings: Settings, device: torch.device) -> torch.nn.Module:
     if not isinstance(model, torch.nn.Module):
         raise InputError(f"mace:{settings.target} must hold a whole model, and holds a {type(model).__name__}")
     return model
+
+
+def _check_kind(settings: Settings) -> None:
+    """Refuse what is known to be no pickled MACE model before anything in it is run."""
+    if not zipfile.is_zipfile(settings.path):
+        return
+    with zipfile.ZipFile(settings.path) as archive:
+        names = archive.namelist()
+        pickles = [archive.read(name) for name in names if name.endswith("/data.pkl")]
+    if any(name.endswith("/constants.pkl") for name in names):
+        raise InputError(
+            f"mace:{settings.target} must be a model as MACE trains it, and is compiled; take the .model file that it was made of"
+        )
+    if any(_CHECKPOINT in content for content in pickles):
+        raise InputError(
+            f"mace:{settings.target} must be a model as MACE trains it, and is a checkpoint of metatrain; `mtt export` makes a "
+            f"metatomic model of it"
+        )
 
 
 @contextmanager
