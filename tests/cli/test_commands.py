@@ -65,6 +65,40 @@ def test_environment_orders_of_one_result_and_of_several(run, clusters, tmp_path
     assert xr.load_dataset(output, engine="h5netcdf").environment_rms.dims == ("structure", "order")
 
 
+def test_interaction_indices_stand_beside_environment_orders(run, clusters, tmp_path):
+    path, output = tmp_path / "triple.nc", tmp_path / "environment.nc"
+    assert run("decompose", clusters, "--source", "analytic:axilrod-teller", "--subsets", "-o", path)[0] == 0
+    code, _, err = run("environment", path, "--interactions", 3, "-o", output)
+    assert (code, err) == (0, "")
+    found, result = xr.load_dataset(output, engine="h5netcdf"), load(path)
+    assert found.environment_rms.dims == ("structure", "order")
+    triples = found.interaction.sel(index="faith_shap").values[found.subset_order.values == 3]
+    expected = result.subset_contribution.values[result.subset_order.values == 3]
+    np.testing.assert_allclose(triples, expected, atol=1e-10)
+    code, _, err = run("environment", path, "--interactions", 5, "-o", output)
+    assert code == 2
+    assert "`order` must be between 1 and 4, got 5" in one_line(err)
+
+
+def test_surroundings_of_atoms_of_a_crystal(run, tmp_path):
+    crystal, output = write_structures(tmp_path / "cu.xyz", [bulk("Cu", cubic=True)]), tmp_path / "around.xyz"
+    options = ("--radius", 2.7, "--clusters", 2, "--seed", 1, "--atoms", 13)
+    code, out, _ = run("sample", "--surroundings", crystal, *options, "-o", output)
+    assert code == 0
+    assert "2 structures in" in out
+    drawn = read_structures(output)
+    assert [len(atoms) for atoms in drawn] == [13, 13]
+    assert not drawn[0].pbc.any()
+    for atoms in drawn:
+        np.testing.assert_allclose(atoms.get_distances(0, range(1, 13)), 3.61 / np.sqrt(2), atol=1e-6)
+    code, _, err = run("sample", "--surroundings", crystal, "--radius", 2.7, "-o", output)
+    assert code == 2
+    assert "`radius` must leave at most 12 atoms around a centre" in one_line(err)
+    code, _, err = run("sample", "--surroundings", crystal, "-o", output)
+    assert code == 2
+    assert "`--radius` must be given with `--surroundings`, and is not" in one_line(err)
+
+
 def test_environment_orders_need_every_subcluster(run, clusters, tmp_path):
     path, output = tmp_path / "pair.nc", tmp_path / "environment.nc"
     assert run("decompose", clusters, "--source", "analytic:pair", "--subsets", "--max-order", 2, "-o", path)[0] == 0
@@ -196,7 +230,10 @@ def test_store_makes_the_second_run_free(run, clusters, tmp_path):
         (("study", "nothing.yaml"), r"nothing\.yaml is not: No such file"),
         (("plan", "clusters.xyz"), "`--source` must say"),
         (("sample", "--preset", "high-density", "--order", "3", "-o", "c.xyz"), "`--order` belongs to `--subclusters`"),
-        (("sample", "--subclusters", "clusters.xyz", "--atoms", "3", "-o", "c.xyz"), "`--atoms` belongs to `--preset`"),
+        (
+            ("sample", "--subclusters", "clusters.xyz", "--atoms", "3", "-o", "c.xyz"),
+            "`--atoms` belongs to `--preset` or",
+        ),
         (("sample", "--subclusters", "clusters.xyz", "-o", "clusters.xyz"), "output must not be an input"),
         (
             ("decompose", "clusters.xyz", "--source", "analytic:pair", "-o", "clusters.xyz"),

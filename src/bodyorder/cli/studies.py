@@ -39,6 +39,9 @@ def add_commands(commands: Any) -> None:
     )
     environment.add_argument("--max-order", type=int, metavar="N", help="largest number of bodies (default: all)")
     environment.add_argument("--sum-rule", action="store_true", help="make approximations exact at the full cluster")
+    environment.add_argument(
+        "--interactions", type=int, metavar="N", help="write interaction indices of up to N bodies too"
+    )
     environment.add_argument("-o", "--output", required=True, metavar="NC", help="file to write")
     environment.set_defaults(run=_environment)
 
@@ -88,18 +91,19 @@ def _compare(args: argparse.Namespace) -> None:
 
 
 def _environment(args: argparse.Namespace) -> None:
-    from bodyorder.analysis import environment_orders
+    import xarray as xr
+
+    from bodyorder.analysis import environment_orders, interaction_indices
     from bodyorder.cli.tables import print_environment
     from bodyorder.engine.results import save
 
     output = check_output(args.output, never=args.results)
-    results = _load_all(args.results)
-    found = environment_orders(
-        results if len(results) > 1 else next(iter(results.values())),
-        weights=args.weights,
-        max_order=args.max_order,
-        sum_rule=args.sum_rule,
-    )
+    several = _load_all(args.results)
+    results = several if len(several) > 1 else next(iter(several.values()))
+    found = environment_orders(results, weights=args.weights, max_order=args.max_order, sum_rule=args.sum_rule)
+    if args.interactions is not None:
+        indices = interaction_indices(results, args.interactions)
+        found = xr.merge([found, indices], combine_attrs="override", join="exact", compat="equals")
     save(found, output)
     print_environment(found)
     print(f"written to {output}")
