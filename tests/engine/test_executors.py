@@ -63,6 +63,18 @@ def test_a_worker_that_dies_is_reported():
             decompose(clusters(), SUTTON_CHEN, executor=executor)
 
 
+def test_a_pool_that_breaks_while_it_is_given_work_is_reported_alike(monkeypatch):
+    """CPython closes the pipe to a pool's manager before it calls the pool broken."""
+
+    def closed(*_):
+        raise OSError("handle is closed")
+
+    with open_executor(workers=2) as executor:
+        monkeypatch.setattr(type(executor), "submit", closed)
+        with pytest.raises(ComputationError, match="worker processes must stay alive, and one died"):
+            decompose(clusters(), SUTTON_CHEN, executor=executor)
+
+
 def deadly(**options):
     """A source that kills its worker when one sub-cluster of two atoms is in the batch. Its class travels with it."""
 

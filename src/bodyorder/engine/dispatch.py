@@ -7,7 +7,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import reduce
 
@@ -106,6 +106,9 @@ class Dispatcher:
         except BrokenProcessPool:
             raise
         except Exception as error:
+            # a pool that is just breaking has closed the pipe through which it is woken
+            if isinstance(executor, ProcessPoolExecutor) and isinstance(error, OSError):
+                raise BrokenProcessPool(str(error)) from error
             raise _lost_for_good(error) from error
 
 
