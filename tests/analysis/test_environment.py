@@ -15,7 +15,7 @@ from bodyorder.analysis import combine, order_convergence
 from bodyorder.analysis.environment import environment_orders
 from bodyorder.engine.results import save
 from bodyorder.engine.variables import VARIABLES
-from bodyorder.sources import Precision
+from bodyorder.sources import Precision, load_source
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 
@@ -216,6 +216,64 @@ def test_noise_is_that_of_repeated_calculations():
         single = precision.sigma(energies[-1])
         assert expected["environment_noise"].max() < single
         assert expected["vacuum_noise"].max() > 20 * single
+
+
+def propagated(energies_error, members, n_bodies, order):
+    """1σ of the residual of the full cluster, by least squares on the whole design matrix."""
+    masks = np.array([[body in row for body in range(n_bodies)] for row in members])
+    sizes = masks.sum(axis=1)
+    inside = (masks.astype(int) @ masks.T.astype(int)) == sizes  # column T is inside row S
+    design = inside[:, sizes <= order].astype(float)
+    root = np.sqrt([1 / comb(n_bodies, size) for size in sizes])
+    solve = np.linalg.pinv(root[:, None] * design) * root
+    whole = int(np.argmax(sizes))
+    return np.sqrt((((np.eye(len(sizes)) - design @ solve)[whole] * energies_error) ** 2).sum())
+
+
+def test_noise_of_energies_that_are_uncertain_each_in_its_own_way():
+    atoms = ase.Atoms("H4", [[0, 0, 0], [1, 0, 0], [1, 1.1, 0], [0, 1, 0.2]])
+    source = load_source("pyscf:uhf/sto-6g?spin=low")
+    result = decompose(atoms, source, subsets=True)
+    own = np.nan_to_num(result["subset_uncertainty"].values)
+    assert own.max() > 0.1
+    errors = np.hypot(source.precision.sigma(result["subset_energy"].values), own)
+    members = [row[row >= 0].tolist() for row in result["subset_members"].values]
+    found = environment_orders(result)
+    for order in (1, 2, 3):
+        expected = propagated(errors, members, 4, order)
+        assert found["environment_noise"].sel(order=order).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_noise_of_structures_stands_each_for_itself(build, terms):
+    """Any errors of single energies are found again; what none can give makes the noise of its structure unknown alone."""
+    result = build({name: terms(5, [1.0] * 5, seed) for seed, name in enumerate("abc")})
+    sums = np.random.default_rng(2).uniform(0, 1e-4, (5, 3)) * np.array([[comb(5, size)] for size in range(1, 6)])
+    table = np.array([[comb(5 - m, n - m) ** 2 if m <= n else 0 for m in range(1, 6)] for n in range(1, 6)])
+    result["noise"] = (("structure", "order"), np.sqrt(table @ sums).T)
+    result["noise"][2] = 0.02
+    found = environment_orders(result)
+    assert found["environment_noise"].isel(structure=2).isnull().all()
+    for column in (0, 1):
+        vacuum = [np.sqrt((sums[:, column] * _beyond(5, order) ** 2).sum()) for order in range(1, 6)]
+        np.testing.assert_allclose(found["vacuum_noise"].isel(structure=column), vacuum, rtol=1e-9, atol=1e-12)
+
+
+def _beyond(n_bodies, order):
+    """How much the energies of each size count in E − E^{≤n}."""
+    counts = np.zeros(n_bodies)
+    for n in range(order + 1, n_bodies + 1):
+        for m in range(1, n + 1):
+            counts[m - 1] += (-1) ** (n - m) * comb(n_bodies - m, n - m)
+    return counts
+
+
+def test_noise_of_energies_that_were_put_together_is_unknown():
+    atoms = ase.Atoms("H7", np.random.default_rng(3).uniform(0, 5.0, (7, 3)))
+    spec = "analytic:sutton-chen?cutoff=3.0"
+    both = {"part": decompose(atoms, spec, subsets=True, cutoff=3.0), "whole": decompose(atoms, spec, subsets=True)}
+    found = environment_orders(both)["environment_noise"]
+    assert found.sel(source="part").isnull().all()
+    assert found.sel(source="whole").notnull().all()
 
 
 def test_noise_without_errors_of_single_energies_behind_it_is_not_propagated(build, terms):

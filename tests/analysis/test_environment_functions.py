@@ -74,6 +74,17 @@ def _contribution(result, structure, members):
     raise AssertionError(members)
 
 
+def test_distant_pairs_that_a_connected_family_leaves_out_are_there():
+    atoms = ase.Atoms("H7", np.random.default_rng(3).uniform(0, 5.0, (7, 3)))
+    spec = "analytic:sutton-chen?cutoff=3.0"
+    whole, part = decompose(atoms, spec, subsets=True), decompose(atoms, spec, subsets=True, cutoff=3.0)
+    ranges = np.linspace(0.5, 6.0, 12)
+    found, expected = (environment_functions({"m": result}, 2, 2, ranges) for result in (part, whole))
+    for name in ("term_mean", "term_spread", "vacuum_mean", "n_terms"):
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-9)
+    assert float(found["n_terms"].sum()) == 21
+
+
 def test_elements_have_functions_of_their_own():
     atoms = ase.Atoms("OH2CH", np.random.default_rng(3).uniform(0, 3.0, (5, 3)))
     found = environment_functions(decompose(atoms, "analytic:pair", subsets=True), 2, 2, RANGES)
@@ -99,8 +110,14 @@ def test_groups_are_root_mean_squares_over_their_structures(clusters, many_body)
 
 
 def test_what_has_no_distances_is_refused(many_body):
-    with pytest.raises(InputError, match="`size` must be"):
-        environment_functions(many_body, 4, 4, RANGES)
+    for order, size in ((4, 4), (2, 3), (1, 2), (3, "2")):
+        with pytest.raises(
+            InputError, match="`size` must be 2 for pairs or 3 for triples, and no larger than `order`, got"
+        ):
+            environment_functions(many_body, order, size, RANGES)
+    for ranges in ([1.0], 1.0, "1 2", [1.0, np.nan], [2.0, 1.0], [[1.0, 2.0]], None):
+        with pytest.raises(InputError, match="`ranges` must be two or more edges in Å, finite and increasing, got"):
+            environment_functions(many_body, 2, 2, ranges)
     molecules = [ase.Atoms("H2H2", [[0, 0, 0], [0, 0, 0.74], [3, 0, 0], [3, 0, 0.74]])]
     result = decompose(molecules, "analytic:pair", bodies="molecules", subsets=True)
     with pytest.raises(InputError, match="must be of bodies that are atoms"):

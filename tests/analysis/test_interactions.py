@@ -112,14 +112,52 @@ def test_sources_and_structures_of_several_sizes(build, terms):
                 np.testing.assert_allclose(found[name].sel(source="second"), 2 * alone[name], atol=1e-12)
 
 
+def test_a_small_structure_has_all_its_terms_beside_a_large_one(build, terms):
+    small, large = terms(2, [1.0] * 2, 1), terms(5, [1.0] * 3, 2)
+    found = environment_terms(build({"small": small, "large": large}), 3)
+    alone = [environment_terms(build({name: own}), order) for name, own, order in (("s", small, 2), ("l", large, 3))]
+    expected = np.concatenate([part["environment_term"].values for part in alone])
+    np.testing.assert_allclose(found["environment_term"], expected, atol=1e-10)
+    assert np.bincount(found["subset_structure"].values).tolist() == [3, 25]
+
+
+@pytest.mark.parametrize("order", [2, 3])
+def test_what_a_connected_family_leaves_out_has_terms_too(order):
+    """Terms of distant pairs are not zero: both feel what is between them."""
+    atoms = ase.Atoms("H7", np.random.default_rng(3).uniform(0, 5.0, (7, 3)))
+    spec = "analytic:sutton-chen?cutoff=3.0"
+    whole = decompose(atoms, spec, subsets=True)
+    part = decompose(atoms, spec, subsets=True, cutoff=3.0)
+    assert part.sizes["subset"] < whole.sizes["subset"]
+
+    def table(found, values):
+        members = found["subset_members"].transpose("subset", "slot").values
+        keys = [frozenset(row[row >= 0].tolist()) for row in members]
+        assert len(set(keys)) == len(keys)
+        return dict(zip(keys, values.transpose("subset", ...).values, strict=True))
+
+    for rule, name in ((environment_terms, "environment_term"), (interaction_indices, "interaction")):
+        found, expected = rule(part, order), rule(whole, order)
+        mine, theirs = table(found, found[name]), table(expected, expected[name])
+        assert mine.keys() == theirs.keys()
+        for key, value in theirs.items():
+            np.testing.assert_allclose(mine[key], value, atol=1e-9)
+    energies = interaction_indices(part, order).interaction.sel(index=["faith_shap", "shapley_taylor"]).sum("subset")
+    np.testing.assert_allclose(energies, float(whole["total"].item()), atol=1e-9)
+
+
 def test_wrong_requests_are_refused(build, terms):
     result = build({"a": terms(4, [1.0], 1), "b": terms(3, [1.0], 1)})
-    with pytest.raises(InputError, match=r"`order` must be between 1 and 3, got 4"):
-        environment_terms(result, 4)
-    with pytest.raises(InputError, match=r"`order` must be between 1 and 3, got 0"):
+    with pytest.raises(InputError, match=r"`order` must be between 1 and 4, got 5"):
+        environment_terms(result, 5)
+    with pytest.raises(InputError, match=r"`order` must be between 1 and 4, got 0"):
         interaction_indices(result, 0)
     with pytest.raises(InputError, match=r"`indices` must be one of .*; did you mean 'banzhaf'"):
         interaction_indices(result, 2, indices=["banzaf"])
+    with pytest.raises(InputError, match=r"`indices` must be several of .*, got 'banzhaf'"):
+        interaction_indices(result, 2, indices="banzhaf")
+    with pytest.raises(InputError, match=r"`indices` must be several of .*, got \[\]"):
+        interaction_indices(result, 2, indices=[])
     with pytest.raises(InputError, match=r"`max_order` must be between 1 and 4, got 5"):
         context_orders(result, 5)
     with pytest.raises(InputError, match=r"sizes 2, 3 do not; lower `max_order` to 1 or count more sizes"):

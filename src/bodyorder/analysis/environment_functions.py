@@ -8,10 +8,10 @@ import numpy as np
 import xarray as xr
 from ase.data import chemical_symbols
 
-from bodyorder._checks import InputError, check_choice
+from bodyorder._checks import InputError
 from bodyorder.analysis.alignment import SeveralResults, groups, with_sources
 from bodyorder.analysis.environment import environment_orders
-from bodyorder.analysis.interactions import environment_terms
+from bodyorder.analysis.interactions import environment_terms, interaction_indices
 from bodyorder.engine.variables import describe
 
 #: Numbers of bodies of which functions are given: of one distance each, or of the mean of three.
@@ -71,24 +71,24 @@ def environment_functions(
     :param ranges: edges of ranges of the distance, of triples the mean of their three, in Å, increasing, shape (n + 1,)
     :return: dims (source, group, species, bin); ``species`` like ``"H-O"``, symbols in alphabetical order, ``bin`` the middle of
         a range in Å; NaN where no term is in it
-    :raises InputError: if bodies are not atoms, for a size that is not offered, or as
+    :raises InputError: if bodies are not atoms, for a size that is not offered or ranges that are none, or as
         :func:`bodyorder.analysis.environment_terms`
     """
-    check_choice("size", str(size), [str(offered) for offered in _SIZES])
+    edges = _checked(order, size, ranges)
     combined = with_sources(results)
     if "site_body" not in combined or combined.sizes["site"] != int(combined["n_bodies"].sum()):
         raise InputError("functions of distances must be of bodies that are atoms, these are not")
-    edges = np.asarray(ranges, dtype=np.float64)
     terms = environment_terms(combined, order)
+    vacuum = interaction_indices(combined, size, indices=("moebius",)).sel(index="moebius")
     rows = np.flatnonzero(terms["subset_order"].values == size)
     owners = terms["subset_structure"].values[rows]
     members = np.sort(terms["subset_members"].transpose("subset", "slot").values[rows], axis=1)[:, -size:].astype(int)
     distances, species = _geometry(combined, owners, members)
-    wanted = combined["subset_order"].values == size
+    # both hold the sub-clusters of this size in the same order
+    alone = vacuum["subset_order"].values == size
     pairs = {
         "term": terms["environment_term"].transpose("source", "subset").values[:, rows],
-        # the terms stand in the order of the subsets of the results
-        "vacuum": combined["subset_contribution"].transpose("source", "subset").values[:, wanted],
+        "vacuum": vacuum["interaction"].transpose("source", "subset").values[:, alone],
     }
     kinds = sorted(set(species))
     which = np.array([kinds.index(kind) for kind in species])
@@ -132,6 +132,24 @@ def environment_functions(
             attrs={"order": order, "size": size},
         )
     )
+
+
+def _checked(order: int, size: int, ranges: Sequence[float] | np.ndarray) -> np.ndarray:
+    """The edges of the ranges.
+
+    :raises InputError: if they are none, or there are no terms of that size
+    """
+    if size not in _SIZES or not isinstance(order, int | np.integer) or order < size:
+        raise InputError(
+            f"`size` must be 2 for pairs or 3 for triples, and no larger than `order`, got size {size!r} and order {order!r}"
+        )
+    try:
+        edges = np.asarray(ranges, dtype=np.float64)
+    except (TypeError, ValueError):
+        edges = np.array(np.nan)
+    if edges.ndim != 1 or len(edges) < 2 or not np.isfinite(edges).all() or (np.diff(edges) <= 0).any():
+        raise InputError(f"`ranges` must be two or more edges in Å, finite and increasing, got {ranges!r}")
+    return edges
 
 
 def _geometry(combined: xr.Dataset, owners: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 import xarray as xr
 
-from bodyorder._checks import check_between, check_choice
+from bodyorder._checks import InputError, check_between, check_choice
 from bodyorder.analysis.alignment import SeveralResults
 from bodyorder.analysis.lattices import Lattices, as_given, lattices, one_dataset, spell
-from bodyorder.subsets import INDICES, LatticeFit, context_contributions, interactions, size_weights
+from bodyorder.subsets import (
+    INDICES,
+    LatticeFit,
+    complete,
+    context_contributions,
+    count_terms,
+    interactions,
+    size_weights,
+)
 from bodyorder.subsets.regression import check_determined
 
 
@@ -23,23 +30,25 @@ def environment_terms(
     Those of pairs over their distance are the pair function that the approximation uses, beside the pair curve in vacuum.
 
     :param results: a result with subsets, several on the same structures by name, or a combined one
-    :param order: largest number of bodies of a term
+    :param order: largest number of bodies of a term; structures of fewer bodies have terms of up to all their bodies
     :param weights: see :func:`bodyorder.analysis.environment.environment_orders`
     :param sum_rule: make the approximation exact at the full cluster
     :return: ``environment_term`` in eV along ``subset``, behind ``source`` if several results were given, with
-        ``subset_members``, ``subset_structure`` and ``subset_order``, for the sub-clusters of up to ``order`` bodies
+        ``subset_members``, ``subset_structure`` and ``subset_order``, for all sub-clusters of up to ``order`` bodies, those that
+        a connected family left out behind the others
     :raises InputError: as :func:`bodyorder.analysis.environment.environment_orders`
     """
-    purpose = "terms in their environment"
-    dataset = one_dataset(results, purpose)
-    groups = lattices(dataset, purpose)
-    check_between("order", order, 1, min(group.n_bodies for group in groups))
+    dataset, groups = _prepared(results, "terms in their environment", order)
     tables = {group.n_bodies: size_weights(group.n_bodies, weights, sum_rule=sum_rule) for group in groups}
-    for table in tables.values():
-        check_determined(table, order)
-    found = _by_subset(dataset, groups, lambda layers: LatticeFit(layers).terms(order, tables[len(layers)])[1:])
-    options = {"order": order} | spell(weights, sum_rule)
-    return _assemble(dataset, {"environment_term": (("subset", "source"), found)}, order, options)
+    for n_bodies, table in tables.items():
+        check_determined(table, min(order, n_bodies))
+
+    def terms(layers: list[np.ndarray], top: int) -> list[np.ndarray]:
+        return LatticeFit(layers).terms(top, tables[len(layers)])[1:]
+
+    rows = _Rows(dataset, groups, order)
+    result = rows.described().assign(environment_term=(("subset", "source"), rows.values(terms)))
+    return as_given(dataset, result.transpose("source", ...), {"order": order} | spell(weights, sum_rule))
 
 
 def interaction_indices(results: SeveralResults, order: int, *, indices: Sequence[str] = INDICES) -> xr.Dataset:
@@ -48,21 +57,22 @@ def interaction_indices(results: SeveralResults, order: int, *, indices: Sequenc
     What they are and which axioms each obeys stands in :mod:`bodyorder.subsets.indices`.
 
     :param results: a result with subsets, several on the same structures by name, or a combined one
-    :param order: largest number of bodies of a sub-cluster
+    :param order: largest number of bodies of a sub-cluster; structures of fewer bodies have indices of that order
     :param indices: which; all if not given
     :return: ``interaction`` in eV with dims (index, subset), behind ``source`` if several results were given, with
-        ``subset_members``, ``subset_structure`` and ``subset_order``
-    :raises InputError: if the results have no subsets or lack some, for an order beyond N, or an unknown index
+        ``subset_members``, ``subset_structure`` and ``subset_order``, as of :func:`environment_terms`
+    :raises InputError: if the results have no subsets or lack some, for an order beyond the largest N, or an unknown index
     """
-    purpose = "interaction indices"
+    if isinstance(indices, str) or not len(indices):
+        raise InputError(f"`indices` must be several of {', '.join(INDICES)}, got {indices!r}")
     for index in indices:
         check_choice("indices", index, INDICES)
-    dataset = one_dataset(results, purpose)
-    groups = lattices(dataset, purpose)
-    check_between("order", order, 1, min(group.n_bodies for group in groups))
-    found = [_by_subset(dataset, groups, partial(interactions, index=index, order=order)) for index in indices]
-    result = _assemble(dataset, {"interaction": (("index", "subset", "source"), np.stack(found))}, order, {})
-    return result.assign_coords(index=list(indices))
+    dataset, groups = _prepared(results, "interaction indices", order)
+    rows = _Rows(dataset, groups, order)
+    found = [rows.values(lambda layers, top, index=index: interactions(layers, index, top)) for index in indices]
+    result = rows.described().assign(interaction=(("index", "subset", "source"), np.stack(found)))
+    result = result.assign_coords(index=list(indices))
+    return as_given(dataset, result.transpose("source", ...), {})
 
 
 def context_orders(results: SeveralResults, max_order: int | None = None) -> xr.Dataset:
@@ -98,27 +108,69 @@ def context_orders(results: SeveralResults, max_order: int | None = None) -> xr.
     return as_given(dataset, result, {})
 
 
-def _by_subset(
-    dataset: xr.Dataset, groups: Sequence[Lattices], rule: Callable[[list[np.ndarray]], list[np.ndarray]]
-) -> np.ndarray:
-    """Values of all subsets of the results from those of each size of complete lattices, shape (n_subsets, n_sources)."""
-    found = np.full((dataset.sizes["subset"], dataset.sizes.get("source", 1)), np.nan)
-    for group in groups:
-        flat = np.full_like(group.energies, np.nan)
-        for chunk, layers in group.layers():
-            values = np.concatenate(rule(layers))
-            flat[: len(values), chunk] = values
-        found[group.rows] = flat[tuple(group.places)]
-    return found
+def _prepared(results: SeveralResults, purpose: str, order: int) -> tuple[xr.Dataset, list[Lattices]]:
+    dataset = one_dataset(results, purpose)
+    groups = lattices(dataset, purpose)
+    check_between("order", order, 1, max(group.n_bodies for group in groups))
+    return dataset, groups
 
 
-def _assemble(
-    dataset: xr.Dataset,
-    variables: dict[str, tuple[tuple[str, ...], np.ndarray]],
-    order: int,
-    options: dict[str, str | int],
-) -> xr.Dataset:
-    kept = np.flatnonzero((dataset["subset_members"] >= 0).sum("slot").values <= order)
-    described = dataset[["subset_members", "subset_structure", "subset_order"]].drop_vars("source", errors="ignore")
-    result = xr.Dataset(variables).transpose("source", ...).merge(described).isel(subset=kept, slot=slice(order))
-    return as_given(dataset, result, options)
+class _Rows:
+    """All sub-clusters of up to some number of bodies: those of the results in their order, then those that they leave out.
+
+    :param dataset: the results
+    :param groups: their lattices
+    :param order: largest number of bodies
+    """
+
+    def __init__(self, dataset: xr.Dataset, groups: Sequence[Lattices], order: int):
+        self._dataset = dataset
+        self._groups = groups
+        self._order = order
+        listed = dataset["subset_order"].values
+        self._kept = np.flatnonzero(listed <= order)
+        #: For each lattice, which sub-clusters the results leave out: their row in it, and which of its structures.
+        self._left_out = [self._lacking(group) for group in groups]
+
+    def described(self) -> xr.Dataset:
+        """Which they are: ``subset_members``, ``subset_structure`` and ``subset_order``."""
+        members = self._dataset["subset_members"].transpose("subset", "slot").values[self._kept, : self._order]
+        added, owners = [], []
+        for group, (rows, columns) in zip(self._groups, self._left_out, strict=True):
+            table = complete(group.n_bodies, min(self._order, group.n_bodies)).members
+            padded = [np.pad(part, ((0, 0), (0, self._order - part.shape[1])), constant_values=-1) for part in table]
+            added.append(np.concatenate(padded)[rows])
+            owners.append(group.structures[columns])
+        members = np.concatenate([members, *added])
+        structures = np.concatenate([self._dataset["subset_structure"].values[self._kept], *owners])
+        return xr.Dataset(
+            {
+                "subset_members": (("subset", "slot"), members),
+                "subset_structure": ("subset", structures),
+                "subset_order": ("subset", (members >= 0).sum(axis=1)),
+            }
+        )
+
+    def values(self, rule: Callable[[list[np.ndarray], int], list[np.ndarray]]) -> np.ndarray:
+        """Values of all of them, shape (n_subsets, n_sources).
+
+        :param rule: from the energies of each size of complete lattices, and a largest number of bodies, to the values of the
+            sub-clusters of each size up to it
+        """
+        found = np.full((self._dataset.sizes["subset"], self._dataset.sizes.get("source", 1)), np.nan)
+        added = []
+        for group, left_out in zip(self._groups, self._left_out, strict=True):
+            flat = np.full_like(group.energies, np.nan)
+            for chunk, layers in group.layers():
+                values = np.concatenate(rule(layers, min(self._order, group.n_bodies)))
+                flat[: len(values), chunk] = values
+            found[group.rows] = flat[tuple(group.places)]
+            added.append(flat[left_out])
+        return np.concatenate([found[self._kept], *added])
+
+    def _lacking(self, group: Lattices) -> tuple[np.ndarray, np.ndarray]:
+        """Sub-clusters of a lattice that the results do not list, structure by structure."""
+        listed = np.zeros(group.energies.shape[:2], dtype=bool)
+        listed[tuple(group.places)] = True
+        columns, rows = np.nonzero(~listed[: count_terms(group.n_bodies, min(self._order, group.n_bodies))].T)
+        return rows, columns

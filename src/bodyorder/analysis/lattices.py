@@ -36,6 +36,7 @@ class Lattices:
         (Σ_{k≤K} C(N, k), n, n_sources), which for a complete lattice is (2ᴺ − 1, n, n_sources)
     :param rows: which subsets of the results these are, shape (m,)
     :param places: and where each stands along the first two axes of ``energies``, shape (2, m)
+    :param evaluated: whether all energies were evaluated, and none put together from others, shape (n, n_sources)
     """
 
     n_bodies: int
@@ -44,6 +45,7 @@ class Lattices:
     energies: np.ndarray
     rows: np.ndarray
     places: np.ndarray
+    evaluated: np.ndarray
 
     def layers(self) -> Iterator[tuple[slice, list[np.ndarray]]]:
         """Some structures at a time: which, and the energies of the subsets of each size, (C(N, k), n, n_sources)."""
@@ -100,7 +102,8 @@ def lattices(dataset: xr.Dataset, purpose: str, *, resolved: bool = False) -> li
         places = np.stack([offsets[sizes[rows] - 1] + ranks[rows], column[owners[rows]]])
         dense = np.full((offsets[-1], len(structures), energies.shape[1]), np.nan)
         dense[tuple(places)] = energies[rows]
-        lattice = Lattices(int(n_bodies), min(int(n_bodies), largest), structures, dense, rows, places)
+        evaluated = np.isfinite(dense).all(axis=0)
+        lattice = Lattices(int(n_bodies), min(int(n_bodies), largest), structures, dense, rows, places, evaluated)
         if not np.isfinite(dense).all():
             _complete_connected(dataset, lattice)
             _check_complete(dataset, lattice, purpose)
