@@ -235,7 +235,19 @@ def test_a_model_of_another_version_that_can_be_read_gives_its_energies(helium, 
         ),
         (
             {"makeups": {"low/high": {}}},
-            r"`makeups` must have names without slashes, got 'low/high'; give another$",
+            r"`makeups` must have names that are not empty and without slashes, got 'low/high'; give another$",
+        ),
+        (
+            {"pretrained": {"pair": "analytic:pair"}},
+            r"`pretrained` must have names other than 'pair', which is what the reference is called$",
+        ),
+        (
+            {"models": ["soap-linear", "soap-linear"]},
+            r"`models` must name each model once, and names soap-linear 2 times$",
+        ),
+        (
+            {"distill": {"students": ["gap"]}, "makeups": {"whole": {"isolated_atom": "fixed"}}, "models": ["mace"]},
+            r"`makeups\.whole\.isolated_atom` must be free for gap, which cannot fix the energy of an atom$",
         ),
         (
             {"held_out": {"result": {"clusters": {"sampler": "low-density", "n_clusters": 2}}}},
@@ -276,16 +288,37 @@ def test_a_learning_curve_beyond_the_clusters_of_a_file(refused, tmp_path):
     )
 
 
-def test_a_file_whose_clusters_are_too_small_for_a_make_up(study, tmp_path):
-    """Sizes in a file are known when it is read: the training is refused, and what was labelled is kept."""
+def test_a_file_whose_clusters_are_too_small_for_a_make_up(refused, tmp_path):
     path = write_structures(tmp_path / "own.xyz", low_density(4, 3, seed=0))
     clusters = {"own": {"sampler": "file", "path": str(path)}}
     makeups = {"large": {"parents": False, "orders": [4]}}
-    code, complaint = study(clusters=clusters, models=["soap-linear"], makeups=makeups)
-    assert code == 1
-    assert re.match(
-        r"\d+ stages failed, run the study again to repeat them: train/soap-linear/large: make-up 'large' must yield structures, "
-        r"and yields none from 1 parents; give it other parents, groups or sizes; resolve/soap-linear/large: needs train/",
-        complaint,
+    assert refused(clusters=clusters, models=["soap-linear"], makeups=makeups) == (
+        "make-up 'large' must yield clusters, and yields none: clusters of 4 atoms have no sub-clusters of 4, and `parents` is "
+        "false; lower `makeups.large.orders`"
     )
-    assert (tmp_path / "out" / "energies.sqlite").exists()
+
+
+def test_clusters_that_are_trained_on_and_held_out(refused, tmp_path):
+    """Also where they are turned."""
+    own = low_density(4, 5, seed=0)
+    path = write_structures(tmp_path / "own.xyz", own)
+    turned = own[3].copy()
+    turned.rotate(50, (1, 2, 3))
+    other = write_structures(tmp_path / "other.xyz", [*low_density(4, 2, seed=1), turned])
+    clusters = {"own": {"sampler": "file", "path": str(path)}}
+    held_out = {"other": {"clusters": {"sampler": "file", "path": str(other)}}}
+    assert refused(clusters=clusters, held_out=held_out, **ONE) == (
+        "clusters must differ, cluster 3 of own and cluster 2 of other are the same but for place, turn or order of atoms; leave "
+        "one out"
+    )
+
+
+@pytest.mark.parametrize("command", ["plan", "train"])
+def test_what_a_study_refuses_no_command_takes(command, tmp_path, capsys):
+    path = write_structures(tmp_path / "own.xyz", low_density(4, 2, seed=0))
+    config = tmp_path / "study.yaml"
+    clusters = {"own": {"sampler": "file", "path": str(path)}}
+    settings = SETTINGS | ONE | {"output": str(tmp_path / "out"), "clusters": clusters}
+    config.write_text(yaml.safe_dump(settings))
+    assert main([command, str(config)]) == 2
+    assert capsys.readouterr().err == f"bodyorder: {path} must hold at least 3 clusters to train on, and holds 2\n"

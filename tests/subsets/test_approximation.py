@@ -17,6 +17,7 @@ from bodyorder.subsets import (
     size_weights,
     whole_coefficients,
 )
+from bodyorder.subsets.regression import size_fits
 
 KINDS = ("size", "banzhaf", "shapley", "sizes>=2", "numbers", "constant")
 
@@ -304,3 +305,18 @@ def test_weights_that_leave_terms_undetermined_are_refused():
             method(3, weights)
     with pytest.raises(InputError, match=r"sizes 5 do not; count more sizes"):
         fit.terms(1, size_weights(5, "sizes>=5"))
+
+
+@pytest.mark.parametrize("weights", [[1, 1, 1e-40, 0, 0, 0, 0, 0], [1, 1, 1, 1e-40, 0, 0, 0, 0]])
+def test_weights_that_are_lost_beside_others_are_refused(weights):
+    """Where such a fit is not refused, its terms are wrong by the size of the energies."""
+    order = np.count_nonzero(weights)
+    table = size_weights(8, weights)
+    assert largest_order(table) == order - 1
+    with pytest.raises(InputError, match=rf"raise the smallest, or lower `max_order` to {order - 1}$"):
+        size_fits(table, order)
+    energies = random_energies(8, np.random.default_rng(0))
+    table = size_weights(8, [1e-16 if 0 < weight < 1 else weight for weight in weights])
+    terms = LatticeFit(energies).terms(order, table)[1:]
+    for found, expected in zip(terms, contributions(complete(8), energies), strict=False):
+        np.testing.assert_allclose(found, expected, atol=1e-6)

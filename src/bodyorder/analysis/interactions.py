@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -48,7 +49,7 @@ def environment_terms(
 
     rows = _Rows(dataset, groups, order)
     result = rows.described().assign(environment_term=(("subset", "source"), rows.values(terms)))
-    return as_given(dataset, result.transpose("source", ...), {"order": order} | spell(weights, sum_rule))
+    return as_given(dataset, result.transpose("source", ...), spell(weights, sum_rule) | {"order": order})
 
 
 def interaction_indices(results: SeveralResults, order: int, *, indices: Sequence[str] = INDICES) -> xr.Dataset:
@@ -69,7 +70,7 @@ def interaction_indices(results: SeveralResults, order: int, *, indices: Sequenc
         check_choice("indices", index, INDICES)
     dataset, groups = _prepared(results, "interaction indices", order)
     rows = _Rows(dataset, groups, order)
-    found = [rows.values(lambda layers, top, index=index: interactions(layers, index, top)) for index in indices]
+    found = [rows.values(partial(_interactions, index)) for index in indices]
     result = rows.described().assign(interaction=(("index", "subset", "source"), np.stack(found)))
     result = result.assign_coords(index=list(indices))
     return as_given(dataset, result.transpose("source", ...), {})
@@ -106,6 +107,10 @@ def context_orders(results: SeveralResults, max_order: int | None = None) -> xr.
         coords={"order": np.arange(1, top + 1), "environment": np.arange(largest)},
     ).transpose("source", "structure", "order", "environment")
     return as_given(dataset, result, {})
+
+
+def _interactions(index: str, layers: list[np.ndarray], order: int) -> list[np.ndarray]:
+    return interactions(layers, index, order)
 
 
 def _prepared(results: SeveralResults, purpose: str, order: int) -> tuple[xr.Dataset, list[Lattices]]:

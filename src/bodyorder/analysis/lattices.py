@@ -102,7 +102,7 @@ def lattices(dataset: xr.Dataset, purpose: str, *, resolved: bool = False) -> li
         places = np.stack([offsets[sizes[rows] - 1] + ranks[rows], column[owners[rows]]])
         dense = np.full((offsets[-1], len(structures), energies.shape[1]), np.nan)
         dense[tuple(places)] = energies[rows]
-        evaluated = np.isfinite(dense).all(axis=0)
+        evaluated = np.asarray(np.isfinite(dense).all(axis=0))
         lattice = Lattices(int(n_bodies), min(int(n_bodies), largest), structures, dense, rows, places, evaluated)
         if not np.isfinite(dense).all():
             _complete_connected(dataset, lattice)

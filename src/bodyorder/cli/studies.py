@@ -67,7 +67,8 @@ def _train(args: argparse.Namespace) -> None:
         raise InputError(f"`models` in {args.config} must name models to train, and names none")
     for folder in train_models(options):
         errors = read_errors(folder)
-        print(f"{folder}: {errors['energy_rmse']:.1f} meV/atom, {errors['force_rmse']:.0f} meV/Å on its test set")
+        forces = f", {errors['force_rmse']:.0f} meV/Å" if errors["force_rmse"] == errors["force_rmse"] else ""
+        print(f"{folder}: {errors['energy_rmse']:.1f} meV/atom{forces} on its test set")
 
 
 def _study(args: argparse.Namespace) -> None:

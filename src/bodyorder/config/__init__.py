@@ -1,7 +1,15 @@
 """What a study is told: typed options, and the YAML file that holds them."""
 
 from bodyorder.config.loading import load_config
-from bodyorder.config.options import DistillOptions, HeldOut, MakeUpOptions, SplitOptions, StudyOptions, check_sizes
+from bodyorder.config.options import (
+    DistillOptions,
+    HeldOut,
+    MakeUpOptions,
+    SplitOptions,
+    StudyOptions,
+    check_sizes,
+    check_yield,
+)
 from bodyorder.config.samplers import FEWEST, SAMPLERS, FromFile, HighDensity, LowDensity, Sampler, Thermal
 
 __all__ = [
@@ -18,5 +26,6 @@ __all__ = [
     "StudyOptions",
     "Thermal",
     "check_sizes",
+    "check_yield",
     "load_config",
 ]

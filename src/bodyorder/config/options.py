@@ -30,7 +30,7 @@ def _readable_spec(value: str | dict[str, Any]) -> str | dict[str, Any]:
 def _name(value: str) -> str:
     """Refuse what folders and files cannot be called after, and what would read like the name of another thing."""
     if not re.fullmatch(r"[^\s/\\]+( [^\s/\\]+)*", value) or value in (".", ".."):
-        raise ValueError(f"must have names without slashes, got {value!r}; give another")
+        raise ValueError(f"must have names that are not empty and without slashes, got {value!r}; give another")
     return value
 
 
@@ -191,6 +191,17 @@ class StudyOptions(Options):
         for name in self.pretrained:
             if name in self.models:
                 raise ValueError(f"`pretrained` must have names of their own, {name!r} is among the models to train")
+        for name in (parse_spec(self.reference)[1], "reference"):
+            if name in self.pretrained:
+                raise ValueError(
+                    f"`pretrained` must have names other than {name!r}, which is what the reference is called"
+                )
+        for key in ("models", "distill.students"):
+            names = list(self.models if key == "models" else self.distill.students if self.distill else ())
+            if doubled := [name for name in names if names.count(name) > 1]:
+                raise ValueError(
+                    f"`{key}` must name each model once, and names {doubled[0]} {names.count(doubled[0])} times"
+                )
         for name in self.held_out:
             if name in self.clusters:
                 raise ValueError(f"`held_out` must have names of their own, {name!r} is among the clusters")
@@ -200,7 +211,9 @@ class StudyOptions(Options):
             for name in getattr(self, key):
                 check_choice(key, name, self.makeups)
         for name, makeup in self.makeups.items():
-            loose = [model for model in self.models if not MODELS[model].fixes_atoms]
+            students = self.distill.students if self.distill and name in (self.distill.makeups or self.makeups) else ()
+            trained = dict.fromkeys((*self.models, *students))
+            loose = [model for model in trained if not MODELS[model].fixes_atoms]
             if makeup.isolated_atom == "fixed" and loose:
                 raise ValueError(
                     f"`makeups.{name}.isolated_atom` must be free for {', '.join(loose)}, which cannot fix the energy of an atom"
@@ -208,7 +221,8 @@ class StudyOptions(Options):
             for group in makeup.groups or ():
                 check_choice(f"makeups.{name}.groups", group, self.clusters)
             makeup.build(name)
-            self._check_yield(name, makeup)
+            known = [sampler.n_atoms for sampler in self._drawn_from(name)]
+            check_yield(name, makeup, max(known, default=None))
         for name, sizes in self.training_sizes.items():
             check_sizes(name, sizes, [sampler.n_clusters for sampler in self._drawn_from(name)], self.split)
         if self.distill is not None:
@@ -226,26 +240,6 @@ class StudyOptions(Options):
         samplers = [self.clusters[group] for group in self.makeups[name].groups or self.clusters]
         known = [sampler for sampler in samplers if not isinstance(sampler, FromFile)]
         return known if len(known) == len(samplers) else []
-
-    def _check_yield(self, name: str, makeup: MakeUpOptions) -> None:
-        """Refuse a make-up that gives models nothing to learn from, as far as can be told without reading files."""
-        if makeup.groups == ():
-            raise ValueError(
-                f"`makeups.{name}.groups` must name groups of clusters, and names none; leave it out for all"
-            )
-        if makeup.parents or makeup.orders == "all":
-            return
-        if set(makeup.orders) == {1}:
-            raise ValueError(
-                f"`makeups.{name}.orders` must hold more than 1 where `parents` is false: from single atoms alone models learn "
-                f"nothing; add larger sizes"
-            )
-        largest = max((sampler.n_atoms for sampler in self._drawn_from(name)), default=None)
-        if largest is not None and min(makeup.orders) >= largest:
-            raise ValueError(
-                f"make-up {name!r} must yield clusters, and yields none: clusters of {largest} atoms have no sub-clusters of "
-                f"{min(makeup.orders)}, and `parents` is false; lower `makeups.{name}.orders`"
-            )
 
     def _check_group(self, group: str, n_clusters: int, n_atoms: int) -> None:
         if self.models and n_clusters < FEWEST:
@@ -278,3 +272,27 @@ def check_sizes(name: str, sizes: tuple[int, ...], groups: list[int], split: Spl
                 f"`training_sizes.{name}` must be numbers of training clusters that a group has, {most} at most, got "
                 f"{max(sizes)}; lower it, or give the groups more clusters"
             )
+
+
+def check_yield(name: str, makeup: MakeUpOptions, largest: int | None) -> None:
+    """Check that a make-up gives models something to learn from.
+
+    :param name: of the make-up
+    :param makeup: what it consists of
+    :param largest: atoms of the largest cluster that it draws from, None where that is not known
+    :raises InputError: if it does not
+    """
+    if makeup.groups == ():
+        raise InputError(f"`makeups.{name}.groups` must name groups of clusters, and names none; leave it out for all")
+    if makeup.parents or makeup.orders == "all":
+        return
+    if set(makeup.orders) == {1}:
+        raise InputError(
+            f"`makeups.{name}.orders` must hold more than 1 where `parents` is false: from single atoms alone models learn "
+            f"nothing; add larger sizes"
+        )
+    if largest is not None and min(makeup.orders) >= largest:
+        raise InputError(
+            f"make-up {name!r} must yield clusters, and yields none: clusters of {largest} atoms have no sub-clusters of "
+            f"{min(makeup.orders)}, and `parents` is false; lower `makeups.{name}.orders`"
+        )

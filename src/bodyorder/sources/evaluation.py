@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -129,3 +130,7 @@ class FailedClusters(Exception):
         self.messages = dict(messages)
         self.energies = energies
         self.forces = forces
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For workers, which send it back."""
+        return type(self), (self.messages, self.energies, self.forces)

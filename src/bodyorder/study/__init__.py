@@ -10,7 +10,7 @@ from bodyorder._files import replacing
 from bodyorder.config import StudyOptions
 from bodyorder.engine.executors import single_threaded_children
 from bodyorder.study.cells import Cells
-from bodyorder.study.checks import check_elements, check_training_sizes
+from bodyorder.study.checks import check_elements, check_files
 from bodyorder.study.closing import REPORT, Closing
 from bodyorder.study.curves import Curves
 from bodyorder.study.data import Data
@@ -38,7 +38,7 @@ def run_study(options: StudyOptions, say: Callable[[str], None] = _say) -> Path:
     data = Data(options)
     cells, progress = Cells(data), Progress(say)
     check_elements(options, cells.pretrained)
-    check_training_sizes(options)
+    check_files(options)
     curves, distillation = Curves(data, cells), Distillation(data, cells)
     chains = [[*cells.chain(name), curves.models[name]] for name in cells.cells]
     with open_root(data.root) as root:
@@ -71,7 +71,8 @@ def train_models(options: StudyOptions, say: Callable[[str], None] = _say) -> li
     """
     data = Data(options)
     cells, progress = Cells(data), Progress(say)
-    check_training_sizes(options)
+    check_elements(options, cells.pretrained)
+    check_files(options)
     with open_root(data.root) as root:
         run_stages(data.training_stages, root, progress)
         with single_threaded_children():

@@ -12,6 +12,7 @@ from typing import Any
 import ase
 import xarray as xr
 
+from bodyorder._checks import ComputationError
 from bodyorder._files import replacing
 from bodyorder.engine import decompose
 from bodyorder.engine.results import load, load_analysis, save
@@ -124,7 +125,8 @@ class Cells:
         data, training = self._data, self.trainings.get(name)
         settings: dict[str, Any] = {"max_order": {group: data.depth(group) for group in self._options.held_out}}
         if training is None:
-            settings["source"] = self.pretrained[name].fingerprint
+            # which clusters test, too, which for a trained model its training says
+            settings |= {"source": self.pretrained[name].fingerprint, "tests": dict(data.reference.settings)}
         needs = (*data.samples, *([] if training is None else [training]))
         return Stage(f"resolve/{name}", settings, partial(self._resolve, name), needs)
 
@@ -193,8 +195,14 @@ def resolve(source: SourceLike, tests: Mapping[str, Trial], folder: Path) -> Non
     :param source: the model
     :param tests: what to resolve, by the name of the file for it
     :param folder: for the files
+    :raises ComputationError: if the model has no energies of some of them, or of their sub-clusters; all results are there
     """
     model = load_source(source)
+    failed: list[str] = []
     for file, test in tests.items():
         forces = test.forces and hasattr(model, "energies_and_forces")
-        save(decompose(test.clusters, model, max_order=test.max_order, forces=forces, subsets=True), folder / file)
+        result = decompose(test.clusters, model, max_order=test.max_order, forces=forces, subsets=True)
+        save(result, folder / file)
+        failed += [text for text in result["failure"].values.tolist() if text]
+    if failed:
+        raise ComputationError(f"{len(failed)} clusters lack energies: {failed[0]}")

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 import ase
 from ase.data import chemical_symbols
 
-from bodyorder._checks import ComputationError, InputError
-from bodyorder.config import FromFile, Sampler, StudyOptions, check_sizes
+from bodyorder._checks import InputError
+from bodyorder.config import FEWEST, FromFile, Sampler, StudyOptions, check_sizes, check_yield
 from bodyorder.sources import EnergySource
 from bodyorder.structures import ClusterBatch, read_structures
+from bodyorder.structures.copies import first_copies
 
 
 def check_elements(options: StudyOptions, pretrained: Mapping[str, EnergySource]) -> None:
@@ -40,23 +41,45 @@ def check_elements(options: StudyOptions, pretrained: Mapping[str, EnergySource]
                     f"`pretrained.{name}` must give energies of the clusters, which hold {_symbols(met)}: {error}; take "
                     f"another"
                 ) from None
-            except ComputationError:  # is told where orders are computed
-                pass
+            except Exception:  # whatever else a model raises is told where its orders are computed
+                continue
 
 
-def check_training_sizes(options: StudyOptions) -> None:
-    """Check that learning curves ask for no more training clusters than there are.
+def check_files(options: StudyOptions) -> None:
+    """Check that clusters from files can be trained on and tested with as the options want.
 
     :param options: of the study
-    :raises InputError: if none of the groups that a make-up draws from has as many
+    :raises InputError: if there are too few to train on or for a point of a learning curve, a make-up yields none, or the same
+        cluster stands twice, in a group that is held out perhaps
     """
-    for name, sizes in options.training_sizes.items():
+    files = {group: read_structures(one.path) for group, one in options.clusters.items() if isinstance(one, FromFile)}
+    if options.models:
+        for group, clusters in files.items():
+            if len(clusters) < FEWEST:
+                path = getattr(options.clusters[group], "path", "")
+                raise InputError(f"{path} must hold at least {FEWEST} clusters to train on, and holds {len(clusters)}")
+    sizes = {group: [len(atoms) for atoms in clusters] for group, clusters in files.items()}
+    sizes |= {
+        group: [one.n_atoms] * one.n_clusters
+        for group, one in options.clusters.items()
+        if not isinstance(one, FromFile)
+    }
+    for name, wanted in options.training_sizes.items():
         groups = options.makeups[name].groups or options.clusters
-        check_sizes(name, sizes, [_count(options.clusters[group]) for group in groups], options.split)
-
-
-def _count(sampler: Sampler) -> int:
-    return len(read_structures(sampler.path)) if isinstance(sampler, FromFile) else sampler.n_clusters
+        check_sizes(name, wanted, [len(sizes[group]) for group in groups], options.split)
+    for name, makeup in options.makeups.items():
+        check_yield(name, makeup, max(size for group in makeup.groups or sizes for size in sizes[group]))
+    files |= {
+        group: read_structures(held.clusters.path)
+        for group, held in options.held_out.items()
+        if isinstance(held.clusters, FromFile)
+    }
+    owners = [f"cluster {number} of {group}" for group, clusters in files.items() for number in range(len(clusters))]
+    if copies := first_copies([atoms for clusters in files.values() for atoms in clusters]):
+        raise InputError(
+            f"clusters must differ, {owners[copies[0]]} and {owners[copies[1]]} are the same but for place, turn or order of "
+            f"atoms; leave one out"
+        )
 
 
 def _elements(sampler: Sampler) -> set[int]:

@@ -50,7 +50,7 @@ class Data:
             group: Stage(
                 f"sample/{group}",
                 {
-                    "sampler": describe_sampler(sampler, trained=bool(options.models) and group in options.clusters),
+                    "sampler": describe_sampler(sampler),
                     "seed": options.seed,
                 },
                 partial(self._sample, group, sampler),

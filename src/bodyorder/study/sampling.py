@@ -12,7 +12,7 @@ import ase
 import numpy as np
 
 from bodyorder._checks import InputError, check_between
-from bodyorder.config import FEWEST, FromFile, HighDensity, LowDensity, Sampler, StudyOptions, Thermal
+from bodyorder.config import FromFile, HighDensity, LowDensity, Sampler, StudyOptions, Thermal
 from bodyorder.sources import load_source
 from bodyorder.sources.source_calculator import SourceCalculator
 from bodyorder.structures import read_structures
@@ -35,20 +35,15 @@ def sample_group(group: str, sampler: Sampler, seed: int) -> list[ase.Atoms]:
     return clusters
 
 
-def describe_sampler(sampler: Sampler, trained: bool) -> dict[str, Any]:
+def describe_sampler(sampler: Sampler) -> dict[str, Any]:
     """Everything that the clusters of a group depend on, the content of its file or the energies of its dynamics included.
 
     :param sampler: where the clusters come from
-    :param trained: whether models will be trained on them
-    :raises InputError: if a file cannot be read, or holds too few clusters to train on; or for an unknown source
+    :raises InputError: if a file cannot be read, or for an unknown source
     """
     settings = sampler.model_dump(mode="json")
     if isinstance(sampler, FromFile):
-        clusters = read_structures(sampler.path)
-        if trained and len(clusters) < FEWEST:
-            raise InputError(
-                f"{sampler.path} must hold at least {FEWEST} clusters to train on, and holds {len(clusters)}"
-            )
+        read_structures(sampler.path)  # refuses what cannot be read
         return settings | {"sha256": hashlib.sha256(Path(sampler.path).read_bytes()).hexdigest()}
     if isinstance(sampler, Thermal):
         return settings | {"fingerprint": load_source(sampler.source).fingerprint}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -69,6 +70,11 @@ class Progress:
     say: Callable[[str], None]
     failed: dict[str, str] = field(default_factory=dict)
 
+    def fail(self, name: str, reason: str, details: str) -> None:
+        """Note that a stage failed, and say all that is known of it."""
+        self.failed[name] = reason
+        self.say(f"{name}: FAILED: {details}")
+
     def raise_if_failed(self, rest: str = "") -> None:
         """:raises ComputationError: naming every stage that failed or could not start, with ``rest`` at the end"""
         if self.failed:
@@ -115,8 +121,11 @@ def _run(stage: Stage, root: Path, progress: Progress) -> None:
     try:
         stage.work(folder)
     except (ComputationError, InputError, OSError) as error:
-        progress.failed[stage.name] = first_line(error)
-        progress.say(f"{stage.name}: FAILED: {error}")
+        progress.fail(stage.name, first_line(error), str(error))
+        return
+    except Exception as error:  # a library ran out of memory, say: the rest of the study goes on
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        progress.fail(stage.name, reason, "".join(traceback.format_exception(error)).rstrip())
         return
     seconds = time.monotonic() - begin
     record = {"name": stage.name, "key": stage.key, "settings": dict(stage.settings), "seconds": round(seconds, 1)}

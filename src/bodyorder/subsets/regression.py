@@ -10,7 +10,7 @@ sum rule at the full cluster).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from math import comb, inf
 
@@ -28,6 +28,9 @@ _KINDS = {
         inf if size == n_bodies else (n_bodies - 1) / (comb(n_bodies, size) * size * (n_bodies - size))
     ),
 }
+
+#: What of a coefficient's share in a fit is rounding.
+_RESOLVED = 1e-11
 
 #: What counts sizes from m on equally.
 _FROM_SIZE = re.compile(r"sizes\s*>=\s*(\d+)")
@@ -86,13 +89,14 @@ def largest_order(weights: np.ndarray) -> int:
 def is_determined(weights: np.ndarray, order: int) -> bool:
     """Whether the sizes that count determine all terms of up to ``order`` bodies.
 
-    In each harmonic part a polynomial of degree d must be fitted to at least d + 1 sizes.
+    In each harmonic part a polynomial of degree d must be fitted to at least d + 1 sizes, none of which counts so little beside
+    the others that it is lost in rounding.
     """
     n_bodies = len(weights) - 1
     return all(
         np.count_nonzero(weights[part : n_bodies - part + 1]) > min(order - part, n_bodies - 2 * part)
         for part in range(min(order, n_bodies // 2) + 1)
-    )
+    ) and _is_resolved(tuple(float(weight) for weight in weights), order)
 
 
 def check_determined(weights: np.ndarray, order: int) -> None:
@@ -105,6 +109,11 @@ def check_determined(weights: np.ndarray, order: int) -> None:
     n_bodies, counted = len(weights) - 1, np.flatnonzero(weights[1:]) + 1
     top = largest_order(weights)
     advice = f"lower `max_order` to {top} or count more sizes" if top else "count more sizes"
+    if largest_order((weights > 0).astype(float)) >= order:
+        raise InputError(
+            f"`weights` must be of sizes that count alike enough to determine all terms up to order {order}, got "
+            f"{weights[1:].tolist()}; raise the smallest, or lower `max_order` to {top}"
+        )
     raise InputError(
         f"`weights` must count enough sizes to determine all terms up to order {order} of {n_bodies} bodies, "
         f"sizes {', '.join(str(size) for size in counted)} do not; {advice}"
@@ -175,32 +184,58 @@ def noise_spread(weights: np.ndarray, order: int) -> np.ndarray:
 
 @lru_cache(maxsize=4096)
 def _fits(weights: tuple[float, ...], order: int) -> tuple[np.ndarray, ...]:
+    fits = tuple(_Regression(*values).fit() for values in _regressions(weights, order))
+    for fit in fits:
+        fit.flags.writeable = False
+    return fits
+
+
+@lru_cache(maxsize=4096)
+def _is_resolved(weights: tuple[float, ...], order: int) -> bool:
+    return all(_Regression(*values).is_resolved for values in _regressions(weights, order))
+
+
+def _regressions(weights: tuple[float, ...], order: int) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+    """Sizes, their weights, and the degree of the polynomial for each harmonic part."""
     table = np.array(weights)
     n_bodies = len(weights) - 1
-    fits = []
     for part in range(min(order, n_bodies // 2) + 1):
         sizes = np.arange(part, n_bodies - part + 1)
-        counts = table[sizes] * layer_norms(n_bodies, part)
-        fits.append(_polynomial_fit(sizes, counts, min(order - part, n_bodies - 2 * part)))
-        fits[-1].flags.writeable = False
-    return tuple(fits)
+        yield sizes, table[sizes] * layer_norms(n_bodies, part), min(order - part, n_bodies - 2 * part)
 
 
-def _polynomial_fit(sizes: np.ndarray, weights: np.ndarray, degree: int) -> np.ndarray:
-    """Matrix from values at ``sizes`` to those of the best polynomial, which is exact where a weight is infinite."""
-    exact = np.isinf(weights)
-    fixed = sizes[exact]
-    x = (2 * sizes - sizes[0] - sizes[-1]) / max(sizes[-1] - sizes[0], 1)
-    basis = np.polynomial.legendre.legvander(x, degree)[:, : degree + 1 - len(fixed)]
-    through = np.zeros((len(sizes), len(sizes)))
-    if len(fixed):
-        # A polynomial through the fixed values, and beside it those that vanish there.
-        for column, size in zip(np.flatnonzero(exact), fixed, strict=True):
-            others = fixed[fixed != size]
-            through[:, column] = np.prod([(sizes - other) / (size - other) for other in others], axis=0)
-        basis = basis * np.prod([x - x[column] for column in np.flatnonzero(exact)], axis=0)[:, None]
-    finite = np.where(exact, 0.0, weights)
-    root = np.sqrt(finite / max(finite.max(), np.finfo(float).tiny))
-    q, r = np.linalg.qr(root[:, None] * basis)
-    fit = basis @ np.linalg.solve(r, q.T * root)
-    return through + fit @ (np.eye(len(sizes)) - through)
+class _Regression:
+    """Best polynomials through values at some sizes, exact where a weight is infinite.
+
+    :param sizes: ascending, shape (n,)
+    :param weights: shape (n,)
+    :param degree: of the polynomials
+    """
+
+    def __init__(self, sizes: np.ndarray, weights: np.ndarray, degree: int):
+        exact = np.isinf(weights)
+        fixed = sizes[exact]
+        x = (2 * sizes - sizes[0] - sizes[-1]) / max(sizes[-1] - sizes[0], 1)
+        basis = np.polynomial.legendre.legvander(x, degree)[:, : degree + 1 - len(fixed)]
+        #: Polynomials through the fixed values; beside them are those that vanish there.
+        self._through = np.zeros((len(sizes), len(sizes)))
+        if len(fixed):
+            for column, size in zip(np.flatnonzero(exact), fixed, strict=True):
+                others = fixed[fixed != size]
+                self._through[:, column] = np.prod([(sizes - other) / (size - other) for other in others], axis=0)
+            basis = basis * np.prod([x - x[column] for column in np.flatnonzero(exact)], axis=0)[:, None]
+        finite = np.where(exact, 0.0, weights)
+        self._root = np.sqrt(finite / max(finite.max(), np.finfo(float).tiny))
+        self._basis = basis
+        self._q, self._r = np.linalg.qr(self._root[:, None] * basis)
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether every coefficient of the polynomials is above rounding."""
+        sizes = np.abs(np.diag(self._r))
+        return not len(sizes) or bool(sizes.min() > _RESOLVED * sizes.max())
+
+    def fit(self) -> np.ndarray:
+        """Matrix from the values to those of the best polynomial."""
+        fit = self._basis @ np.linalg.solve(self._r, self._q.T * self._root)
+        return self._through + fit @ (np.eye(len(fit)) - self._through)

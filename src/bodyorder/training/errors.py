@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import ase
 import numpy as np
 
-from bodyorder._checks import InputError
+from bodyorder._checks import ComputationError, InputError, first_line
+from bodyorder.sources import FailedClusters
 from bodyorder.sources.base import EnergySource
 from bodyorder.structures import ClusterBatch
 
@@ -20,6 +21,7 @@ def prediction_errors(source: EnergySource, clusters: Sequence[ase.Atoms]) -> di
     :return: ``energy_rmse`` in meV/atom, √⟨((E − E_ref) / n_atoms)²⟩ over clusters; ``force_rmse`` in meV/Å, √⟨(F − F_ref)²⟩ over
         Cartesian components, NaN if the clusters have no forces; ``clusters``, their number
     :raises InputError: if there are no clusters
+    :raises ComputationError: if the model fails on some
     """
     if not len(clusters):
         raise InputError("errors need labelled clusters, and none are given")
@@ -45,6 +47,7 @@ def predictions(source: EnergySource, clusters: Sequence[ase.Atoms]) -> list[ase
     :param source: the model
     :param clusters: labelled by something else
     :raises InputError: if the clusters have forces and the model gives none
+    :raises ComputationError: if the model fails on some
     """
     with_forces = all("forces" in atoms.arrays for atoms in clusters)
     if with_forces and not hasattr(source, "energies_and_forces"):
@@ -68,10 +71,15 @@ def _answers(
         step = getattr(source, "batch_size", len(same))
         for part in (same[start : start + step] for start in range(0, len(same), step)):
             batch = ClusterBatch.from_atoms([clusters[row] for row in part])
-            if with_forces:
-                energies, forces = source.energies_and_forces(batch)  # type: ignore[attr-defined]
-            else:
-                energies, forces = source.energies(batch), [None] * len(part)
+            try:
+                if with_forces:
+                    energies, forces = source.energies_and_forces(batch)  # type: ignore[attr-defined]
+                else:
+                    energies, forces = source.energies(batch), [None] * len(part)
+            except FailedClusters as error:
+                raise ComputationError(
+                    f"{source.name} lacks energies of {len(error.messages)} clusters: {first_line(error)}"
+                ) from None
             for row, energy, own in zip(part, energies, forces, strict=True):
                 found[row] = (float(energy), own)
     return found

@@ -19,6 +19,7 @@ from bodyorder.engine.pieces import Piece
 from bodyorder.engine.store import Store, opened
 from bodyorder.sources.base import SourceLike, load_source
 from bodyorder.structures import ClusterBatch, System, find_bodies, read_structures
+from bodyorder.structures.copies import first_copies
 from bodyorder.structures.io import StructuresLike
 from bodyorder.subsets import complete
 
@@ -163,13 +164,5 @@ def _check_neutral(frames: Sequence[ase.Atoms]) -> None:
 
 
 def _check_distinct(frames: Sequence[ase.Atoms]) -> None:
-    by_size: dict[int, list[int]] = defaultdict(list)
-    for index, atoms in enumerate(frames):
-        by_size[len(atoms)].append(index)
-    for indices in by_size.values():
-        seen: dict[bytes, int] = {}
-        keys, _ = ClusterBatch.from_atoms([frames[index] for index in indices]).canonical()
-        for index, key in zip(indices, keys, strict=True):
-            if key in seen:
-                raise InputError(f"structures to label must differ, {seen[key]} and {index} are the same cluster")
-            seen[key] = index
+    if copies := first_copies(frames):
+        raise InputError(f"structures to label must differ, {copies[0]} and {copies[1]} are the same cluster")

@@ -1,0 +1,38 @@
+"""Clusters that are copies of each other: shifted, turned, reflected, or with equal atoms in another order."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import ase
+import numpy as np
+from scipy.spatial import KDTree
+from scipy.spatial.distance import pdist
+
+#: Clusters whose distances agree to this length (Å) are copies.
+_SAME = 1e-5
+
+
+def first_copies(structures: Sequence[ase.Atoms]) -> tuple[int, int] | None:
+    """The first two clusters that are copies of each other, None if there are none.
+
+    They are told by the distances of their atoms, sorted for each pair of elements: that two clusters share all of these and
+    differ is possible, and does not happen.
+    """
+    kinds: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for index, atoms in enumerate(structures):
+        kinds[tuple(sorted(atoms.numbers.tolist()))].append(index)
+    pairs = []
+    for indices in kinds.values():
+        found = KDTree([_distances(structures[index]) for index in indices]).query_pairs(_SAME, p=np.inf)
+        pairs += [(indices[first], indices[second]) for first, second in found]
+    return min(pairs, key=lambda pair: (pair[1], pair[0]), default=None)
+
+
+def _distances(atoms: ase.Atoms) -> np.ndarray:
+    """Distances of all atoms, ascending among those of equal elements; of a single atom a zero."""
+    first, second = np.triu_indices(len(atoms), 1)
+    elements = np.sort(np.stack([atoms.numbers[first], atoms.numbers[second]]), axis=0)
+    distances = pdist(atoms.positions)
+    return np.append(distances[np.lexsort((distances, *elements))], 0.0)

@@ -1,0 +1,33 @@
+"""Copies are found whatever was done to them, and nothing else is called one."""
+
+from __future__ import annotations
+
+import ase
+import numpy as np
+import pytest
+
+from bodyorder.structures.copies import first_copies
+from bodyorder.structures.hydrogen import high_density, low_density
+
+
+def turned(atoms: ase.Atoms, mirror: bool) -> ase.Atoms:
+    copy = atoms[np.random.default_rng(0).permutation(len(atoms))]
+    copy.rotate(40, (1, 2, 3))
+    copy.translate((1, -2, 3))
+    if mirror:
+        copy.positions[:, 0] *= -1
+    return copy
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_a_turned_copy_is_found(mirror):
+    clusters = [*high_density(6, 20, 1), *low_density(4, 20, 2)]
+    assert first_copies(clusters) is None
+    assert first_copies([*clusters, turned(clusters[33], mirror), turned(clusters[7], mirror)]) == (33, 40)
+
+
+def test_elements_tell_clusters_apart():
+    places = [[0, 0, 0], [0, 0, 1], [0, 2, 0]]
+    assert first_copies([ase.Atoms("OHH", places), ase.Atoms("HOH", places), ase.Atoms("HHH", places)]) is None
+    assert first_copies([ase.Atoms("H"), ase.Atoms("He"), ase.Atoms("H", [[1, 1, 1]])]) == (0, 2)
+    assert first_copies([]) is None
