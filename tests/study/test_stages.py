@@ -3,7 +3,7 @@ import json
 import pytest
 
 from bodyorder._checks import ComputationError, InputError
-from bodyorder.study.stages import RECORD, Progress, Stage, open_root, run_stages
+from bodyorder.study.stages import RECORD, Progress, Stage, open_root, run_chains, run_stages
 
 
 class Study:
@@ -70,18 +70,24 @@ def test_a_failure_stops_only_what_builds_on_it_and_is_repeated(tmp_path):
     assert mended.ran == ["b", "d"]
 
 
-@pytest.mark.parametrize("error", [InputError("no such thing"), OSError(28, "No space left on device")])
+@pytest.mark.parametrize(
+    "error",
+    [InputError("no such thing"), OSError(28, "No space left on device"), MemoryError(), RuntimeError("no GPU")],
+)
 def test_whatever_stops_a_stage_stops_no_other(tmp_path, error):
     def work(folder):
         raise error
 
     said = []
     progress = Progress(said.append)
-    stages = [Stage("bad", {}, work), Stage("good", {}, lambda folder: None)]
-    run_stages(stages, tmp_path, progress)
+    stages = [Stage("bad", {}, work), Stage("good", {}, lambda folder: None), Stage("fine", {}, lambda folder: None)]
+    run_chains([stages[:1], stages[1:2], stages[2:]], tmp_path, progress, 1)
     assert list(progress.failed) == ["bad"]
-    assert stages[1].finished(tmp_path)
-    assert all("\n" not in line for line in said)
+    assert "\n" not in progress.failed["bad"]
+    assert all(stage.finished(tmp_path) for stage in stages[1:])
+    expected = isinstance(error, InputError | OSError)
+    assert ("\n" in "".join(said)) != expected  # where a traceback says more
+    assert expected or progress.failed["bad"].startswith(f"{type(error).__name__}: ")
 
 
 def test_an_interrupted_stage_is_run_again(tmp_path):
