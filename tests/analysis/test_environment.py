@@ -87,7 +87,9 @@ def test_a_good_fit_is_not_a_good_prediction(dense):
     found = environment_orders(dense)
     validation = row(found, "environment_validation")
     assert (validation[:3] > row(found, "environment_rms")[:3]).all()
-    assert np.isnan(validation[3:]).all()
+    # those of order 4 are not determined without the sub-clusters of four atoms, and so on
+    assert found["n_validated"].values.tolist() == [8, 8, 8, 7, 5, 3, 1, 0]
+    assert np.isnan(validation[7])
     left_out = row(found, "environment_left_out")
     assert (left_out[:7] > row(found, "environment_rms")[:7]).all()
     assert left_out[6] > left_out[3] > 0.2
@@ -98,7 +100,7 @@ def test_a_good_fit_is_not_a_good_prediction(dense):
     converged = environment_orders(decompose(parallel.atoms, parallel, subsets=True))
     assert (np.diff(row(converged, "environment_left_out")[:7]) < 0).all()
     sizes = row(found, "size_validation")
-    np.testing.assert_allclose(np.sqrt((sizes[:3] ** 2).mean(axis=1)), validation[:3], atol=1e-12)
+    np.testing.assert_allclose(np.sqrt(np.nanmean(sizes[:7] ** 2, axis=1)), validation[:7], atol=1e-12)
     # Without the full cluster, its terms of up to seven bodies are those in vacuum.
     assert sizes[6, 7] == pytest.approx(abs(row(found, "vacuum_residual")[6]) / 8, abs=1e-9)
     assert np.isnan(sizes[7]).all()
@@ -315,7 +317,7 @@ def test_incomplete_lattices_are_refused(build, terms):
     with pytest.raises(
         InputError,
         match=r"environment orders need the energy of every sub-cluster, a lacks those of sizes 3, 4; "
-        r"decompose without max_order and cutoff",
+        r"decompose without max_order, cutoff and samples",
     ):
         environment_orders(build({"a": terms(4, [1.0], 1)}, max_order=2))
     result = build({"a": terms(4, [1.0], 1), "b": terms(4, [1.0], 1)})
@@ -352,6 +354,12 @@ def test_wrong_options_are_refused(dense):
         environment_orders(dense, weights="sizes>=8")
     with pytest.raises(InputError, match=r"`weights` must be one of .*; did you mean 'shapley'"):
         environment_orders(dense, weights="shaply")
+    with pytest.raises(InputError, match=r"`sum_rule` must be true or false, got 'no'"):
+        environment_orders(dense, sum_rule="no")
+    with pytest.raises(
+        InputError, match=r"must come from a result or several by name, got list; load files with load_results"
+    ):
+        environment_orders([dense])
 
 
 def test_every_variable_has_the_unit_and_meaning_of_the_table(dense, tmp_path):

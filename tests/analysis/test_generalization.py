@@ -64,6 +64,20 @@ def test_how_unknown_orders_cancel_is_unknown_but_known_ones_correlate(results):
     assert float(found.error_correlation.sel(order=2, other_order=3)) == pytest.approx(1.0)
 
 
+def test_a_constant_has_the_orders_of_the_reference_as_its_errors():
+    clusters = named([*high_density(3, 3, 1), *high_density(5, 3, 2)])
+    right = decompose(clusters, "analytic:sutton-chen")
+    constant = right.copy(deep=True)
+    sizes = right["n_bodies"].values
+    constant["contribution"][:] = 0.0
+    constant["contribution"].loc[{"order": 1}] = sizes * (right["total"].values / sizes).mean()
+    found = error_cancellation({"right": right, "constant": constant}, "right")
+    expected = float(found.cancellation.sel(source="constant", group="high"))
+    assert found.constant_cancellation.dims == ("group",)
+    assert float(found.constant_cancellation.sel(group="high")) == pytest.approx(expected)
+    assert expected < 0.5
+
+
 def test_structures_of_several_sizes_count_with_the_orders_that_they_have():
     clusters = named([*high_density(3, 3, 1), *high_density(5, 3, 2)])
     right = decompose(clusters, "analytic:axilrod-teller?nu=2.0")

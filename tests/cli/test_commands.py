@@ -82,7 +82,7 @@ def test_interaction_indices_stand_beside_environment_orders(run, clusters, tmp_
 
 def test_surroundings_of_atoms_of_a_crystal(run, tmp_path):
     crystal, output = write_structures(tmp_path / "cu.xyz", [bulk("Cu", cubic=True)]), tmp_path / "around.xyz"
-    options = ("--radius", 2.7, "--clusters", 2, "--seed", 1, "--atoms", 13)
+    options = ("--radius", 2.7, "--clusters", 2, "--seed", 1)
     code, out, _ = run("sample", "--surroundings", crystal, *options, "-o", output)
     assert code == 0
     assert "2 structures in" in out
@@ -91,7 +91,7 @@ def test_surroundings_of_atoms_of_a_crystal(run, tmp_path):
     assert not drawn[0].pbc.any()
     for atoms in drawn:
         np.testing.assert_allclose(atoms.get_distances(0, range(1, 13)), 3.61 / np.sqrt(2), atol=1e-6)
-    code, _, err = run("sample", "--surroundings", crystal, "--radius", 2.7, "-o", output)
+    code, _, err = run("sample", "--surroundings", crystal, "--radius", 2.7, "--atoms", 12, "-o", output)
     assert code == 2
     assert "`radius` must leave at most 12 atoms around a centre" in one_line(err)
     code, _, err = run("sample", "--surroundings", crystal, "-o", output)
@@ -104,7 +104,7 @@ def test_environment_orders_need_every_subcluster(run, clusters, tmp_path):
     assert run("decompose", clusters, "--source", "analytic:pair", "--subsets", "--max-order", 2, "-o", path)[0] == 0
     code, _, err = run("environment", path, "-o", output)
     assert code == 2
-    assert "0 lacks those of sizes 3, 4; decompose without max_order and cutoff" in one_line(err)
+    assert "0 lacks those of sizes 3, 4; decompose without max_order, cutoff and samples" in one_line(err)
     code, _, err = run("environment", path, "--weights", "shaply", "-o", output)
     assert code == 2
     assert not output.exists()

@@ -53,7 +53,7 @@ def test_wrong_requests_are_refused():
         match=r"`radius` must leave at most 12 atoms around a centre, atom 0 of structure 0 has 13; "
         r"lower it below 2\.546 Å or raise max_atoms",
     ):
-        local_environments([copper], 2.7, 1, seed=0)
+        local_environments(copper, 2.7, 1, seed=0, max_atoms=12)
     with pytest.raises(InputError, match="`radius` must be a positive number, got -1"):
         local_environments([copper], -1, 1, seed=0)
     with pytest.raises(InputError, match="`max_atoms` must be between 1 and 20, got 40"):

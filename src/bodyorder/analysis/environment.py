@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import comb
 
 import numpy as np
 import xarray as xr
 
-from bodyorder._checks import check_between
+from bodyorder._checks import check_between, check_switch
 from bodyorder.analysis.alignment import SeveralResults
 from bodyorder.analysis.lattices import Lattices, as_given, lattices, one_dataset, spell
 from bodyorder.analysis.precision import layer_variances
-from bodyorder.subsets import LatticeFit, count_terms, largest_order, noise_spread, size_weights, whole_coefficients
+from bodyorder.subsets import (
+    LatticeFit,
+    count_terms,
+    largest_order,
+    noise_spread,
+    predictable_sizes,
+    size_weights,
+    whole_coefficients,
+)
 from bodyorder.subsets.moebius import layer_coefficients
 from bodyorder.subsets.regression import check_determined
 
@@ -43,8 +51,8 @@ def environment_orders(
     - ``environment_rms``: √(Σ_S w (r(S)/\|S\|)² / Σ_S w), eV per body. It need not fall with every order, as the fit
       minimises Σ w r². Sizes where the approximation is exact by demand do not count.
     - ``environment_residual``: r of the full cluster, eV
-    - ``environment_validation``: as ``environment_rms``, each size predicted by the terms fitted to all others; NaN where
-      some size cannot be left out, because the others do not determine all terms
+    - ``environment_validation``: as ``environment_rms``, each size predicted by the terms fitted to all others, over those
+      ``n_validated`` sizes that can be left out because the others determine all terms; NaN without any
     - ``environment_left_out``: the same, each single sub-cluster predicted by the terms fitted to all others: weaker, as
       others of its size are known, but determined for n < N. Where it does not fall with the order, the fit proves nothing.
     - ``size_rms``, ``size_validation``, ``size_left_out``: √⟨(r(S)/\|S\|)²⟩ over the sub-clusters of each size, eV per
@@ -53,8 +61,8 @@ def environment_orders(
     - ``environment_noise``, ``vacuum_noise``: 1σ of the two residuals of the full cluster, eV, and
       ``environment_rms_noise``: the ``environment_rms`` that noise alone would leave, eV per body; from independent
       errors of all E(S) as the ``noise`` of the results has them, NaN where it has none
-    - ``n_parameters``: number of terms of 1 … n bodies, along the structures too if their numbers of bodies differ;
-      ``n_data``: number of sub-clusters that count
+    - ``n_parameters``: number of terms of 1 … n bodies, and ``n_validated``, along the structures too (NaN beyond their
+      bodies) if their numbers of bodies differ; ``n_data``: number of sub-clusters that count
 
     :param results: a result with subsets, several on the same structures by name, or a combined one
     :param weights: by size: ``size`` (1/C(N, \|S\|): all sizes equal), ``banzhaf`` (all sub-clusters equal), ``shapley``
@@ -71,6 +79,7 @@ def environment_orders(
     largest = max(group.n_bodies for group in groups)
     if max_order is not None:
         check_between("max_order", max_order, 1, largest)
+    check_switch("sum_rule", sum_rule)
     tables = [size_weights(group.n_bodies, weights, sum_rule=sum_rule) for group in groups]
     tops = [_top(table, max_order) for table in tables]
     variances = layer_variances(dataset, groups)
@@ -94,7 +103,14 @@ def environment_orders(
             for name, values in _noise(group.n_bodies, order, table, variance).items():
                 known = np.isfinite(found["environment_residual"][order - 1, group.structures])
                 _put(found[name], order, group.structures, np.where(known, values, np.nan))
-    return _assemble(dataset, found, groups, n_data, spell(weights, sum_rule))
+    result = _assemble(dataset, found).assign(n_data=("structure", n_data.astype(np.int64)))
+    counts = {
+        "n_parameters": lambda group, _, order: count_terms(group.n_bodies, order),
+        "n_validated": lambda _, table, order: len(_validated(table, order)),
+    }
+    for name, count in counts.items():
+        result[name] = _by_order(result, groups, tables, count)
+    return as_given(dataset, result, spell(weights, sum_rule))
 
 
 def _top(table: np.ndarray, max_order: int | None) -> int:
@@ -112,7 +128,7 @@ def _errors(fit: LatticeFit, order: int, table: np.ndarray) -> dict[str, np.ndar
     sizes = np.arange(1, fit.n_bodies + 1)[:, None, None]
     return {
         "environment_rms": _mean_square(squares, table) ** 0.5,
-        "environment_validation": _mean_square(without, table) ** 0.5,
+        "environment_validation": _mean_square(without, _only(table, _validated(table, order))) ** 0.5,
         "environment_left_out": _mean_square(alone, table) ** 0.5,
         "environment_residual": fit.whole_residual(order, table),
         "size_rms": np.sqrt(squares / counts) / sizes,
@@ -121,12 +137,22 @@ def _errors(fit: LatticeFit, order: int, table: np.ndarray) -> dict[str, np.ndar
     }
 
 
+def _validated(table: np.ndarray, order: int) -> list[int]:
+    """Sizes that count, not by demand, and can be left out."""
+    return [size for size in predictable_sizes(table, order) if 0 < table[size] < np.inf]
+
+
+def _only(table: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
+    """Weights of some sizes alone."""
+    return np.where(np.isin(np.arange(len(table)), sizes), table, 0.0)
+
+
 def _mean_square(squares: np.ndarray, table: np.ndarray) -> np.ndarray:
     """Σ_k w_k/k² Σ_{|S|=k} r² / Σ_S w over the sizes of finite weight, from the sums over the subsets of each size."""
     n_bodies = len(table) - 1
     counted = np.flatnonzero(np.isfinite(table[1:]) & (table[1:] > 0))
     if not len(counted):
-        return 0.0 * squares[0]
+        return np.full_like(squares[0], np.nan)
     weights = table[1:][counted]
     scaled = weights / (counted + 1.0) ** 2 / (weights @ _counts(n_bodies)[counted])
     return np.tensordot(scaled, squares[counted], axes=1)
@@ -161,25 +187,28 @@ def _put(target: np.ndarray, order: int, structures: np.ndarray, values: np.ndar
         target[order - 1, structures] = values
 
 
-def _assemble(
-    dataset: xr.Dataset,
-    found: dict[str, np.ndarray],
-    groups: Sequence[Lattices],
-    n_data: np.ndarray,
-    options: dict[str, str | int],
-) -> xr.Dataset:
-    top = len(found["environment_rms"])
+def _assemble(dataset: xr.Dataset, found: dict[str, np.ndarray]) -> xr.Dataset:
     dims = {3: ("order", "structure", "source"), 4: ("size", "order", "structure", "source")}
     result = xr.Dataset({name: (dims[values.ndim], values) for name, values in found.items()})
-    result = result.transpose("source", "structure", "order", "size")
-    parameters = np.full((dataset.sizes["structure"], top), np.nan)
-    for group in groups:
-        for order in range(1, min(top, group.n_bodies) + 1):
-            parameters[group.structures, order - 1] = count_terms(group.n_bodies, order)
+    top, largest = len(found["environment_rms"]), len(found["size_rms"])
+    result = result.assign_coords(
+        structure=dataset["structure"], order=np.arange(1, top + 1), size=np.arange(1, largest + 1)
+    )
+    return result.transpose("source", "structure", "order", "size")
+
+
+def _by_order(
+    result: xr.Dataset,
+    groups: Sequence[Lattices],
+    tables: Sequence[np.ndarray],
+    count: Callable[[Lattices, np.ndarray, int], int],
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """A number for each order, and for each structure where these have different numbers of bodies."""
+    orders = result["order"].values
+    values = np.full((result.sizes["structure"], len(orders)), np.nan)
+    for group, table in zip(groups, tables, strict=True):
+        known = orders[orders <= max(1, largest_order(table))]
+        values[np.ix_(group.structures, known - 1)] = [count(group, table, int(order)) for order in known]
     if len(groups) == 1:
-        result["n_parameters"] = ("order", parameters[0].astype(np.int64))
-    else:
-        result["n_parameters"] = (("structure", "order"), parameters)
-    result["n_data"] = ("structure", n_data.astype(np.int64))
-    result = result.assign_coords(order=np.arange(1, top + 1), size=np.arange(1, len(found["size_rms"]) + 1))
-    return as_given(dataset, result, options)
+        return ("order",), values[0].astype(np.int64)
+    return ("structure", "order"), values

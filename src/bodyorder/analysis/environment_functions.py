@@ -23,13 +23,18 @@ _PER_BODY = {
     "group_environment_noise": "environment_noise",
     "group_vacuum_noise": "vacuum_noise",
 }
-_AS_IS = {"group_environment_rms": "environment_rms", "group_environment_left_out": "environment_left_out"}
+_AS_IS = {
+    "group_environment_rms": "environment_rms",
+    "group_environment_validation": "environment_validation",
+    "group_environment_left_out": "environment_left_out",
+}
 
 
 def group_environment(results: SeveralResults, max_order: int | None = None) -> xr.Dataset:
     """Orders in their environment over the structures of each group.
 
-    Root mean squares over the structures: ``group_environment_rms``, ``group_environment_left_out`` (eV per body) and, divided by
+    Root mean squares over the structures: ``group_environment_rms``, ``group_environment_validation``,
+    ``group_environment_left_out`` (eV per body) and, divided by
     the number of bodies, ``group_environment_residual``, ``group_environment_noise`` and ``group_vacuum_noise``; all as
     :func:`bodyorder.analysis.environment_orders` defines them, with sizes equal. Beside them stand ``group_truncation_error``
     and ``group_truncation_noise`` of :func:`bodyorder.analysis.group_convergence`, the same of the expansion in vacuum.

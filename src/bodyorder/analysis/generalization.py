@@ -24,10 +24,12 @@ def error_cancellation(results: SeveralResults, reference: str) -> xr.Dataset:
     - ``cancellation``: √⟨(Σ_n Δ⁽ⁿ⁾)²⟩ / √⟨Σ_n (Δ⁽ⁿ⁾)²⟩ over the structures of which all orders up to N are known. It is 1 for
       errors that know nothing of each other, √N where all are the same, and far below 1 where the sum is right although
       its terms are wrong. NaN without errors and where orders are missing, as in results up to a ``max_order`` below N.
+    - ``constant_cancellation``: the same of a source that knows the mean energy per body of the group and nothing else (all of it
+      in order 1). Where the orders of the reference alternate, it is far below 1, too: what a model adds is the difference.
 
     :param results: results of the same structures by the name of their source, or a combined one
     :param reference: name of the source to compare with
-    :return: dims (source, group, order, other_order); both without unit
+    :return: dims (source, group, order, other_order), ``constant_cancellation`` (group) of the reference alone; without unit
     :raises InputError: if the results are not of the same structures, or no result is called ``reference``
     """
     combined = with_sources(results)
@@ -41,24 +43,39 @@ def error_cancellation(results: SeveralResults, reference: str) -> xr.Dataset:
     complete = ((orders[:, None] <= bodies) == np.isfinite(errors)).all(axis=1) & (orders.max() >= bodies)
     shape = (len(names), len(members), len(orders))
     correlations, ratio = np.full((*shape, len(orders)), np.nan), np.full(shape[:2], np.nan)
+    constant = np.full(len(members), np.nan)
     for column, rows in enumerate(members.values()):
+        constant[column] = _ratio(_of_constant(values[row][:, rows[complete[row, rows]]]))
         for source in range(len(names)):
             own = errors[source][:, rows]
             correlations[source, column] = [[correlation(one, other) for other in own] for one in own]
-            # orders above its number of bodies contribute nothing to a structure
-            terms = np.nan_to_num(own[:, complete[source, rows]])
-            squares = (terms**2).sum()
-            if squares > 0:
-                ratio[source, column] = np.sqrt((terms.sum(axis=0) ** 2).sum() / squares)
+            ratio[source, column] = _ratio(own[:, complete[source, rows]])
     dataset = xr.Dataset(
         {
             "error_correlation": (("source", "group", "order", "other_order"), correlations),
             "cancellation": (("source", "group"), ratio),
+            "constant_cancellation": ("group", constant),
         },
         coords={"source": combined["source"], "group": list(members), "order": orders, "other_order": orders},
         attrs={"reference": reference},
     )
     return describe(dataset)
+
+
+def _ratio(errors: np.ndarray) -> float:
+    """Error of the sums over the orders against the root of the summed squares, of shape (order, structure)."""
+    # orders above its number of bodies contribute nothing to a structure
+    terms = np.nan_to_num(errors)
+    squares = (terms**2).sum()
+    return float(np.sqrt((terms.sum(axis=0) ** 2).sum() / squares)) if squares > 0 else np.nan
+
+
+def _of_constant(orders: np.ndarray) -> np.ndarray:
+    """Errors of a source whose first order is the mean energy of all structures, and whose others are zero."""
+    errors = -np.nan_to_num(orders)
+    if errors.size:
+        errors[0] -= errors.sum(axis=0).mean()
+    return errors
 
 
 def size_errors(results: SeveralResults, reference: str) -> xr.Dataset:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
 from typing import Any
@@ -64,6 +64,10 @@ def one_dataset(results: SeveralResults, purpose: str) -> xr.Dataset:
 
     :raises InputError: if they hold no subsets
     """
+    if not isinstance(results, xr.Dataset | Mapping):
+        raise InputError(
+            f"{purpose} must come from a result or several by name, got {type(results).__name__}; load files with load_results"
+        )
     dataset = results if isinstance(results, xr.Dataset) else combine(results)
     for name in _NEEDED:
         if name not in dataset:
@@ -161,7 +165,8 @@ def _attributes(dataset: xr.Dataset) -> list[dict[str, Any]]:
 def _check_one_lattice(dataset: xr.Dataset, purpose: str, largest: int) -> None:
     if "cell" in dataset and bool(dataset["cell"].notnull().any()):
         raise InputError(
-            f"{purpose} must be of free clusters, some of these are periodic and have no energy of the whole"
+            f"{purpose} must be of free clusters, some of these are periodic and have no energy of the whole; take "
+            "the surroundings of some atoms (`bodyorder sample --surroundings`)"
         )
     for entry in _attributes(dataset):
         if entry.get("counterpoise") == "vmfc":
@@ -210,5 +215,6 @@ def _check_complete(dataset: xr.Dataset, lattice: Lattices, purpose: str) -> Non
         whose += f" by {dataset['source'].values[source]}"
     raise InputError(
         f"{purpose} need the energy of every sub-cluster, {whose} lacks those of size"
-        f"{'s' if len(sizes) > 1 else ''} {', '.join(str(size) for size in sizes)}; decompose without max_order and cutoff"
+        f"{'s' if len(sizes) > 1 else ''} {', '.join(str(size) for size in sizes)}; decompose without max_order, cutoff and "
+        f"samples"
     )

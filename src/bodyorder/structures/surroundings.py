@@ -15,13 +15,13 @@ _LARGEST = 20
 
 
 def local_environments(
-    structures: Sequence[ase.Atoms], radius: float, n_samples: int, seed: int, *, max_atoms: int = 12
+    structures: ase.Atoms | Sequence[ase.Atoms], radius: float, n_samples: int, seed: int, *, max_atoms: int = 13
 ) -> list[ase.Atoms]:
     """Free clusters of all atoms within a radius of an atom, the centre, which is drawn at random.
 
     Each periodic image counts as an atom of its own. Centres are drawn without repeating as long as there are new ones.
 
-    :param structures: to cut from, periodic or free
+    :param structures: one or several to cut from, periodic or free
     :param radius: in Å
     :param n_samples: how many clusters to draw
     :param seed: not negative
@@ -31,6 +31,8 @@ def local_environments(
     :raises InputError: for structures without atoms, a cluster of more than ``max_atoms`` atoms (the message says which radius
         would do), or a number out of range
     """
+    if isinstance(structures, ase.Atoms):
+        structures = [structures]
     radius = check_positive("radius", radius)
     check_between("n_samples", n_samples, 1, 2**31)
     check_between("seed", seed, 0, 2**63)

@@ -17,7 +17,13 @@ from bodyorder.subsets.moebius import (
     summed_energies,
     truncations,
 )
-from bodyorder.subsets.regression import largest_order, noise_spread, size_weights, whole_coefficients
+from bodyorder.subsets.regression import (
+    largest_order,
+    noise_spread,
+    predictable_sizes,
+    size_weights,
+    whole_coefficients,
+)
 from bodyorder.subsets.sampling import CompactGrowth, Growth, Sample, sample
 
 __all__ = [
@@ -44,6 +50,7 @@ __all__ = [
     "noise_spread",
     "order_coefficients",
     "order_totals",
+    "predictable_sizes",
     "sample",
     "size_weights",
     "summed_energies",

@@ -69,9 +69,12 @@ def size_weights(n_bodies: int, weights: str | Sequence[float] = "size", *, sum_
 
 
 def _numbers(weights: Sequence[float], n_bodies: int) -> np.ndarray:
-    numbers = np.asarray(weights, dtype=np.float64)
+    try:
+        numbers = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError):
+        numbers = np.array(np.nan)
     if numbers.shape != (n_bodies,):
-        raise InputError(f"`weights` must be {n_bodies} numbers, of the sizes 1 to {n_bodies}, got {numbers.size}")
+        raise InputError(f"`weights` must be {n_bodies} numbers, of the sizes 1 to {n_bodies}, got {weights!r}")
     if not (np.isfinite(numbers).all() and (numbers >= 0).all() and numbers.any()):
         raise InputError(f"`weights` must be finite, not negative and not all zero, got {numbers.tolist()}")
     return numbers
@@ -132,17 +135,25 @@ def size_fits(weights: np.ndarray, order: int) -> tuple[np.ndarray, ...]:
     return _fits(tuple(float(weight) for weight in weights), order)
 
 
+def predictable_sizes(weights: np.ndarray, order: int) -> list[int]:
+    """Sizes whose energies all other sizes predict: those without which the weights still determine all terms."""
+    return [size for size in range(1, len(weights)) if is_determined(_without(weights, size), order)]
+
+
+def _without(weights: np.ndarray, size: int) -> np.ndarray:
+    others = weights.copy()
+    others[size] = 0.0
+    return others
+
+
 def left_out_fits(weights: np.ndarray, order: int) -> list[np.ndarray]:
     """As :func:`size_fits`, but each row predicts a size from all others: NaN where those do not determine the terms."""
     n_bodies = len(weights) - 1
     fits = [np.full((n_bodies - 2 * part + 1,) * 2, np.nan) for part in range(min(order, n_bodies // 2) + 1)]
-    for size in range(1, n_bodies + 1):
-        others = weights.copy()
-        others[size] = 0.0
-        if is_determined(others, order):
-            for part, (fit, without) in enumerate(zip(fits, size_fits(others, order), strict=True)):
-                if part <= size <= n_bodies - part:
-                    fit[size - part] = without[size - part]
+    for size in predictable_sizes(weights, order):
+        for part, (fit, without) in enumerate(zip(fits, size_fits(_without(weights, size), order), strict=True)):
+            if part <= size <= n_bodies - part:
+                fit[size - part] = without[size - part]
     return fits
 
 

@@ -24,6 +24,9 @@ COMPARISON = {
         r"\kappa",
         "error of the sum of all n-body totals over the root of their summed squared errors",
     ),
+    "constant_cancellation": Variable(
+        ("group",), "1", r"\kappa", "cancellation in a source that knows the mean energy of the group alone"
+    ),
     "size_bias": Variable(
         ("group", "size"),
         "eV/body",

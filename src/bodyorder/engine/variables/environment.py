@@ -18,7 +18,7 @@ ENVIRONMENT = {
         _PER_ORDER, "eV", r"E-E_\mathrm{env}^{\leq n}", "energy minus its best n-body approximation, full cluster"
     ),
     "environment_validation": Variable(
-        _PER_ORDER, "eV/body", r"\mathrm{RMS}\,r/|S|", "error where each size is predicted from all others"
+        _PER_ORDER, "eV/body", r"\mathrm{RMS}\,r/|S|", "error where each size is predicted from all others, if they can"
     ),
     "environment_left_out": Variable(
         _PER_ORDER, "eV/body", r"\mathrm{RMS}\,r/|S|", "error where each sub-cluster is predicted from all others"
@@ -43,6 +43,7 @@ ENVIRONMENT = {
         _PER_SIZE, "eV/body", r"\mathrm{RMS}\,r/|S|", "error of sub-clusters of a size, each predicted from all others"
     ),
     "n_parameters": Variable(("order",), "1", r"n_\mathrm{par}", "terms of 1 to n bodies"),
+    "n_validated": Variable(("order",), "1", r"n_\mathrm{val}", "sizes that all others predict"),
     "n_data": Variable(("structure",), "1", r"n_\mathrm{data}", "sub-clusters that an approximation counts"),
     "environment_term": Variable(
         ("subset",), "eV", "a(T)", "term of the best n-body approximation of all sub-clusters"
@@ -65,6 +66,12 @@ ENVIRONMENT = {
         "eV/body",
         r"\mathrm{RMS}\,r/|S|",
         "error of the best n-body approximations, root mean square of a group",
+    ),
+    "group_environment_validation": Variable(
+        _GROUP_ORDER,
+        "eV/body",
+        r"\mathrm{RMS}\,r/|S|",
+        "error where each size is predicted from all others, if they can",
     ),
     "group_environment_left_out": Variable(
         _GROUP_ORDER,
