@@ -55,7 +55,7 @@ def test_environment_orders_of_one_result_and_of_several(run, clusters, tmp_path
     output = tmp_path / "environment.nc"
     code, out, err = run("environment", *paths, "-o", output)
     assert (code, err) == (0, "")
-    assert "triple: best approximations by weights size" in out
+    assert "triple, 2 clusters: best approximations by weights size, eV per body" in out
     errors = xr.load_dataset(output, engine="h5netcdf").environment_rms
     assert errors.dims == ("source", "structure", "order")
     assert float(abs(errors.sel(source="pair", order=[2, 3, 4])).max()) < 1e-9
@@ -63,6 +63,25 @@ def test_environment_orders_of_one_result_and_of_several(run, clusters, tmp_path
     code, _, err = run("environment", paths[0], "--weights", "shapley", "--max-order", 3, "--sum-rule", "-o", output)
     assert (code, err) == (0, "")
     assert xr.load_dataset(output, engine="h5netcdf").environment_rms.dims == ("structure", "order")
+
+
+def test_environment_orders_are_printed_for_each_group_and_number_of_bodies(run, tmp_path):
+    frames = [Atoms(f"H{n}", positions=np.random.default_rng(n).uniform(0, 3, (n, 3))) for n in (2, 4, 5)]
+    for atoms, group in zip(frames, ("low", "low", "high"), strict=True):
+        atoms.info["group"] = group
+    path = tmp_path / "metal.nc"
+    structures = write_structures(tmp_path / "c.xyz", frames)
+    assert run("decompose", structures, "--source", "analytic:sutton-chen", "--subsets", "-o", path)[0] == 0
+    code, out, _ = run("environment", path, "--sum-rule", "-o", tmp_path / "environment.nc")
+    assert code == 0
+    words = " ".join(out.split())
+    assert "2 clusters of low: best approximations by weights size, exact at the full cluster" in words
+    assert "1 cluster of high: " in words
+    cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in out.splitlines() if line.startswith("│")]
+    assert [row[:4] for row in cells if row[0].isdigit()] == [
+        ["1", "2", "2–4", "3–15"], ["2", "2", "3–10", "3–15"], ["3", "1", "14", "15"], ["4", "1", "15", "15"],
+        ["1", "1", "5", "31"], ["2", "1", "15", "31"], ["3", "1", "25", "31"], ["4", "1", "30", "31"], ["5", "1", "31", "31"],
+    ]  # fmt: skip
 
 
 def test_interaction_indices_stand_beside_environment_orders(run, clusters, tmp_path):

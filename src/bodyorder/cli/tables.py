@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bodyorder.analysis import groups
+from bodyorder.analysis.alignment import UNGROUPED
 from bodyorder.analysis.significance import drowns
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ _DOUBTS = {
     "n_degenerate": "have a state that is nearly degenerate",
     "n_uncertain": "have an energy that is uncertain by more than 1 meV, which the noise contains",
 }
+
+#: Noise (eV per body) below this is rounding.
+_ROUNDING = 1e-16
 
 #: Columns of a table that is not for a terminal, at most.
 _WIDEST = 240
@@ -169,30 +173,62 @@ def print_comparison(comparison: xr.Dataset, reference: str) -> None:
 
 
 def print_environment(found: xr.Dataset) -> None:
-    """Errors of best n-body approximations beside those of truncations in vacuum, root mean squares over structures."""
+    """Errors of best n-body approximations beside those of truncations in vacuum, root mean squares over each group."""
+    exact = ", exact at the full cluster" if found.attrs["sum_rule"] == "true" else ""
+    for source in found.source.values if "source" in found.dims else [None]:
+        whole = found if source is None else found.sel(source=source)
+        name = found.attrs.get("source", "") if source is None else source
+        for group, rows in groups(found).items():
+            count = f"{len(rows)} cluster{'s' * (len(rows) > 1)}" + f" of {group}" * (group != UNGROUPED)
+            title = f"{name}, {count}: best approximations by weights {found.attrs['weights']}{exact}, eV per body"
+            _print_errors(title, whole.isel(structure=rows))
+    print(
+        "error: over all sub-clusters; each out: each predicted from all others; sizes out: each size from all others (over so"
+    )
+    print(
+        "many sizes); whole and vacuum: at the full cluster. Terms and data are of clusters of that many bodies or more."
+    )
+
+
+def _print_errors(title: str, found: xr.Dataset) -> None:
+    """A line for each order of the clusters that have as many bodies."""
     bodies = found.size.where(found.size_rms.notnull()).max(("order", "size"))
-    for name in found.source.values if "source" in found.dims else [found.attrs.get("source", "")]:
-        here = (found / bodies).sel(source=name) if "source" in found.dims else found / bodies
-        table = Table(title=f"{name}: best approximations by weights {found.attrs['weights']}, eV per body")
-        for column in ("order", "terms", "data", "error", "predicted", "whole", "noise", "vacuum", "noise"):
-            table.add_column(column, justify="right")
-        for order in found.order.values:
-            row, errors = here.sel(order=order), found.sel(order=order)
-            if "source" in found.dims:
-                errors = errors.sel(source=name)
+    table = Table(title=title)
+    columns = (
+        "order", "clusters", "terms", "data", "error", "each out", "sizes out", "whole", "noise", "vacuum", "noise",
+    )  # fmt: skip
+    for column in columns:
+        table.add_column(column, justify="right")
+    for order in found.order.values:
+        here = found.sel(order=order)
+        here = here.isel(structure=np.flatnonzero(here.environment_rms.notnull().values))
+        if here.sizes["structure"]:
+            own = bodies.sel(structure=here.structure)
+            sizes = _range(here.n_validated)
             table.add_row(
                 str(order),
-                f"{float(errors.n_parameters.max()):.0f}",
-                str(int(found.n_data.max())),
-                _figure(errors.environment_rms, ".4f"),
-                _figure(errors.environment_left_out, ".4f"),
-                _figure(row.environment_residual, ".4f"),
-                _figure(row.environment_noise, ".0e"),
-                _figure(row.vacuum_residual, ".4f"),
-                _figure(row.vacuum_noise, ".0e"),
+                str(here.sizes["structure"]),
+                _range(here.n_parameters),
+                _range(here.n_data),
+                _figure(here.environment_rms, ".4f"),
+                _figure(here.environment_left_out, ".4f"),
+                f"{_figure(here.environment_validation, '.4f')} ({sizes})",
+                _figure(here.environment_residual / own, ".4f"),
+                _noise(here.environment_noise / own),
+                _figure(here.vacuum_residual / own, ".4f"),
+                _noise(here.vacuum_noise / own),
             )
-        print_table(table)
-    print("error: over all sub-clusters; predicted: each from all others; whole and vacuum: at the full cluster")
+    print_table(table)
+
+
+def _range(values: xr.DataArray) -> str:
+    low, high = float(values.min()), float(values.max())
+    return f"{low:.0f}" if low == high else f"{low:.0f}–{high:.0f}"
+
+
+def _noise(values: xr.DataArray) -> str:
+    """Noise per body; what is left of it by rounding is none."""
+    return "0" if float(values.max()) < _ROUNDING else _figure(values, ".0e")
 
 
 def _figure(values: xr.DataArray, style: str) -> str:

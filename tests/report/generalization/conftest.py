@@ -41,6 +41,7 @@ def measures(makeup: str, model: str, factor: float, size: float = 1.0) -> xr.Da
             "size_error": (("group", "size"), np.tile(wrong * np.array([1.0, 2.0, 0.5, 0.01]), (3, 1))),
             "error_correlation": (("group", "order", "other_order"), np.tile(np.where(np.eye(4), 1, -0.5), (3, 1, 1))),
             "cancellation": ("group", factor * np.array([0.1, 0.02, 0.3])),
+            "constant_cancellation": ("group", [0.5, 0.006, np.nan]),
             "highest_order": ("group", [2.0, 2.0, 2.0] if linear else [4.0, 4.0, 2.0]),
             "beyond_nominal": ("group", [1e-12, 6e-12, np.nan] if linear else [np.nan] * 3),
             "beyond_threshold": ("group", [1e-9, 1e-9, np.nan] if linear else [np.nan] * 3),

@@ -32,7 +32,8 @@ def orders(environment: Environment) -> tuple[str, str]:
             " Shared functions: explicit models, whose terms are functions that all clusters share, that learnt from "
             f"{name} (black) or from a model (its colour), against whom they learnt from, on test clusters of their training "
             "set. Marks at the right edge: the error of that model itself against "
-            f"{name}."
+            f"{name}. This column has an axis of its own. The terms of a model hold those of every lower order: where it misses "
+            "more than one of lower order does, it was not learnt to its end."
         )
         if any(np.isfinite(environment.total_spread(row)) for row in environment.rows):
             caption += " Dotted grey: the standard deviation of the energies of the group, which a constant misses."
@@ -47,7 +48,8 @@ def functions(environment: Environment, shown: Sequence[Function]) -> tuple[str,
     caption = (
         f"Terms of the best approximations of all sub-clusters by distance, of triples by the mean of their three distances: "
         f"means over the clusters of a group, in eV. Black: {name}, shaded the standard deviation of its terms at one distance; "
-        f"dashed: its contributions in vacuum, which may leave the frame. Grey at the foot: how many terms there are."
+        f"dashed: its contributions in vacuum. The frame is that of the terms of {name}: what is far from them leaves it. Grey "
+        f"at the foot: how many terms there are."
     )
     if environment.has_models:
         caption += (

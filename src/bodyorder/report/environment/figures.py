@@ -50,7 +50,9 @@ _SHADE = 0.13
 
 @styled
 def order_figure(environment: Environment) -> Figure:
-    """Errors by order: a row for each group, a column for each way to use few bodies, one logarithmic axis in each row.
+    """Errors by order: a row for each group, a column for each way to use few bodies, on logarithmic axes.
+
+    In vacuum and in environment share an axis; functions that all clusters share have errors so alike that they need their own.
 
     :return: expansions cut off in vacuum; best approximations of all sub-clusters, dashed where each is predicted from the
         others; explicit models that learn from others, with the spread over seeds as bars and the errors of their teachers
@@ -58,10 +60,15 @@ def order_figure(environment: Environment) -> Figure:
     """
     columns = environment.ways
     size = (_WIDTH / max(len(columns), 2), _HEIGHT)
-    figure, axes = panels(len(environment.rows) * len(columns), len(columns), size, sharey="row")
+    figure, axes = panels(len(environment.rows) * len(columns), len(columns), size)
+    alike = [column for column in columns if column != SHARED]
     for place, row in enumerate(environment.rows):
         own = axes[place * len(columns) : (place + 1) * len(columns)]
-        _scale(own, np.concatenate([_drawn(environment, row, name) for name in columns]))
+        for group, names in ((own[: len(alike)], alike), (own[len(alike) :], columns[len(alike) :])):
+            if names:
+                _scale(group, np.concatenate([_drawn(environment, row, name) for name in names]))
+        for axis in own[1 : len(alike)]:
+            axis.tick_params(labelleft=False)
         for axis, name in zip(own, columns, strict=True):
             if name == SHARED:
                 _lessons(axis, environment, row)

@@ -14,22 +14,25 @@ from bodyorder.report.environment.views import (
     SHARED,
     TERM,
     VACUUM,
+    VALIDATION,
     Environment,
     Function,
     Row,
 )
 from bodyorder.report.tables import MISSING, Table
 from bodyorder.report.wording import NEGLIGIBLE, group_title, power_of_ten, with_spread
-from bodyorder.subsets.approximation import count_terms
+from bodyorder.subsets import count_terms, predictable_sizes, size_weights
 
-#: Rows of the reference: measures, what they are of, and whether they are noise.
+#: Rows of the reference: measures, what they are of, and whether they are noise. Of those of one name the first that is known.
 _ROWS = (
     (ERRORS[0], "whole, vacuum", False),
+    ("group_vacuum_noise", "noise of it", True),
     ("group_truncation_noise", "noise of it", True),
     ("group_environment_residual", "whole, environment", False),
-    ("group_environment_noise", "noise of it", True),
+    ("group_environment_noise", "noise of it ", True),
     (ERRORS[1], "sub-clusters", False),
-    (LEFT_OUT, "left out", False),
+    (LEFT_OUT, "each left out", False),
+    (VALIDATION, "sizes left out", False),
 )
 
 #: Noise (eV per body) below this is rounding.
@@ -44,19 +47,24 @@ def order_table(environment: Environment) -> Table:
     table = Table(
         f"Errors of terms of up to <i>n</i> bodies, in meV per {environment.theme.body}. Whole, vacuum: the expansion cut off, "
         "of whole clusters. Whole, environment: the best approximation of all sub-clusters of a cluster, of the cluster itself. "
-        "Sub-clusters: of all of them. Left out: of each of them, predicted by the terms fitted to all others. Noise: what 1σ "
-        "of errors of the single energies makes of a residual, in vacuum at most. 0: less than 0.001. "
+        "Sub-clusters: of all of them. Each left out: of each of them, predicted by the terms fitted to all others. Sizes left "
+        "out: of all of one size, predicted by those fitted to all other sizes; “7 of 8”: over so many sizes, as the others need "
+        "the rest. Noise: what 1σ of errors of the single energies makes of a residual. 0: less than 0.001. "
         f"{_parameters(environment)}{seeds}",
         ["source", "error", *(f"<i>n</i> = {order}" for order in orders)],
         2,
     )  # fmt: skip
     for row in rows:
         title = _title(row, environment)
+        shown = set()
         for name, label, is_noise in _ROWS:
             own = environment.of_reference(row, name)
-            if own is not None:
+            if own is not None and label not in shown:
+                shown.add(label)
                 cells = [_noise(value) if is_noise else _error(value) for value in _along(own, orders)]
-                table.rows.append([escape(environment.name), label, *cells])
+                if name == VALIDATION:
+                    cells = _with_sizes(cells, environment.n_bodies(row))
+                table.rows.append([escape(environment.name), label.strip(), *cells])
                 table.groups.append(title)
         for source, (values, spread) in environment.measure(row, ERRORS[1]).items():
             if source != environment.name:
@@ -73,7 +81,8 @@ def lesson_table(environment: Environment) -> Table:
         f"What explicit models miss of whom they learn from, on test clusters of the training set, in meV per "
         f"{environment.theme.body}. Learning from {escape(environment.name)} they are ordinary models of their order. Own error: "
         f"that of the model they learn from, against {escape(environment.name)}. Enough: the lowest order whose error is below "
-        f"that.{' Means over seeds ± standard deviation.' if environment.lessons_have_spread else ''}",
+        "that by more than the spreads of both."
+        f"{' Means over seeds ± standard deviation.' if environment.lessons_have_spread else ''}",
         [
             "learnt from", *(f"{escape(name)}<br>order {order}" for name, order in students.items()), "own error", "enough",
         ],
@@ -113,6 +122,16 @@ def function_table(environment: Environment, functions: Sequence[Function]) -> T
             cells = [held.get(model, (np.nan, np.nan)) for held in found]
             _add(table, _title(row, environment), model, cells)
     return table
+
+
+def _with_sizes(cells: Sequence[str], n_bodies: int) -> list[str]:
+    """Errors over sizes that are left out, by order, with how many sizes these are where not all."""
+    weights = size_weights(n_bodies)
+    counts = [len(predictable_sizes(weights, order)) for order in range(1, n_bodies + 1)]
+    return [
+        cell if cell == MISSING or count == n_bodies else f"{cell} ({count} of {n_bodies})"
+        for cell, count in zip(cells, counts + [0] * (len(cells) - n_bodies), strict=True)
+    ]
 
 
 def _vacuum_of(functions: Sequence[Function]) -> list[Function]:

@@ -22,6 +22,9 @@ ERRORS = ("group_truncation_error", "group_environment_rms", SHARED)
 #: Errors of best approximations where each sub-cluster is predicted from the others.
 LEFT_OUT = "group_environment_left_out"
 
+#: And where each size is predicted from the others.
+VALIDATION = "group_environment_validation"
+
 #: Standard deviation of the energies of a group per body, if a study measures it.
 TOTAL_SPREAD = "group_total_deviation"
 
@@ -186,9 +189,14 @@ class Environment:
         return float(part["teacher_rmse"].mean()), float(part["teacher_rmse_spread"].mean())
 
     def enough(self, makeup: str, teacher: str) -> int | None:
-        """Lowest order of explicit models that miss less of a teacher than it misses of the reference; None if none does."""
+        """Lowest order of explicit models that miss less of a teacher than it misses of the reference; None if none does.
+
+        Less by more than the spreads over seeds of both, if these are known.
+        """
         part = self.lesson(makeup, teacher)
-        orders = part["student_order"].values[part[SHARED].values < self.own_error(makeup, teacher)[0]]
+        own, own_spread = self.own_error(makeup, teacher)
+        spread = np.hypot(np.nan_to_num(part[f"{SHARED}_spread"].values), np.nan_to_num(own_spread))
+        orders = part["student_order"].values[part[SHARED].values + spread < own]
         return int(orders.min()) if len(orders) else None
 
     @cached_property

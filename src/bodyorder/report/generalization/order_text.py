@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from bodyorder.analysis.convergence import TOLERANCE
-from bodyorder.analysis.nominal import EQUAL, HIGHER, LOWER
+from bodyorder.analysis.nominal import EQUAL, HIGHER, LOST, LOWER
 from bodyorder.analysis.seeds import KNOWN
 from bodyorder.report.generalization.tables import highest_orders, largest_beyond, nominal_of, ordered, span, verdicts
 from bodyorder.report.generalization.text import trained
@@ -47,7 +47,11 @@ def of_cancellation(trainings: Trainings, makeup: str, group: str) -> list[str]:
         }
         if left:
             text = f"κ of models trained there is {extremes(left, _small, trained)}"
-            said.append(sentence(place(name), f"{text}; errors of orders that know nothing of each other would give 1"))
+            text += "; errors of orders that know nothing of each other would give 1"
+            constant = trainings.constant_cancellation(name)
+            if np.isfinite(constant):
+                text += f", and a constant that is right in the mean energy alone gives {_small(constant)}"
+            said.append(sentence(place(name), text))
     neighbours: dict[str, float] = {}
     for training, held in trainings.parts([makeup]):
         values = np.diagonal(held["error_correlation"].sel(group=group).transpose("order", "other_order").values, 1)
@@ -67,7 +71,7 @@ def of_nominal(trainings: Trainings) -> list[str]:
     equal, free, single = [], [], []
     for model, own in cells.items():
         counts = verdicts(own)
-        decided = sum(counts.get(verdict, 0) for verdict in (EQUAL, LOWER, HIGHER))
+        decided = sum(counts.get(verdict, 0) for verdict in (EQUAL, LOWER, LOST, HIGHER))
         if not decided:
             free += [model] * (len(highest_orders(trainings, model)) > 0)
             continue
@@ -77,10 +81,11 @@ def of_nominal(trainings: Trainings) -> list[str]:
                 f"{named}: {HIGHER} in {counts[HIGHER]} of {_cases(decided)}; orders up to "
                 f"{highest_orders(trainings, model).max():g} are found, and above the nominal one up to {beyond} eV."
             )
-        elif counts.get(LOWER):
+        elif counts.get(LOWER) or counts.get(LOST):
+            zero, lost = counts.get(LOWER, 0), counts.get(LOST, 0)
+            where = and_([f"zero in {zero}"] * bool(zero) + [f"lost in noise in {lost}"] * bool(lost))
             single.append(
-                f"{named}: {LOWER} in {counts[LOWER]} of {_cases(decided)}, where order {nominal[model]:g} is zero or lost in "
-                f"noise, else {EQUAL}; above it at most {beyond} eV."
+                f"{named}: order {nominal[model]:g} is {where} of {_cases(decided)}, else {EQUAL}; above it at most {beyond} eV."
             )
         else:
             equal.append(model)

@@ -10,14 +10,14 @@ import numpy as np
 import xarray as xr
 
 from bodyorder.analysis.convergence import TOLERANCE
-from bodyorder.analysis.nominal import EQUAL, HIGHER, LOWER, UNDECIDED
+from bodyorder.analysis.nominal import EQUAL, HIGHER, LOST, LOWER, UNDECIDED
 from bodyorder.analysis.seeds import KNOWN
 from bodyorder.report.generalization.trainings import Trainings, values_of, whose
 from bodyorder.report.tables import MISSING, Table
 from bodyorder.report.wording import group_title, group_words, power_of_ten, with_spread
 
 #: Verdicts on nominal orders in the order in which they are listed.
-VERDICTS = (EQUAL, LOWER, HIGHER, UNDECIDED)
+VERDICTS = (EQUAL, LOWER, LOST, HIGHER, UNDECIDED)
 
 
 def energy_table(trainings: Trainings) -> Table:
@@ -81,21 +81,28 @@ def order_table(trainings: Trainings, group: str) -> Table:
 
 def cancellation_table(trainings: Trainings) -> Table:
     """How much of the errors of orders is left in the energy."""
-    return _by_group(
+    table = _by_group(
         trainings, "cancellation",
         "What is left of the errors of orders in their sum, <i>κ</i>: the RMS error of the sum of all order totals over the root "
-        "of their summed squared errors. 1 for errors that know nothing of each other, far below it where they cancel. "
+        "of their summed squared errors. 1 for errors that know nothing of each other, far below it where they cancel. First "
+        "what a constant has that is right in the mean energy alone: its errors are the orders themselves, which cancel, too. "
         f"Groups of which all orders are known{_over_seeds(trainings)}.",
         groups=trainings.complete,
     )  # fmt: skip
+    values = [trainings.constant_cancellation(group) for group in trainings.complete]
+    if np.isfinite(values).any() and len(values) == len(table.columns) - 1:
+        table.rows.insert(0, ["constant", *(with_spread(value) if np.isfinite(value) else MISSING for value in values)])
+        table.groups.insert(0, "no model")
+    return table
 
 
 def nominal_table(trainings: Trainings) -> Table:
     """The body order that each model is built for, and the highest that is found."""
     table = Table(
         "Nominal body order, and the highest order whose totals are not zero in groups of which all orders are known. Verdicts "
-        "are on each training, seed and group. Above the nominal order: the largest root mean square of an order total over "
-        "all of them, and the threshold τ below which that one counts as zero: 10⁻⁹ eV, or twice the noise.",
+        "are on each training, seed and group. Above the nominal order: the largest order total of any cluster among all of "
+        "them, and the threshold τ below which that one counts as zero, 10⁻⁹ eV; where noise is above that, the largest root "
+        "mean square, and twice the noise.",
         ["model", "construction", "nominal", "highest found", "verdict (cases)", "above nominal (eV)", "τ (eV)"],
     )
     for model in ordered(trainings):

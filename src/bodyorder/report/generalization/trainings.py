@@ -161,6 +161,14 @@ class Trainings:
         others = [group for group in self.complete if group not in first]
         return [group for group in self.groups if group in (first + others)[:_MOST_DRAWN]]
 
+    def constant_cancellation(self, group: str) -> float:
+        """How errors of orders cancel in a source that knows the mean energy of a group alone; NaN if unknown."""
+        if "constant_cancellation" not in self.cells:
+            return np.nan
+        values = self.cells["constant_cancellation"].sel(group=group).values
+        # the same in all cells that have been compared with the reference
+        return float(values[np.isfinite(values)][0]) if np.isfinite(values).any() else np.nan
+
     @cached_property
     def explicit(self) -> set[str]:
         """Models that have no order above their nominal one by construction."""
