@@ -1,49 +1,82 @@
-"""Write the tables and figures of the study beside this file: `python studies/hydrogen/publish.py runs/record`."""
+"""Write the tables and figures of the study beside this file: `python studies/hydrogen/publish.py`."""
 
-import json
-import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from bodyorder.analysis.seeds import over_seeds
+from bodyorder.config import load_config
 from bodyorder.engine.results import load_analysis, save
+from bodyorder.report.curve_section import curve_parts
 from bodyorder.report.curves import save_figure
 from bodyorder.report.environment import environment_parts
+from bodyorder.report.figures import loss_figure
 from bodyorder.report.generalization import generalization_parts
 from bodyorder.report.style import Theme
-from bodyorder.training.curve import read_curve
-from bodyorder.training.job import LOSS_CURVE
+from bodyorder.study.cells import Cells
+from bodyorder.study.closing import Closing
+from bodyorder.study.curves import Curves
+from bodyorder.study.data import Data
+from bodyorder.study.distillation import Distillation
 
 HERE = Path(__file__).parent
-#: How much of a training at its end shows whether its loss still fell.
+#: How much of a training at its end shows whether its loss still fell; one epoch at least.
 END = 0.1
 
-study = Path(sys.argv[1])
-table, distilled = (load_analysis(study / name) for name in ("generalization.nc", "distillation.nc"))
+data = Data(load_config(HERE / "study.yaml"))
+cells = Cells(data)
+curves = Curves(data, cells)
+closing = Closing(data, cells, curves, Distillation(data, cells))
+table, distilled = (load_analysis(data.root / name) for name in ("generalization.nc", "distillation.nc"))
 (HERE / "figures").mkdir(exist_ok=True)
-(HERE / "generalization.csv").write_text((study / "generalization.csv").read_text())
+(HERE / "generalization.csv").write_text((data.root / "generalization.csv").read_text())
 means = over_seeds(table)
 for name in means.data_vars:
     if means[name].dtype == np.float64:
         means[name] = means[name].astype(np.float32)  # seven digits of what seeds tell to two
 save(means, HERE / "generalization.nc", compressed=True)
 save(distilled, HERE / "distillation.nc", compressed=True)
-theme = Theme.of([])
-for part in [*generalization_parts(table, theme), *environment_parts(table, distilled, theme)]:
-    for name, figure, _, _ in part.figures:
-        save_figure(figure, HERE / "figures" / f"{name}.png")
-lines = ["model,makeup,trainings,loss_ratio_mean,loss_ratio_least"]
-found: dict[tuple[str, str], list[float]] = {}
-for record in sorted(study.glob("stages/train-*/stage.json")):
-    path = record.with_name(LOSS_CURVE)
-    if not path.is_file():  # its weights are solved for
+
+found, drawn = [], {}
+for name, stage in cells.trainings.items():
+    loss, cell = cells.trained(name).loss_curve, cells.cells[name]
+    if loss is None:  # its weights are solved for
         continue
-    loss = read_curve(path)["validation_loss"].values
-    last = max(1, round(END * len(loss)))
-    # the best so far, before the last tenth and at the end: 1 where nothing was gained
-    ratio = float(np.nanmin(loss) / np.nanmin(loss[:-last]))
-    _, model, *makeup, _ = json.loads(record.read_text())["name"].split("/")  # train/mace/both/n=25/seed=1
-    found.setdefault((model, "-".join(makeup)), []).append(ratio)
-lines += [f"{model},{makeup},{len(own)},{np.mean(own):.3f},{min(own):.3f}" for (model, makeup), own in found.items()]
-(HERE / "losses.csv").write_text("\n".join(lines) + "\n")
+    training, validation = loss["training_loss"].values, loss["validation_loss"].values
+    last = max(1, round(END * len(validation)))
+    found.append(
+        {
+            "model": cell.model,
+            "makeup": cell.makeup + ("" if cell.n_parents is None else f"-n={cell.n_parents}"),
+            "epochs": len(validation),
+            "last_epochs": last,
+            # the best so far, at the end and before its last epochs: 1 where nothing was gained
+            "validation_ratio": np.nanmin(validation) / np.nanmin(validation[:-last]),
+            "training_ratio": np.nanmin(training) / np.nanmin(training[:-last]),
+        }
+    )
+    if cell.n_parents is None and cell.seed == data.options.seed:
+        drawn[name.removesuffix(f"/seed={cell.seed}")] = {"epoch": loss["epoch"].values, "training": training, "validation": validation}
+groups = pd.DataFrame(found).groupby(["model", "makeup"], sort=False)
+losses = groups.agg(
+    trainings=("epochs", "size"),
+    epochs=("epochs", "max"),
+    last_epochs=("last_epochs", "max"),
+    validation_ratio_mean=("validation_ratio", "mean"),
+    validation_ratio_least=("validation_ratio", "min"),
+    training_ratio_mean=("training_ratio", "mean"),
+)
+losses.to_csv(HERE / "losses.csv", float_format="%.3f", lineterminator="\n")
+
+theme = Theme.of([])
+parts = [*generalization_parts(table, theme), *environment_parts(table, distilled, theme)]
+parts += curve_parts(closing.curve_sets(), table)
+shown = [(name, figure, caption) for part in parts for name, figure, _, caption in part.figures]
+caption = "Loss against epoch of the first seed of every training: dotted training, solid validation."
+shown.append(("losses", loss_figure(drawn, theme), caption))
+lines = ["# Figures of the study of record", ""]
+for name, figure, caption in shown:
+    save_figure(figure, HERE / "figures" / f"{name}.png")
+    lines += [f"## {name}", "", caption, "", f"![{name}]({name}.png)", ""]
+(HERE / "figures" / "README.md").write_text("\n".join(lines))

@@ -133,13 +133,13 @@ class Closing:
             reference=data.reference_name if self._shown else None,
             generalization=load_analysis(self.generalization.folder(data.root) / TABLE) if self._measured else None,
             distillation=load_analysis(distilled) if distilled.is_file() else None,
-            curves=self._curve_sets(),
+            curves=self.curve_sets(),
             losses=_losses(trained) or None,
             provenance=self._provenance(trained),
         )
         write_report(folder / REPORT, report)
 
-    def _curve_sets(self) -> list[CurveSet]:
+    def curve_sets(self) -> list[CurveSet]:
         """Two-body curves of the models of each training set, maps of those of the last one; of one seed."""
         first = first_seeds([self._cells.cells[name] for name in self._drawn], self._data.options.seed)
         last = of_last_makeup(first)
