@@ -39,7 +39,7 @@ save(means, HERE / "generalization.nc", compressed=True)
 save(distilled, HERE / "distillation.nc", compressed=True)
 
 found, drawn = [], {}
-for name, stage in cells.trainings.items():
+for name in cells.trainings:
     loss, cell = cells.trained(name).loss_curve, cells.cells[name]
     if loss is None:  # its weights are solved for
         continue
@@ -57,7 +57,11 @@ for name, stage in cells.trainings.items():
         }
     )
     if cell.n_parents is None and cell.seed == data.options.seed:
-        drawn[name.removesuffix(f"/seed={cell.seed}")] = {"epoch": loss["epoch"].values, "training": training, "validation": validation}
+        drawn[name.removesuffix(f"/seed={cell.seed}")] = {
+            "epoch": loss["epoch"].values,
+            "training": training,
+            "validation": validation,
+        }
 groups = pd.DataFrame(found).groupby(["model", "makeup"], sort=False)
 losses = groups.agg(
     trainings=("epochs", "size"),

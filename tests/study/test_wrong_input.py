@@ -105,8 +105,10 @@ def test_a_make_up_without_an_element_of_another_group(refused, tmp_path):
 def test_a_checkpoint_for_a_model(refused, helium, tmp_path):
     """And that what the message advises does what it promises."""
     checkpoint = helium.folder / "model.ckpt"
+    version = torch.load(checkpoint, weights_only=False)["model_ckpt_version"]
     assert refused(pretrained={"old": f"metatomic:{checkpoint}"}) == (
-        f"metatomic:{checkpoint} must be a metatomic model, and is not; `mtt export` makes one of a checkpoint"
+        f"metatomic:{checkpoint} must be a metatomic model, and is a checkpoint of metatrain (soap_bpnn, version {version}); "
+        "`mtt export` makes one of a checkpoint of its version or an older one"
     )
     mtt = Path(sys.executable).with_name("mtt")
     subprocess.run([mtt, "export", checkpoint, "-o", "own.pt"], cwd=tmp_path, check=True, capture_output=True)
@@ -118,14 +120,16 @@ def test_a_checkpoint_for_a_model(refused, helium, tmp_path):
 def test_a_checkpoint_of_another_version(refused, helium, tmp_path):
     checkpoint = torch.load(helium.folder / "model.ckpt", weights_only=False)
     checkpoint["model_ckpt_version"] += 1
+    version = checkpoint["model_ckpt_version"]
     path = tmp_path / "newer.ckpt"
     torch.save(checkpoint, path)
     assert refused(pretrained={"old": f"metatomic:{path}"}) == (
-        f"metatomic:{path} must be a metatomic model, and is not; `mtt export` makes one of a checkpoint"
+        f"metatomic:{path} must be a metatomic model, and is a checkpoint of metatrain (soap_bpnn, version {version}); `mtt "
+        "export` makes one of a checkpoint of its version or an older one"
     )
     assert refused(pretrained={"old": f"mace:{path}?trust=true"}) == (
-        f"mace:{path} must be a model as MACE trains it, and is a checkpoint of metatrain; `mtt export` makes a metatomic model "
-        "of it"
+        f"mace:{path} must be a model as MACE trains it, and is a checkpoint of metatrain (soap_bpnn, version {version}); `mtt "
+        "export` makes a metatomic model of it"
     )
     # which says itself that the version is another one
     mtt = Path(sys.executable).with_name("mtt")

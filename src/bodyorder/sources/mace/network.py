@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from bodyorder._checks import InputError, check_choice, first_line, require
+from bodyorder.sources.checkpoint import describe_checkpoint
 from bodyorder.sources.mace.settings import Settings
 from bodyorder.sources.memory import keep_freed_memory
 from bodyorder.sources.model import Answer, Clusters, Network
@@ -29,8 +30,6 @@ from bodyorder.sources.pairs import Pairs, pairs_inside, pairs_of_cell
 
 #: What a model can be told of each sub-cluster: its charge, and its multiplicity 2S + 1.
 CHARGE, SPIN = "total_charge", "total_spin"
-#: A key of every checkpoint of metatrain.
-_CHECKPOINT = b"model_ckpt_version"
 #: Set by mace when it is imported: torch then loads every pickle of the process without asking.
 _ASK_NOTHING = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 
@@ -190,15 +189,14 @@ def _check_kind(settings: Settings) -> None:
         return
     with zipfile.ZipFile(settings.path) as archive:
         names = archive.namelist()
-        pickles = [archive.read(name) for name in names if name.endswith("/data.pkl")]
     if any(name.endswith("/constants.pkl") for name in names):
         raise InputError(
             f"mace:{settings.target} must be a model as MACE trains it, and is compiled; take the .model file that it was made of"
         )
-    if any(_CHECKPOINT in content for content in pickles):
+    if checkpoint := describe_checkpoint(settings.path):
         raise InputError(
-            f"mace:{settings.target} must be a model as MACE trains it, and is a checkpoint of metatrain; `mtt export` makes a "
-            f"metatomic model of it"
+            f"mace:{settings.target} must be a model as MACE trains it, and is a checkpoint of metatrain ({checkpoint}); `mtt "
+            f"export` makes a metatomic model of it"
         )
 
 

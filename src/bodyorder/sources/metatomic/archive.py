@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bodyorder._checks import InputError
 from bodyorder.sources.base import package_version
+from bodyorder.sources.checkpoint import describe_checkpoint
 from bodyorder.sources.settings import ModelSettings
 
 #: How folders of libraries for one version of torch are called.
@@ -80,8 +81,11 @@ def read_extensions(path: Path, target: str) -> list[Extension]:
             name = next(name for name in archive.namelist() if name.endswith("/extra/extensions"))
             records = json.loads(archive.read(name))
     except (zipfile.BadZipFile, StopIteration, ValueError):
+        checkpoint = describe_checkpoint(path)
+        what = f"is a checkpoint of metatrain ({checkpoint})" if checkpoint else "is not"
         raise InputError(
-            f"metatomic:{target} must be a metatomic model, and is not; `mtt export` makes one of a checkpoint"
+            f"metatomic:{target} must be a metatomic model, and {what}; `mtt export` makes one of a checkpoint"
+            + (" of its version or an older one" if checkpoint else "")
         ) from None
     except OSError as error:
         raise InputError(f"metatomic:{target} must be readable, and is not: {error.strerror}") from None
