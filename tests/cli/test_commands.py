@@ -96,7 +96,7 @@ def test_interaction_indices_stand_beside_environment_orders(run, clusters, tmp_
     np.testing.assert_allclose(triples, expected, atol=1e-10)
     code, _, err = run("environment", path, "--interactions", 5, "-o", output)
     assert code == 2
-    assert "`order` must be between 1 and 4, got 5" in one_line(err)
+    assert "`interactions` must be between 1 and 4, got 5" in one_line(err)
 
 
 def test_surroundings_of_atoms_of_a_crystal(run, tmp_path):

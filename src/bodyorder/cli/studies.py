@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bodyorder._checks import InputError, check_choice, check_output
+from bodyorder._checks import InputError, check_between, check_choice, check_output
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -103,6 +103,7 @@ def _environment(args: argparse.Namespace) -> None:
     results = several if len(several) > 1 else next(iter(several.values()))
     found = environment_orders(results, weights=args.weights, max_order=args.max_order, sum_rule=args.sum_rule)
     if args.interactions is not None:
+        check_between("interactions", args.interactions, 1, found.sizes["size"])
         indices = interaction_indices(results, args.interactions)
         found = xr.merge([found, indices], combine_attrs="override", join="exact", compat="equals")
     save(found, output)
