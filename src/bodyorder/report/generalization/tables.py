@@ -25,7 +25,7 @@ def energy_table(trainings: Trainings) -> Table:
     return _by_group(
         trainings,
         "total_rmse",
-        f"Errors of energies, RMSE in meV per {trainings.theme.body}{_over_seeds(trainings)}.",
+        f"Errors of energies, RMSE in meV per {trainings.theme.body}{_over_seeds(trainings, 'total_rmse')}.",
         1e3,
     )
 
@@ -33,7 +33,7 @@ def energy_table(trainings: Trainings) -> Table:
 def force_table(trainings: Trainings) -> Table:
     """Errors of forces."""
     what = "Errors of the components of forces, RMSE in meV/Å"
-    return _by_group(trainings, "force_rmse", f"{what}{_over_seeds(trainings)}.", 1e3)
+    return _by_group(trainings, "force_rmse", f"{what}{_over_seeds(trainings, 'force_rmse')}.", 1e3)
 
 
 def learning_table(trainings: Trainings) -> Table:
@@ -46,7 +46,7 @@ def learning_table(trainings: Trainings) -> Table:
     sizes = sorted({int(size) for curve in curves.values() for size in curve["n_parents"].values})
     table = Table(
         f"Errors of energies by the number of training clusters of each group, RMSE in meV per {trainings.theme.body}"
-        f"{_over_seeds(trainings)}.",
+        f"{_over_seeds(trainings, 'total_rmse')}.",
         ["model", *map(str, sizes)],
     )
     for group in trainings.seen_anywhere:
@@ -67,7 +67,8 @@ def order_table(trainings: Trainings, group: str) -> Table:
     """Errors of the orders in one group, and of the energy."""
     orders = _known_orders(trainings, group)
     table = Table(
-        f"Errors of the order totals{_inside(group)}, RMSE in eV per {trainings.theme.body}{_over_seeds(trainings)}; last, the "
+        f"Errors of the order totals{_inside(group)}, RMSE in eV per {trainings.theme.body}"
+        f"{_over_seeds(trainings, 'order_rmse')}; last, the "
         "error of the energy.",
         ["model", *(f"<i>n</i> = {order}" for order in orders), "<i>E</i>/<i>N</i>"],
     )
@@ -86,7 +87,7 @@ def cancellation_table(trainings: Trainings) -> Table:
         "What is left of the errors of orders in their sum, <i>κ</i>: the RMS error of the sum of all order totals over the root "
         "of their summed squared errors. 1 for errors that know nothing of each other, far below it where they cancel. First "
         "what a constant has that is right in the mean energy alone: its errors are the orders themselves, which cancel, too. "
-        f"Groups of which all orders are known{_over_seeds(trainings)}.",
+        f"Groups of which all orders are known{_over_seeds(trainings, 'cancellation')}.",
         groups=trainings.complete,
     )  # fmt: skip
     values = [trainings.constant_cancellation(group) for group in trainings.complete]
@@ -128,7 +129,7 @@ def nominal_table(trainings: Trainings) -> Table:
 
 def effective_tables(trainings: Trainings) -> list[Table]:
     """Effective body orders, and how orders alternate and decay, in models and in the reference."""
-    seeds = _over_seeds(trainings)
+    seeds = _over_seeds(trainings, "group_body_order", "group_alternation", "group_decay")
     captions = {
         "group_body_order": f"Effective body order: from it on, expansions cut off are within {1e3 * TOLERANCE:g} meV per "
         f"{trainings.theme.body} of the energy of the same source, median over structures{seeds}. {MISSING}: no known order.",
@@ -235,8 +236,11 @@ def _inside(group: str) -> str:
     return f" ({escape(group_words(group))})" if group_words(group) else ""
 
 
-def _over_seeds(trainings: Trainings) -> str:
-    """That numbers are means over seeds, and over how many where some have none."""
+def _over_seeds(trainings: Trainings, *names: str) -> str:
+    """That numbers are means over seeds, and over how many where some seeds have none."""
     if not trainings.has_spread:
         return ""
-    return "; means over seeds ± standard deviation, “2 of 3” where only so many seeds have a value"
+    means = trainings.means
+    known = [means[f"{name}{KNOWN}"] for name in names if f"{name}{KNOWN}" in means]
+    partial = any(bool(((count > 0) & (count < means["n_seeds"])).any()) for count in known)
+    return "; means over seeds ± standard deviation" + ", “2 of 3” where only so many have a value" * partial
