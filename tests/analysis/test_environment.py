@@ -246,6 +246,50 @@ def test_noise_of_energies_that_are_uncertain_each_in_its_own_way():
         assert found["environment_noise"].sel(order=order).item() == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("n_bodies", [8, 12, 14])
+def test_noise_of_equal_errors_of_all_energies_keeps_its_digits(n_bodies):
+    """That of many bodies cannot be solved for: all digits of the errors of large sub-clusters are lost in the orders."""
+    members = np.full((2**n_bodies - 1, n_bodies), -1)
+    masks = np.arange(1, 2**n_bodies)
+    for row, mask in enumerate(masks):
+        bodies = [body for body in range(n_bodies) if mask >> body & 1]
+        members[row, : len(bodies)] = bodies
+    sizes = (members >= 0).sum(axis=1)
+    sigma, counts = 1e-8, np.array([comb(n_bodies, size) for size in range(1, n_bodies + 1)])
+    table = np.array(
+        [
+            [comb(n_bodies - m, n - m) ** 2 if m <= n else 0 for m in range(1, n_bodies + 1)]
+            for n in range(1, n_bodies + 1)
+        ]
+    )
+    result = xr.Dataset(
+        {
+            "contribution": (("structure", "order"), np.zeros((1, n_bodies))),
+            "noise": (("structure", "order"), sigma * np.sqrt(table @ counts)[None]),
+            "n_bodies": ("structure", [n_bodies]),
+            "subset_members": (("subset", "slot"), members),
+            "subset_structure": ("subset", np.zeros(len(masks), dtype=int)),
+            "subset_order": ("subset", sizes),
+            "subset_energy": ("subset", -13.6 * sizes + np.random.default_rng(0).normal(size=len(masks))),
+        },
+        coords={"structure": ["a"], "order": np.arange(1, n_bodies + 1)},
+    )
+    found = environment_orders(result, max_order=4).isel(structure=0)
+    vacuum = [sigma * np.sqrt((counts * _beyond(n_bodies, order) ** 2).sum()) for order in range(1, 5)]
+    np.testing.assert_allclose(found["vacuum_noise"], vacuum, rtol=1e-5)
+    inside = [propagated_by_size(sigma**2 * counts, n_bodies, order) for order in range(1, 5)]
+    np.testing.assert_allclose(found["environment_noise"], inside, rtol=1e-5)
+
+
+def propagated_by_size(variances, n_bodies, order):
+    """1σ of the residual of the full cluster: a regression of mean energies along the size on polynomials through zero."""
+    sizes = np.arange(1, n_bodies + 1)
+    design = np.array([[comb(size, degree) for degree in range(1, order + 1)] for size in sizes], dtype=float)
+    row = np.eye(n_bodies)[-1] - design[-1] @ np.linalg.pinv(design)
+    counts = np.array([comb(n_bodies, size) for size in sizes])
+    return np.sqrt(((row / counts) ** 2 * variances).sum())
+
+
 def test_noise_of_structures_stands_each_for_itself(build, terms):
     """Any errors of single energies are found again; what none can give makes the noise of its structure unknown alone."""
     result = build({name: terms(5, [1.0] * 5, seed) for seed, name in enumerate("abc")})

@@ -26,6 +26,15 @@ def test_a_turned_copy_is_found(mirror):
     assert first_copies([*clusters, turned(clusters[33], mirror), turned(clusters[7], mirror)]) == (33, 40)
 
 
+def test_clusters_of_few_atoms_are_alike_without_being_copies():
+    for n_atoms, make in ((2, low_density), (3, high_density)):
+        clusters = make(n_atoms, 1000, 0)
+        assert first_copies(clusters) is None
+        moved = clusters[5].copy()
+        moved.translate((1, 2, 3))
+        assert first_copies([*clusters, moved]) == (5, 1000)
+
+
 def test_elements_tell_clusters_apart():
     places = [[0, 0, 0], [0, 0, 1], [0, 2, 0]]
     assert first_copies([ase.Atoms("OHH", places), ase.Atoms("HOH", places), ase.Atoms("HHH", places)]) is None

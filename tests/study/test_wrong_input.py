@@ -20,6 +20,7 @@ from bodyorder.config import StudyOptions
 from bodyorder.sources import load_source
 from bodyorder.structures import ClusterBatch, write_structures
 from bodyorder.structures.hydrogen import low_density
+from bodyorder.study.sampling import sample_group
 from bodyorder.training import MAKE_UPS, TrainedModel, TrainingJob, label, train, training_set
 
 SETTINGS = {
@@ -144,6 +145,7 @@ def test_a_file_that_is_no_model(refused, helium, tmp_path):
     for name, content in {
         "prose.pt": b"Call me Ishmael.\n",
         "half.pt": Path(model_file(helium)).read_bytes()[:5000],
+        "torn.pt": torn(Path(model_file(helium)).read_bytes()),
     }.items():
         (tmp_path / name).write_bytes(content)
         assert refused(pretrained={"old": f"metatomic:{tmp_path / name}"}) == (
@@ -152,6 +154,12 @@ def test_a_file_that_is_no_model(refused, helium, tmp_path):
     assert refused(pretrained={"old": "metatomic:no.pt"}) == (
         "metatomic:no.pt must be the file of an exported model (.pt), and there is nothing"
     )
+
+
+def torn(archive: bytes) -> bytes:
+    """An archive whose table of contents is damaged, its end being there."""
+    place = archive.rindex(b"PK\x01\x02")
+    return archive[:place] + b"XXXX" + archive[place + 4 :]
 
 
 def model_file(trained: TrainedModel) -> str:
@@ -239,7 +247,7 @@ def test_a_model_of_another_version_that_can_be_read_gives_its_energies(helium, 
         ),
         (
             {"makeups": {"low/high": {}}},
-            r"`makeups` must have names that are not empty and without slashes, got 'low/high'; give another$",
+            r"`makeups` must have names without slashes, tabs or spaces at their ends, got 'low/high'; give another$",
         ),
         (
             {"pretrained": {"pair": "analytic:pair"}},
@@ -312,8 +320,17 @@ def test_clusters_that_are_trained_on_and_held_out(refused, tmp_path):
     clusters = {"own": {"sampler": "file", "path": str(path)}}
     held_out = {"other": {"clusters": {"sampler": "file", "path": str(other)}}}
     assert refused(clusters=clusters, held_out=held_out, **ONE) == (
-        "clusters must differ, cluster 3 of own and cluster 2 of other are the same but for place, turn or order of atoms; leave "
-        "one out"
+        "clusters must differ, cluster 3 of own and cluster 2 of other are the same but for place, turn, reflection or order of "
+        "atoms; leave one out"
+    )
+
+
+def test_clusters_that_are_made_and_held_out_from_a_file(refused, tmp_path):
+    made = sample_group("low", StudyOptions.model_validate(SETTINGS | {"output": "out"}).clusters["low"], 0)
+    path = write_structures(tmp_path / "same.xyz", made[2:4])
+    held_out = {"other": {"clusters": {"sampler": "file", "path": str(path)}}}
+    assert refused(held_out=held_out, **ONE).startswith(
+        "clusters must differ, cluster 2 of low and cluster 0 of other are the"
     )
 
 

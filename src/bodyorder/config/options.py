@@ -28,9 +28,9 @@ def _readable_spec(value: str | dict[str, Any]) -> str | dict[str, Any]:
 
 
 def _name(value: str) -> str:
-    """Refuse what folders and files cannot be called after, and what would read like the name of another thing."""
+    """Refuse what folders and files cannot be called after."""
     if not re.fullmatch(r"[^\s/\\]+( [^\s/\\]+)*", value) or value in (".", ".."):
-        raise ValueError(f"must have names that are not empty and without slashes, got {value!r}; give another")
+        raise ValueError(f"must have names without slashes, tabs or spaces at their ends, got {value!r}; give another")
     return value
 
 

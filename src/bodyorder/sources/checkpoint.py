@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickletools
 import zipfile
+import zlib
 from pathlib import Path
 
 #: Keys of every checkpoint.
@@ -20,10 +21,11 @@ def describe_checkpoint(path: Path) -> str | None:
 
     :param path: of the file
     """
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            pickles = [archive.read(name) for name in archive.namelist() if name.endswith("/data.pkl")]
+    except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError):  # no archive, a damaged or an encrypted one
         return None
-    with zipfile.ZipFile(path) as archive:
-        pickles = [archive.read(name) for name in archive.namelist() if name.endswith("/data.pkl")]
     for content in pickles:
         found = _values(content)
         if _VERSION in found:

@@ -8,10 +8,20 @@ import ase
 from ase.data import chemical_symbols
 
 from bodyorder._checks import InputError
-from bodyorder.config import FEWEST, FromFile, Sampler, StudyOptions, check_sizes, check_yield
+from bodyorder.config import (
+    FEWEST,
+    FromFile,
+    HighDensity,
+    LowDensity,
+    Sampler,
+    StudyOptions,
+    check_sizes,
+    check_yield,
+)
 from bodyorder.sources import EnergySource
 from bodyorder.structures import ClusterBatch, read_structures
 from bodyorder.structures.copies import first_copies
+from bodyorder.study.sampling import sample_group
 
 
 def check_elements(options: StudyOptions, pretrained: Mapping[str, EnergySource]) -> None:
@@ -69,16 +79,24 @@ def check_files(options: StudyOptions) -> None:
         check_sizes(name, wanted, [len(sizes[group]) for group in groups], options.split)
     for name, makeup in options.makeups.items():
         check_yield(name, makeup, max(size for group in makeup.groups or sizes for size in sizes[group]))
-    files |= {
+    held_out = {
         group: read_structures(held.clusters.path)
         for group, held in options.held_out.items()
         if isinstance(held.clusters, FromFile)
     }
+    if held_out:
+        # dynamics are too dear to run here
+        files |= {
+            group: sample_group(group, one, options.seed)
+            for group, one in options.clusters.items()
+            if isinstance(one, LowDensity | HighDensity)
+        }
+    files |= held_out
     owners = [f"cluster {number} of {group}" for group, clusters in files.items() for number in range(len(clusters))]
     if copies := first_copies([atoms for clusters in files.values() for atoms in clusters]):
         raise InputError(
-            f"clusters must differ, {owners[copies[0]]} and {owners[copies[1]]} are the same but for place, turn or order of "
-            f"atoms; leave one out"
+            f"clusters must differ, {owners[copies[0]]} and {owners[copies[1]]} are the same but for place, turn, reflection or "
+            f"order of atoms; leave one out"
         )
 
 

@@ -185,10 +185,11 @@ def _load(settings: Settings, device: torch.device) -> torch.nn.Module:
 
 def _check_kind(settings: Settings) -> None:
     """Refuse what is known to be no pickled MACE model before anything in it is run."""
-    if not zipfile.is_zipfile(settings.path):
+    try:
+        with zipfile.ZipFile(settings.path) as archive:
+            names = archive.namelist()
+    except zipfile.BadZipFile:  # what it is is told where it is loaded
         return
-    with zipfile.ZipFile(settings.path) as archive:
-        names = archive.namelist()
     if any(name.endswith("/constants.pkl") for name in names):
         raise InputError(
             f"mace:{settings.target} must be a model as MACE trains it, and is compiled; take the .model file that it was made of"
