@@ -345,6 +345,21 @@ def test_connected_subclusters_of_an_additive_source_suffice():
         environment_orders(decompose(atoms, spec, subsets=True, cutoff=3.0, max_order=5))
 
 
+def test_an_energy_of_a_connected_family_that_failed_leaves_the_other_structures():
+    frames = [ase.Atoms("H6", np.random.default_rng(seed).uniform(0, 4.5, (6, 3))) for seed in (3, 4)]
+    result = decompose(frames, "analytic:sutton-chen?cutoff=3.0", subsets=True, cutoff=3.0)
+    assert result.sizes["subset"] < 2 * 63
+    expected = environment_orders(result)["environment_rms"]
+    lost = np.flatnonzero((result["subset_structure"].values == 1) & (result["subset_order"].values == 2))[0]
+    for name in ("subset_energy", "subset_contribution"):
+        result[name][lost] = np.nan
+    result["contribution"][1, 1:] = np.nan
+    result["failure"] = ("structure", ["", "1 of 40 sub-clusters failed"])
+    found = environment_orders(result)["environment_rms"]
+    np.testing.assert_allclose(found.isel(structure=0), expected.isel(structure=0))
+    assert found.isel(structure=1).isnull().all()
+
+
 def test_energies_that_failed_are_missing_where_they_are_needed(build, terms):
     result = build({"a": terms(4, [1.0] * 4, 1), "b": terms(4, [1.0] * 4, 2)})
     result["subset_energy"][3] = np.nan

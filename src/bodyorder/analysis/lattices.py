@@ -183,9 +183,14 @@ def _check_one_lattice(dataset: xr.Dataset, purpose: str, largest: int) -> None:
         )
 
 
+def _is_connected(dataset: xr.Dataset) -> np.ndarray:
+    """Which sources have energies of connected sub-clusters alone, shape (n_sources,)."""
+    return np.array([entry.get("family") == "connected" for entry in _attributes(dataset)])
+
+
 def _complete_connected(dataset: xr.Dataset, lattice: Lattices) -> None:
     """Fill in the sub-clusters that an additive source did not need, in place."""
-    connected = np.array([entry.get("family") == "connected" for entry in _attributes(dataset)])
+    connected = _is_connected(dataset)
     if not connected.any() or lattice.largest not in dataset["order"].values:
         return
     top = _by_source(dataset["contribution"].sel(order=lattice.largest))[lattice.structures]
@@ -204,7 +209,9 @@ def _check_complete(dataset: xr.Dataset, lattice: Lattices, purpose: str) -> Non
     failed = np.zeros(lattice.energies.shape[1:], dtype=bool)
     if "failure" in dataset:
         failed = _by_source(dataset["failure"])[lattice.structures] != ""
-    lacking = np.isnan(lattice.energies) & ~(listed[:, :, None] & failed)
+    # of a connected family an energy that failed is missing in all sub-clusters that would be put together from others
+    summed = failed & _is_connected(dataset) & (lattice.largest in dataset["order"].values)
+    lacking = np.isnan(lattice.energies) & ~(listed[:, :, None] & failed) & ~summed
     if not lacking.any():
         return
     structure, source = np.argwhere(lacking.any(axis=0))[0]
