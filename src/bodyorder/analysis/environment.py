@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import comb
 
 import numpy as np
@@ -10,7 +10,7 @@ import xarray as xr
 
 from bodyorder._checks import check_between, check_switch
 from bodyorder.analysis.alignment import SeveralResults
-from bodyorder.analysis.lattices import Lattices, as_given, lattices, one_dataset, spell
+from bodyorder.analysis.lattices import as_given, lattices, one_dataset, spell
 from bodyorder.analysis.precision import layer_variances
 from bodyorder.subsets import (
     LatticeFit,
@@ -86,7 +86,8 @@ def environment_orders(
     shape = (max(tops), dataset.sizes["structure"], dataset.sizes.get("source", 1))
     found = {name: np.full(shape, np.nan) for name in _PER_ORDER}
     found |= {name: np.full((largest, *shape), np.nan) for name in _PER_SIZE}
-    n_data = np.zeros(shape[1])
+    n_data = np.zeros(shape[1], dtype=np.int64)
+    counts = {name: np.full(shape[1::-1], np.nan) for name in ("n_parameters", "n_validated")}
     for group, table, top, variance in zip(groups, tables, tops, variances, strict=True):
         n_data[group.structures] = sum(
             comb(group.n_bodies, size) for size in range(1, group.n_bodies + 1) if table[size]
@@ -100,16 +101,16 @@ def environment_orders(
                 vacuum = sums[-1] - np.tensordot(_vacuum(group.n_bodies, order), sums, axes=1)
                 _put(found["vacuum_residual"], order, structures, vacuum)
         for order in range(1, top + 1):
+            counts["n_parameters"][group.structures, order - 1] = count_terms(group.n_bodies, order)
+            counts["n_validated"][group.structures, order - 1] = len(_validated(table, order))
             for name, values in _noise(group.n_bodies, order, table, variance).items():
                 known = np.isfinite(found["environment_residual"][order - 1, group.structures])
                 _put(found[name], order, group.structures, np.where(known, values, np.nan))
-    result = _assemble(dataset, found).assign(n_data=("structure", n_data.astype(np.int64)))
-    counts = {
-        "n_parameters": lambda group, _, order: count_terms(group.n_bodies, order),
-        "n_validated": lambda _, table, order: len(_validated(table, order)),
-    }
-    for name, count in counts.items():
-        result[name] = _by_order(result, groups, tables, count)
+    result = _assemble(found).assign(n_data=("structure", n_data))
+    for name, values in counts.items():
+        # of structures that all have as many bodies one number says it
+        alike = len(groups) == 1
+        result[name] = ("order", values[0].astype(np.int64)) if alike else (("structure", "order"), values)
     return as_given(dataset, result, spell(weights, sum_rule))
 
 
@@ -187,28 +188,9 @@ def _put(target: np.ndarray, order: int, structures: np.ndarray, values: np.ndar
         target[order - 1, structures] = values
 
 
-def _assemble(dataset: xr.Dataset, found: dict[str, np.ndarray]) -> xr.Dataset:
+def _assemble(found: dict[str, np.ndarray]) -> xr.Dataset:
     dims = {3: ("order", "structure", "source"), 4: ("size", "order", "structure", "source")}
     result = xr.Dataset({name: (dims[values.ndim], values) for name, values in found.items()})
     top, largest = len(found["environment_rms"]), len(found["size_rms"])
-    result = result.assign_coords(
-        structure=dataset["structure"], order=np.arange(1, top + 1), size=np.arange(1, largest + 1)
-    )
+    result = result.assign_coords(order=np.arange(1, top + 1), size=np.arange(1, largest + 1))
     return result.transpose("source", "structure", "order", "size")
-
-
-def _by_order(
-    result: xr.Dataset,
-    groups: Sequence[Lattices],
-    tables: Sequence[np.ndarray],
-    count: Callable[[Lattices, np.ndarray, int], int],
-) -> tuple[tuple[str, ...], np.ndarray]:
-    """A number for each order, and for each structure where these have different numbers of bodies."""
-    orders = result["order"].values
-    values = np.full((result.sizes["structure"], len(orders)), np.nan)
-    for group, table in zip(groups, tables, strict=True):
-        known = orders[orders <= max(1, largest_order(table))]
-        values[np.ix_(group.structures, known - 1)] = [count(group, table, int(order)) for order in known]
-    if len(groups) == 1:
-        return ("order",), values[0].astype(np.int64)
-    return ("structure", "order"), values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,7 +68,7 @@ def _train(args: argparse.Namespace) -> None:
         raise InputError(f"`models` in {args.config} must name models to train, and names none")
     for folder in train_models(options):
         errors = read_errors(folder)
-        forces = f", {errors['force_rmse']:.0f} meV/Å" if errors["force_rmse"] == errors["force_rmse"] else ""
+        forces = "" if math.isnan(errors["force_rmse"]) else f", {errors['force_rmse']:.0f} meV/Å"
         print(f"{folder}: {errors['energy_rmse']:.1f} meV/atom{forces} on its test set")
 
 

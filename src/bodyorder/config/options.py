@@ -196,8 +196,8 @@ class StudyOptions(Options):
                 raise ValueError(
                     f"`pretrained` must have names other than {name!r}, which is what the reference is called"
                 )
-        for key in ("models", "distill.students"):
-            names = list(self.models if key == "models" else self.distill.students if self.distill else ())
+        students = () if self.distill is None else self.distill.students
+        for key, names in {"models": self.models, "distill.students": students}.items():
             if doubled := [name for name in names if names.count(name) > 1]:
                 raise ValueError(
                     f"`{key}` must name each model once, and names {doubled[0]} {names.count(doubled[0])} times"
@@ -211,9 +211,8 @@ class StudyOptions(Options):
             for name in getattr(self, key):
                 check_choice(key, name, self.makeups)
         for name, makeup in self.makeups.items():
-            students = self.distill.students if self.distill and name in (self.distill.makeups or self.makeups) else ()
-            trained = dict.fromkeys((*self.models, *students))
-            loose = [model for model in trained if not MODELS[model].fixes_atoms]
+            taught = students if self.distill and name in (self.distill.makeups or self.makeups) else ()
+            loose = [model for model in dict.fromkeys((*self.models, *taught)) if not MODELS[model].fixes_atoms]
             if makeup.isolated_atom == "fixed" and loose:
                 raise ValueError(
                     f"`makeups.{name}.isolated_atom` must be free for {', '.join(loose)}, which cannot fix the energy of an atom"

@@ -10,7 +10,7 @@ from bodyorder._files import replacing
 from bodyorder.config import StudyOptions
 from bodyorder.engine.executors import single_threaded_children
 from bodyorder.study.cells import Cells
-from bodyorder.study.checks import check_elements, check_files
+from bodyorder.study.checks import check_study
 from bodyorder.study.closing import REPORT, Closing
 from bodyorder.study.curves import Curves
 from bodyorder.study.data import Data
@@ -37,8 +37,7 @@ def run_study(options: StudyOptions, say: Callable[[str], None] = _say) -> Path:
     """
     data = Data(options)
     cells, progress = Cells(data), Progress(say)
-    check_elements(options, cells.pretrained)
-    check_files(options)
+    check_study(options, cells.pretrained)
     curves, distillation = Curves(data, cells), Distillation(data, cells)
     chains = [[*cells.chain(name), curves.models[name]] for name in cells.cells]
     with open_root(data.root) as root:
@@ -71,8 +70,7 @@ def train_models(options: StudyOptions, say: Callable[[str], None] = _say) -> li
     """
     data = Data(options)
     cells, progress = Cells(data), Progress(say)
-    check_elements(options, cells.pretrained)
-    check_files(options)
+    check_study(options, cells.pretrained)
     with open_root(data.root) as root:
         run_stages(data.training_stages, root, progress)
         with single_threaded_children():

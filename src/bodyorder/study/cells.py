@@ -12,13 +12,12 @@ from typing import Any
 import ase
 import xarray as xr
 
-from bodyorder._checks import ComputationError
 from bodyorder._files import replacing
 from bodyorder.engine import decompose
 from bodyorder.engine.results import load, load_analysis, save
 from bodyorder.sources import load_source
 from bodyorder.sources.base import SourceLike
-from bodyorder.study.data import RESULT, Data
+from bodyorder.study.data import RESULT, Data, check_known
 from bodyorder.study.elsewhere import run_elsewhere
 from bodyorder.study.grid import Cell, pretrained_cells, trained_cells
 from bodyorder.study.measures import VERSION, measure_cell
@@ -198,11 +197,9 @@ def resolve(source: SourceLike, tests: Mapping[str, Trial], folder: Path) -> Non
     :raises ComputationError: if the model has no energies of some of them, or of their sub-clusters; all results are there
     """
     model = load_source(source)
-    failed: list[str] = []
+    results = []
     for file, test in tests.items():
         forces = test.forces and hasattr(model, "energies_and_forces")
-        result = decompose(test.clusters, model, max_order=test.max_order, forces=forces, subsets=True)
-        save(result, folder / file)
-        failed += [text for text in result["failure"].values.tolist() if text]
-    if failed:
-        raise ComputationError(f"{len(failed)} clusters lack energies: {failed[0]}")
+        results.append(decompose(test.clusters, model, max_order=test.max_order, forces=forces, subsets=True))
+        save(results[-1], folder / file)
+    check_known(results)

@@ -24,20 +24,38 @@ from bodyorder.structures.copies import first_copies
 from bodyorder.study.sampling import sample_group
 
 
-def check_elements(options: StudyOptions, pretrained: Mapping[str, EnergySource]) -> None:
-    """Check that all models know the elements of all clusters that they are resolved on.
+def check_study(options: StudyOptions, pretrained: Mapping[str, EnergySource]) -> None:
+    """Check that models can be trained on the clusters, and resolved on all that there are, as the options want.
 
     :param options: of the study
     :param pretrained: its models that are trained already
-    :raises InputError: if models are trained on clusters that lack one, or one that is trained already does not know it
+    :raises InputError: if models are trained on clusters that lack an element of others, or one that is trained already does not
+        know it; if clusters from files are too few to train on or for a point of a learning curve, or a make-up yields none; or
+        if the same cluster stands twice, in a group that is held out perhaps
     """
-    groups = {group: _elements(sampler) for group, sampler in options.clusters.items()}
-    held_out = {group: _elements(held.clusters) for group, held in options.held_out.items()}
-    met = set().union(*groups.values(), *held_out.values())
+    files = _read(options.clusters)
+    held_out = _read({group: held.clusters for group, held in options.held_out.items()})
+    _check_elements(options, pretrained, files | held_out)
+    _check_sizes(options, files)
+    _check_distinct(options, files, held_out)
+
+
+def _read(samplers: Mapping[str, Sampler]) -> dict[str, list[ase.Atoms]]:
+    """The clusters of those groups that are in files."""
+    return {group: read_structures(one.path) for group, one in samplers.items() if isinstance(one, FromFile)}
+
+
+def _check_elements(
+    options: StudyOptions, pretrained: Mapping[str, EnergySource], files: Mapping[str, list[ase.Atoms]]
+) -> None:
+    # all that are made here are of hydrogen
+    elements = {group: {1} for group in (*options.clusters, *options.held_out)}
+    elements |= {group: {int(number) for atoms in held for number in atoms.numbers} for group, held in files.items()}
+    met = set().union(*elements.values())
     for name, makeup in options.makeups.items() if options.models else ():
-        known = set().union(*(groups[group] for group in makeup.groups or groups))
+        known = set().union(*(elements[group] for group in makeup.groups or options.clusters))
         if lacking := met - known:
-            where = [group for group, elements in (groups | held_out).items() if elements & lacking]
+            where = [group for group, own in elements.items() if own & lacking]
             raise InputError(
                 f"`makeups.{name}` must hold every element that its models are resolved on, and lacks {_symbols(lacking)} of "
                 f"{', '.join(where)}; draw it from more `groups`, or leave those clusters out"
@@ -55,56 +73,44 @@ def check_elements(options: StudyOptions, pretrained: Mapping[str, EnergySource]
                 continue
 
 
-def check_files(options: StudyOptions) -> None:
-    """Check that clusters from files can be trained on and tested with as the options want.
-
-    :param options: of the study
-    :raises InputError: if there are too few to train on or for a point of a learning curve, a make-up yields none, or the same
-        cluster stands twice, in a group that is held out perhaps
-    """
-    files = {group: read_structures(one.path) for group, one in options.clusters.items() if isinstance(one, FromFile)}
-    if options.models:
-        for group, clusters in files.items():
-            if len(clusters) < FEWEST:
-                path = getattr(options.clusters[group], "path", "")
-                raise InputError(f"{path} must hold at least {FEWEST} clusters to train on, and holds {len(clusters)}")
-    sizes = {group: [len(atoms) for atoms in clusters] for group, clusters in files.items()}
-    sizes |= {
-        group: [one.n_atoms] * one.n_clusters
-        for group, one in options.clusters.items()
-        if not isinstance(one, FromFile)
-    }
+def _check_sizes(options: StudyOptions, files: Mapping[str, list[ase.Atoms]]) -> None:
+    """Check that there are clusters enough, and large enough, for what models are trained on."""
+    sizes: dict[str, list[int]] = {}
+    for group, one in options.clusters.items():
+        if not isinstance(one, FromFile):
+            sizes[group] = [one.n_atoms] * one.n_clusters
+            continue
+        sizes[group] = [len(atoms) for atoms in files[group]]
+        if options.models and len(sizes[group]) < FEWEST:
+            raise InputError(
+                f"{one.path} must hold at least {FEWEST} clusters to train on, and holds {len(sizes[group])}"
+            )
     for name, wanted in options.training_sizes.items():
         groups = options.makeups[name].groups or options.clusters
         check_sizes(name, wanted, [len(sizes[group]) for group in groups], options.split)
     for name, makeup in options.makeups.items():
         check_yield(name, makeup, max(size for group in makeup.groups or sizes for size in sizes[group]))
-    held_out = {
-        group: read_structures(held.clusters.path)
-        for group, held in options.held_out.items()
-        if isinstance(held.clusters, FromFile)
-    }
+
+
+def _check_distinct(
+    options: StudyOptions, files: Mapping[str, list[ase.Atoms]], held_out: Mapping[str, list[ase.Atoms]]
+) -> None:
+    """Check that no cluster stands twice."""
+    known = dict(files)
     if held_out:
         # dynamics are too dear to run here
-        files |= {
+        known |= {
             group: sample_group(group, one, options.seed)
             for group, one in options.clusters.items()
             if isinstance(one, LowDensity | HighDensity)
         }
-    files |= held_out
-    owners = [f"cluster {number} of {group}" for group, clusters in files.items() for number in range(len(clusters))]
-    if copies := first_copies([atoms for clusters in files.values() for atoms in clusters]):
+    known |= held_out
+    owners = [f"cluster {number} of {group}" for group, clusters in known.items() for number in range(len(clusters))]
+    if copies := first_copies([atoms for clusters in known.values() for atoms in clusters]):
         raise InputError(
             f"clusters must differ, {owners[copies[0]]} and {owners[copies[1]]} are the same but for place, turn, reflection or "
             f"order of atoms; leave one out"
         )
-
-
-def _elements(sampler: Sampler) -> set[int]:
-    """Atomic numbers of the clusters of a sampler; all that are made here are of hydrogen."""
-    if isinstance(sampler, FromFile):
-        return {int(number) for atoms in read_structures(sampler.path) for number in atoms.numbers}
-    return {1}
 
 
 def _symbols(numbers: Iterable[int]) -> str:

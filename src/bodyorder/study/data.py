@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -161,12 +162,20 @@ class Data:
                 progress=True,
             )
         save(result, folder / RESULT)
-        failed = result.failure.values[result.failure.values != ""]
-        if len(failed):
-            raise ComputationError(f"{len(failed)} clusters lack energies: {failed[0]}")
+        check_known([result])
 
     def _resolve_reference(self, folder: Path) -> None:
         # All energies are in the store by now.
         with self.store() as store:
             forces = self.options.with_forces
             save(decompose(self.tests, self.source, forces=forces, subsets=True, store=store), folder / RESULT)
+
+
+def check_known(results: Sequence[xr.Dataset]) -> None:
+    """Check that all energies of some results are known.
+
+    :raises ComputationError: if some are not, with the number of clusters that lack any and why the first of them does
+    """
+    failed = [text for result in results for text in result["failure"].values.tolist() if text]
+    if failed:
+        raise ComputationError(f"{len(failed)} clusters lack energies: {failed[0]}")

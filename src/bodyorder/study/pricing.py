@@ -12,7 +12,7 @@ from bodyorder.config import FromFile, Sampler, StudyOptions, Thermal
 from bodyorder.engine.planning import plan
 from bodyorder.engine.selection import Selection
 from bodyorder.sources import load_source
-from bodyorder.study.checks import check_elements, check_files
+from bodyorder.study.checks import check_study
 from bodyorder.study.grid import Cell, lessons, trained_cells
 from bodyorder.study.sampling import sample_group
 from bodyorder.training.models import MODELS
@@ -60,8 +60,7 @@ def plan_study(options: StudyOptions) -> StudyPlan:
     :param options: of the study
     :raises InputError: if the options cannot work
     """
-    check_files(options)
-    check_elements(options, {name: load_source(spec) for name, spec in options.pretrained.items()})
+    check_study(options, {name: load_source(spec) for name, spec in options.pretrained.items()})
     reference = load_source(options.reference)
     lines = []
     groups: dict[str, tuple[Sampler, int | None, bool]] = {

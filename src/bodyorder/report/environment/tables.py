@@ -23,16 +23,15 @@ from bodyorder.report.tables import MISSING, Table
 from bodyorder.report.wording import NEGLIGIBLE, group_title, power_of_ten, with_spread
 from bodyorder.subsets import count_terms, predictable_sizes, size_weights
 
-#: Rows of the reference: measures, what they are of, and whether they are noise. Of those of one name the first that is known.
+#: Rows of the reference: measures, of which the first that is known is shown, what they are of, and whether they are noise.
 _ROWS = (
-    (ERRORS[0], "whole, vacuum", False),
-    ("group_vacuum_noise", "noise of it", True),
-    ("group_truncation_noise", "noise of it", True),
-    ("group_environment_residual", "whole, environment", False),
-    ("group_environment_noise", "noise of it ", True),
-    (ERRORS[1], "sub-clusters", False),
-    (LEFT_OUT, "each left out", False),
-    (VALIDATION, "sizes left out", False),
+    ((ERRORS[0],), "whole, vacuum", False),
+    (("group_vacuum_noise", "group_truncation_noise"), "noise of it", True),
+    (("group_environment_residual",), "whole, environment", False),
+    (("group_environment_noise",), "noise of it", True),
+    ((ERRORS[1],), "sub-clusters", False),
+    ((LEFT_OUT,), "each left out", False),
+    ((VALIDATION,), "sizes left out", False),
 )
 
 #: Noise (eV per body) below this is rounding.
@@ -56,15 +55,13 @@ def order_table(environment: Environment) -> Table:
     )  # fmt: skip
     for row in rows:
         title = _title(row, environment)
-        shown = set()
-        for name, label, is_noise in _ROWS:
-            own = environment.of_reference(row, name)
-            if own is not None and label not in shown:
-                shown.add(label)
-                cells = [_noise(value) if is_noise else _error(value) for value in _along(own, orders)]
-                if name == VALIDATION:
+        for names, label, is_noise in _ROWS:
+            known = [own for name in names if (own := environment.of_reference(row, name)) is not None]
+            if known:
+                cells = [_noise(value) if is_noise else _error(value) for value in _along(known[0], orders)]
+                if VALIDATION in names:
                     cells = _with_sizes(cells, environment.n_bodies(row))
-                table.rows.append([escape(environment.name), label.strip(), *cells])
+                table.rows.append([escape(environment.name), label, *cells])
                 table.groups.append(title)
         for source, (values, spread) in environment.measure(row, ERRORS[1]).items():
             if source != environment.name:
