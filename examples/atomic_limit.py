@@ -17,7 +17,7 @@ import xarray as xr
 
 from bodyorder import Report, combine, decompose, write_report
 from bodyorder.analysis import group_convergence
-from bodyorder.engine.results import save
+from bodyorder.results.files import save
 from bodyorder.structures.hydrogen import high_density, low_density
 
 #: What the others are compared with.

@@ -31,7 +31,7 @@ from potentials_cases import CASES, Case
 from potentials_loops import Answer, Asked, free_orders, periodic_orders
 
 from bodyorder import InputError, Report, combine, decompose, load_source, write_report
-from bodyorder.engine.results import save
+from bodyorder.results.files import save
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bodyorder.engine.results import load
+from bodyorder.results.files import load
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bodyorder._checks import ComputationError, InputError
     from bodyorder.analysis import atom_shares, combine, compare, environment_orders
-    from bodyorder.engine import Sampling, Store, decompose, load_results
+    from bodyorder.engine import Sampling, Store, decompose
     from bodyorder.report import Report, write_report
+    from bodyorder.results import load_results, save_results
     from bodyorder.sources import load_source
     from bodyorder.testing import check_source
 
@@ -31,8 +32,9 @@ _HOMES = {
     "compare": "analysis",
     "decompose": "engine",
     "environment_orders": "analysis",
-    "load_results": "engine",
+    "load_results": "results",
     "load_source": "sources",
+    "save_results": "results",
     "write_report": "report",
 }
 
@@ -50,6 +52,7 @@ __all__ = [
     "environment_orders",
     "load_results",
     "load_source",
+    "save_results",
     "write_report",
 ]
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from bodyorder.analysis.seeds import over_seeds
 from bodyorder.config import load_config
-from bodyorder.engine.results import load_analysis, save
+from bodyorder.results.files import load_analysis, save
 from bodyorder.report.curve_section import curve_parts
 from bodyorder.report.curves import save_figure
 from bodyorder.report.environment import environment_parts

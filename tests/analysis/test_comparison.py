@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from bodyorder._checks import InputError
 from bodyorder.analysis import combine, compare, one_body_energies
-from bodyorder.engine.variables import VARIABLES
+from bodyorder.results.variables import VARIABLES
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bodyorder._checks import InputError
 from bodyorder.analysis import group_convergence, order_convergence
-from bodyorder.engine.variables import VARIABLES
+from bodyorder.results.variables import VARIABLES
 
 
 def totals(values, n_bodies=None):

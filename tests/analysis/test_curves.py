@@ -10,8 +10,8 @@ from ase.build import bulk
 from bodyorder._checks import InputError
 from bodyorder.analysis.curves import combine_curves, curve_deviation, density_of, distance_density, pair_wells
 from bodyorder.engine.curves import pair_curve, triple_map
-from bodyorder.engine.results import save
-from bodyorder.engine.variables import VARIABLES
+from bodyorder.results.files import save
+from bodyorder.results.variables import VARIABLES
 
 GRID = np.linspace(0.5, 5.0, 46)
 WATER = Atoms("OH2", positions=[[0, 0, 0], [1.0, 0, 0], [0, 1.0, 0]])

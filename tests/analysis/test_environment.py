@@ -13,8 +13,8 @@ from bodyorder import decompose
 from bodyorder._checks import InputError
 from bodyorder.analysis import combine, order_convergence
 from bodyorder.analysis.environment import environment_orders
-from bodyorder.engine.results import save
-from bodyorder.engine.variables import VARIABLES
+from bodyorder.results.files import save
+from bodyorder.results.variables import VARIABLES
 from bodyorder.sources import Precision, load_source
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"

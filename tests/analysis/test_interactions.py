@@ -9,7 +9,7 @@ from ase.units import Hartree
 from bodyorder import decompose
 from bodyorder._checks import InputError
 from bodyorder.analysis.interactions import context_orders, environment_terms, interaction_indices
-from bodyorder.engine.variables import VARIABLES
+from bodyorder.results.variables import VARIABLES
 from bodyorder.sources import Precision
 from bodyorder.subsets import INDICES
 

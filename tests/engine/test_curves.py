@@ -7,8 +7,8 @@ from ase.units import Hartree
 from bodyorder._checks import InputError
 from bodyorder.engine import Store
 from bodyorder.engine.curves import COINCIDENT, default_distances, pair_curve, triple_map
-from bodyorder.engine.results import save
-from bodyorder.engine.variables import VARIABLES
+from bodyorder.results.files import save
+from bodyorder.results.variables import VARIABLES
 from bodyorder.sources.base import Precision, load_source
 
 FCI = "pyscf:fci/sto-6g?spin=low"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bodyorder._checks import InputError
 from bodyorder.engine import decompose
-from bodyorder.engine.variables import VARIABLES
+from bodyorder.results.variables import VARIABLES
 from bodyorder.sources.base import Precision, load_source
 from bodyorder.sources.evaluation import FailedClusters
 from bodyorder.subsets import connected, order_coefficients

@@ -16,7 +16,7 @@ import json, os, random, signal, sys, time
 import numpy as np
 from ase import Atoms
 from bodyorder.engine import Store, decompose
-from bodyorder.engine.results import save
+from bodyorder.results.files import save
 from bodyorder.sources.base import load_source
 from bodyorder.sources.pyscf import fci, source  # what takes long to import is there before the forks
 

@@ -7,7 +7,7 @@ from ase import Atoms
 from bodyorder._checks import ComputationError
 from bodyorder.engine import decompose
 from bodyorder.engine.executors import open_executor
-from bodyorder.engine.results import load, save
+from bodyorder.results.files import load, save
 from bodyorder.sources.base import Precision, load_source
 from bodyorder.sources.evaluation import Evaluation
 from bodyorder.structures import ClusterBatch

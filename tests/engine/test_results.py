@@ -11,7 +11,7 @@ from ase.build import molecule
 
 from bodyorder._checks import InputError
 from bodyorder.engine import decompose, load_results
-from bodyorder.engine.results import save
+from bodyorder.results.files import save
 
 
 def test_round_trip(tmp_path):
@@ -57,7 +57,7 @@ import resource, sys
 import numpy as np
 import xarray as xr
 from bodyorder._checks import InputError
-from bodyorder.engine.results import save
+from bodyorder.results.files import save
 for n in range(500, 9000, 250):
     resource.setrlimit(resource.RLIMIT_FSIZE, (8 * n - 2000, resource.RLIM_INFINITY))
     try:

@@ -18,7 +18,7 @@ import torch
 
 from bodyorder._checks import ComputationError
 from bodyorder.config import StudyOptions
-from bodyorder.engine.results import load
+from bodyorder.results.files import load
 from bodyorder.sources import load_source
 from bodyorder.structures import ClusterBatch, read_structures
 from bodyorder.study import run_study

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bodyorder.engine.results import load
+from bodyorder.results.files import load
 
 MAKE_UPS = {
     "whole": {},

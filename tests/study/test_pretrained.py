@@ -9,7 +9,7 @@ import pytest
 
 from bodyorder._checks import ComputationError
 from bodyorder.config import StudyOptions
-from bodyorder.engine.results import load, load_analysis
+from bodyorder.results.files import load, load_analysis
 from bodyorder.study import run_study
 
 SETTINGS = {

@@ -11,7 +11,7 @@ from bodyorder.analysis.seeds import over_seeds
 from bodyorder.config import StudyOptions
 from bodyorder.engine import Store
 from bodyorder.engine.curves import pair_curve
-from bodyorder.engine.results import load, load_analysis
+from bodyorder.results.files import load, load_analysis
 from bodyorder.structures import ClusterBatch, read_structures, write_structures
 from bodyorder.structures.hydrogen import low_density
 from bodyorder.study import run_study, train_models

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bodyorder._checks import InputError
 from bodyorder.subsets import (
-    LatticeFit,
+    SubsetFit,
     complete,
     contributions,
     count_terms,
@@ -76,7 +76,7 @@ def test_agrees_with_least_squares_on_the_whole_design_matrix(n_bodies, kind, su
     rng = np.random.default_rng(n_bodies)
     energies = random_energies(n_bodies, rng)
     weights = some_weights(kind, n_bodies, rng, sum_rule)
-    fit = LatticeFit(energies)
+    fit = SubsetFit(energies)
     orders = range(1, largest_order(weights) + 1)
     assert len(orders) == (n_bodies - 2 if kind == "sizes>=2" else n_bodies)
     for order in orders:
@@ -95,7 +95,7 @@ def test_sizes_left_out_are_predicted_from_all_others(n_bodies, kind):
     weights = size_weights(n_bodies, kind)
     design_sizes = np.array([len(subset) for subset in subsets_of(n_bodies)])
     for order in range(1, n_bodies + 1):
-        found = LatticeFit(energies).left_out_residuals(order, weights)
+        found = SubsetFit(energies).left_out_residuals(order, weights)
         for size in range(1, n_bodies + 1):
             subsets = [subset for subset in subsets_of(n_bodies) if len(subset) != size]
             terms = [subset for subset in subsets_of(n_bodies) if len(subset) <= order]
@@ -118,7 +118,7 @@ def test_subsets_left_out_are_predicted_from_all_others(n_bodies, kind):
     weights = some_weights(kind, n_bodies, rng)
     subsets = [(), *subsets_of(n_bodies)]
     values = np.concatenate([np.zeros((1, 2)), *energies])
-    fit = LatticeFit(energies)
+    fit = SubsetFit(energies)
     for order in range(1, largest_order(weights) + 1):
         terms = [subset for subset in subsets if len(subset) <= order]
         design = np.array([[set(term) <= set(subset) for term in terms] for subset in subsets], float)
@@ -145,7 +145,7 @@ def test_potentials_of_few_bodies_are_recovered_by_all_weights(n_bodies, data, s
     order = data.draw(st.integers(1, n_bodies))
     rng = np.random.default_rng(seed)
     terms = {subset: rng.normal() for subset in subsets_of(n_bodies) if len(subset) <= order}
-    fit = LatticeFit(from_terms(n_bodies, terms))
+    fit = SubsetFit(from_terms(n_bodies, terms))
     for kind in KINDS:
         weights = some_weights(kind, n_bodies, rng)
         for above in range(order, largest_order(weights) + 1):
@@ -164,7 +164,7 @@ def test_a_three_body_potential_of_sixteen_bodies_is_recovered():
     for rows in complete(16).members:
         sums = x[rows].sum(axis=1)
         energies.append(-14.0 * rows.shape[1] + sums[:, 0] ** 3 + sums[:, 1] * sums[:, 2])
-    fit, weights = LatticeFit(energies), size_weights(16)
+    fit, weights = SubsetFit(energies), size_weights(16)
     errors = np.sqrt([fit.squared_residuals(order, weights).max() for order in range(1, 17)])
     assert (errors[:2] > 1).all()
     np.testing.assert_allclose(errors[2:], 0, atol=1e-7)
@@ -181,7 +181,7 @@ def test_terms_are_those_in_vacuum_if_only_small_subsets_count(order):
     weights = size_weights(6, [1.0] * order + [0.0] * (6 - order))
     assert largest_order(weights) == order
     vacuum = contributions(complete(6, order), energies[:order])
-    for found, expected in zip(LatticeFit(energies).terms(order, weights)[1:], vacuum, strict=True):
+    for found, expected in zip(SubsetFit(energies).terms(order, weights)[1:], vacuum, strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-10)
 
 
@@ -191,8 +191,8 @@ def test_the_order_of_bodies_does_not_matter(n_bodies, seed):
     energies = random_energies(n_bodies, rng)
     family, moved = complete(n_bodies), rng.permutation(n_bodies)
     places = [family.index(np.sort(moved[rows], axis=1)) for rows in family.members]
-    fit = LatticeFit(energies)
-    other = LatticeFit([values[place] for values, place in zip(energies, places, strict=True)])
+    fit = SubsetFit(energies)
+    other = SubsetFit([values[place] for values, place in zip(energies, places, strict=True)])
     weights = size_weights(n_bodies)
     for order in range(1, n_bodies + 1):
         pairs = zip(fit.terms(order, weights)[1:], other.terms(order, weights)[1:], places[:order], strict=True)
@@ -206,9 +206,9 @@ def test_the_order_of_bodies_does_not_matter(n_bodies, seed):
 def test_trailing_axes_are_carried_along():
     energies = random_energies(5, np.random.default_rng(0), trailing=(3, 2))
     weights = size_weights(5, "banzhaf")
-    fit = LatticeFit(energies)
+    fit = SubsetFit(energies)
     for first, second in [(0, 0), (2, 1)]:
-        alone = LatticeFit([values[:, first, second] for values in energies])
+        alone = SubsetFit([values[:, first, second] for values in energies])
         np.testing.assert_allclose(fit.whole_residual(2, weights)[first, second], alone.whole_residual(2, weights))
         np.testing.assert_allclose(fit.terms(2, weights)[2][:, first, second], alone.terms(2, weights)[2])
         np.testing.assert_allclose(fit.residuals(2, weights)[2][:, first, second], alone.residuals(2, weights)[2])
@@ -226,7 +226,7 @@ def test_noise_is_that_of_the_linear_map(kind, order):
     sizes = np.array([len(subset) for subset in subsets_of(n_bodies)])
     unit = np.split(np.eye(count), np.cumsum([comb(n_bodies, size) for size in range(1, n_bodies)]))
     weights = size_weights(n_bodies, kind)
-    fit = LatticeFit(unit)
+    fit = SubsetFit(unit)
     residuals = np.concatenate(fit.residuals(order, weights))
     variance = np.random.default_rng(0).uniform(size=count)
     expected = [(residuals**2 @ variance)[sizes == size].sum() for size in range(1, n_bodies + 1)]
@@ -240,14 +240,14 @@ def test_noise_is_that_of_the_linear_map(kind, order):
 
 @pytest.mark.parametrize("n_bodies", [1, 2, 5])
 def test_terms_are_counted(n_bodies):
-    fit = LatticeFit(random_energies(n_bodies, np.random.default_rng(0)))
+    fit = SubsetFit(random_energies(n_bodies, np.random.default_rng(0)))
     for order in range(1, n_bodies + 1):
         terms = fit.terms(order, size_weights(n_bodies))
         assert count_terms(n_bodies, order) == sum(len(values) for values in terms[1:])
 
 
 def test_one_body_alone():
-    fit = LatticeFit([np.array([-3.0])])
+    fit = SubsetFit([np.array([-3.0])])
     for kind in ("size", "banzhaf", "shapley", "sizes>=1"):
         weights = size_weights(1, kind)
         assert fit.terms(1, weights)[1] == pytest.approx([-3.0])
@@ -296,7 +296,7 @@ def test_weights_that_are_none_are_refused(weights, message):
 
 
 def test_weights_that_leave_terms_undetermined_are_refused():
-    fit = LatticeFit(random_energies(5, np.random.default_rng(0)))
+    fit = SubsetFit(random_energies(5, np.random.default_rng(0)))
     weights = size_weights(5, "sizes>=3")
     message = (
         "`weights` must count enough sizes to determine all terms up to order 3 of 5 bodies, sizes 3, 4, 5 do not; "
@@ -319,6 +319,6 @@ def test_weights_that_are_lost_beside_others_are_refused(weights):
         size_fits(table, order)
     energies = random_energies(8, np.random.default_rng(0))
     table = size_weights(8, [1e-16 if 0 < weight < 1 else weight for weight in weights])
-    terms = LatticeFit(energies).terms(order, table)[1:]
+    terms = SubsetFit(energies).terms(order, table)[1:]
     for found, expected in zip(terms, contributions(complete(8), energies), strict=False):
         np.testing.assert_allclose(found, expected, atol=1e-6)

@@ -9,7 +9,7 @@ from shapiq.game_theory.exact import ExactComputer
 from shapiq.game_theory.moebius_converter import MoebiusConverter
 
 from bodyorder._checks import InputError
-from bodyorder.subsets import INDICES, LatticeFit, complete, context_contributions, interactions, size_weights
+from bodyorder.subsets import INDICES, SubsetFit, complete, context_contributions, interactions, size_weights
 
 THEIR_NAMES = {
     "moebius": "Moebius",
@@ -119,7 +119,7 @@ def test_a_body_that_interacts_with_none_has_terms_with_none(order):
         for values, here in zip(found[1:], with_it[1:], strict=True):
             np.testing.assert_allclose(values[here], 0, atol=1e-12)
     if order > 1:
-        terms = LatticeFit(energies).terms(order, size_weights(6))
+        terms = SubsetFit(energies).terms(order, size_weights(6))
         assert np.abs(terms[2][with_it[1]]).max() > 1e-3
 
 

@@ -1,6 +1,7 @@
-"""What contributions say: how they converge, how sources differ. Datasets in, Datasets out; no energy is computed."""
+"""What contributions say: how they converge, how sources differ. Results in, Datasets out; no energy is computed."""
 
-from bodyorder.analysis.alignment import attributes, combine, groups, with_sources
+from bodyorder.analysis.aligned import Aligned, SeveralResults, align
+from bodyorder.analysis.alignment import attributes, combine, groups
 from bodyorder.analysis.comparison import compare, one_body_energies
 from bodyorder.analysis.convergence import group_convergence, order_convergence
 from bodyorder.analysis.diagnosis import order_changes, single_reference_errors
@@ -11,6 +12,9 @@ from bodyorder.analysis.multiplicity import doubts, multiplicities, multiplicity
 from bodyorder.analysis.shares import atom_shares
 
 __all__ = [
+    "Aligned",
+    "SeveralResults",
+    "align",
     "atom_shares",
     "attributes",
     "combine",
@@ -30,5 +34,4 @@ __all__ = [
     "order_convergence",
     "single_reference_errors",
     "size_errors",
-    "with_sources",
 ]

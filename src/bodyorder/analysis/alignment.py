@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from bodyorder._checks import InputError
-from bodyorder.engine.variables import VARIABLES, describe
+from bodyorder.results.tree import flat, grown, some, structure_names
+from bodyorder.results.variables import VARIABLES, describe
 
 #: Variables that describe the structures and their subsets, the same for every source.
 _SHARED = {
@@ -28,10 +28,8 @@ _SPAN = 2**10
 #: Name of the only group of a result whose structures carry none.
 UNGROUPED = "all"
 
-SeveralResults = xr.Dataset | Mapping[str, xr.Dataset]
 
-
-def combine(results: Mapping[str, xr.Dataset]) -> xr.Dataset:
+def combine(results: Mapping[str, xr.DataTree]) -> xr.DataTree:
     """Stack the results of several sources along a leading ``source`` dimension.
 
     Structures, sites and subsets are matched by what they are, not by their place, and stand in the order of the first
@@ -40,15 +38,22 @@ def combine(results: Mapping[str, xr.Dataset]) -> xr.Dataset:
     the attribute ``results`` as JSON.
 
     :param results: a result, as :func:`bodyorder.decompose` gives it, by the name of its source
+    :return: a tree like theirs
     :raises InputError: if the results are not of the same structures; the message names those that differ
     """
+    return grown(side_by_side(results))
+
+
+def side_by_side(results: Mapping[str, xr.DataTree]) -> xr.Dataset:
+    """The variables of :func:`combine` in one dataset (:func:`bodyorder.results.flat`)."""
     if not results:
         raise InputError("at least one result must be given to combine, got none")
     names = [str(name) for name in results]
-    first = results[next(iter(results))]
-    structures = _structures(names[0], first)
+    given = [flat(result) for result in results.values()]
+    first = given[0]
+    structures = structure_names(first, repr(names[0]))
     parts = []
-    for name, result in zip(names, results.values(), strict=True):
+    for name, result in zip(names, given, strict=True):
         if "source" in result.dims:
             raise InputError(f"each result must be of one source, {name!r} has a `source` dimension")
         part = _reordered(name, result, names[0], structures)
@@ -59,20 +64,21 @@ def combine(results: Mapping[str, xr.Dataset]) -> xr.Dataset:
     parts = [_on_subsets(part, table, periodic) for part, table in zip(parts, _subset_tables(parts), strict=True)]
     parts = [part if np.array_equal(part["order"], orders) else part.reindex(order=orders) for part in parts]
     combined = _stack(names, parts)
-    combined.attrs = merged_attributes(results)
+    combined.attrs = merged_attributes(dict(zip(names, given, strict=True)))
     return describe(combined)
 
 
-def with_sources(results: SeveralResults) -> xr.Dataset:
-    """One dataset with a ``source`` dimension, whatever came: a combined one, results by name, or one result alone.
-
-    A result alone is named by its attribute ``source``.
-    """
-    if not isinstance(results, xr.Dataset):
-        return combine(results)
-    if "source" in results.dims:
-        return results
-    return combine({str(results.attrs.get("source", "source")): results})
+def alone(result: xr.Dataset) -> xr.Dataset:
+    """One result, flat, with a ``source`` dimension of length one; its attribute ``source`` names it."""
+    name = str(result.attrs.get("source", "source"))
+    structure_names(result, repr(name))
+    variables = {
+        key: array.variable if key in _SHARED else array.variable.expand_dims("source")
+        for key, array in result.data_vars.items()
+    }
+    coordinates = {key: value.variable for key, value in result.coords.items()}
+    source = {"source": ("source", np.array([name], dtype=object))}
+    return xr.Dataset(variables, coords=coordinates | source, attrs=merged_attributes({name: result}))
 
 
 def attributes(results: xr.Dataset) -> dict[str, dict[str, Any]]:
@@ -117,30 +123,14 @@ def merged_attributes(results: Mapping[str, xr.Dataset]) -> dict[str, Any]:
     return shared | {"results": json.dumps(own)}
 
 
-def _structures(name: str, result: xr.Dataset) -> list[str]:
-    missing = {"structure", "order"} - set(result.coords)
-    if missing:
-        raise InputError(f"a result must have the coordinates structure and order, {name!r} lacks {sorted(missing)[0]}")
-    structures = [str(value) for value in result["structure"].values]
-    doubled = [value for value, count in Counter(structures).items() if count > 1]
-    if doubled:
-        raise InputError(f"structures must have different names, {name!r} has several called {_some(doubled)}")
-    return structures
-
-
-def _some(names: Iterable[str]) -> str:
-    names = list(names)
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
 def _reordered(name: str, result: xr.Dataset, first: str, structures: list[str]) -> xr.Dataset:
     """The result with its structures, and the sites and subsets that belong to them, in the order of ``structures``."""
-    own = _structures(name, result)
+    own = structure_names(result, repr(name))
     known, wanted = set(own), set(structures)
     lacking = [structure for structure in structures if structure not in known]
     extra = [structure for structure in own if structure not in wanted]
     if lacking or extra:
-        what = f"lacks {_some(lacking)}" if lacking else f"has {_some(extra)} besides"
+        what = f"lacks {some(lacking)}" if lacking else f"has {some(extra)} besides"
         raise InputError(f"results must be of the same structures; compared with {first!r}, {name!r} {what}")
     if own == structures:
         return result

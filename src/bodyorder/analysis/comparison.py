@@ -8,9 +8,10 @@ import numpy as np
 import xarray as xr
 
 from bodyorder._checks import InputError, check_choice
-from bodyorder.analysis.alignment import SeveralResults, groups, per_body, with_sources
+from bodyorder.analysis.aligned import SeveralResults, align
+from bodyorder.analysis.alignment import groups, per_body
 from bodyorder.analysis.correlation import correlation
-from bodyorder.engine.variables import describe
+from bodyorder.results.variables import describe
 
 _SCORES = ("bias", "mae", "rmse", "correlation")
 
@@ -34,7 +35,8 @@ def compare(results: SeveralResults, reference: str) -> xr.Dataset:
     :return: the variables above with dims (source, group, order); the reference itself is among the sources
     :raises InputError: if the results are not of the same structures, or no result is called ``reference``
     """
-    combined = with_sources(results)
+    aligned = align(results)
+    combined = aligned.data
     names = [str(name) for name in combined["source"].values]
     index = names.index(check_choice("reference", reference, names))
     members = groups(combined)
@@ -58,7 +60,7 @@ def compare(results: SeveralResults, reference: str) -> xr.Dataset:
     found |= _subset_scores(combined, index, members)
     found |= _force_scores(combined, index, members)
     dataset = xr.Dataset(found, coords=coordinates, attrs={"reference": reference})
-    energies = one_body_energies(combined)
+    energies = one_body_energies(aligned)
     if energies is not None:
         dataset["one_body_energy"] = energies
     return describe(dataset)
@@ -72,7 +74,7 @@ def one_body_energies(results: SeveralResults) -> xr.DataArray | None:
 
     :return: eV, dims (source, element), the coordinate ``element`` being atomic numbers; None if bodies are not atoms
     """
-    combined = with_sources(results)
+    combined = align(results).data
     if "site_number" not in combined or combined.sizes["site"] != int(combined["n_bodies"].sum()):
         return None
     elements, kinds = np.unique(combined["site_number"].values, return_inverse=True)

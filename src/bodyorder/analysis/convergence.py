@@ -6,9 +6,10 @@ import numpy as np
 import xarray as xr
 
 from bodyorder._checks import check_positive
-from bodyorder.analysis.alignment import SeveralResults, groups, with_sources
+from bodyorder.analysis.aligned import SeveralResults, align
+from bodyorder.analysis.alignment import groups
 from bodyorder.engine.noise import ROUNDING, SIGNIFICANT
-from bodyorder.engine.variables import describe
+from bodyorder.results.variables import describe
 
 #: Truncation error in eV per body below which an order is said to suffice: the accuracy asked of a good potential.
 TOLERANCE = 0.010
@@ -42,7 +43,7 @@ def order_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
     :raises InputError: if the tolerance is not positive or the results are not of the same structures
     """
     tolerance = check_positive("tolerance", tolerance)
-    combined = with_sources(results)
+    combined = align(results).data
     contribution = combined["contribution"].transpose("source", "structure", "order")
     bodies = combined["n_bodies"]
     noise = _noise(combined)
@@ -88,8 +89,9 @@ def group_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
     :return: the variables above with dims (source, group, order)
     :raises InputError: as :func:`order_convergence`
     """
-    combined = with_sources(results)
-    single = order_convergence(combined, tolerance)
+    aligned = align(results)
+    combined = aligned.data
+    single = order_convergence(aligned, tolerance)
     members = groups(combined)
     parts = [_summary(single.isel(structure=rows)) for rows in members.values()]
     dataset = xr.concat(

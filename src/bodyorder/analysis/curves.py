@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import ase
 import numpy as np
@@ -13,18 +13,21 @@ from scipy.interpolate import CubicSpline
 from scipy.spatial.distance import pdist
 
 from bodyorder._checks import InputError, check_choice
-from bodyorder.analysis.alignment import SeveralResults, merged_attributes
+from bodyorder.analysis.alignment import merged_attributes
 from bodyorder.engine.noise import SIGNIFICANT
-from bodyorder.engine.variables import describe
+from bodyorder.results.variables import describe
 from bodyorder.structures import read_structures
 from bodyorder.structures.io import StructuresLike
 from bodyorder.structures.neighbours import neighbours
+
+#: Curves, or maps, of one source, of several by name, or combined ones.
+Curves: TypeAlias = xr.Dataset | Mapping[str, xr.Dataset]
 
 #: Width in Å of a range of distances.
 _RANGE = 0.05
 
 
-def combine_curves(curves: SeveralResults, reference: str | None = None) -> xr.Dataset:
+def combine_curves(curves: Curves, reference: str | None = None) -> xr.Dataset:
     """Stack curves, or maps, of several sources along a leading ``source`` dimension.
 
     Attributes that all share are kept; those of each source are in the attribute ``results`` as JSON, as
@@ -50,7 +53,7 @@ def combine_curves(curves: SeveralResults, reference: str | None = None) -> xr.D
     return combined if reference is None else _with_reference(combined, reference)
 
 
-def pair_wells(curves: SeveralResults) -> xr.Dataset:
+def pair_wells(curves: Curves) -> xr.Dataset:
     """The lowest minimum of every two-body curve, by a cubic spline through its points.
 
     :param curves: see :func:`combine_curves`
@@ -65,7 +68,7 @@ def pair_wells(curves: SeveralResults) -> xr.Dataset:
     return describe(xr.Dataset(found, coords={"source": combined["source"]}))
 
 
-def curve_deviation(curves: SeveralResults, reference: str, density: xr.Dataset | None = None) -> xr.Dataset:
+def curve_deviation(curves: Curves, reference: str, density: xr.Dataset | None = None) -> xr.Dataset:
     """Deviations Δ of curves, or maps, from that of a reference.
 
     ``pair_rms`` is √⟨Δ²⟩ over the points of the grid, with equal weights; so it is mostly that of the repulsive wall.

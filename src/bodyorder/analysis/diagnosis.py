@@ -6,10 +6,11 @@ import numpy as np
 import xarray as xr
 
 from bodyorder._checks import InputError, check_choice, check_positive
-from bodyorder.analysis.alignment import SeveralResults, groups, per_body, with_sources
+from bodyorder.analysis.aligned import SeveralResults, align
+from bodyorder.analysis.alignment import groups, per_body
 from bodyorder.analysis.cells import Cells
 from bodyorder.analysis.factors import Pair, exact_references, pairs
-from bodyorder.engine.variables import describe
+from bodyorder.results.variables import describe
 
 #: An error of a sub-cluster's energy in eV beyond which a method is said to have left the reference: 1 kcal/mol.
 CHEMICAL_ACCURACY = 0.043
@@ -30,7 +31,7 @@ def order_changes(results: SeveralResults) -> xr.Dataset:
         ``from`` and ``to`` (values of the factor), ``from_source`` and ``to_source`` (names), ``common`` (what both share)
     :raises InputError: if the results are not of the same structures
     """
-    combined = with_sources(results)
+    combined = align(results).data
     found = pairs(combined)
     members = groups(combined)
     bodies = combined["n_bodies"].values
@@ -84,7 +85,7 @@ def single_reference_errors(
     :raises InputError: if the results hold no subsets, or no source has a reference
     """
     tolerance = check_positive("tolerance", tolerance)
-    combined = with_sources(results)
+    combined = align(results).data
     cells = Cells.of(combined, "subset_energy", "errors of sub-clusters")
     names = [str(name) for name in combined["source"].values]
     if reference is None:

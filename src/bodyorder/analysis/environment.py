@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from math import comb
 
@@ -9,11 +10,9 @@ import numpy as np
 import xarray as xr
 
 from bodyorder._checks import check_between, check_switch
-from bodyorder.analysis.alignment import SeveralResults
-from bodyorder.analysis.lattices import as_given, lattices, one_dataset, spell
-from bodyorder.analysis.precision import layer_variances
+from bodyorder.analysis.aligned import SeveralResults, align
 from bodyorder.subsets import (
-    LatticeFit,
+    SubsetFit,
     count_terms,
     largest_order,
     noise_spread,
@@ -60,7 +59,8 @@ def environment_orders(
     - ``vacuum_residual``: E − E^{≤n} of the expansion in vacuum, eV
     - ``environment_noise``, ``vacuum_noise``: 1σ of the two residuals of the full cluster, eV, and
       ``environment_rms_noise``: the ``environment_rms`` that noise alone would leave, eV per body; from independent
-      errors of all E(S) as the ``noise`` of the results has them, NaN where it has none
+      errors of all E(S) as ``subset_noise`` of the results has them, NaN where there is none, or energies were put together from
+      those of connected sub-clusters, whose errors they share
     - ``n_parameters``: number of terms of 1 … n bodies, and ``n_validated``, along the structures too (NaN beyond their
       bodies) if their numbers of bodies differ; ``n_data``: number of sub-clusters that count
 
@@ -74,27 +74,26 @@ def environment_orders(
     :raises InputError: if the results have no subsets or lack sub-clusters (the message says of which sizes), for a
         ``max_order`` beyond N, or for weights that leave terms undetermined
     """
-    dataset = one_dataset(results, _PURPOSE)
-    groups = lattices(dataset, _PURPOSE)
+    aligned = align(results)
+    dataset, groups = aligned.data, aligned.tables(_PURPOSE)
     largest = max(group.n_bodies for group in groups)
     if max_order is not None:
         check_between("max_order", max_order, 1, largest)
     check_switch("sum_rule", sum_rule)
     tables = [size_weights(group.n_bodies, weights, sum_rule=sum_rule) for group in groups]
     tops = [_top(table, max_order) for table in tables]
-    variances = layer_variances(dataset, groups)
-    shape = (max(tops), dataset.sizes["structure"], dataset.sizes.get("source", 1))
+    shape = (max(tops), dataset.sizes["structure"], dataset.sizes["source"])
     found = {name: np.full(shape, np.nan) for name in _PER_ORDER}
     found |= {name: np.full((largest, *shape), np.nan) for name in _PER_SIZE}
     n_data = np.zeros(shape[1], dtype=np.int64)
     counts = {name: np.full(shape[1::-1], np.nan) for name in ("n_parameters", "n_validated")}
-    for group, table, top, variance in zip(groups, tables, tops, variances, strict=True):
+    for group, table, top in zip(groups, tables, tops, strict=True):
         n_data[group.structures] = sum(
             comb(group.n_bodies, size) for size in range(1, group.n_bodies + 1) if table[size]
         )
-        for chunk, layers in group.layers():
-            structures, fit = group.structures[chunk], LatticeFit(layers)
-            sums = np.stack([values.sum(axis=0) for values in layers])
+        for chunk, fit in group.fits:
+            structures = group.structures[chunk]
+            sums = np.stack([values.sum(axis=0) for values in group.split(group.energies[:, chunk])])
             for order in range(1, top + 1):
                 for name, values in _errors(fit, order, table).items():
                     _put(found[name], order, structures, values)
@@ -103,7 +102,7 @@ def environment_orders(
         for order in range(1, top + 1):
             counts["n_parameters"][group.structures, order - 1] = count_terms(group.n_bodies, order)
             counts["n_validated"][group.structures, order - 1] = len(_validated(table, order))
-            for name, values in _noise(group.n_bodies, order, table, variance).items():
+            for name, values in _noise(group.n_bodies, order, table, group.variances).items():
                 known = np.isfinite(found["environment_residual"][order - 1, group.structures])
                 _put(found[name], order, group.structures, np.where(known, values, np.nan))
     result = _assemble(found).assign(n_data=("structure", n_data))
@@ -111,7 +110,13 @@ def environment_orders(
         # of structures that all have as many bodies one number says it
         alike = len(groups) == 1
         result[name] = ("order", values[0].astype(np.int64)) if alike else (("structure", "order"), values)
-    return as_given(dataset, result, spell(weights, sum_rule))
+    return aligned.given(result, spell(weights, sum_rule))
+
+
+def spell(weights: str | Sequence[float], sum_rule: bool) -> dict[str, str | int]:
+    """Weights as attributes of a file."""
+    numbers = weights if isinstance(weights, str) else json.dumps([float(weight) for weight in weights])
+    return {"weights": numbers, "sum_rule": str(sum_rule).lower()}
 
 
 def _top(table: np.ndarray, max_order: int | None) -> int:
@@ -121,7 +126,7 @@ def _top(table: np.ndarray, max_order: int | None) -> int:
     return order
 
 
-def _errors(fit: LatticeFit, order: int, table: np.ndarray) -> dict[str, np.ndarray]:
+def _errors(fit: SubsetFit, order: int, table: np.ndarray) -> dict[str, np.ndarray]:
     squares = fit.squared_residuals(order, table)
     without = fit.left_out_residuals(order, table)
     alone = fit.left_one_out_residuals(order, table)

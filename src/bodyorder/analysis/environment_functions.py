@@ -9,10 +9,11 @@ import xarray as xr
 from ase.data import chemical_symbols
 
 from bodyorder._checks import InputError
-from bodyorder.analysis.alignment import SeveralResults, groups, with_sources
+from bodyorder.analysis.aligned import SeveralResults, align
+from bodyorder.analysis.alignment import groups
 from bodyorder.analysis.environment import environment_orders
 from bodyorder.analysis.interactions import environment_terms, interaction_indices
-from bodyorder.engine.variables import describe
+from bodyorder.results.variables import describe
 
 #: Numbers of bodies of which functions are given: of one distance each, or of the mean of three.
 _SIZES = (2, 3)
@@ -44,8 +45,9 @@ def group_environment(results: SeveralResults, max_order: int | None = None) -> 
     :return: the variables above with dims (source, group, order)
     :raises InputError: as :func:`bodyorder.analysis.environment_orders`
     """
-    combined = with_sources(results)
-    single = environment_orders(combined, max_order=max_order)
+    aligned = align(results)
+    combined = aligned.data
+    single = environment_orders(aligned, max_order=max_order)
     bodies = combined["n_bodies"]
     values = {name: single[own] for name, own in _AS_IS.items()}
     values |= {name: single[own] / bodies for name, own in _PER_BODY.items()}
@@ -80,11 +82,12 @@ def environment_functions(
         :func:`bodyorder.analysis.environment_terms`
     """
     edges = _checked(order, size, ranges)
-    combined = with_sources(results)
+    aligned = align(results)
+    combined = aligned.data
     if "site_body" not in combined or combined.sizes["site"] != int(combined["n_bodies"].sum()):
         raise InputError("functions of distances must be of bodies that are atoms, these are not")
-    terms = environment_terms(combined, order)
-    vacuum = interaction_indices(combined, size, indices=("moebius",)).sel(index="moebius")
+    terms = environment_terms(aligned, order)
+    vacuum = interaction_indices(aligned, size, indices=("moebius",)).sel(index="moebius")
     rows = np.flatnonzero(terms["subset_order"].values == size)
     owners = terms["subset_structure"].values[rows]
     members = np.sort(terms["subset_members"].transpose("subset", "slot").values[rows], axis=1)[:, -size:].astype(int)

@@ -6,10 +6,10 @@ import numpy as np
 import xarray as xr
 
 from bodyorder._checks import check_choice
-from bodyorder.analysis.alignment import SeveralResults, groups, per_body, with_sources
+from bodyorder.analysis.aligned import SeveralResults, align
+from bodyorder.analysis.alignment import groups, per_body
 from bodyorder.analysis.correlation import correlation
-from bodyorder.analysis.lattices import lattices, one_dataset
-from bodyorder.engine.variables import describe
+from bodyorder.results.variables import describe
 
 _PURPOSE = "errors by size"
 
@@ -32,7 +32,7 @@ def error_cancellation(results: SeveralResults, reference: str) -> xr.Dataset:
     :return: dims (source, group, order, other_order), ``constant_cancellation`` (group) of the reference alone; without unit
     :raises InputError: if the results are not of the same structures, or no result is called ``reference``
     """
-    combined = with_sources(results)
+    combined = align(results).data
     names = [str(name) for name in combined["source"].values]
     row = names.index(check_choice("reference", reference, names))
     orders = combined["order"].values
@@ -88,25 +88,27 @@ def size_errors(results: SeveralResults, reference: str) -> xr.Dataset:
         of a size in the structures of a group that both have; dims (source, group, size)
     :raises InputError: if the results hold no subsets, are not of the same structures, or lack sub-clusters of their orders
     """
-    combined = one_dataset(with_sources(results), _PURPOSE)
+    aligned = align(results)
+    combined = aligned.data
     names = [str(name) for name in combined["source"].values]
     row = names.index(check_choice("reference", reference, names))
+    tables = aligned.tables(_PURPOSE, resolved=True)
     members = groups(combined)
     largest = int(combined["n_bodies"].max())
     shape = (len(names), len(members), largest)
     sums, squares, counts = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     totals = combined["total"].transpose("structure", "source").values
-    for lattice in lattices(combined, _PURPOSE, resolved=True):
-        for chunk, layers in lattice.layers():
+    for table in tables:
+        for chunk, by_size in table.chunks():
             # the whole structures are known however few of their orders are
-            whole = totals[lattice.structures[chunk]][None]
-            parts = layers[: lattice.n_bodies - 1]
-            for size, energies in [*enumerate(parts, start=1), (lattice.n_bodies, whole)]:
+            whole = totals[table.structures[chunk]][None]
+            parts = by_size[: table.n_bodies - 1]
+            for size, energies in [*enumerate(parts, start=1), (table.n_bodies, whole)]:
                 errors = (energies - energies[..., row : row + 1]) / size
                 known = np.isfinite(errors)
                 errors = np.where(known, errors, 0.0)
                 for column, rows in enumerate(members.values()):
-                    place, inside = (slice(None), column, size - 1), np.isin(lattice.structures[chunk], rows)
+                    place, inside = (slice(None), column, size - 1), np.isin(table.structures[chunk], rows)
                     sums[place] += errors[:, inside].sum(axis=(0, 1))
                     squares[place] += (errors[:, inside] ** 2).sum(axis=(0, 1))
                     counts[place] += known[:, inside].sum(axis=(0, 1))

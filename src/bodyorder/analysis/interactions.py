@@ -9,11 +9,12 @@ import numpy as np
 import xarray as xr
 
 from bodyorder._checks import InputError, check_between, check_choice
-from bodyorder.analysis.alignment import SeveralResults
-from bodyorder.analysis.lattices import Lattices, as_given, lattices, one_dataset, spell
+from bodyorder.analysis.aligned import Aligned, SeveralResults, align
+from bodyorder.analysis.environment import spell
+from bodyorder.analysis.subset_table import SubsetTable
 from bodyorder.subsets import (
     INDICES,
-    LatticeFit,
+    SubsetFit,
     complete,
     context_contributions,
     count_terms,
@@ -39,17 +40,17 @@ def environment_terms(
         a connected family left out behind the others
     :raises InputError: as :func:`bodyorder.analysis.environment.environment_orders`
     """
-    dataset, groups = _prepared(results, "terms in their environment", order)
+    aligned, groups = _prepared(results, "terms in their environment", order)
     tables = {group.n_bodies: size_weights(group.n_bodies, weights, sum_rule=sum_rule) for group in groups}
     for n_bodies, table in tables.items():
         check_determined(table, min(order, n_bodies))
 
-    def terms(layers: list[np.ndarray], top: int) -> list[np.ndarray]:
-        return LatticeFit(layers).terms(top, tables[len(layers)])[1:]
+    def terms(fit: SubsetFit, sizes: list[np.ndarray], top: int) -> list[np.ndarray]:
+        return fit.terms(top, tables[len(sizes)])[1:]
 
-    rows = _Rows(dataset, groups, order)
+    rows = _Rows(aligned.data, groups, order)
     result = rows.described().assign(environment_term=(("subset", "source"), rows.values(terms)))
-    return as_given(dataset, result.transpose("source", ...), spell(weights, sum_rule) | {"order": order})
+    return aligned.given(result.transpose("source", ...), spell(weights, sum_rule) | {"order": order})
 
 
 def interaction_indices(results: SeveralResults, order: int, *, indices: Sequence[str] = INDICES) -> xr.Dataset:
@@ -68,12 +69,12 @@ def interaction_indices(results: SeveralResults, order: int, *, indices: Sequenc
         raise InputError(f"`indices` must be several of {', '.join(INDICES)}, got {indices!r}")
     for index in indices:
         check_choice("indices", index, INDICES)
-    dataset, groups = _prepared(results, "interaction indices", order)
-    rows = _Rows(dataset, groups, order)
+    aligned, groups = _prepared(results, "interaction indices", order)
+    rows = _Rows(aligned.data, groups, order)
     found = [rows.values(partial(_interactions, index)) for index in indices]
     result = rows.described().assign(interaction=(("index", "subset", "source"), np.stack(found)))
     result = result.assign_coords(index=list(indices))
-    return as_given(dataset, result.transpose("source", ...), {})
+    return aligned.given(result.transpose("source", ...), {})
 
 
 def context_orders(results: SeveralResults, max_order: int | None = None) -> xr.Dataset:
@@ -89,15 +90,15 @@ def context_orders(results: SeveralResults, max_order: int | None = None) -> xr.
     :raises InputError: if the results have no subsets or lack some, or for a ``max_order`` beyond N
     """
     purpose = "contributions in their environment"
-    dataset = one_dataset(results, purpose)
-    groups = lattices(dataset, purpose)
+    aligned = align(results)
+    dataset, groups = aligned.data, aligned.tables(purpose)
     largest = max(group.n_bodies for group in groups)
     top = check_between("max_order", largest if max_order is None else max_order, 1, largest)
-    shape = (top, largest, dataset.sizes["structure"], dataset.sizes.get("source", 1))
+    shape = (top, largest, dataset.sizes["structure"], dataset.sizes["source"])
     mean, square = np.full(shape, np.nan), np.full(shape, np.nan)
     for group in groups:
-        for chunk, layers in group.layers():
-            found = context_contributions(layers, min(top, group.n_bodies))
+        for chunk, sizes in group.chunks():
+            found = context_contributions(sizes, min(top, group.n_bodies))
             for row, values in enumerate(found):
                 mean[row, : len(values), group.structures[chunk]] = values.mean(axis=1).swapaxes(0, 1)
                 square[row, : len(values), group.structures[chunk]] = (values**2).mean(axis=1).swapaxes(0, 1)
@@ -106,35 +107,35 @@ def context_orders(results: SeveralResults, max_order: int | None = None) -> xr.
         {"context_mean": (dims, mean), "context_rms": (dims, np.sqrt(square))},
         coords={"order": np.arange(1, top + 1), "environment": np.arange(largest)},
     ).transpose("source", "structure", "order", "environment")
-    return as_given(dataset, result, {})
+    return aligned.given(result, {})
 
 
-def _interactions(index: str, layers: list[np.ndarray], order: int) -> list[np.ndarray]:
-    return interactions(layers, index, order)
+def _interactions(index: str, fit: SubsetFit, sizes: list[np.ndarray], order: int) -> list[np.ndarray]:
+    return interactions(sizes, index, order)
 
 
-def _prepared(results: SeveralResults, purpose: str, order: int) -> tuple[xr.Dataset, list[Lattices]]:
-    dataset = one_dataset(results, purpose)
-    groups = lattices(dataset, purpose)
+def _prepared(results: SeveralResults, purpose: str, order: int) -> tuple[Aligned, list[SubsetTable]]:
+    aligned = align(results)
+    groups = aligned.tables(purpose)
     check_between("order", order, 1, max(group.n_bodies for group in groups))
-    return dataset, groups
+    return aligned, groups
 
 
 class _Rows:
     """All sub-clusters of up to some number of bodies: those of the results in their order, then those that they leave out.
 
     :param dataset: the results
-    :param groups: their lattices
+    :param groups: the energies of all their sub-clusters
     :param order: largest number of bodies
     """
 
-    def __init__(self, dataset: xr.Dataset, groups: Sequence[Lattices], order: int):
+    def __init__(self, dataset: xr.Dataset, groups: Sequence[SubsetTable], order: int):
         self._dataset = dataset
         self._groups = groups
         self._order = order
         listed = dataset["subset_order"].values
         self._kept = np.flatnonzero(listed <= order)
-        #: For each lattice, which sub-clusters the results leave out: their row in it, and which of its structures.
+        #: For each table, which sub-clusters the results leave out: their row in it, and which of its structures.
         self._left_out = [self._lacking(group) for group in groups]
 
     def described(self) -> xr.Dataset:
@@ -156,25 +157,26 @@ class _Rows:
             }
         )
 
-    def values(self, rule: Callable[[list[np.ndarray], int], list[np.ndarray]]) -> np.ndarray:
+    def values(self, rule: Callable[[SubsetFit, list[np.ndarray], int], list[np.ndarray]]) -> np.ndarray:
         """Values of all of them, shape (n_subsets, n_sources).
 
-        :param rule: from the energies of each size of complete lattices, and a largest number of bodies, to the values of the
+        :param rule: from the energies of all subsets, as a fit and by size, and a largest number of bodies, to the values of the
             sub-clusters of each size up to it
         """
-        found = np.full((self._dataset.sizes["subset"], self._dataset.sizes.get("source", 1)), np.nan)
+        found = np.full((self._dataset.sizes["subset"], self._dataset.sizes["source"]), np.nan)
         added = []
         for group, left_out in zip(self._groups, self._left_out, strict=True):
             flat = np.full_like(group.energies, np.nan)
-            for chunk, layers in group.layers():
-                values = np.concatenate(rule(layers, min(self._order, group.n_bodies)))
+            for chunk, fit in group.fits:
+                sizes = group.split(group.energies[:, chunk])
+                values = np.concatenate(rule(fit, sizes, min(self._order, group.n_bodies)))
                 flat[: len(values), chunk] = values
             found[group.rows] = flat[tuple(group.places)]
             added.append(flat[left_out])
         return np.concatenate([found[self._kept], *added])
 
-    def _lacking(self, group: Lattices) -> tuple[np.ndarray, np.ndarray]:
-        """Sub-clusters of a lattice that the results do not list, structure by structure."""
+    def _lacking(self, group: SubsetTable) -> tuple[np.ndarray, np.ndarray]:
+        """Sub-clusters of a table that the results do not list, structure by structure."""
         listed = np.zeros(group.energies.shape[:2], dtype=bool)
         listed[tuple(group.places)] = True
         columns, rows = np.nonzero(~listed[: count_terms(group.n_bodies, min(self._order, group.n_bodies))].T)

@@ -9,11 +9,12 @@ import numpy as np
 import xarray as xr
 
 from bodyorder._checks import check_between
-from bodyorder.analysis.alignment import SeveralResults, attributes, groups, with_sources
+from bodyorder.analysis.aligned import SeveralResults, align
+from bodyorder.analysis.alignment import attributes, groups
 from bodyorder.analysis.cells import Cells
 from bodyorder.analysis.diagnosis import pair_coordinates
 from bodyorder.analysis.factors import pairs
-from bodyorder.engine.variables import describe
+from bodyorder.results.variables import describe
 
 #: What can be in doubt about a sub-cluster's energy, and the variables that count it.
 DOUBTS = ("n_contaminated", "n_degenerate", "n_uncertain", "n_failed")
@@ -30,7 +31,7 @@ def multiplicities(results: SeveralResults) -> xr.Dataset:
     :return: the variables above with dims (source, group, order, multiplicity)
     :raises InputError: if no result has ``subset_multiplicity``
     """
-    combined = with_sources(results)
+    combined = align(results).data
     cells = Cells.of(combined, "subset_multiplicity", _PURPOSE)
     states = _states(combined)
     energies = combined["subset_energy"].transpose("source", "subset").values
@@ -64,7 +65,7 @@ def multiplicity_changes(results: SeveralResults, largest: int = 5) -> xr.Datase
     :raises InputError: if no result has ``subset_multiplicity``
     """
     largest = check_between("largest", largest, 0, 1000)
-    combined = with_sources(results)
+    combined = align(results).data
     cells = Cells.of(combined, "subset_multiplicity", _PURPOSE)
     states = _states(combined)
     energies = combined["subset_energy"].transpose("source", "subset").values
@@ -105,7 +106,7 @@ def doubts(results: SeveralResults) -> xr.Dataset:
     :param results: a result, several by name, or a combined one
     :return: those of the variables above that any result has, with dims (source, group, order)
     """
-    combined = with_sources(results)
+    combined = align(results).data
     members = groups(combined)
     dims = ("source", "group", "order")
     present = [name for name in DOUBTS if name in combined]

@@ -8,9 +8,10 @@ import numpy as np
 import xarray as xr
 
 from bodyorder._checks import InputError, check_choice
-from bodyorder.analysis.alignment import SeveralResults, groups, with_sources
+from bodyorder.analysis.aligned import SeveralResults, align
+from bodyorder.analysis.alignment import groups
 from bodyorder.engine.noise import ROUNDING, SIGNIFICANT
-from bodyorder.engine.variables import describe
+from bodyorder.results.variables import describe
 
 #: What is said of a source: its highest order is the nominal one, or lower, or higher.
 EQUAL, LOWER, HIGHER = "nominal = effective", "effective below nominal", "effective above nominal"
@@ -38,7 +39,7 @@ def nominal_orders(results: SeveralResults, nominal: Mapping[str, int | None]) -
     :return: the variables above with dims (source, group)
     :raises InputError: if a nominal order is below 1 or of no source, or the results are not of the same structures
     """
-    combined = with_sources(results)
+    combined = align(results).data
     names = [str(name) for name in combined["source"].values]
     for name, order in nominal.items():
         check_choice("nominal", name, names)

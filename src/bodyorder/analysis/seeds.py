@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from bodyorder._checks import InputError
-from bodyorder.engine.variables import VARIABLES, Variable
+from bodyorder.results.variables import VARIABLES, Variable
 
 #: What the name of the standard deviation over seeds ends in.
 SPREAD = "_spread"

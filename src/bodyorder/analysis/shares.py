@@ -6,8 +6,9 @@ import numpy as np
 import xarray as xr
 
 from bodyorder._checks import InputError
-from bodyorder.analysis.alignment import SeveralResults, attributes, with_sources
-from bodyorder.engine.variables import describe
+from bodyorder.analysis.aligned import SeveralResults, align
+from bodyorder.analysis.alignment import attributes
+from bodyorder.results.variables import describe
 
 
 def atom_shares(results: SeveralResults) -> xr.Dataset:
@@ -21,7 +22,7 @@ def atom_shares(results: SeveralResults) -> xr.Dataset:
         are NaN where the structure's n-body total is.
     :raises InputError: if the results hold no subsets or no sites, or subsets that are only a sample
     """
-    combined = with_sources(results)
+    combined = align(results).data
     needed = ("subset_contribution", "subset_members", "subset_structure", "site_structure", "site_body")
     missing = [name for name in needed if name not in combined]
     if missing:

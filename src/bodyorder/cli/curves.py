@@ -58,7 +58,7 @@ def _curves(args: argparse.Namespace) -> None:
     from bodyorder.analysis.curves import combine_curves, distance_density, distance_ranges
     from bodyorder.engine.curves import check_species, default_distances
     from bodyorder.engine.executors import open_executor
-    from bodyorder.engine.results import save
+    from bodyorder.results.files import save
     from bodyorder.structures import read_structures
 
     check_species(args.species, (2, 3))

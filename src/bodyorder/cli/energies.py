@@ -180,7 +180,7 @@ def _decompose(args: argparse.Namespace) -> None:
     from bodyorder.cli.tables import print_orders
     from bodyorder.engine import decompose
     from bodyorder.engine.executors import open_executor
-    from bodyorder.engine.results import save
+    from bodyorder.results.files import save
     from bodyorder.sources import load_source
     from bodyorder.structures import read_structures
 

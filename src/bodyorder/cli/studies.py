@@ -82,7 +82,7 @@ def _study(args: argparse.Namespace) -> None:
 def _compare(args: argparse.Namespace) -> None:
     from bodyorder.analysis import compare
     from bodyorder.cli.tables import print_comparison
-    from bodyorder.engine.results import save
+    from bodyorder.results.files import save
 
     output = None if args.output is None else check_output(args.output, never=args.results)
     results = _load_all(args.results)
@@ -95,13 +95,13 @@ def _compare(args: argparse.Namespace) -> None:
 def _environment(args: argparse.Namespace) -> None:
     import xarray as xr
 
-    from bodyorder.analysis import environment_orders, interaction_indices
+    from bodyorder.analysis import align, environment_orders, interaction_indices
     from bodyorder.cli.tables import print_environment
-    from bodyorder.engine.results import save
+    from bodyorder.results.files import save
 
     output = check_output(args.output, never=args.results)
     several = _load_all(args.results)
-    results = several if len(several) > 1 else next(iter(several.values()))
+    results = align(several if len(several) > 1 else next(iter(several.values())))
     found = environment_orders(results, weights=args.weights, max_order=args.max_order, sum_rule=args.sum_rule)
     if args.interactions is not None:
         check_between("interactions", args.interactions, 1, found.sizes["size"])
@@ -124,11 +124,11 @@ def _report(args: argparse.Namespace) -> None:
     print(f"written to {output}")
 
 
-def _load_all(paths: Sequence[str]) -> dict[str, xr.Dataset]:
+def _load_all(paths: Sequence[str]) -> dict[str, xr.DataTree]:
     """Results by the names of their files."""
-    from bodyorder.engine.results import load
+    from bodyorder.results.files import load
 
-    results: dict[str, xr.Dataset] = {}
+    results: dict[str, xr.DataTree] = {}
     for path in paths:
         name = Path(path).stem
         if name in results:

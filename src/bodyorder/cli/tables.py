@@ -39,14 +39,14 @@ _ROUNDING = 1e-16
 _WIDEST = 240
 
 
-def print_orders(result: xr.Dataset) -> None:
+def print_orders(result: xr.DataTree) -> None:
     """Order totals per body of a result: of each structure if they are few, else means over groups."""
     per_body = (result.contribution / result.n_bodies).transpose("structure", "order").values
     noise = (result.noise / result.n_bodies).transpose("structure", "order").values
     if result.sizes["structure"] <= FEW:
         members = {str(name): np.array([row]) for row, name in enumerate(result.structure.values)}
     else:
-        members = groups(result)
+        members = groups(result.to_dataset())
     table = Table(title=f"contributions of {result.attrs['source']}, eV per body")
     table.add_column("order", justify="right")
     for name, rows in members.items():
@@ -67,7 +67,7 @@ def print_orders(result: xr.Dataset) -> None:
     print_table(table)
     if drowned.any():
         print(f"~ not above twice its noise, which is {result.attrs['noise']}")
-    if "cell" in result and bool((result.cell.notnull().all(("vector", "xyz")) & result.total.isnull()).any()):
+    if "cells" in result.children and _lacks_total(result):
         print("no total: the source gives no energy of a periodic cell")
     print(f"{int(result.n_evaluations.sum())} sub-clusters evaluated; family: {result.attrs['family']}")
     for name, meaning in _DOUBTS.items():
@@ -75,6 +75,12 @@ def print_orders(result: xr.Dataset) -> None:
             orders = result.order.values[(result[name] > 0).any("structure").values]
             listed = ", ".join(str(order) for order in orders)
             print(f"{int(result[name].sum())} sub-clusters {meaning} (order{'s' * (len(orders) > 1)} {listed})")
+
+
+def _lacks_total(result: xr.DataTree) -> bool:
+    """Whether a periodic structure has no energy of the whole."""
+    periodic = result["cells"]["cell"].notnull().all(("vector", "xyz"))
+    return bool((periodic & result["total"].isnull()).any())
 
 
 def _rms(values: np.ndarray) -> np.ndarray:

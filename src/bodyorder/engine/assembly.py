@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
@@ -15,12 +15,13 @@ import numpy as np
 import xarray as xr
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from bodyorder.engine.lattice import DOUBTS, Evaluated, Lattice
 from bodyorder.engine.noise import SIGNIFICANT
 from bodyorder.engine.noise import describe as describe_noise
-from bodyorder.engine.results import SCHEMA_VERSION
 from bodyorder.engine.selection import Selection
-from bodyorder.engine.variables import describe
+from bodyorder.engine.subset_energies import DOUBTS, Evaluated, SubsetEnergies
+from bodyorder.results.files import SCHEMA_VERSION
+from bodyorder.results.tree import grown
+from bodyorder.results.variables import describe
 from bodyorder.sources.base import EnergySource
 from bodyorder.sources.evaluation import RECORDS
 from bodyorder.structures.io import structure_names
@@ -33,29 +34,29 @@ def assemble(
     structures: Sequence[ase.Atoms],
     evaluated: Evaluated,
     selection: Selection,
-    lattices: Sequence[Lattice],
+    by_structure: Sequence[SubsetEnergies],
     *,
     subsets: bool,
-) -> xr.Dataset:
-    """The dataset of a decomposition.
+) -> xr.DataTree:
+    """The result of a decomposition.
 
     :param structures: as given by the user
     :param evaluated: where the energies came from
     :param selection: which sub-clusters were taken
-    :param lattices: their energies, structure by structure
+    :param by_structure: their energies, structure by structure
     :param subsets: whether to keep what belongs to single sub-clusters
     """
     source = evaluated.source
-    top = max(lattice.piece.family.max_order for lattice in lattices)
-    epsilons = [lattice.contributions() for lattice in lattices]
+    top = max(own.piece.family.max_order for own in by_structure)
+    epsilons = [own.contributions() for own in by_structure]
     # A structure of fewer bodies has no sub-clusters of the orders above: their sum is zero.
-    contribution = np.zeros((len(lattices), top))
-    noise = np.zeros((len(lattices), top))
-    for row, (lattice, epsilon) in enumerate(zip(lattices, epsilons, strict=True)):
-        totals = lattice.totals(epsilon)
+    contribution = np.zeros((len(by_structure), top))
+    noise = np.zeros((len(by_structure), top))
+    for row, (own, epsilon) in enumerate(zip(by_structure, epsilons, strict=True)):
+        totals = own.totals(epsilon)
         contribution[row, : len(totals)] = totals
-        noise[row, : len(totals)] = lattice.noise()
-    total = np.array([lattice.total for lattice in lattices])
+        noise[row, : len(totals)] = own.noise()
+    total = np.array([own.total for own in by_structure])
     dataset = xr.Dataset(
         {
             "contribution": (("structure", "order"), contribution),
@@ -63,21 +64,23 @@ def assemble(
             "above_noise": (("structure", "order"), np.abs(contribution) > SIGNIFICANT * noise),
             "total": ("structure", total),
             "residual": ("structure", total - contribution.sum(axis=1)),
-            "n_bodies": ("structure", [lattice.piece.n_bodies for lattice in lattices]),
-            "n_evaluations": ("structure", [lattice.n_evaluations for lattice in lattices]),
-            "failure": ("structure", [lattice.failure for lattice in lattices]),
+            "n_bodies": ("structure", [own.piece.n_bodies for own in by_structure]),
+            "n_evaluations": ("structure", [own.n_evaluations for own in by_structure]),
+            "failure": ("structure", [own.failure for own in by_structure]),
         },
         coords={"structure": structure_names(structures), "order": np.arange(1, top + 1)},
         attrs={
             "schema_version": SCHEMA_VERSION,
             "source": source.name,
             "fingerprint": source.fingerprint,
+            "precision_absolute": float(source.precision.absolute),
+            "precision_relative": float(source.precision.relative),
             "spin": getattr(source, "spin", "none"),
             "counterpoise": getattr(source, "counterpoise", "none"),
-            "noise": describe_noise(evaluated.measured, any(lattice.piece.is_estimated for lattice in lattices)),
+            "noise": describe_noise(evaluated.measured, any(own.piece.is_estimated for own in by_structure)),
             "bodies": selection.bodies if isinstance(selection.bodies, str) else "given",
-            "family": ", ".join(sorted({lattice.piece.family.kind for lattice in lattices})),
-            "cutoff": _cutoff(selection, source, lattices),
+            "family": ", ".join(sorted({own.piece.family.kind for own in by_structure})),
+            "cutoff": _cutoff(selection, source, by_structure),
             "versions": _versions(source),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         },
@@ -85,17 +88,17 @@ def assemble(
     if any("group" in atoms.info for atoms in structures):
         groups = [str(atoms.info.get("group", "")) for atoms in structures]
         dataset = dataset.assign_coords(group=("structure", groups))
-    dataset = dataset.merge(_sites(structures, lattices, top)).merge(_doubts(lattices, top))
-    if any(lattice.piece.cell is not None for lattice in lattices):
-        dataset = dataset.merge(_cells(lattices, top))
+    dataset = dataset.merge(_sites(structures, by_structure, top)).merge(_doubts(by_structure, top))
+    if any(own.piece.cell is not None for own in by_structure):
+        dataset = dataset.merge(_cells(by_structure, top))
     if subsets:
-        dataset = dataset.merge(_subsets(lattices, epsilons, top))
-    return describe(dataset)
+        dataset = dataset.merge(_subsets(by_structure, epsilons, top))
+    return grown(describe(dataset))
 
 
-def _cutoff(selection: Selection, source: EnergySource, lattices: Sequence[Lattice]) -> float | str:
+def _cutoff(selection: Selection, source: EnergySource, by_structure: Sequence[SubsetEnergies]) -> float | str:
     """The cutoff that was used: that of the source where a periodic structure needed one and none was given."""
-    if selection.cutoff is None and any(lattice.piece.cell is not None for lattice in lattices):
+    if selection.cutoff is None and any(own.piece.cell is not None for own in by_structure):
         return source.cutoff or "none"
     return "none" if selection.cutoff is None else selection.cutoff
 
@@ -109,13 +112,13 @@ def _own_versions() -> dict[str, str]:
     return {name: version(name) for name in _VERSIONED}
 
 
-def _sites(structures: Sequence[ase.Atoms], lattices: Sequence[Lattice], top: int) -> xr.Dataset:
+def _sites(structures: Sequence[ase.Atoms], by_structure: Sequence[SubsetEnergies], top: int) -> xr.Dataset:
     """What belongs to atoms."""
     sites = xr.Dataset(
         {
             "site_structure": ("site", np.repeat(np.arange(len(structures)), [len(atoms) for atoms in structures])),
             "site_number": ("site", np.concatenate([atoms.numbers for atoms in structures])),
-            "site_body": ("site", np.concatenate([lattice.piece.body_of_site for lattice in lattices])),
+            "site_body": ("site", np.concatenate([own.piece.body_of_site for own in by_structure])),
             "site_position": (("site", "xyz"), np.concatenate([atoms.positions for atoms in structures])),
         },
         coords={"xyz": ["x", "y", "z"]},
@@ -123,13 +126,13 @@ def _sites(structures: Sequence[ase.Atoms], lattices: Sequence[Lattice], top: in
     charges = np.concatenate([atoms.get_initial_charges() for atoms in structures])
     if charges.any():
         sites["site_charge"] = ("site", charges)
-    if lattices[0].force_sums is not None:
+    if by_structure[0].force_sums is not None:
         sites["force_contribution"] = (
             ("order", "site", "xyz"),
-            _stacked([lattice.force_sums for lattice in lattices], top),
+            _stacked([own.force_sums for own in by_structure], top),
         )
-    if lattices[0].atom_sums is not None:
-        sites["atom_contribution"] = (("order", "site"), _stacked([lattice.atom_sums for lattice in lattices], top))
+    if by_structure[0].atom_sums is not None:
+        sites["atom_contribution"] = (("order", "site"), _stacked([own.atom_sums for own in by_structure], top))
     return sites
 
 
@@ -141,79 +144,85 @@ def _stacked(sums: Sequence[np.ndarray | None], top: int) -> np.ndarray:
     )
 
 
-def _cells(lattices: Sequence[Lattice], top: int) -> xr.Dataset:
+def _cells(by_structure: Sequence[SubsetEnergies], top: int) -> xr.Dataset:
     """What belongs to periodic structures, NaN for others."""
-    cells = np.full((len(lattices), 3, 3), np.nan)
-    stress = np.full((len(lattices), top, 6), np.nan)
-    for row, lattice in enumerate(lattices):
-        if lattice.piece.cell is not None:
-            atoms = lattice.piece.cell.crystal.atoms
+    cells = np.full((len(by_structure), 3, 3), np.nan)
+    stress = np.full((len(by_structure), top, 6), np.nan)
+    for row, own in enumerate(by_structure):
+        if own.piece.cell is not None:
+            atoms = own.piece.cell.crystal.atoms
             cells[row] = atoms.cell.array
-            if lattice.force_sums is not None and atoms.cell.rank == 3:
-                virial = -(lattice.virial + lattice.virial.transpose(0, 2, 1)) / 2 / atoms.get_volume()
+            if own.force_sums is not None and atoms.cell.rank == 3:
+                virial = -(own.virial + own.virial.transpose(0, 2, 1)) / 2 / atoms.get_volume()
                 stress[row, : len(virial)] = full_3x3_to_voigt_6_stress(virial)
     dataset = xr.Dataset(
         {"cell": (("structure", "vector", "xyz"), cells)}, coords={"vector": ["a", "b", "c"], "xyz": ["x", "y", "z"]}
     )
-    if lattices[0].force_sums is not None:
+    if by_structure[0].force_sums is not None:
         dataset["stress_contribution"] = (("structure", "order", "voigt"), stress)
         dataset = dataset.assign_coords(voigt=["xx", "yy", "zz", "yz", "xz", "xy"])
     return dataset
 
 
-def _subsets(lattices: Sequence[Lattice], epsilons: Sequence[Sequence[np.ndarray]], top: int) -> xr.Dataset:
+def _subsets(by_structure: Sequence[SubsetEnergies], epsilons: Sequence[Sequence[np.ndarray]], top: int) -> xr.Dataset:
     """What belongs to single sub-clusters, structure by structure and order by order."""
-    members, cells, structure, order = [], [], [], []
-    for index, lattice in enumerate(lattices):
-        images = lattice.piece.family.nodes
-        for rows in lattice.piece.family.members:
-            padded = np.full((len(rows), top), -1, dtype=np.int32)
-            padded[:, : rows.shape[1]] = rows if images is None else images.bodies[rows]
-            members.append(padded)
-            shifts = np.zeros((len(rows), top, 3), dtype=np.int32)
-            if images is not None:
-                shifts[:, : rows.shape[1]] = images.cells[rows]
-            cells.append(shifts)
-            structure.append(np.full(len(rows), index, dtype=np.int32))
-            order.append(np.full(len(rows), rows.shape[1], dtype=np.int32))
-    records: dict[str, tuple[Any, np.ndarray]] = {
-        f"subset_{name}": ("subset", np.concatenate([_known(lattice, name) for lattice in lattices]))
-        for name in _recorded(lattices)
+    count = sum(len(rows) for own in by_structure for rows in own.piece.family.members)
+    periodic = any(own.piece.cell is not None for own in by_structure)
+    members = np.full((count, top), -1, dtype=np.int32)
+    cells = np.zeros((count, top, 3), dtype=np.int32) if periodic else None
+    structure, order = np.empty(count, dtype=np.int32), np.empty(count, dtype=np.int32)
+    start = 0
+    for index, own in enumerate(by_structure):
+        images = own.piece.family.nodes
+        for rows in own.piece.family.members:
+            here, slots = slice(start, start + len(rows)), slice(rows.shape[1])
+            members[here, slots] = rows if images is None else images.bodies[rows]
+            if cells is not None and images is not None:
+                cells[here, slots] = images.cells[rows]
+            structure[here], order[here] = index, rows.shape[1]
+            start += len(rows)
+    variables: dict[str, tuple[Any, np.ndarray]] = {
+        "subset_members": (("subset", "slot"), members),
+        "subset_structure": ("subset", structure),
+        "subset_order": ("subset", order),
+        "subset_energy": ("subset", _joined(own.energies for own in by_structure)),
+        "subset_contribution": ("subset", _joined(epsilons)),
+        "subset_noise": ("subset", np.sqrt(_joined(own.variances() for own in by_structure))),
     }
-    if any(lattice.piece.cell is not None for lattice in lattices):
-        records["subset_cells"] = (("subset", "slot", "xyz"), np.concatenate(cells))
-    return xr.Dataset(
-        {
-            "subset_members": (("subset", "slot"), np.concatenate(members)),
-            "subset_structure": ("subset", np.concatenate(structure)),
-            "subset_order": ("subset", np.concatenate(order)),
-            "subset_energy": ("subset", np.concatenate([e for lattice in lattices for e in lattice.energies])),
-            "subset_contribution": ("subset", np.concatenate([e for epsilon in epsilons for e in epsilon])),
-            **records,
-        }
-    )
+    variables |= {
+        f"subset_{name}": ("subset", np.concatenate([_known(own, name) for own in by_structure]))
+        for name in _recorded(by_structure)
+    }
+    if cells is not None:
+        variables["subset_cells"] = (("subset", "slot", "xyz"), cells)
+    return xr.Dataset(variables)
 
 
-def _doubts(lattices: Sequence[Lattice], top: int) -> xr.Dataset:
+def _joined(by_structure: Iterable[Sequence[np.ndarray]]) -> np.ndarray:
+    """What belongs to single sub-clusters, structure by structure and order by order."""
+    return np.concatenate([values for by_order in by_structure for values in by_order])
+
+
+def _doubts(by_structure: Sequence[SubsetEnergies], top: int) -> xr.Dataset:
     """How many sub-clusters failed, and how many have a state that gives reason to doubt, by structure and order."""
-    names = ["n_failed", *(name for name in DOUBTS if any(name in lattice.counts for lattice in lattices))]
+    names = ["n_failed", *(name for name in DOUBTS if any(name in own.counts for own in by_structure))]
     empty: Counter[int] = Counter()
     return xr.Dataset(
         {
             name: (
                 ("structure", "order"),
-                [[lattice.counts.get(name, empty)[order] for order in range(1, top + 1)] for lattice in lattices],
+                [[own.counts.get(name, empty)[order] for order in range(1, top + 1)] for own in by_structure],
             )
             for name in names
         }
     )
 
 
-def _recorded(lattices: Sequence[Lattice]) -> list[str]:
-    return [name for name in RECORDS if any(name in lattice.records for lattice in lattices)]
+def _recorded(by_structure: Sequence[SubsetEnergies]) -> list[str]:
+    return [name for name in RECORDS if any(name in own.records for own in by_structure)]
 
 
-def _known(lattice: Lattice, name: str) -> np.ndarray:
-    if name not in lattice.records:
-        return np.full(sum(lattice.piece.family.sizes), np.nan)
-    return np.concatenate(lattice.records[name])
+def _known(own: SubsetEnergies, name: str) -> np.ndarray:
+    if name not in own.records:
+        return np.full(sum(own.piece.family.sizes), np.nan)
+    return np.concatenate(own.records[name])

@@ -15,7 +15,7 @@ from ase.data import atomic_numbers, covalent_radii
 from bodyorder._checks import InputError
 from bodyorder.engine.decomposition import decompose
 from bodyorder.engine.store import Store
-from bodyorder.engine.variables import describe
+from bodyorder.results.variables import describe
 from bodyorder.sources.base import EnergySource, SourceLike, load_source
 
 #: Atoms closer than this (Å) are not evaluated: sources overflow or do not converge there.

@@ -16,8 +16,6 @@ from bodyorder.engine.batching import make_tasks
 from bodyorder.engine.computation import Wanted
 from bodyorder.engine.evaluation import evaluate
 from bodyorder.engine.jobs import Outcome
-from bodyorder.engine.lattice import Evaluated, Lattice
-from bodyorder.engine.lattices import SampledLattice, empty
 from bodyorder.engine.memory import Memory
 from bodyorder.engine.noise import measure
 from bodyorder.engine.pieces import Piece
@@ -26,6 +24,7 @@ from bodyorder.engine.progress import track
 from bodyorder.engine.sampling import Sampling
 from bodyorder.engine.selection import Selection
 from bodyorder.engine.store import Store, opened
+from bodyorder.engine.subset_energies import Evaluated, SampledEnergies, SubsetEnergies, empty
 from bodyorder.sources.base import EnergySource, SourceLike, load_source
 from bodyorder.sources.reach import check_cutoff
 from bodyorder.structures import read_structures
@@ -54,7 +53,7 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     store: Store | str | os.PathLike[str] | None = None,
     executor: Executor | None = None,
     progress: bool = False,
-) -> xr.Dataset:
+) -> xr.DataTree:
     """Resolve the energy of structures into one-body, two-body, … N-body contributions.
 
     E⁽ⁿ⁾ = Σ_{|S|=n} ε(S), ε(S) = Σ_{T⊆S} (−1)^{|S|−|T|} E(T), with E(T) the energy of the sub-cluster T alone in vacuum.
@@ -78,8 +77,9 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     :param store: file (or open :class:`Store`) of energies already computed; what is computed is added
     :param executor: anything with the ``concurrent.futures`` interface; None computes in this process
     :param progress: show a progress bar if the terminal can
-    :return: the dataset described in :data:`bodyorder.engine.variables.VARIABLES`. What could not be computed is NaN, and
-        ``failure`` says why.
+    :return: a tree: at its root what there is by structure and order, below it ``sites`` (a row an atom), ``subsets`` (a row a
+        sub-cluster, if wanted) and ``cells`` (of periodic structures); all variables are described in
+        :data:`bodyorder.results.variables.VARIABLES`. What could not be computed is NaN, and ``failure`` says why.
     :raises InputError: if the input cannot work
     :raises ComputationError: if the computation breaks down; what is in the store is kept
     """
@@ -104,34 +104,38 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
         # the rounds of a sample find in memory what the ones before computed
         kept = Memory() if shelf is None and sampling is not None else shelf
         run = _Run(Evaluated(engine, Wanted(forces, atom_energies), known), kept, executor, progress, same_distance)
-        lattices = run.lattices(pieces)
+        by_structure = run.energies(pieces)
         if sampling is not None:
-            lattices = _sampled_on(sampling, run, lattices, lambda draws: selection.pieces(frames, engine, draws))
-    for lattice in lattices:
-        lattice.take_cell()
-    return assemble(frames, run.evaluated, selection, lattices, subsets=subsets)
+            by_structure = _sampled_on(
+                sampling, run, by_structure, lambda draws: selection.pieces(frames, engine, draws)
+            )
+    for own in by_structure:
+        own.take_cell()
+    return assemble(frames, run.evaluated, selection, by_structure, subsets=subsets)
 
 
 def _sampled_on(
-    sampling: Sampling, run: _Run, lattices: list[Lattice], pieces: Callable[[list[list[int]]], list[Piece]]
-) -> list[Lattice]:
+    sampling: Sampling, run: _Run, by_structure: list[SubsetEnergies], pieces: Callable[[list[list[int]]], list[Piece]]
+) -> list[SubsetEnergies]:
     """Samples large enough for the error that is asked for.
 
     :param run: how sub-clusters are evaluated
-    :param lattices: of the first round
+    :param by_structure: of the first round
     :param pieces: the structures with so many draws of each order
     """
     while True:
-        drawn = [(found.sample, found.sampling_errors()) for found in lattices if isinstance(found, SampledLattice)]
+        drawn = [
+            (found.sample, found.sampling_errors()) for found in by_structure if isinstance(found, SampledEnergies)
+        ]
         wanted = [sampling.more(*found) for found in drawn]
         if wanted == [list(sample.draws) for sample, _ in drawn]:
             break
-        before, lattices = lattices, run.lattices(pieces(wanted))
-        for old, new in zip(before, lattices, strict=True):
+        before, by_structure = by_structure, run.energies(pieces(wanted))
+        for old, new in zip(before, by_structure, strict=True):
             new.n_evaluations += old.n_evaluations
-    for lattice, found in zip(lattices, drawn, strict=True):
-        lattice.shortfalls += sampling.shortfalls(*found)
-    return lattices
+    for own, found in zip(by_structure, drawn, strict=True):
+        own.shortfalls += sampling.shortfalls(*found)
+    return by_structure
 
 
 @dataclass(frozen=True)
@@ -144,10 +148,10 @@ class _Run:
     progress: bool
     same_distance: float
 
-    def lattices(self, pieces: Sequence[Piece]) -> list[Lattice]:
+    def energies(self, pieces: Sequence[Piece]) -> list[SubsetEnergies]:
         """All energies of all structures."""
         source = self.evaluated.source
-        lattices = [empty(piece, self.evaluated) for piece in pieces]
+        by_structure = [empty(piece, self.evaluated) for piece in pieces]
         outcomes = evaluate(
             make_tasks(pieces, source),
             source,
@@ -159,8 +163,8 @@ class _Run:
         total = sum(piece.n_clusters for piece in pieces)
         for outcome in track(outcomes, total, f"sub-clusters by {source.name}", self.progress):
             for structure, rows in _by_structure(outcome):
-                lattices[structure].fill(outcome, rows)
-        return lattices
+                by_structure[structure].fill(outcome, rows)
+        return by_structure
 
 
 def _check_by_atom(source: EnergySource, wanted: Wanted) -> None:

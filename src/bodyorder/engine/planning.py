@@ -16,7 +16,7 @@ from bodyorder.engine.pieces import Piece
 from bodyorder.engine.probes import WHOLE, Probe, draw
 from bodyorder.engine.selection import Selection
 from bodyorder.engine.timing import Timer
-from bodyorder.engine.variables import describe
+from bodyorder.results.variables import describe
 from bodyorder.sources.base import EnergySource
 from bodyorder.subsets import order_coefficients
 

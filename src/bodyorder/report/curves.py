@@ -18,8 +18,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bodyorder._checks import InputError, did_you_mean
 from bodyorder._files import replacing
-from bodyorder.analysis.alignment import SeveralResults
-from bodyorder.analysis.curves import combine_curves, density_of, pair_wells
+from bodyorder.analysis.curves import Curves, combine_curves, density_of, pair_wells
 from bodyorder.report.style import RESOLVED, SourceStyle, Theme, figure_legend, panels, plain_ticks, styled
 from bodyorder.report.wording import plain_number
 
@@ -51,7 +50,7 @@ _LABEL = 24
 
 
 @styled
-def pair_curve_figure(curves: SeveralResults, density: xr.Dataset | None = None, theme: Theme | None = None) -> Figure:
+def pair_curve_figure(curves: Curves, density: xr.Dataset | None = None, theme: Theme | None = None) -> Figure:
     """Two-body curves of all sources, the reference in black and dashed; below them how many training pairs there are.
 
     :param curves: see :func:`bodyorder.analysis.curves.combine_curves`
@@ -88,7 +87,7 @@ def pair_curve_figure(curves: SeveralResults, density: xr.Dataset | None = None,
 
 
 @styled
-def triple_map_figure(maps: SeveralResults) -> Figure:
+def triple_map_figure(maps: Curves) -> Figure:
     """Three-body maps: a row for each source, a column for each angle, all in the same colours.
 
     :param maps: see :func:`bodyorder.analysis.curves.combine_curves`

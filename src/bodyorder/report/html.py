@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 
 from bodyorder._checks import check_choice
 from bodyorder._files import replacing
-from bodyorder.analysis import attributes, compare, group_convergence, groups, one_body_energies, with_sources
+from bodyorder.analysis import attributes, compare, group_convergence, groups, one_body_energies
+from bodyorder.analysis.aligned import Aligned, SeveralResults, align
 from bodyorder.analysis.convergence import TOLERANCE
 from bodyorder.report import captions, tables
 from bodyorder.report.curve_section import CurveSet, curve_parts
@@ -49,7 +50,7 @@ class Report:
     """
 
     title: str
-    results: xr.Dataset
+    results: SeveralResults
     reference: str | None = None
     generalization: xr.Dataset | None = None
     distillation: xr.Dataset | None = None
@@ -73,15 +74,16 @@ def write_report(path: str | os.PathLike[str], report: Report) -> Path:
 
 def render_report(report: Report) -> str:
     """The page of a report as text; see :func:`write_report`."""
-    results = with_sources(report.results)
+    aligned = align(report.results)
+    results = aligned.data
     names = [str(name) for name in results["source"].values]
     if report.reference is not None:
         check_choice("reference", report.reference, names)
     body = "atom" if results.attrs.get("bodies", "atoms") == "atoms" else "body"
     theme = Theme.of(names, report.reference, body)
-    convergence = group_convergence(results, report.tolerance)
+    convergence = group_convergence(aligned, report.tolerance)
     # A single source agrees with itself, which is worth no figure.
-    comparison = compare(results, report.reference) if report.reference is not None and len(names) > 1 else None
+    comparison = compare(aligned, report.reference) if report.reference is not None and len(names) > 1 else None
     sections = [
         _summary(results, convergence, comparison, body),
         _fill("reading.html", body=body, tolerance=f"{1e3 * report.tolerance:g}"),
@@ -192,7 +194,7 @@ def _viewer_body(viewer: Viewer) -> str:
 
 
 def _one_body(results: xr.Dataset, reference: str | None, theme: Theme) -> str:
-    energies = one_body_energies(results)
+    energies = one_body_energies(Aligned(results))
     if energies is None:
         return ""
     drawn = one_body_figure(energies, reference, theme)

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bodyorder.analysis.alignment import groups as groups_of
-from bodyorder.engine.variables import VARIABLES
 from bodyorder.report.style import RESOLVED, Theme, panels, styled
 from bodyorder.report.wording import plain_number
+from bodyorder.results.variables import VARIABLES
 
 #: Contributions that are all smaller than this (eV) are shown in meV.
 _IN_MILLI = 0.1

@@ -18,8 +18,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from bodyorder.engine.variables import VARIABLES
 from bodyorder.report.wording import plain_number
+from bodyorder.results.variables import VARIABLES
 
 Arguments = ParamSpec("Arguments")
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from bodyorder.analysis import attributes, doubts
+from bodyorder.analysis import Aligned, attributes, doubts
 from bodyorder.analysis.factors import factors, short
 from bodyorder.analysis.multiplicity import DOUBTS
 from bodyorder.analysis.significance import drowns
@@ -55,7 +55,7 @@ def findings(
     said += _of_noise(convergence, body)
     said += _of_families(results)
     said += _of_failures(results)
-    said += of_doubts(doubts(results), {name: short(held) for name, held in factors(results).items()})
+    said += of_doubts(doubts(Aligned(results)), {name: short(held) for name, held in factors(results).items()})
     return said
 
 

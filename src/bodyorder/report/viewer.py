@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from bodyorder._checks import InputError
-from bodyorder.analysis import atom_shares, groups
+from bodyorder.analysis import Aligned, atom_shares, groups
 from bodyorder.report.wording import group_title
 
 #: Structures of each group that are shown at most, so that the page stays small.
@@ -67,7 +67,7 @@ def make_viewer(results: xr.Dataset, title: str, reference: str | None = None) -
         raise InputError("structures can be shown only with positions, `site_position` is missing from the results")
     shown, places = _choose(results)
     rows = np.concatenate([np.flatnonzero(results["site_structure"].values == index) for index in shown])
-    shares = atom_shares(results)["atom_share"].transpose("source", "order", "site").values[:, :, rows]
+    shares = atom_shares(Aligned(results))["atom_share"].transpose("source", "order", "site").values[:, :, rows]
     sources = [str(name) for name in results["source"].values]
     orders = [int(order) for order in results["order"].values]
     source = sources.index(reference) if reference is not None else 0

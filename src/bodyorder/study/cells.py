@@ -14,7 +14,7 @@ import xarray as xr
 
 from bodyorder._files import replacing
 from bodyorder.engine import decompose
-from bodyorder.engine.results import load, load_analysis, save
+from bodyorder.results.files import load, load_analysis, save
 from bodyorder.sources import load_source
 from bodyorder.sources.base import SourceLike
 from bodyorder.study.data import RESULT, Data, check_known

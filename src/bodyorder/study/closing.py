@@ -12,8 +12,8 @@ import xarray as xr
 
 from bodyorder.analysis import combine, compare
 from bodyorder.analysis.seeds import KNOWN, SPREAD, over_seeds
-from bodyorder.engine.results import load, load_analysis, save
 from bodyorder.report import CurveSet, Report, write_report
+from bodyorder.results.files import load, load_analysis, save
 from bodyorder.study.cells import Cells
 from bodyorder.study.curves import Curves
 from bodyorder.study.data import RESULT, Data

@@ -15,7 +15,7 @@ from bodyorder.analysis.curves import combine_curves, curve_deviation, distance_
 from bodyorder.config import StudyOptions
 from bodyorder.engine.curves import Running, default_distances, pair_curve, triple_map
 from bodyorder.engine.executors import open_executor
-from bodyorder.engine.results import load_analysis, save
+from bodyorder.results.files import load_analysis, save
 from bodyorder.sources import load_source
 from bodyorder.sources.base import SourceLike
 from bodyorder.study.cells import Cells

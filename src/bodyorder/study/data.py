@@ -13,7 +13,7 @@ from bodyorder._checks import ComputationError, InputError
 from bodyorder.config import Sampler, StudyOptions
 from bodyorder.engine import Store, decompose
 from bodyorder.engine.executors import open_executor
-from bodyorder.engine.results import load, save
+from bodyorder.results.files import load, save
 from bodyorder.sources import load_source
 from bodyorder.sources.base import parse_spec
 from bodyorder.structures import read_structures, write_structures
@@ -136,7 +136,7 @@ class Data:
         return self.options.held_out[group].max_order if group in self.options.held_out else None
 
     @cached_property
-    def reference_orders(self) -> dict[str, xr.Dataset]:
+    def reference_orders(self) -> dict[str, xr.DataTree]:
         """Orders of the reference for the clusters that models are resolved on, by the file that models have for them."""
         stages = {RESULT: self.reference} | {f"{group}.nc": self._labels[group] for group in self.options.held_out}
         return {file: load(stage.folder(self.root) / RESULT) for file, stage in stages.items()}
@@ -171,11 +171,11 @@ class Data:
             save(decompose(self.tests, self.source, forces=forces, subsets=True, store=store), folder / RESULT)
 
 
-def check_known(results: Sequence[xr.Dataset]) -> None:
+def check_known(results: Sequence[xr.DataTree]) -> None:
     """Check that all energies of some results are known.
 
     :raises ComputationError: if some are not, with the number of clusters that lack any and why the first of them does
     """
-    failed = [text for result in results for text in result["failure"].values.tolist() if text]
+    failed = [text for result in results for text in result.to_dataset()["failure"].values.tolist() if text]
     if failed:
         raise ComputationError(f"{len(failed)} clusters lack energies: {failed[0]}")

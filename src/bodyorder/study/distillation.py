@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from bodyorder.engine.variables import describe
+from bodyorder.results.variables import describe
 from bodyorder.sources import load_source
 from bodyorder.sources.base import SourceLike
 from bodyorder.study.cells import Cells, read_errors, train_and_test

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bodyorder.analysis import combine, compare, error_cancellation, group_convergence, size_errors
+from bodyorder.analysis import Aligned, align, compare, error_cancellation, group_convergence, size_errors
 from bodyorder.analysis.environment_functions import environment_functions, group_environment
 from bodyorder.analysis.nominal import nominal_orders
-from bodyorder.engine.variables import describe
+from bodyorder.results.variables import describe
 
 #: Of a comparison with the reference, what is kept of each cell.
 _COMPARED = (
@@ -29,7 +29,7 @@ _RANGES = np.round(0.1 * np.arange(61), 1)
 VERSION = 6
 
 
-def measure_cell(tests: Sequence[tuple[xr.Dataset, xr.Dataset]], nominal: int | None) -> xr.Dataset:
+def measure_cell(tests: Sequence[tuple[xr.DataTree, xr.DataTree]], nominal: int | None) -> xr.Dataset:
     """Errors of a model against the reference on all groups of clusters, and how its own orders converge.
 
     :param tests: the results of the reference and of the model on the same clusters, for each set of clusters
@@ -42,29 +42,29 @@ def measure_cell(tests: Sequence[tuple[xr.Dataset, xr.Dataset]], nominal: int | 
     """
     parts = []
     for reference, result in tests:
-        combined = combine({"reference": reference, "model": result})
-        compared = compare(combined, "reference")
+        aligned = align({"reference": reference, "model": result})
+        compared = compare(aligned, "reference")
         measured = [
             compared[[name for name in _COMPARED if name in compared]],
-            size_errors(combined, "reference"),
-            error_cancellation(combined, "reference"),
-            group_convergence(combined),
-            nominal_orders(combined, {"model": nominal}),
-            *_in_environment(combined),
+            size_errors(aligned, "reference"),
+            error_cancellation(aligned, "reference"),
+            group_convergence(aligned),
+            nominal_orders(aligned, {"model": nominal}),
+            *_in_environment(aligned),
         ]
         parts.append(xr.merge([part.sel(source="model", drop=True) for part in measured], combine_attrs="drop"))
     return _side_by_side(parts, "group")
 
 
-def measure_reference(tests: Sequence[xr.Dataset]) -> xr.Dataset:
+def measure_reference(tests: Sequence[xr.DataTree]) -> xr.Dataset:
     """How the orders of the reference converge on all groups of clusters, and the highest that it has.
 
     :param tests: its results on each set of clusters
     """
     parts = []
     for result in tests:
-        combined = combine({"reference": result})
-        measured = [group_convergence(combined), nominal_orders(combined, {}), *_in_environment(combined)]
+        aligned = align({"reference": result})
+        measured = [group_convergence(aligned), nominal_orders(aligned, {}), *_in_environment(aligned)]
         parts.append(xr.merge([part.sel(source="reference", drop=True) for part in measured], combine_attrs="drop"))
     return _side_by_side(parts, "group")
 
@@ -82,16 +82,17 @@ def cell_table(cells: Mapping[str, xr.Dataset], about: Sequence[Mapping[str, Any
     return describe(table.assign_coords(coordinates).assign_attrs(reference=reference))
 
 
-def _in_environment(combined: xr.Dataset) -> list[xr.Dataset]:
+def _in_environment(aligned: Aligned) -> list[xr.Dataset]:
     """Orders and functions in their environment, where all sub-clusters of all structures are known."""
-    if combined["order"].max() < combined["n_bodies"].max():
+    data = aligned.data
+    if data["order"].max() < data["n_bodies"].max():
         return []
     functions = [
-        environment_functions(combined, order, size, _RANGES).assign_coords(function=f"{_NAMES[size]} of order {order}")
+        environment_functions(aligned, order, size, _RANGES).assign_coords(function=f"{_NAMES[size]} of order {order}")
         for order, size in _FUNCTIONS
-        if size <= order <= int(combined["n_bodies"].min())
+        if size <= order <= int(data["n_bodies"].min())
     ]
-    return [group_environment(combined), _side_by_side(functions, "function")] if functions else []
+    return [group_environment(aligned), _side_by_side(functions, "function")] if functions else []
 
 
 def _side_by_side(parts: Sequence[xr.Dataset], dim: str) -> xr.Dataset:

@@ -3,7 +3,7 @@
 Integers, numpy and scipy.sparse only.
 """
 
-from bodyorder.subsets.approximation import LatticeFit, count_terms
+from bodyorder.subsets.approximation import SubsetFit, count_terms
 from bodyorder.subsets.arrangement import Joints
 from bodyorder.subsets.connected_sampling import ConnectedGrowth, SampledFamily
 from bodyorder.subsets.family import Family, complete
@@ -34,9 +34,9 @@ __all__ = [
     "Family",
     "Growth",
     "Joints",
-    "LatticeFit",
     "Sample",
     "SampledFamily",
+    "SubsetFit",
     "cliques",
     "complete",
     "connected",

@@ -23,7 +23,7 @@ from bodyorder.subsets.regression import left_out_fits, leverages, size_fits
 _SATURATED = 1e-9
 
 
-class LatticeFit:
+class SubsetFit:
     """The energies of all subsets of N bodies, made ready for approximations of any order and weights.
 
     Weights are arrays as :func:`bodyorder.subsets.size_weights` gives them, orders are 1 … N; all methods raise

@@ -42,7 +42,7 @@ from math import comb
 import numpy as np
 
 from bodyorder._checks import check_between, check_choice
-from bodyorder.subsets.approximation import LatticeFit
+from bodyorder.subsets.approximation import SubsetFit
 from bodyorder.subsets.family import complete
 from bodyorder.subsets.harmonics import superset_sums
 from bodyorder.subsets.moebius import contributions
@@ -116,11 +116,11 @@ def _banzhaf(energies: Sequence[np.ndarray], order: int) -> list[np.ndarray]:
 
 
 def _faith_shap(energies: Sequence[np.ndarray], order: int) -> list[np.ndarray]:
-    return LatticeFit(energies).terms(order, size_weights(len(energies), "shapley"))[1:]
+    return SubsetFit(energies).terms(order, size_weights(len(energies), "shapley"))[1:]
 
 
 def _faith_banzhaf(energies: Sequence[np.ndarray], order: int) -> list[np.ndarray]:
-    return LatticeFit(energies).terms(order, np.ones(len(energies) + 1))[1:]
+    return SubsetFit(energies).terms(order, np.ones(len(energies) + 1))[1:]
 
 
 _INDICES: dict[str, Callable[[Sequence[np.ndarray], int], list[np.ndarray]]] = {

@@ -15,10 +15,10 @@ from matplotlib.ticker import MaxNLocator
 
 from bodyorder.analysis.factors import Series
 from bodyorder.engine.noise import SIGNIFICANT
-from bodyorder.engine.variables import VARIABLES
 from bodyorder.report.figures import is_wide, shifts_of, symmetric_logarithm
 from bodyorder.report.style import RESOLVED, Theme, figure_legend, order_axis, panels, plain_ticks, styled
 from bodyorder.report.wording import group_title
+from bodyorder.results.variables import VARIABLES
 
 #: Colours of multiplicities from the singlet on: the lowest spins pale, so that the others are seen.
 STATE_COLOURS = ("#D6E6F2", "#A9CCE3", "#E69F00", "#D55E00", "#CC79A7", "#882255", "#009E73", "#999933", "#333333")

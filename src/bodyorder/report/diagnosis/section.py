@@ -14,6 +14,7 @@ from bodyorder.analysis import (
     order_changes,
     single_reference_errors,
 )
+from bodyorder.analysis.aligned import Aligned
 from bodyorder.analysis.factors import Series, exact_references, factors, is_ab_initio, series, short
 from bodyorder.analysis.multiplicity import DOUBTS
 from bodyorder.report.diagnosis import captions, figures, tables, text
@@ -53,7 +54,7 @@ class Diagnosis:
         if self.changes is None:
             return None
         own, rows = theme.only(self.names), figures.shown(self.lines)
-        orders = figures.factor_figure(group_convergence(self.results), rows, own)
+        orders = figures.factor_figure(group_convergence(Aligned(self.results)), rows, own)
         changes = figures.change_figure(self.changes, rows, own)
         return Part(
             "What the orders depend on",
@@ -106,7 +107,8 @@ def diagnose(results: xr.Dataset) -> Diagnosis | None:
     own = results.sel(source=list(known))
     own.attrs = results.attrs
     lines = series(own)
-    counts = doubts(own)
+    aligned = Aligned(own)
+    counts = doubts(aligned)
     doubtful = any(name in counts and bool((counts[name] > 0).any()) for name in DOUBTS)
     recorded = "subset_multiplicity" in own and bool(own["subset_multiplicity"].notnull().any())
     if not lines and not recorded and not doubtful:
@@ -116,10 +118,10 @@ def diagnose(results: xr.Dataset) -> Diagnosis | None:
         results=own,
         names={name: short(held) for name, held in known.items()},
         lines=lines,
-        changes=_anchored(order_changes(own), lines) if lines else None,
-        states=multiplicities(own) if recorded else None,
-        moves=_anchored(multiplicity_changes(own), lines) if recorded and lines else None,
-        errors=single_reference_errors(own) if exact else None,
+        changes=_anchored(order_changes(aligned), lines) if lines else None,
+        states=multiplicities(aligned) if recorded else None,
+        moves=_anchored(multiplicity_changes(aligned), lines) if recorded and lines else None,
+        errors=single_reference_errors(aligned) if exact else None,
         counts=counts if doubtful else None,
     )
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import xarray as xr
 
-from bodyorder.engine.variables.comparison import COMPARISON
-from bodyorder.engine.variables.convergence import CONVERGENCE
-from bodyorder.engine.variables.curves import CURVES
-from bodyorder.engine.variables.diagnosis import DIAGNOSIS
-from bodyorder.engine.variables.environment import ENVIRONMENT
-from bodyorder.engine.variables.results import RESULTS
-from bodyorder.engine.variables.variable import Variable
+from bodyorder.results.variables.comparison import COMPARISON
+from bodyorder.results.variables.convergence import CONVERGENCE
+from bodyorder.results.variables.curves import CURVES
+from bodyorder.results.variables.diagnosis import DIAGNOSIS
+from bodyorder.results.variables.environment import ENVIRONMENT
+from bodyorder.results.variables.results import RESULTS
+from bodyorder.results.variables.variable import Variable
 
 __all__ = ["VARIABLES", "Variable", "describe"]
 

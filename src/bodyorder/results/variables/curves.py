@@ -1,6 +1,6 @@
 """Curves of two atoms, and maps of three: atom 0 is the apex."""
 
-from bodyorder.engine.variables.variable import Variable
+from bodyorder.results.variables.variable import Variable
 
 _MAP = ("angle", "first", "second")
 

@@ -1,6 +1,6 @@
 """How orders converge."""
 
-from bodyorder.engine.variables.variable import Variable
+from bodyorder.results.variables.variable import Variable
 
 _PER_ORDER = ("structure", "order")
 _GROUP_ORDER = ("group", "order")

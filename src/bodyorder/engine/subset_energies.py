@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from bodyorder._checks import ComputationError
 from bodyorder.engine.batching import WHOLE, Task
 from bodyorder.engine.computation import Wanted
+from bodyorder.engine.counterpoise import VMFC
 from bodyorder.engine.jobs import Outcome
 from bodyorder.engine.noise import variance
 from bodyorder.engine.pieces import Piece
 from bodyorder.sources.base import EnergySource
 from bodyorder.sources.evaluation import CONTAMINATED, Evaluation
-from bodyorder.subsets import contributions
+from bodyorder.subsets import Sample, contributions, order_coefficients
+from bodyorder.subsets.moebius import with_nothing
 
 #: Nearer than this (eV) to the next state, a state counts as nearly degenerate; 10⁻³ hartree.
 DEGENERATE = 0.0272
@@ -46,7 +49,7 @@ class Evaluated:
 
 
 @dataclass
-class Lattice:
+class SubsetEnergies:
     """The energies of all sub-clusters of one structure.
 
     :param piece: the structure
@@ -104,13 +107,19 @@ class Lattice:
         """Order totals in eV from the contributions of the subsets, shape (max_order,)."""
         return np.array([values.sum() for values in epsilons])
 
+    def variances(self) -> list[np.ndarray]:
+        """Square of the error of each energy in eV², for each order that the family keeps, shape (n_subsets,)."""
+        uncertainty = self.records.get("uncertainty", [np.zeros(1)] * len(self.energies))
+        return [
+            self._variance_of(order, energies, uncertainty[order - 1])
+            for order, energies in enumerate(self.energies, start=1)
+        ]
+
     def noise(self) -> np.ndarray:
         """1σ of each order total in eV from the precision of the source and what single energies lack, (max_order,)."""
         variance = np.zeros(self.piece.family.max_order)
-        uncertainty = self.records.get("uncertainty", [np.zeros(1)] * len(self.energies))
-        for order, (energies, weights) in enumerate(zip(self.energies, self.coefficients, strict=False), start=1):
-            terms = weighted(weights[order - 1 :] ** 2, self._variance_of(order, energies, uncertainty[order - 1]))
-            variance[order - 1 :] += terms.sum(axis=1)
+        for order, (own, weights) in enumerate(zip(self.variances(), self.coefficients, strict=False), start=1):
+            variance[order - 1 :] += weighted(weights[order - 1 :] ** 2, own).sum(axis=1)
         return np.sqrt(variance)
 
     @property
@@ -177,6 +186,108 @@ class Lattice:
 
     def _unknown(self) -> list[np.ndarray]:
         return [np.full(len(rows), np.nan) for rows in self.piece.family.members]
+
+
+@dataclass
+class StreamedEnergies(SubsetEnergies):
+    """The subsets of the largest order are reduced to their sum as their energies arrive, after all smaller ones."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._sum = self._variance = 0.0
+
+    def totals(self, epsilons: list[np.ndarray]) -> np.ndarray:
+        """Order totals in eV, shape (max_order,)."""
+        return np.append(super().totals(epsilons), self._sum)
+
+    def noise(self) -> np.ndarray:
+        """1σ of each order total in eV, shape (max_order,)."""
+        variance = super().noise() ** 2
+        variance[-1] += self._variance
+        return np.sqrt(variance)
+
+    @cached_property
+    def _below(self) -> list[np.ndarray]:
+        """The contributions of all smaller orders, once their energies are known."""
+        return [with_nothing(values) for values in self.contributions()]
+
+    def _keep(self, order: int, task: Task, computed: Evaluation, here: np.ndarray) -> None:
+        if order <= len(self.energies):
+            super()._keep(order, task, computed, here)
+            return
+        energies = computed.energies[here]
+        epsilon = energies.copy()
+        for size, index in self.piece.family.inside(task.parts[here]):
+            epsilon -= self._below[size - 1][index]
+        self._sum += float(epsilon.sum())
+        uncertainty = computed.records.get("uncertainty", np.zeros(len(computed.energies)))[here]
+        self._variance += float(self._variance_of(order, energies, uncertainty).sum())
+        self._count(order, computed, here)
+
+
+@dataclass
+class CounterpoiseEnergies(SubsetEnergies):
+    """Contributions summed up directly, each from energies in the basis functions of its own subset.
+
+    Counterpoise after Valiron and Mayer, see :mod:`bodyorder.engine.counterpoise`. ``energies`` are those of the subsets in
+    their own functions; their sum rule does not hold, the difference being the superposition error.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._sums = [np.zeros(size) for size in self.piece.family.sizes]
+        self._variances = np.zeros(self.piece.family.max_order)
+
+    def contributions(self) -> list[np.ndarray]:
+        """ε(S) in eV for each order, shape (n_subsets,)."""
+        return self._sums
+
+    def noise(self) -> np.ndarray:
+        """1σ of each order total in eV, shape (max_order,)."""
+        return np.sqrt(self._variances)
+
+    def _take(self, order: int, task: Task, computed: Evaluation, here: np.ndarray) -> None:
+        energies, present = computed.energies[here], task.present[here]
+        np.add.at(self._sums[order - 1], task.rows[here], np.where((order - present) % 2, -1.0, 1.0) * energies)
+        uncertainty = computed.records.get("uncertainty", np.zeros(len(computed.energies)))[here]
+        self._variances[order - 1] += self._variance_of(order, energies, uncertainty).sum()
+        self._keep(order, task, computed, here[present == order])
+
+
+@dataclass
+class SampledEnergies(SubsetEnergies):
+    """Order totals estimated from a sample of the subsets; their noise holds the error of the sampling."""
+
+    @property
+    def sample(self) -> Sample:
+        """What was drawn."""
+        assert self.piece.sample is not None
+        return self.piece.sample
+
+    def totals(self, epsilons: list[np.ndarray]) -> np.ndarray:
+        """Unbiased estimates of the order totals in eV, shape (max_order,)."""
+        return self.sample.totals(epsilons)[0]
+
+    def sampling_errors(self) -> np.ndarray:
+        """Standard error of each order total in eV from the scatter of the contributions drawn, shape (max_order,)."""
+        return self.sample.totals(self.contributions())[1]
+
+    def noise(self) -> np.ndarray:
+        """1σ of each order total in eV from the sampling, the source and the uncertainties of energies, shape (max_order,)."""
+        return np.hypot(super().noise(), self.sampling_errors())
+
+
+def empty(piece: Piece, evaluated: Evaluated) -> SubsetEnergies:
+    """Room for all energies of a structure, none of them known."""
+    kind = SubsetEnergies
+    if piece.counterpoise == VMFC:
+        kind = CounterpoiseEnergies
+    elif piece.sample is not None:
+        kind = SampledEnergies
+    elif piece.family.streams:
+        kind = StreamedEnergies
+    weights = None if piece.sample is None else piece.sample.weights()
+    return kind(piece, evaluated, order_coefficients(piece.family, weights))
 
 
 def weighted(weights: np.ndarray, values: np.ndarray) -> np.ndarray:

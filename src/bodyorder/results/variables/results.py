@@ -1,6 +1,6 @@
 """What results of a decomposition, and plans of one, hold."""
 
-from bodyorder.engine.variables.variable import Variable
+from bodyorder.results.variables.variable import Variable
 
 _PER_ORDER = ("structure", "order")
 
@@ -40,13 +40,16 @@ RESULTS = {
     "subset_order": Variable(("subset",), "1", "|S|", "number of bodies in a subset"),
     "subset_energy": Variable(("subset",), "eV", "E(S)", "energy of a subset alone in vacuum"),
     "subset_contribution": Variable(("subset",), "eV", r"\varepsilon(S)", "contribution of a subset"),
+    "subset_noise": Variable(
+        ("subset",), "eV", r"\sigma(S)", "1σ of the energy of a subset, by the source and beyond its precision"
+    ),
     "subset_multiplicity": Variable(("subset",), "1", "2S+1", "multiplicity of the state of a subset"),
     "subset_contamination": Variable(
         ("subset",), "1", r"\langle S^2\rangle-S(S+1)", "spin contamination of the state of a subset"
     ),
     "subset_gap": Variable(("subset",), "eV", r"\Delta", "energy of the next state of a subset above its own"),
     "subset_uncertainty": Variable(
-        ("subset",), "eV", r"\sigma(S)", "1σ of the energy of a subset beyond the precision of the source"
+        ("subset",), "eV", r"u(S)", "1σ of the energy of a subset beyond the precision of the source"
     ),
     "subset_discarded_weight": Variable(
         ("subset",), "1", "w", "weight of the states left out of the matrix product state of a subset"

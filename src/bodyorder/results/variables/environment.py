@@ -1,6 +1,6 @@
 """Orders in their environment: best approximations, indices, shares of atoms."""
 
-from bodyorder.engine.variables.variable import Variable
+from bodyorder.results.variables.variable import Variable
 
 _PER_ORDER = ("structure", "order")
 _PER_SIZE = ("structure", "order", "size")

@@ -1,6 +1,6 @@
 """How sources differ from a reference."""
 
-from bodyorder.engine.variables.variable import Variable
+from bodyorder.results.variables.variable import Variable
 
 _GROUP_ORDER = ("group", "order")
 

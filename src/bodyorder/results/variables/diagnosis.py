@@ -1,6 +1,6 @@
 """What *ab initio* orders depend on."""
 
-from bodyorder.engine.variables.variable import Variable
+from bodyorder.results.variables.variable import Variable
 
 _GROUP_ORDER = ("group", "order")
 

@@ -1,0 +1,89 @@
+"""Results as analyses read them: of several sources side by side, their sub-cluster energies laid out once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import xarray as xr
+
+from bodyorder._checks import InputError
+from bodyorder.analysis.alignment import alone, side_by_side
+from bodyorder.analysis.subset_table import SubsetTable, subset_tables
+from bodyorder.results.tree import flat
+from bodyorder.results.variables import describe
+
+_NEEDED = ("subset_energy", "subset_members", "subset_structure", "n_bodies")
+
+
+class Aligned:
+    """Results of one source or several on the same structures, ready for any number of analyses.
+
+    Every analysis takes one in place of the results that it was made of. What is expensive, the layout of the energies of all
+    sub-clusters, is made when it is first asked for and then kept: results must not be changed meanwhile.
+
+    :param data: all variables side by side with a ``source`` dimension (:func:`bodyorder.results.flat`)
+    :param is_single: whether they came from one result, so that analyses of it have no ``source`` dimension
+    """
+
+    def __init__(self, data: xr.Dataset, is_single: bool = False):
+        self.data = data
+        self.is_single = is_single
+        self._tables: dict[int, list[SubsetTable]] = {}
+
+    def __repr__(self) -> str:
+        names = ", ".join(str(name) for name in self.data["source"].values)
+        return f"Aligned({self.data.sizes['structure']} structures by {names})"
+
+    def tables(self, purpose: str, *, resolved: bool = False) -> list[SubsetTable]:
+        """The energies of all sub-clusters (:func:`bodyorder.analysis.subset_table.subset_tables`).
+
+        :param purpose: what they are wanted for, to say in errors
+        :param resolved: whether sizes up to the largest order of the results suffice; there are no others then
+        :raises InputError: if the results hold no subsets, or lack some
+        """
+        for name in _NEEDED:
+            if name not in self.data:
+                raise InputError(
+                    f"{purpose} must come from results with subsets, `{name}` is missing; decompose with subsets=True"
+                )
+        bodies, order = int(self.data["n_bodies"].max()), int(self.data["order"].max())
+        largest = min(order, bodies) if resolved else bodies
+        if largest not in self._tables:
+            self._tables[largest] = subset_tables(self.data, purpose, largest)
+        return self._tables[largest]
+
+    def given(self, analysis: xr.Dataset, options: Mapping[str, str | int]) -> xr.Dataset:
+        """An analysis with the coordinates and attributes of its results, and a ``source`` dimension if several were given."""
+        if self.is_single:
+            analysis = analysis.isel(source=0)
+        own = [name for name in ("structure", "group", "source") if name in self.data.coords]
+        analysis = analysis.assign_coords(
+            {name: self.data[name] for name in own if not (self.is_single and name == "source")}
+        )
+        kept = ("source", "bodies", "spin")
+        analysis.attrs = {key: value for key, value in self.data.attrs.items() if key in kept} | dict(options)
+        return describe(analysis)
+
+
+#: One result, several on the same structures by name, a tree of several, or what was aligned before.
+SeveralResults: TypeAlias = xr.DataTree | Mapping[str, xr.DataTree] | Aligned
+
+
+def align(results: SeveralResults) -> Aligned:
+    """Results ready for analyses, whatever came: one result, several by name, a tree of several (:func:`combine`).
+
+    A result alone is named by its attribute ``source``.
+
+    :raises InputError: if the results are no results, or not of the same structures
+    """
+    if isinstance(results, Aligned):
+        return results
+    if isinstance(results, Mapping) and not isinstance(results, xr.DataTree):  # a tree is a mapping, too
+        return Aligned(side_by_side(results))
+    if not isinstance(results, xr.DataTree):
+        raise InputError(
+            f"results must be trees, as decompose and load_results give them, or several by name; got {type(results).__name__}"
+        )
+    data = flat(results)
+    return Aligned(data) if "source" in data.dims else Aligned(alone(data), is_single=True)

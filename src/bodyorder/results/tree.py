@@ -1,0 +1,201 @@
+"""A result is a tree: orders by structure at its root, below it ``sites``, ``subsets`` and ``cells``, a row each.
+
+The rows of atoms and of sub-clusters name the structure that they belong to by its ``structure_index``, which goes with a
+structure when some are selected. So a tree of which a user took some structures (``isel``) still says which rows are theirs.
+
+Names of variables are those of :data:`bodyorder.results.variables.VARIABLES`, unique over all groups. What computes with results
+therefore reads them side by side in one dataset (:func:`flat`), whose dimensions are never multiplied.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import xarray as xr
+
+from bodyorder._checks import InputError, did_you_mean
+from bodyorder.results.variables import VARIABLES
+
+#: Groups below the root, and the dimensions that only they have.
+GROUPS = {"sites": ("site",), "subsets": ("subset", "slot"), "cells": ("vector", "voigt")}
+
+#: Groups whose rows belong to structures, and what says to which.
+OWNERS = {"sites": "site_structure", "subsets": "subset_structure"}
+
+#: What every result has at its root.
+_NEEDED = ("contribution", "total", "n_bodies")
+
+
+def grown(dataset: xr.Dataset) -> xr.DataTree:
+    """The tree of a result.
+
+    :param dataset: all its variables side by side, rows of atoms and sub-clusters naming structures by their place
+    """
+    kinds = {str(name): _group_of(array.dims) for name, array in dataset.variables.items()}
+    # a coordinate such as xyz stands in each group that has its dimension
+    parts = {
+        group: dataset[[name for name in dataset.data_vars if kinds[str(name)] == group]] for group in ("", *GROUPS)
+    }
+    root = parts.pop("")
+    root = root.drop_vars([name for name in root.coords if "structure" not in root[name].dims and name not in _KEPT])
+    root = root.assign_coords(structure_index=("structure", np.arange(root.sizes["structure"])))
+    root.attrs = dataset.attrs
+    groups = {name: _own(part) for name, part in parts.items() if part.data_vars}
+    return xr.DataTree.from_dict({"/": root} | groups)
+
+
+#: Coordinates of the root beside those along its structures.
+_KEPT = ("order", "source")
+
+
+def flat(tree: xr.DataTree) -> xr.Dataset:
+    """All variables of a result side by side, without a copy; rows of atoms and sub-clusters name structures by their place.
+
+    :raises InputError: if it is not the tree of a result
+    """
+    check_tree(tree, "a result")
+    root = tree.to_dataset()
+    places = _places(root)
+    parts = [root.drop_vars("structure_index", errors="ignore")]
+    for name in GROUPS:
+        if name in tree.children:
+            part = tree.children[name].to_dataset(inherit=False)
+            parts.append(_in_step(part, OWNERS[name], places) if name in OWNERS else part)
+    joined = xr.Dataset(
+        {name: array.variable for part in parts for name, array in part.data_vars.items()},
+        coords={name: array.variable for part in parts for name, array in part.coords.items()},
+        attrs=root.attrs,
+    )
+    return joined
+
+
+def select(tree: xr.DataTree, structures: str | Iterable[str]) -> xr.DataTree:
+    """Some structures of a result, with their atoms, sub-clusters and cells.
+
+    :param structures: a name, or several in the order in which they are wanted
+    :raises InputError: for a name that the result does not have
+    """
+    own = structure_names(tree.to_dataset())
+    wanted = [structures] if isinstance(structures, str) else [str(name) for name in structures]
+    rows = []
+    for name in wanted:
+        if name not in own:
+            raise InputError(f"a structure must be one of the result's, got {name!r}{did_you_mean(name, own)}")
+        rows.append(own.index(name))
+    root = tree.to_dataset().isel(structure=rows)
+    groups = {name: tree.children[name].to_dataset(inherit=False) for name in GROUPS if name in tree.children}
+    if "cells" in groups:
+        groups["cells"] = groups["cells"].isel(structure=rows)
+    return grown(flat(xr.DataTree.from_dict({"/": root} | groups)))
+
+
+def structure_names(root: xr.Dataset, whose: str = "a result") -> list[str]:
+    """Names of the structures of a result.
+
+    :raises InputError: if two have the same
+    """
+    names = [str(value) for value in root["structure"].values]
+    doubled = [value for value, count in Counter(names).items() if count > 1]
+    if doubled:
+        raise InputError(f"structures must have different names, {whose} has several called {some(doubled)}")
+    return names
+
+
+def some(names: Sequence[str]) -> str:
+    """A few names, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def check_tree(tree: xr.DataTree, what: str) -> None:
+    """Check that a tree is that of a result.
+
+    :param what: what it is called in messages
+    :raises InputError: if it lacks something that every result has, a variable does not have the dimensions of the table, or
+        numbers are missing without a word
+    """
+    if not isinstance(tree, xr.DataTree):
+        raise InputError(f"{what} must be a tree, as decompose and load_results give it, got {type(tree).__name__}")
+    root = tree.to_dataset()
+    for name in ("structure", "order"):
+        if name not in root.coords or root[name].dims != (name,):
+            raise InputError(
+                f"{what} must have the dimension and coordinate `{name}`, and lacks it; select lists of structures"
+            )
+    for name in _NEEDED:
+        if name not in root:
+            raise InputError(f"{what} must have `{name}` at its root, and lacks it")
+    if "sites" not in tree.children:
+        raise InputError(f"{what} must have the group `sites`, and lacks it")
+    for group in ("", *(name for name in GROUPS if name in tree.children)):
+        part = tree.children[group].to_dataset(inherit=False) if group else root
+        owner = OWNERS.get(group)
+        if owner is not None and owner not in part:
+            raise InputError(f"{what} must say whose its {group} are, `{owner}` is missing")
+        for variable, array in part.data_vars.items():
+            name, dims = str(variable), tuple(str(dim) for dim in array.dims if dim != "source")
+            if name in VARIABLES and set(dims) != set(VARIABLES[name].dims):
+                wanted = " and ".join(VARIABLES[name].dims)
+                raise InputError(
+                    f"{what} must have `{name}` along {wanted}, and has it along {' and '.join(dims) or 'nothing'}"
+                )
+    _check_said(tree, root, what)
+
+
+def _check_said(tree: xr.DataTree, root: xr.Dataset, what: str) -> None:
+    """Check that what is missing has a reason. Results side by side lack the orders that others have, and need none."""
+    if "source" in root.dims or "failure" not in root:
+        return
+    free = np.ones(root.sizes["structure"], dtype=bool)
+    if "cells" in tree.children and "cell" in tree["cells"].data_vars:
+        free = np.asarray(tree["cells"]["cell"].isnull().all(("vector", "xyz")))
+    silent = root["failure"].values.astype(str) == ""
+    missing = {
+        "total": root["total"].isnull().values & free,
+        "contribution": root["contribution"].isnull().any("order").values,
+    }
+    for name, lacking in missing.items():
+        rows = np.flatnonzero(lacking & silent)
+        if len(rows):
+            raise InputError(
+                f"{what} must say in `failure` why numbers are missing, and does not for `{name}` of "
+                f"{root['structure'].values[rows[0]]}"
+            )
+
+
+def _group_of(dims: Iterable[object]) -> str:
+    return next((group for group, own in GROUPS.items() if set(own) & set(dims)), "")
+
+
+def _own(part: xr.Dataset) -> xr.Dataset:
+    """A group without the coordinates that it inherits, and those of dimensions it does not have."""
+    own = [name for name in part.coords if part[name].dims == (name,) and name in ("xyz", "vector", "voigt")]
+    kept = [name for name in own if any(name in array.dims for array in part.data_vars.values())]
+    part = part.drop_vars([name for name in part.coords if name not in kept])
+    part.attrs = {}
+    return part
+
+
+def _places(root: xr.Dataset) -> np.ndarray:
+    """For each ``structure_index`` the place of its structure, −1 where the tree does not have it."""
+    count = root.sizes["structure"]
+    if "structure_index" not in root.coords:
+        return np.arange(count)
+    index = root["structure_index"].values.astype(np.int64)
+    places = np.full(int(index.max(initial=-1)) + 1, -1)
+    places[index] = np.arange(count)
+    return places
+
+
+def _in_step(part: xr.Dataset, owner: str, places: np.ndarray) -> xr.Dataset:
+    """Rows of the structures that there are, structure by structure."""
+    owners = part[owner].values
+    in_order = np.array_equal(places, np.arange(len(places)))
+    if in_order and (not len(owners) or int(owners.max()) < len(places)):
+        return part
+    moved = np.where(owners < len(places), places[np.minimum(owners, len(places) - 1)], -1)
+    rows = np.argsort(moved, kind="stable")
+    rows = rows[moved[rows] >= 0]
+    dim = part[owner].dims[0]
+    return part.isel({dim: rows}).assign({owner: (dim, moved[rows])})
