@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import multiprocessing
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -67,6 +68,8 @@ def load(
     source = CalculatorSource(
         calculator, cutoff=additive_cutoff, precision=precision, fingerprint=fingerprint, **switches
     )
+    if multiprocessing.parent_process() is not None:  # one of several, perhaps, that were given the same name
+        source.leave_folder()
     own = {name: value for name, value in (numbers | switches).items() if value is not None and value is not False}
     source.name = format_spec("ase", target, options | own)
     return source
