@@ -188,7 +188,8 @@ def _try_reach(pieces: Sequence[Piece], source: EnergySource) -> None:
     """
     resting = [piece for piece in pieces if piece.family.nodes is not None]
     if resting and getattr(source, "claims_cutoff", False):
-        order = min(resting[0].family.max_order, LARGEST_TRIED)
+        # bodies that are all farther apart have sub-clusters of one body only
+        order = int(np.flatnonzero(resting[0].family.sizes[:LARGEST_TRIED])[-1]) + 1
         batch = draw(resting[:1], order, source)[0].batch
         check_cutoff(source, batch.select(evenly(len(batch), N_TRIED)))
 

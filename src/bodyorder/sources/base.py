@@ -65,6 +65,7 @@ class EnergySource(Protocol):
     - ``megabytes(batch, forces: bool) -> float``: rough memory of a process that computes a batch of sub-clusters like its first
     - ``processes``: True if it runs one sub-cluster after the other on one core, so that worker processes pay off, and so does
       evaluating a sub-cluster that occurs again only once where there is no store
+    - ``one_process``: why it must not run in several processes at once, as a clause; it then runs in that of the caller
     - ``invariant``: True if a rotated or reflected copy of a sub-cluster has the same energy to 1e-9 eV, and so has one with
       its atoms in another order; one energy then serves all copies
     - ``versions``: of the programs behind it by name, as ``dict[str, str]``, which results record

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ase
 import numpy as np
 from ase.calculators.abc import GetPropertiesMixin
-from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.calculator import CalculatorError, PropertyNotImplementedError
 
 from bodyorder._checks import ComputationError, InputError, check_positive, check_switch, first_line
 from bodyorder.sources.apart import SetApart, structure, tolerance
 from bodyorder.sources.base import Precision
 from bodyorder.sources.evaluation import Evaluation
 from bodyorder.sources.fingerprint import NOT_PICKLABLE, fingerprint_of
+from bodyorder.sources.folders import WorkingFolder, give_folder, why_one_process
 from bodyorder.structures.clusters import ClusterBatch, FloatArray
 
 #: What can be told apart in a float64 energy after the sums of an ordinary classical potential.
 FLOAT64 = Precision(absolute=1e-13, relative=1e-14)
 #: How ASE calls what a calculator is asked for.
 METHODS = {"energy": "get_potential_energy", "energies": "get_potential_energies", "forces": "get_forces"}
+#: What calculators raise whose program cannot be started, fails or leaves no results.
+PROGRAM_FAILED = (CalculatorError, OSError, subprocess.SubprocessError)
 #: A calculator whose pickle is at most this many bytes is kept in its unused state.
 SMALL = 2**20
 
@@ -32,6 +36,9 @@ class CalculatorSource:
     Where a cutoff is given and the calculator has energies of atoms (``energies``), neutral sub-clusters of one size and one set
     of elements are set apart in one large structure and take one call (:mod:`~bodyorder.sources.apart`). That is tried out
     before it is used; all else is evaluated one sub-cluster after the other.
+
+    The given calculator works in its own folder, copies in other processes each in a temporary one
+    (:mod:`~bodyorder.sources.folders`).
 
     :param calculator: instance of an ASE calculator. Its cached results are dropped before each structure.
     :param cutoff: distance in Å beyond which parts of a cluster do not feel each other at all, if there is one. ASE has no
@@ -88,18 +95,27 @@ class CalculatorSource:
         kind = type(calculator)
         self.name = f"ase:{kind.__module__}.{kind.__qualname__}"
         self.fingerprint = (fingerprint or fingerprint_of(calculator)) + added
+        self._folder: WorkingFolder | None = None
+        if why := why_one_process(calculator):
+            self.one_process = why
         self._apart: SetApart | None = None
         if self.cutoff is not None and "energies" in getattr(calculator, "implemented_properties", ()):
             self._apart = SetApart()
 
     def __getstate__(self) -> dict[str, Any]:
         # Some calculators (EMT) can be pickled only until they are used.
-        return self.__dict__ if self._unused is None else self.__dict__ | {"calculator": None}
+        state = self.__dict__ | {"_folder": None}
+        return state if self._unused is None else state | {"calculator": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if self._unused is not None:
             self.calculator = pickle.loads(self._unused)
+        self.leave_folder()
+
+    def leave_folder(self) -> None:
+        """Have the calculator work in a temporary folder from now on, if it has a working folder."""
+        self._folder = give_folder(self.calculator)
 
     def energies(self, batch: ClusterBatch) -> FloatArray:
         """Energies of the sub-clusters, shape (n,), in eV: what the calculator calls ``energy``.
@@ -145,6 +161,8 @@ class CalculatorSource:
                 Exception
             ) as error:  # whatever a foreign program raises is this sub-cluster's failure, and is reported
                 found.messages[row] = f"{type(error).__name__}: {first_line(error)}"
+                if self._folder is not None and isinstance(error, PROGRAM_FAILED):
+                    found.messages[row] += " (in a temporary folder: paths in its command and options must be absolute)"
                 continue
             if not all(np.isfinite(values).all() for values in given.values()):
                 found.messages[row] = "the calculator gave an energy or forces that are not finite"

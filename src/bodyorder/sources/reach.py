@@ -68,9 +68,10 @@ def check_cutoff(source: EnergySource, batch: ClusterBatch) -> None:
 
 
 def _systems(batch: ClusterBatch) -> list[System]:
-    """Every sub-cluster as a structure of its own."""
+    """Every sub-cluster as a structure of its own about the origin, where any two of them meet whatever the direction."""
+    positions = batch.positions - batch.positions.mean(axis=1, keepdims=True)
     charges, moments, bodies = (batch.of_members(name) for name in ("charges", "moments", "bodies"))
-    return [System(*arrays) for arrays in zip(batch.numbers, batch.positions, charges, moments, bodies, strict=True)]
+    return [System(*arrays) for arrays in zip(batch.numbers, positions, charges, moments, bodies, strict=True)]
 
 
 def _energies(source: EnergySource, systems: list[System], first: int, end: int) -> FloatArray:
