@@ -21,7 +21,8 @@ from ase.build import bulk
 
 from bodyorder import decompose
 from bodyorder.engine.timing import peak_megabytes
-from bodyorder.sources.base import EnergySource, Precision, load_source
+from bodyorder.sources.protocol import EnergySource, Precision
+from bodyorder.sources.registry import load_source
 
 THREE_BODY = "analytic:axilrod-teller?cutoff={cutoff}"
 

@@ -7,11 +7,11 @@ from ase.calculators.morse import MorsePotential
 
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.sources import analytic
-from bodyorder.sources.apart import FEWEST
-from bodyorder.sources.base import Precision, load_source
-from bodyorder.sources.calculator import CalculatorSource
-from bodyorder.sources.evaluation import Evaluation, FailedClusters
-from bodyorder.sources.layout import at_distance
+from bodyorder.sources.ase.apart import FEWEST
+from bodyorder.sources.ase.calculator import CalculatorSource
+from bodyorder.sources.protocol import Evaluation, FailedClusters, Precision
+from bodyorder.sources.registry import load_source
+from bodyorder.sources.spacing import at_distance
 from bodyorder.structures.clusters import System
 from bodyorder.testing import ConformanceError, check_source
 from bodyorder.testing.clusters import direction, random_cluster

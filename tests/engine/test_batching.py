@@ -5,7 +5,8 @@ from ase import Atoms
 from bodyorder.engine import batching
 from bodyorder.engine.batching import BATCH_SECONDS, make_tasks
 from bodyorder.engine.selection import Selection
-from bodyorder.sources.base import Precision, load_source
+from bodyorder.sources.protocol import Precision
+from bodyorder.sources.registry import load_source
 
 
 class Estimating:

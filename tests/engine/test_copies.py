@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from bodyorder._checks import InputError
 from bodyorder.engine import Store, decompose
 from bodyorder.engine.executors import open_executor
-from bodyorder.sources.base import load_source
+from bodyorder.sources.registry import load_source
 from bodyorder.testing import check_source
 
 FCI = "pyscf:fci/sto-3g?spin=ground"

@@ -12,8 +12,7 @@ from qcmanybody.utils import delabeler
 from bodyorder._checks import InputError
 from bodyorder.engine import decompose
 from bodyorder.engine.counterpoise import parts
-from bodyorder.sources.base import Precision
-from bodyorder.sources.evaluation import Evaluation
+from bodyorder.sources.protocol import Evaluation, Precision
 
 
 def energy(present, lent):

@@ -9,7 +9,8 @@ from bodyorder.engine import Store
 from bodyorder.engine.curves import COINCIDENT, default_distances, pair_curve, triple_map
 from bodyorder.engine.results import save
 from bodyorder.engine.variables import VARIABLES
-from bodyorder.sources.base import Precision, load_source
+from bodyorder.sources.protocol import Precision
+from bodyorder.sources.registry import load_source
 
 FCI = "pyscf:fci/sto-6g?spin=low"
 GRID = np.linspace(0.5, 5.0, 31)

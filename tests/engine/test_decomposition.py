@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from bodyorder._checks import InputError
 from bodyorder.engine import decompose
 from bodyorder.engine.variables import VARIABLES
-from bodyorder.sources.base import Precision, load_source
-from bodyorder.sources.evaluation import FailedClusters
+from bodyorder.sources.protocol import FailedClusters, Precision
+from bodyorder.sources.registry import load_source
 from bodyorder.subsets import connected, order_coefficients
 
 
@@ -148,7 +148,7 @@ def test_an_additive_source_needs_only_connected_subclusters():
     calculator = LennardJones(epsilon=0.01, sigma=1.2, rc=2.2)
     frames = clusters(2, 8, spread=5.5)
     complete = decompose(frames, calculator, forces=True)
-    from bodyorder.sources.calculator import CalculatorSource
+    from bodyorder.sources.ase.calculator import CalculatorSource
 
     source = CalculatorSource(calculator, cutoff=2.2)
     connected = decompose(frames, source, cutoff=2.2, forces=True)

@@ -5,8 +5,8 @@ from ase import Atoms
 from bodyorder._checks import ComputationError
 from bodyorder.engine import decompose
 from bodyorder.engine.computation import Wanted, compute
-from bodyorder.sources.base import load_source
-from bodyorder.sources.evaluation import FailedClusters
+from bodyorder.sources.protocol import FailedClusters
+from bodyorder.sources.registry import load_source
 from bodyorder.structures import ClusterBatch
 
 BROKEN = (1, 3)

@@ -12,7 +12,7 @@ from ase import Atoms
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.engine import decompose, dispatch, evaluation
 from bodyorder.engine.executors import open_executor
-from bodyorder.sources.base import load_source
+from bodyorder.sources.registry import load_source
 
 SUTTON_CHEN = "analytic:sutton-chen"
 

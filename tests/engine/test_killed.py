@@ -17,7 +17,7 @@ import numpy as np
 from ase import Atoms
 from bodyorder.engine import Store, decompose
 from bodyorder.engine.results import save
-from bodyorder.sources.base import load_source
+from bodyorder.sources.registry import load_source
 from bodyorder.sources.pyscf import fci, source  # what takes long to import is there before the forks
 
 rng = np.random.default_rng(0)

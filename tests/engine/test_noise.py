@@ -8,7 +8,8 @@ from ase import Atoms
 
 from bodyorder._checks import InputError
 from bodyorder.engine import Sampling, decompose
-from bodyorder.sources.base import Precision, load_source
+from bodyorder.sources.protocol import Precision
+from bodyorder.sources.registry import load_source
 
 TRIPLES = "analytic:axilrod-teller?epsilon=0.3&sigma=1.2"
 

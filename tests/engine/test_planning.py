@@ -8,7 +8,8 @@ from ase import Atoms
 from bodyorder.engine import Sampling, decompose
 from bodyorder.engine.planning import plan
 from bodyorder.engine.selection import Selection
-from bodyorder.sources.base import Precision, load_source
+from bodyorder.sources.protocol import Precision
+from bodyorder.sources.registry import load_source
 
 
 class Clocked:

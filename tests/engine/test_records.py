@@ -8,8 +8,8 @@ from bodyorder._checks import ComputationError
 from bodyorder.engine import decompose
 from bodyorder.engine.executors import open_executor
 from bodyorder.engine.results import load, save
-from bodyorder.sources.base import Precision, load_source
-from bodyorder.sources.evaluation import Evaluation
+from bodyorder.sources.protocol import Evaluation, Precision
+from bodyorder.sources.registry import load_source
 from bodyorder.structures import ClusterBatch
 
 

@@ -10,8 +10,8 @@ from bodyorder.engine import decompose
 from bodyorder.engine.executors import open_executor
 from bodyorder.engine.planning import plan
 from bodyorder.engine.selection import Selection
-from bodyorder.sources.base import load_source
-from bodyorder.sources.evaluation import Evaluation, FailedClusters
+from bodyorder.sources.protocol import Evaluation, FailedClusters
+from bodyorder.sources.registry import load_source
 
 MANY = "analytic:sutton-chen?cutoff=3.6"
 
@@ -154,7 +154,7 @@ def test_a_million_triples_leave_no_trace_in_memory(tmp_path):
         "graphs.HELD = 2**14\n"
         "class Counts:\n"
         "    name, fingerprint, cutoff, batch_size = 'counts', 'counts', 6.0, 4096\n"
-        "    from bodyorder.sources.base import Precision\n"
+        "    from bodyorder.sources import Precision\n"
         "    precision = Precision()\n"
         "    def energies(self, batch):\n"
         "        return np.full(len(batch), float(batch.n_atoms**2))\n"

@@ -14,8 +14,8 @@ from bodyorder import decompose
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.sources.analytic import AxilrodTeller, LennardJones, Morse, SuttonChen
 from bodyorder.sources.analytic import source as analytic_source
-from bodyorder.sources.base import load_source
-from bodyorder.sources.evaluation import FailedClusters
+from bodyorder.sources.protocol import FailedClusters
+from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.subsets.family import complete
 from bodyorder.subsets.moebius import order_totals

@@ -16,9 +16,9 @@ from metatomic_ase import MetatomicCalculator
 
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.sources import analytic
-from bodyorder.sources.base import load_source
-from bodyorder.sources.calculator import CalculatorSource
-from bodyorder.sources.source_calculator import SourceCalculator
+from bodyorder.sources.ase.calculator import CalculatorSource
+from bodyorder.sources.ase.source_calculator import SourceCalculator
+from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch
 
 METALS = [analytic.SuttonChen(epsilon=0.1, a=1.0, c=8.0, n=7, m=6, cutoff=cutoff) for cutoff in (None, 2.5)]

@@ -12,8 +12,8 @@ from metatomic_ase import MetatomicCalculator
 
 from bodyorder import decompose
 from bodyorder._checks import InputError
-from bodyorder.sources.base import load_source
-from bodyorder.sources.calculator import CalculatorSource
+from bodyorder.sources.ase.calculator import CalculatorSource
+from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch
 
 COULOMB = 14.399645  # e²/(4πε₀) in eV Å

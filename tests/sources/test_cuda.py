@@ -7,7 +7,7 @@ import torch
 from mace_models import pieces, save_model, source_of
 
 from bodyorder import decompose
-from bodyorder.sources.base import load_source
+from bodyorder.sources.registry import load_source
 from bodyorder.testing import check_source
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")

@@ -9,10 +9,10 @@ from mace_models import pieces, save_model, source_of
 from scipy.spatial.transform import Rotation
 
 from bodyorder import decompose
-from bodyorder.sources.base import load_source
-from bodyorder.sources.calculator import CalculatorSource
-from bodyorder.sources.model import Clusters
-from bodyorder.sources.probe import probe
+from bodyorder.sources.ase.calculator import CalculatorSource
+from bodyorder.sources.networks.network import Clusters
+from bodyorder.sources.networks.traits import probe
+from bodyorder.sources.registry import load_source
 
 SQUARE = ase.Atoms("H4", [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
 

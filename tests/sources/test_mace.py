@@ -13,12 +13,12 @@ import torch
 from mace_models import VARIABLE, one_by_one, pieces, save_model, source_of
 
 from bodyorder._checks import ComputationError, InputError
-from bodyorder.sources.base import load_source
 from bodyorder.sources.mace.network import MaceNetwork
 from bodyorder.sources.mace.settings import Settings
-from bodyorder.sources.memory import Portions
-from bodyorder.sources.model import Clusters
+from bodyorder.sources.networks.network import Clusters
 from bodyorder.sources.pairs import DENSE
+from bodyorder.sources.portions import Portions
+from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.structures.hydrogen import high_density
 from bodyorder.subsets import complete, contributions, order_totals
@@ -264,7 +264,7 @@ def test_files_that_are_no_models(path, tmp_path):
 def test_loading_changes_nothing_for_the_rest_of_the_process(path):
     code = (
         "import os, sys, torch\n"
-        "from bodyorder.sources.base import load_source\n"
+        "from bodyorder.sources import load_source\n"
         f"try: load_source('mace:{path}')\n"
         "except ValueError: print('mace' in sys.modules)\n"
         f"load_source('mace:{path}?trust=true')\n"

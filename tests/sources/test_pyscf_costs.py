@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from bodyorder.sources.base import load_source
 from bodyorder.sources.pyscf import METHODS
 from bodyorder.sources.pyscf.costs import COSTS, Size, determinants
+from bodyorder.sources.registry import load_source
 from bodyorder.structures import ClusterBatch, System
 
 

@@ -10,9 +10,9 @@ import pytest
 from numpy.testing import assert_allclose
 
 from bodyorder._checks import InputError
-from bodyorder.sources.base import EnergySource, load_source
-from bodyorder.sources.evaluation import FailedClusters
+from bodyorder.sources.protocol import EnergySource, FailedClusters
 from bodyorder.sources.pyscf.integrals import IntegralCache
+from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.testing import check_source
 

@@ -10,10 +10,10 @@ from ase.calculators.lj import LennardJones
 
 from bodyorder._checks import InputError
 from bodyorder.sources import analytic
-from bodyorder.sources.base import Precision
-from bodyorder.sources.calculator import CalculatorSource
-from bodyorder.sources.layout import at_distance
-from bodyorder.sources.reach import check_cutoff
+from bodyorder.sources.ase.calculator import CalculatorSource
+from bodyorder.sources.cutoff import check_cutoff
+from bodyorder.sources.protocol import Precision
+from bodyorder.sources.spacing import at_distance
 from bodyorder.structures.clusters import ClusterBatch, System
 
 COPPER = bulk("Cu", cubic=True) * (2, 2, 2)

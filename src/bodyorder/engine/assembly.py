@@ -21,8 +21,7 @@ from bodyorder.engine.noise import describe as describe_noise
 from bodyorder.engine.results import SCHEMA_VERSION
 from bodyorder.engine.selection import Selection
 from bodyorder.engine.variables import describe
-from bodyorder.sources.base import EnergySource
-from bodyorder.sources.evaluation import RECORDS
+from bodyorder.sources.protocol import RECORDS, EnergySource
 from bodyorder.structures.io import structure_names
 
 #: Distributions whose versions are written into every result.
@@ -72,8 +71,8 @@ def assemble(
             "schema_version": SCHEMA_VERSION,
             "source": source.name,
             "fingerprint": source.fingerprint,
-            "spin": getattr(source, "spin", "none"),
-            "counterpoise": getattr(source, "counterpoise", "none"),
+            "spin": source.capabilities.spin,
+            "counterpoise": source.capabilities.counterpoise,
             "noise": describe_noise(evaluated.measured, any(lattice.piece.is_estimated for lattice in lattices)),
             "bodies": selection.bodies if isinstance(selection.bodies, str) else "given",
             "family": ", ".join(sorted({lattice.piece.family.kind for lattice in lattices})),
@@ -101,7 +100,7 @@ def _cutoff(selection: Selection, source: EnergySource, lattices: Sequence[Latti
 
 
 def _versions(source: EnergySource) -> str:
-    return json.dumps(_own_versions() | getattr(source, "versions", {}))
+    return json.dumps(_own_versions() | dict(source.capabilities.versions))
 
 
 @lru_cache(maxsize=1)

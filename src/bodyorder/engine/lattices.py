@@ -11,7 +11,7 @@ from bodyorder.engine.batching import Task
 from bodyorder.engine.counterpoise import VMFC
 from bodyorder.engine.lattice import Evaluated, Lattice
 from bodyorder.engine.pieces import Piece
-from bodyorder.sources.evaluation import Evaluation
+from bodyorder.sources.protocol import Evaluation
 from bodyorder.subsets import Sample, order_coefficients
 from bodyorder.subsets.moebius import with_nothing
 
