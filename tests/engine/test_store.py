@@ -212,10 +212,11 @@ class Slow(LennardJones):
         time.sleep(0.002)
         super().calculate(*args, **kwargs)
 
+from dataclasses import replace
 from bodyorder.sources.ase.calculator import CalculatorSource
 source = CalculatorSource(LennardJones(epsilon=0.01, sigma=1.2, rc=20.0))
 source.calculator.__class__ = Slow
-source.batch_size = 8
+source.capabilities = replace(source.capabilities, batch_size=8)
 rng = np.random.default_rng(0)
 frames = [Atoms("H6", positions=rng.uniform(0, 4, (6, 3))) for _ in range(3)]
 print("ready", flush=True)

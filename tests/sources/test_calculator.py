@@ -131,7 +131,7 @@ def test_a_spec_makes_the_calculator():
     )
     assert source.cutoff == 12
     assert source.precision == Precision(absolute=0.001)
-    assert source.processes
+    assert source.capabilities.serial
     instance = load_source(LennardJones(epsilon=0.01, sigma=1.1, rc=12))
     np.testing.assert_array_equal(source.energies(CLUSTERS), instance.energies(CLUSTERS))
     assert source.fingerprint == instance.fingerprint

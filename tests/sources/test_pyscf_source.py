@@ -121,8 +121,8 @@ def test_it_is_an_energy_source():
     assert isinstance(source, EnergySource)
     assert source.name == "pyscf:fci/sto-6g?spin=ground"
     assert source.cutoff is None
-    assert source.processes
-    assert source.batch_size > 1
+    assert source.capabilities.serial
+    assert source.capabilities.batch_size > 1
 
 
 def test_fingerprints_tell_what_decides_the_numbers():

@@ -144,9 +144,9 @@ def test_nothing_to_check():
 
 
 def test_calculators_whose_cutoff_was_given_say_that_it_is_a_claim():
-    assert CalculatorSource(EMT(), cutoff=6.0).claims_cutoff
-    assert not CalculatorSource(EMT()).claims_cutoff
-    assert not hasattr(analytic.Morse(cutoff=6.0), "claims_cutoff")
+    assert CalculatorSource(EMT(), cutoff=6.0).capabilities.unproven_cutoff
+    assert not CalculatorSource(EMT()).capabilities.unproven_cutoff
+    assert not analytic.Morse(cutoff=6.0).capabilities.unproven_cutoff
 
 
 def test_both_parts_keep_what_belongs_to_their_atoms():

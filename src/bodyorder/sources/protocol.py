@@ -250,7 +250,7 @@ class EnergySource(ABC):
         raise self._without("megabytes")
 
     def _without(self, claim: str) -> InputError:
-        return InputError(f"{self.name} must have {claim} to be asked for it{self.capabilities.why_not(claim)}")
+        return InputError(f"{self.name} must give {claim}, and does not{self.capabilities.why_not(claim)}")
 
 
 #: Public names that mean something on a source.

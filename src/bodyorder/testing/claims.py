@@ -113,9 +113,9 @@ def counterpoise(subject: Subject, name: str) -> Check:
     scheme = subject.source.capabilities.counterpoise
     if scheme == "none":
         return Check(name, None, detail="not claimed")
-    atoms = [np.array([5]), np.array([[0, 1]])]
-    bare = ClusterBatch.cut(subject.parents, *atoms)
-    lent = ClusterBatch.cut(subject.parents, *atoms, np.array([[2, 3]]))
+    parents, atoms = np.array([5]), np.array([[0, 1]])
+    bare = ClusterBatch.cut(subject.parents, parents, atoms)
+    lent = ClusterBatch.cut(subject.parents, parents, atoms, np.array([[2, 3]]))
     energies = [float(subject.source.energies(batch)[0]) for batch in (bare, lent)]
     right = bool(np.isfinite(energies).all() and abs(energies[0] - energies[1]) > subject.tolerance(np.array(energies)))
     return Check(

@@ -47,7 +47,7 @@ class NetworkSource(EnergySource):
             costly=True,
             single_precision=network.dtype.itemsize < torch.float64.itemsize,
             versions=versions,
-            missing={} if traits.atoms else {"atom_energies": "it has none that add up to its energy"},
+            missing={} if traits.atoms else {"atom_energies": "it has none that add up to its energy, do without them"},
         )
 
     def energies(self, batch: ClusterBatch) -> FloatArray:
