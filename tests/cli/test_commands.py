@@ -12,7 +12,7 @@ from ase.build import bulk
 from bodyorder.cli.tables import print_orders
 from bodyorder.engine import decompose
 from bodyorder.results.files import load
-from bodyorder.sources.base import Precision
+from bodyorder.sources.protocol import Precision
 from bodyorder.structures import read_structures, write_structures
 
 

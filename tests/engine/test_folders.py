@@ -16,7 +16,7 @@ from file_calculators import PROGRAM, Filed, Fixed, Profile, Template, folder_of
 
 from bodyorder.engine import decompose
 from bodyorder.engine.executors import open_executor
-from bodyorder.sources.calculator import CalculatorSource
+from bodyorder.sources.ase.calculator import CalculatorSource
 
 
 def filed(folder, program):

@@ -8,7 +8,7 @@ from bodyorder._checks import InputError
 from bodyorder.engine import decompose
 from bodyorder.engine.planning import plan
 from bodyorder.engine.selection import Selection
-from bodyorder.sources.base import load_source
+from bodyorder.sources.registry import load_source
 
 ARGON = ase.Atoms("Ar3", [[0, 0, 0], [20, 0, 0], [40, 0, 0]])
 SPEC = "ase:ase.calculators.lj.LennardJones?sigma=3.4&epsilon=0.0103&rc={}&smooth=true&additive_cutoff=5"

@@ -6,7 +6,7 @@ import numpy as np
 from ase.calculators.calculator import FileIOCalculator
 from ase.calculators.genericfileio import BaseProfile, CalculatorTemplate
 
-from bodyorder.sources.base import load_source
+from bodyorder.sources.registry import load_source
 
 #: A program as many are: reads a file in its folder, takes its time, writes another one.
 PROGRAM = """

@@ -14,10 +14,10 @@ from ase.optimize import BFGS
 
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.sources import analytic
-from bodyorder.sources.base import Precision, load_source
-from bodyorder.sources.calculator import CalculatorSource
-from bodyorder.sources.evaluation import FailedClusters
-from bodyorder.sources.source_calculator import SourceCalculator
+from bodyorder.sources.ase.calculator import CalculatorSource
+from bodyorder.sources.ase.source_calculator import SourceCalculator
+from bodyorder.sources.protocol import FailedClusters, Precision
+from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch
 from bodyorder.structures.dynamics import LangevinSettings, langevin
 from bodyorder.structures.hydrogen import high_density, low_density
@@ -131,7 +131,7 @@ def test_a_spec_makes_the_calculator():
     )
     assert source.cutoff == 12
     assert source.precision == Precision(absolute=0.001)
-    assert source.processes
+    assert source.capabilities.serial
     instance = load_source(LennardJones(epsilon=0.01, sigma=1.1, rc=12))
     np.testing.assert_array_equal(source.energies(CLUSTERS), instance.energies(CLUSTERS))
     assert source.fingerprint == instance.fingerprint
@@ -285,7 +285,7 @@ def test_fingerprints_see_the_attributes_of_a_class_without_parameters():
 def test_fingerprints_are_the_same_in_another_process():
     code = (
         "from ase.calculators.lj import LennardJones; from ase.calculators.emt import EMT;"
-        "from ase.calculators.mixing import SumCalculator; from bodyorder.sources.calculator import CalculatorSource;"
+        "from ase.calculators.mixing import SumCalculator; from bodyorder.sources.ase.calculator import CalculatorSource;"
         "print(CalculatorSource(LennardJones(rc=3.0)).fingerprint);"
         "print(CalculatorSource(SumCalculator([LennardJones(), EMT()])).fingerprint)"
     )

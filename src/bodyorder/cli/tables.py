@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from bodyorder.study.pricing import StudyPlan
-    from bodyorder.testing import Report
+    from bodyorder.testing import Conformance
 
 #: A structure's orders are printed one by one up to this many structures, as means of their group beyond.
 FEW = 4
@@ -248,7 +248,7 @@ def _figure(values: xr.DataArray, style: str) -> str:
     return format(float((values**2).mean() ** 0.5), style) if values.notnull().any() else "-"
 
 
-def print_checks(report: Report) -> None:
+def print_checks(report: Conformance) -> None:
     """The outcome of each check of an energy source."""
     table = Table(title=report.source)
     for column in ("check", "", "largest deviation", "allowed", "detail"):

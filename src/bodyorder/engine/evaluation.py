@@ -16,7 +16,7 @@ from bodyorder.engine.dispatch import Dispatcher
 from bodyorder.engine.jobs import Job, Outcome, Run
 from bodyorder.engine.memory import Memory
 from bodyorder.engine.store import Store
-from bodyorder.sources.base import EnergySource
+from bodyorder.sources.protocol import EnergySource
 from bodyorder.structures.symmetry import SHAPE_RESOLUTION
 
 #: Batches handed out and not yet taken back: enough to keep a cluster busy.
@@ -53,10 +53,10 @@ def evaluate(
     :param same_distance: Å by which the distances of copies may differ
     :raises ComputationError: if local worker processes die, or a cluster is gone
     """
-    if executor is not None and (why := getattr(source, "one_process", "")):
+    if executor is not None and (why := source.capabilities.one_process):
         _say(f"{source.name} runs in one process: {why}")
         executor = None
-    if store is None and (getattr(source, "processes", False) or getattr(source, "costly", False)):
+    if store is None and (source.capabilities.serial or source.capabilities.costly):
         store = Memory()
     line = _Line(Run(source, wanted, Dispatcher(source, wanted, executor), store, same_distance=same_distance))
     try:

@@ -11,7 +11,7 @@ import xarray as xr
 
 from bodyorder.results.variables import describe
 from bodyorder.sources import load_source
-from bodyorder.sources.base import SourceLike
+from bodyorder.sources.registry import SourceLike
 from bodyorder.study.cells import Cells, read_errors, train_and_test
 from bodyorder.study.data import Data
 from bodyorder.study.elsewhere import run_elsewhere

@@ -14,7 +14,7 @@ import numpy as np
 from bodyorder._checks import InputError, check_between
 from bodyorder.config import FromFile, HighDensity, LowDensity, Sampler, StudyOptions, Thermal
 from bodyorder.sources import load_source
-from bodyorder.sources.source_calculator import SourceCalculator
+from bodyorder.sources.ase.source_calculator import SourceCalculator
 from bodyorder.structures import read_structures
 from bodyorder.structures.dynamics import LangevinSettings, langevin
 from bodyorder.structures.hydrogen import high_density, low_density
@@ -113,7 +113,7 @@ def _draw(sampler: Sampler, seed: int) -> list[ase.Atoms]:
 
 def _thermal(sampler: Thermal, seed: int) -> list[ase.Atoms]:
     source = load_source(sampler.source)
-    if not hasattr(source, "energies_and_forces"):
+    if not source.capabilities.forces:
         raise InputError(f"dynamics need a source with forces, {source.name} gives energies only")
     (start,) = preset(sampler.start, sampler.n_atoms, 1, seed)
     settings = LangevinSettings(

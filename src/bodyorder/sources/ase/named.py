@@ -12,9 +12,10 @@ from ase.calculators.abc import GetPropertiesMixin
 from ase.calculators.calculator import Calculator, FileIOCalculator
 
 from bodyorder._checks import InputError, check_positive, check_switch, did_you_mean, first_line
-from bodyorder.sources.base import EnergySource, Precision, format_spec
-from bodyorder.sources.calculator import FLOAT64, CalculatorSource
-from bodyorder.sources.fingerprint import fingerprint_of
+from bodyorder.sources.ase.calculator import FLOAT64, CalculatorSource
+from bodyorder.sources.ase.fingerprint import fingerprint_of
+from bodyorder.sources.protocol import EnergySource, Precision
+from bodyorder.sources.spec import format_spec
 
 #: Where ASE keeps its base classes, which are no calculators to choose from.
 BASE_MODULE = Calculator.__module__
