@@ -61,9 +61,7 @@ class SubsetFit:
         """Σ_{|S|=k} r(S)² of the residuals r of the best approximation, for k = 1 … N, shape (N, …)."""
         return self._squares(size_fits(weights, order))
 
-    def left_one_out_residuals(
-        self, order: int, weights: np.ndarray, squares: np.ndarray | None = None
-    ) -> np.ndarray:
+    def left_one_out_residuals(self, order: int, weights: np.ndarray, squares: np.ndarray | None = None) -> np.ndarray:
         """Σ_{|S|=k} r(S)² when each S alone is left out of the approximation that is to predict it.
 
         :param squares: what :meth:`squared_residuals` says of the same order and weights, where it is known
