@@ -7,12 +7,12 @@ import pandas as pd
 
 from bodyorder.analysis.seeds import over_seeds
 from bodyorder.config import load_config
+from bodyorder.plots.curves import save_figure
+from bodyorder.plots.losses import loss_figure
+from bodyorder.plots.style import Theme
 from bodyorder.report.curve_section import curve_parts
-from bodyorder.report.curves import save_figure
 from bodyorder.report.environment import environment_parts
-from bodyorder.report.figures import loss_figure
 from bodyorder.report.generalization import generalization_parts
-from bodyorder.report.style import Theme
 from bodyorder.results.files import load_analysis, save
 from bodyorder.study.cells import Cells
 from bodyorder.study.closing import Closing

@@ -7,10 +7,11 @@ import pytest
 import xarray as xr
 
 from bodyorder.analysis.alignment import UNGROUPED
+from bodyorder.plots.style import Theme
 from bodyorder.report.environment import environment_parts
 from bodyorder.report.environment.figures import FOOT, STRIP, function_figure, order_figure
 from bodyorder.report.environment.views import Environment, Row
-from bodyorder.report.style import Theme, render_svg
+from bodyorder.report.svg import render_svg
 
 THEME = Theme.of(["any"])
 

@@ -16,7 +16,7 @@ from bodyorder.results.variables import VARIABLES, describe
 #: Variables that describe the structures and their subsets, the same for every source.
 _SHARED = {
     "n_bodies", "site_structure", "site_number", "site_body", "site_position", "site_charge",
-    "subset_members", "subset_cells", "subset_structure", "subset_order", "cell",
+    "subset_members", "subset_cells", "subset_structure", "subset_order", "cell", "periodic",
 }  # fmt: skip
 
 #: Positions (Å) that agree to this length are of the same structure.
@@ -69,8 +69,17 @@ def side_by_side(results: Mapping[str, xr.DataTree]) -> xr.Dataset:
 
 
 def alone(result: xr.Dataset) -> xr.Dataset:
-    """One result, flat, with a ``source`` dimension of length one; its attribute ``source`` names it."""
-    name = str(result.attrs.get("source", "source"))
+    """One result, flat, with a ``source`` dimension of length one.
+
+    Its attribute ``source`` names it, or its coordinate of that name where it was taken out of several.
+    """
+    if "source" in result.coords:
+        name = str(result["source"].item())
+        own = json.loads(result.attrs.get("results", "{}")).get(name, {})
+        result = result.drop_vars("source").assign_attrs(own)
+        del result.attrs["results"]
+    else:
+        name = str(result.attrs.get("source", "source"))
     structure_names(result, repr(name))
     variables = {
         key: array.variable if key in _SHARED else array.variable.expand_dims("source")

@@ -146,16 +146,18 @@ def _stacked(sums: Sequence[np.ndarray | None], top: int) -> np.ndarray:
 def _cells(by_structure: Sequence[SubsetEnergies], top: int) -> xr.Dataset:
     """What belongs to periodic structures, NaN for others."""
     cells = np.full((len(by_structure), 3, 3), np.nan)
+    periodic = np.zeros((len(by_structure), 3), dtype=bool)
     stress = np.full((len(by_structure), top, 6), np.nan)
     for row, own in enumerate(by_structure):
         if own.piece.cell is not None:
             atoms = own.piece.cell.crystal.atoms
-            cells[row] = atoms.cell.array
+            cells[row], periodic[row] = atoms.cell.array, atoms.pbc
             if own.force_sums is not None and atoms.cell.rank == 3:
                 virial = -(own.virial + own.virial.transpose(0, 2, 1)) / 2 / atoms.get_volume()
                 stress[row, : len(virial)] = full_3x3_to_voigt_6_stress(virial)
     dataset = xr.Dataset(
-        {"cell": (("structure", "vector", "xyz"), cells)}, coords={"vector": ["a", "b", "c"], "xyz": ["x", "y", "z"]}
+        {"cell": (("structure", "vector", "xyz"), cells), "periodic": (("structure", "vector"), periodic)},
+        coords={"vector": ["a", "b", "c"], "xyz": ["x", "y", "z"]},
     )
     if by_structure[0].force_sums is not None:
         dataset["stress_contribution"] = (("structure", "order", "voigt"), stress)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
+from weakref import WeakValueDictionary
 
 import ase
 
@@ -149,6 +149,12 @@ def _check_charges(atoms: ase.Atoms, bodies: Bodies, source: EnergySource, name:
         )
 
 
-@lru_cache(maxsize=8)
+#: Complete families that are in use: structures alike share one, and none outlives its run.
+_families: WeakValueDictionary[tuple[int, int], Family] = WeakValueDictionary()
+
+
 def _complete(n_bodies: int, max_order: int) -> Family:
-    return complete(n_bodies, max_order)
+    family = _families.get((n_bodies, max_order))
+    if family is None:
+        _families[n_bodies, max_order] = family = complete(n_bodies, max_order)
+    return family

@@ -11,10 +11,10 @@ import xarray as xr
 
 from bodyorder.analysis.curves import pair_wells
 from bodyorder.analysis.seeds import over_seeds
-from bodyorder.report.curves import pair_curve_figure, triple_map_figure
+from bodyorder.plots.curves import pair_curve_figure, triple_map_figure
+from bodyorder.plots.style import Theme
 from bodyorder.report.generalization.trainings import values_of
 from bodyorder.report.parts import Part
-from bodyorder.report.style import Theme
 from bodyorder.report.tables import MISSING, Table, number
 
 #: Captions of the tables.

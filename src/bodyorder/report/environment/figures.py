@@ -13,9 +13,17 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
+from bodyorder.plots.style import (
+    SourceStyle,
+    figure_legend,
+    logarithmic,
+    order_axis,
+    panels,
+    plain_ticks,
+    shifts_of,
+    styled,
+)
 from bodyorder.report.environment.views import ERRORS, LEFT_OUT, SHARED, TERM, VACUUM, Environment, Function, Row
-from bodyorder.report.figures import shifts_of
-from bodyorder.report.style import SourceStyle, figure_legend, logarithmic, order_axis, panels, plain_ticks, styled
 from bodyorder.report.wording import capitalized, group_title
 
 #: Width of all columns together in inches, and the height of a row.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import xarray as xr
 
+from bodyorder.plots.style import Theme
 from bodyorder.report.environment import captions, figures, tables, text
 from bodyorder.report.environment.views import SHARED, Environment, Function
 from bodyorder.report.parts import Part
-from bodyorder.report.style import Theme
 
 #: Figures of functions at most, each of one combination of elements.
 _MOST_FIGURES = 6

@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 from bodyorder.analysis.seeds import over_seeds
+from bodyorder.plots.style import Theme
 from bodyorder.report.generalization.trainings import Trainings
-from bodyorder.report.style import Theme
 
 #: What explicit models miss of those that they learn from.
 SHARED = "distilled_rmse"

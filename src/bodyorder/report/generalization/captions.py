@@ -6,8 +6,8 @@ from html import escape
 
 import numpy as np
 
+from bodyorder.plots.style import RESOLVED
 from bodyorder.report.generalization.trainings import Trainings, size_of_orders, whose
-from bodyorder.report.style import RESOLVED
 from bodyorder.report.wording import capitalized, energy, group_title, group_words
 
 

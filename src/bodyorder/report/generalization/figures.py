@@ -14,18 +14,20 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from bodyorder.engine.noise import SIGNIFICANT
-from bodyorder.report.figures import is_wide, shifts_of, symmetric_logarithm
-from bodyorder.report.generalization.trainings import Trainings, panel_title, title_of, values_of
-from bodyorder.report.style import (
+from bodyorder.plots.style import (
     SourceStyle,
     Theme,
     figure_legend,
+    is_wide,
     logarithmic,
     order_axis,
     panels,
     plain_ticks,
+    shifts_of,
     styled,
+    symmetric_logarithm,
 )
+from bodyorder.report.generalization.trainings import Trainings, panel_title, title_of, values_of
 from bodyorder.report.wording import group_title
 
 #: Width in inches of figures of several columns, and of those of one.

@@ -6,10 +6,10 @@ from collections import Counter
 
 import xarray as xr
 
+from bodyorder.plots.style import Theme
 from bodyorder.report.generalization import captions, figures, order_text, tables, text
 from bodyorder.report.generalization.trainings import Trainings
 from bodyorder.report.parts import Part
-from bodyorder.report.style import Theme
 
 
 def generalization_parts(table: xr.Dataset, theme: Theme) -> list[Part]:

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from bodyorder.analysis.seeds import SPREAD, over_seeds
-from bodyorder.report.style import Theme
+from bodyorder.plots.style import Theme
 from bodyorder.report.wording import NEGLIGIBLE, capitalized, group_words
 
 #: What the make-up of models that are trained already is called.

@@ -19,8 +19,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from bodyorder._checks import InputError, did_you_mean
 from bodyorder._files import replacing
 from bodyorder.analysis.curves import Curves, combine_curves, density_of, pair_wells
-from bodyorder.report.style import RESOLVED, SourceStyle, Theme, figure_legend, panels, plain_ticks, styled
-from bodyorder.report.wording import plain_number
+from bodyorder.plots.style import RESOLVED, SourceStyle, Theme, figure_legend, panels, plain_number, plain_ticks, styled
 
 #: Formats of figures in files, by the end of their names.
 FORMATS = (".svg", ".png", ".pdf")

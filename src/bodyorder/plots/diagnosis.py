@@ -1,4 +1,4 @@
-"""Figures of the *ab initio* section. Each takes the datasets of the analyses and draws."""
+"""What *ab initio* orders depend on, which states sub-clusters are in, where methods fail."""
 
 from __future__ import annotations
 
@@ -15,9 +15,19 @@ from matplotlib.ticker import MaxNLocator
 
 from bodyorder.analysis.factors import Series
 from bodyorder.engine.noise import SIGNIFICANT
-from bodyorder.report.figures import is_wide, shifts_of, symmetric_logarithm
-from bodyorder.report.style import RESOLVED, Theme, figure_legend, order_axis, panels, plain_ticks, styled
-from bodyorder.report.wording import group_title
+from bodyorder.plots.style import (
+    RESOLVED,
+    Theme,
+    figure_legend,
+    group_title,
+    is_wide,
+    order_axis,
+    panels,
+    plain_ticks,
+    shifts_of,
+    styled,
+    symmetric_logarithm,
+)
 from bodyorder.results.variables import VARIABLES
 
 #: Colours of multiplicities from the singlet on: the lowest spins pale, so that the others are seen.

@@ -1,24 +1,23 @@
-"""One look for all figures: a colour and a marker for each source, labels from the table of variables, figures as SVG."""
+"""One look for all figures: a colour and a marker for each source, labels from the table of variables."""
 
 from __future__ import annotations
 
 import functools
-import io
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from html import escape
 from typing import Any, ParamSpec
 
 import matplotlib
 import numpy as np
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, SymmetricalLogLocator
 
-from bodyorder.report.wording import plain_number
+from bodyorder.analysis.alignment import UNGROUPED
 from bodyorder.results.variables import VARIABLES
 
 Arguments = ParamSpec("Arguments")
@@ -34,6 +33,9 @@ RESOLVED = 1e-3
 
 _REFERENCE_COLOUR = "#000000"
 
+#: Values that span fewer decades than this stand on a linear axis.
+_LINEAR_DECADES = 2
+
 #: A logarithmic axis that spans less than this factor is labelled at 2 and 5 as well.
 _FEW_DECADES = 100.0
 
@@ -42,7 +44,8 @@ _LETTER_WIDTH, _HANDLE_WIDTH = 0.085, 0.6
 
 _MOST_COLUMNS = 6
 
-_RC: Any = {
+#: Settings of matplotlib in which figures are drawn and written.
+RC: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9.5,
@@ -110,6 +113,11 @@ class Theme:
             styles = {reference: SourceStyle(_REFERENCE_COLOUR, "o", "-")} | styles
         return cls(styles, body)
 
+    @staticmethod
+    def body_of(results: xr.Dataset) -> str:
+        """What a body of results is called."""
+        return "atom" if results.attrs.get("bodies", "atoms") == "atoms" else "body"
+
     def only(self, names: Collection[str]) -> Theme:
         """The same look of some sources alone."""
         return Theme({name: style for name, style in self.sources.items() if name in names}, self.body)
@@ -134,10 +142,24 @@ def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
 
     @functools.wraps(draw)
     def wrapped(*arguments: Arguments.args, **options: Arguments.kwargs) -> Figure:
-        with matplotlib.rc_context(_RC):
+        with matplotlib.rc_context(RC):
             return draw(*arguments, **options)
 
     return wrapped
+
+
+def look(ax: Axes | None) -> AbstractContextManager[Any]:
+    """The look in which to draw on given axes, which keep theirs, or on new ones."""
+    return nullcontext() if ax is not None else matplotlib.rc_context(RC)
+
+
+def on_axes(ax: Axes | None, size: tuple[float, float] = (5.6, 3.8)) -> Axes:
+    """The given axes, or those of a new figure of pyplot, which notebooks show by themselves."""
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(figsize=size, layout="constrained")[1]
 
 
 def panels(n_panels: int, n_columns: int, size: tuple[float, float], **options: Any) -> tuple[Figure, list[Axes]]:
@@ -186,35 +208,34 @@ def plain_ticks(axis: Axes, which: str = "y") -> None:
     (axis.yaxis if which == "y" else axis.xaxis).set_major_formatter(FuncFormatter(plain_number))
 
 
-#: Width of a figure in the page, at most and for every inch (root em).
-_WIDEST, _REM_PER_INCH = 70.0, 6.75
+def plain_number(value: float, _position: Any = None) -> str:
+    """A tick label without powers of ten: −0.01, 1, 20."""
+    return f"{value:.6f}".rstrip("0").rstrip(".").replace("-", "−") if value else "0"
 
 
-def render_svg(figure: Figure, name: str, description: str) -> str:
-    """A figure as an SVG element for a page that holds several.
-
-    :param name: prefix that keeps the ids of this figure apart from those of others
-    :param description: what the figure shows, for those who cannot see it
-    """
-    buffer = io.StringIO()
-    no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with matplotlib.rc_context(_RC):
-        figure.savefig(buffer, format="svg", metadata=no_metadata)
-    text = buffer.getvalue()
-    text = re.sub(r"<!--.*?-->\s*", "", text[text.index("<svg") :], flags=re.DOTALL).strip()
-    text = re.sub(r'\bid="', f'id="{name}-', text)
-    text = re.sub(r'href="#', f'href="#{name}-', text)
-    text = re.sub(r"url\(#", f"url(#{name}-", text)
-    opening, rest = text.split(">", 1)
-    opening = re.sub(r'\s(width|height|version)="[^"]*"', "", opening)
-    # text of one size in all figures, and none wider than the page
-    width = min(_WIDEST, _REM_PER_INCH * figure.get_figwidth())
-    return f'{opening} style="max-width: {width:.0f}rem" role="img" aria-label="{escape(description)}">{rest}'
+def group_title(name: str) -> str:
+    """A group by its name; empty if structures are not grouped."""
+    return "" if name == UNGROUPED else name
 
 
-def render_png(figure: Figure, resolution: int = 110) -> bytes:
-    """A figure as PNG."""
-    buffer = io.BytesIO()
-    with matplotlib.rc_context(_RC):
-        figure.savefig(buffer, format="png", dpi=resolution)
-    return buffer.getvalue()
+def is_wide(values: np.ndarray) -> bool:
+    """Whether values span so many decades that a linear axis would hide the small ones."""
+    sizes = np.abs(values[np.isfinite(values) & (np.abs(values) > RESOLVED)])
+    return len(sizes) > 0 and sizes.max() / sizes.min() > 10**_LINEAR_DECADES
+
+
+def symmetric_logarithm(axis: Axes, values: np.ndarray) -> None:
+    """An energy axis that is logarithmic on both sides of zero, and linear where nothing matters."""
+    axis.set_yscale("symlog", linthresh=RESOLVED, linscale=0.7)
+    axis.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=RESOLVED))
+    axis.yaxis.set_minor_locator(SymmetricalLogLocator(base=10, linthresh=RESOLVED, subs=range(2, 10)))
+    axis.tick_params(axis="y", which="minor", length=1.5)
+    plain_ticks(axis)
+    axis.axhspan(-RESOLVED, RESOLVED, color="#f2f2f2", zorder=0, linewidth=0)
+    known = values[np.isfinite(values)]
+    axis.set_ylim(min(2 * known.min(), -2 * RESOLVED), max(2 * known.max(), 2 * RESOLVED))
+
+
+def shifts_of(n_sources: int) -> np.ndarray:
+    """Small shifts along the order axis, so that sources do not hide each other."""
+    return (np.arange(n_sources) - (n_sources - 1) / 2) * min(0.12, 0.6 / max(n_sources, 1))

@@ -6,8 +6,9 @@ from PIL import Image
 from bodyorder._checks import InputError
 from bodyorder.analysis.curves import combine_curves, distance_density
 from bodyorder.engine.curves import pair_curve, triple_map
-from bodyorder.report.curves import pair_curve_figure, save_figure, triple_map_figure
-from bodyorder.report.style import Theme, render_svg
+from bodyorder.plots.curves import pair_curve_figure, save_figure, triple_map_figure
+from bodyorder.plots.style import Theme
+from bodyorder.report.svg import render_svg
 
 MORSE = "analytic:pair?kind=morse"
 
@@ -120,7 +121,12 @@ def test_missing_energies_are_masked(maps):
 
 
 def test_maps_of_one_geometry():
-    render_svg(triple_map_figure(triple_map("analytic:axilrod-teller", distances=[1.0], angles=[60])), "a", "one point")
+    """Axilrod and Teller: ν (1 + 3 cos³ 60°)/r⁹ of three atoms at distance 1 is 11 ν/8."""
+    figure = triple_map_figure(triple_map("analytic:axilrod-teller?nu=2.0", distances=[1.0], angles=[60]))
+    mesh = figure.axes[0].collections[0]
+    np.testing.assert_allclose(mesh.get_array(), [[2.75]])
+    assert mesh.get_clim() == pytest.approx((-2.75, 2.75))
+    render_svg(figure, "a", "one point")
 
 
 @pytest.mark.parametrize(
