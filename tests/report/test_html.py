@@ -12,9 +12,9 @@ import xarray as xr
 from bodyorder._checks import InputError
 from bodyorder.analysis import combine, group_convergence
 from bodyorder.engine import decompose
-from bodyorder.results.files import load, save
 from bodyorder.report import Report, write_report
 from bodyorder.report.html import render_report
+from bodyorder.results.files import load, save
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 
