@@ -42,7 +42,9 @@ class Expansion:
     def __init__(self, tree: xr.DataTree):
         # Errors must not be AttributeErrors, from which xarray makes others that do not say what is wrong.
         if tree.parent is not None and tree.name in GROUPS:
-            raise InputError(f"`.mbe` must be asked of a whole result, got its group `{tree.name}`; leave the group out")
+            raise InputError(
+                f"`.mbe` must be asked of a whole result, got its group `{tree.name}`; leave the group out"
+            )
         check_tree(tree, "a result with `.mbe`")
         self._tree = tree
         self._aligned: Aligned | None = None

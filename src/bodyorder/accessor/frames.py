@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from ase.formula import Formula
 from ase.data import chemical_symbols
+from ase.formula import Formula
 
 from bodyorder._checks import InputError
 from bodyorder.analysis import Aligned, order_convergence

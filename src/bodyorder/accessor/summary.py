@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bodyorder.accessor.frames import has_groups, is_periodic, present
+from bodyorder.accessor.frames import is_periodic, present
 from bodyorder.analysis import Aligned, attributes, group_convergence
 from bodyorder.analysis.alignment import groups
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-    from bodyorder.study.pricing import StudyPlan
+    from bodyorder.study.planning import StudyPlan
     from bodyorder.testing import Conformance
 
 #: A structure's orders are printed one by one up to this many structures, as means of their group beyond.

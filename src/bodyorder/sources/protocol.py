@@ -130,7 +130,9 @@ class Capabilities:
 
     def __repr__(self) -> str:
         said = [
-            f"{name}={vars(self)[name]!r}" for name in _FIELDS if vars(self)[name] not in (False, None, (), "", "none", {})
+            f"{name}={vars(self)[name]!r}"
+            for name in _FIELDS
+            if vars(self)[name] not in (False, None, (), "", "none", {})
         ]
         return f"Capabilities({', '.join(said)})"
 

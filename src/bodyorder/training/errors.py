@@ -17,7 +17,7 @@ def prediction_errors(source: EnergySource, clusters: Sequence[ase.Atoms]) -> di
     """Root-mean-square errors of a model.
 
     :param source: the model
-    :param clusters: labelled clusters, as :func:`~bodyorder.training.datasets.training_set` draws them
+    :param clusters: labelled clusters, as :func:`~bodyorder.training.datasets.draw_set` draws them
     :return: ``energy_rmse`` in meV/atom, √⟨((E − E_ref) / n_atoms)²⟩ over clusters; ``force_rmse`` in meV/Å, √⟨(F − F_ref)²⟩ over
         Cartesian components, NaN if the clusters have no forces; ``clusters``, their number
     :raises InputError: if there are no clusters

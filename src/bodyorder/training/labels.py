@@ -129,9 +129,9 @@ def label(
     tasks = make_tasks(pieces, engine)
     parts: dict[int, list[tuple[ClusterBatch, np.ndarray, np.ndarray | None]]] = defaultdict(list)
     failures = []
-    with opened(store) as shelf:
+    with opened(store) as kept:
         chosen = (task for task in tasks if task.batch.n_atoms in wanted | sizes)
-        outcomes = evaluate(chosen, engine, wanted=Wanted(forces), store=shelf, executor=executor)
+        outcomes = evaluate(chosen, engine, wanted=Wanted(forces), store=kept, executor=executor)
         for outcome in outcomes:
             batch, computed = outcome.task.batch, outcome.computed
             parts[batch.n_atoms].append((batch, computed.energies, computed.forces))
