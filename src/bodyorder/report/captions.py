@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bodyorder.report.style import RESOLVED, Theme
+from bodyorder.plots.style import RESOLVED, Theme
 from bodyorder.report.wording import energy, group_title
 
 _ORDER_TOTAL = "<i>E</i><sup>(<i>n</i>)</sup>"

@@ -20,16 +20,19 @@ from bodyorder._files import replacing
 from bodyorder.analysis import attributes, compare, group_convergence, groups, one_body_energies
 from bodyorder.analysis.aligned import Aligned, SeveralResults, align
 from bodyorder.analysis.convergence import TOLERANCE
+from bodyorder.plots.convergence import orders_figure, truncation_figure
+from bodyorder.plots.losses import loss_figure
+from bodyorder.plots.one_body import one_body_figure
+from bodyorder.plots.parity import parity_figure
+from bodyorder.plots.style import Theme
 from bodyorder.report import captions, tables
 from bodyorder.report.curve_section import CurveSet, curve_parts
 from bodyorder.report.diagnosis import diagnose
 from bodyorder.report.environment import environment_parts
-from bodyorder.report.figures import loss_figure, one_body_figure, order_totals_figure, truncation_figure
 from bodyorder.report.generalization import generalization_parts
 from bodyorder.report.parts import Part
-from bodyorder.report.scatter import scatter_figure
-from bodyorder.report.style import Theme, render_svg
 from bodyorder.report.summary import findings
+from bodyorder.report.svg import render_svg
 from bodyorder.report.viewer import SHOWN_PER_GROUP, Viewer, chemiscope_script, make_viewer
 
 
@@ -114,7 +117,7 @@ def _summary(results: xr.Dataset, convergence: xr.Dataset, comparison: xr.Datase
 
 
 def _orders(convergence: xr.Dataset, theme: Theme) -> str:
-    figure = _figure("orders", order_totals_figure(convergence, theme), *captions.orders(convergence, theme))
+    figure = _figure("orders", orders_figure(convergence, theme), *captions.orders(convergence, theme))
     table = tables.order_totals_table(convergence, theme.body).render()
     return _section("orders", "Order totals", figure + table)
 
@@ -150,7 +153,7 @@ def _comparison(results: xr.Dataset, comparison: xr.Dataset | None, theme: Theme
         return ""
     figures = []
     for index, group in enumerate(groups(results)):
-        drawn = scatter_figure(results, comparison, group, theme)
+        drawn = parity_figure(results, comparison, group, theme)
         figures.append(_figure(f"scatter{index}", drawn, *captions.scatter(results, comparison, group)))
     table = tables.deviation_table(comparison, theme.body).render()
     return _section("comparison", f"Against {escape(comparison.attrs['reference'])}", table + "".join(figures))

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from bodyorder.analysis.alignment import UNGROUPED
+from bodyorder.plots.style import group_title
 
 #: Energies (eV per body) below this are called small, and given in meV.
 SMALL = 0.05
 
 #: Energies (eV per body) below this are as good as zero.
 NEGLIGIBLE = 1e-6
-
-_SHORT_GROUPS = {"low": "low density", "high": "high density", UNGROUPED: ""}
 
 
 #: Numbers below this stand with a power of ten.
@@ -27,27 +24,13 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def group_words(name: str) -> str:
-    """Name of a group within a sentence, such as "low density", or "low density, H10" of "low-h10"; empty if structures are
-    not grouped.
-    """
-    head, _, rest = name.partition("-")
-    if head != UNGROUPED and head in _SHORT_GROUPS and re.fullmatch(r"[a-z][0-9]+", rest):
-        return f"{_SHORT_GROUPS[head]}, {rest.upper()}"
-    return _SHORT_GROUPS.get(name, name.replace("_", " ").replace("-", " "))
-
-
-def group_title(name: str) -> str:
-    """Name of a group as a title, such as "Low density"; empty if structures are not grouped."""
-    return capitalized(group_words(name))
+    """Name of a group within a sentence; empty if structures are not grouped."""
+    return group_title(name)
 
 
 def place(group: str) -> str:
     """Where a group's structures are, to begin a sentence or to end one."""
-    words = group_words(group)
-    density, _, which = words.partition(", ")
-    if density.endswith("density"):
-        return f"in {which} at {density}" if which else f"at {density}"
-    return f"in group {words}" if words else ""
+    return f"in {group}" if group_title(group) else ""
 
 
 def energy(value: float, body: str, signed: bool = False) -> str:
@@ -95,11 +78,6 @@ def power_of_ten(value: float) -> str:
         return f"{float(f'{value:.2g}'):g}".replace("-", "−")
     digit, power = f"{value:.0e}".split("e")
     return f"{digit}·10{str(int(power)).translate(_SUPERSCRIPTS)}".replace("-", "−")
-
-
-def plain_number(value: float, _position: Any = None) -> str:
-    """A tick label without powers of ten: −0.01, 1, 20."""
-    return f"{value:.6f}".rstrip("0").rstrip(".").replace("-", "−") if value else "0"
 
 
 def capitalized(text: str) -> str:

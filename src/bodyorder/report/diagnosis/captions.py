@@ -8,8 +8,8 @@ from html import escape
 import xarray as xr
 
 from bodyorder.analysis.factors import Series
-from bodyorder.report.diagnosis.figures import free, shown, state_name
-from bodyorder.report.style import RESOLVED, Theme
+from bodyorder.plots.diagnosis import free, shown, state_name
+from bodyorder.plots.style import RESOLVED, Theme
 from bodyorder.report.wording import energy, group_title
 
 _AXIS = (

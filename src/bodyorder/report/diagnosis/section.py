@@ -17,9 +17,10 @@ from bodyorder.analysis import (
 from bodyorder.analysis.aligned import Aligned
 from bodyorder.analysis.factors import Series, exact_references, factors, is_ab_initio, series, short
 from bodyorder.analysis.multiplicity import DOUBTS
-from bodyorder.report.diagnosis import captions, figures, tables, text
+from bodyorder.plots import diagnosis as figures
+from bodyorder.plots.style import Theme
+from bodyorder.report.diagnosis import captions, tables, text
 from bodyorder.report.parts import Part
-from bodyorder.report.style import Theme
 from bodyorder.report.summary import of_doubts
 
 

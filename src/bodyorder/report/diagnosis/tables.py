@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from bodyorder.analysis.multiplicity import DOUBTS
-from bodyorder.report.diagnosis.figures import state_name
+from bodyorder.plots.diagnosis import state_name
 from bodyorder.report.tables import MISSING, Table, number, with_noise
 from bodyorder.report.wording import group_title
 

@@ -9,7 +9,7 @@ import xarray as xr
 
 from bodyorder.analysis.factors import Series
 from bodyorder.analysis.significance import drowns
-from bodyorder.report.diagnosis.figures import free, state_name
+from bodyorder.plots.diagnosis import free, state_name
 from bodyorder.report.wording import NEGLIGIBLE, capitalized, energy, place
 
 #: Multiplicity of the states of higher spin than that of paired electrons.

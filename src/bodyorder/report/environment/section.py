@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import xarray as xr
 
+from bodyorder.plots.style import Theme
 from bodyorder.report.environment import captions, figures, tables, text
 from bodyorder.report.environment.views import SHARED, Environment, Function
 from bodyorder.report.parts import Part
-from bodyorder.report.style import Theme
 
 #: Figures of functions at most, each of one combination of elements.
 _MOST_FIGURES = 6
@@ -33,7 +33,7 @@ def _orders(environment: Environment) -> Part | None:
     if len(environment.ways) < 2 and SHARED not in environment.ways:
         return None
     shown = [("environment-orders", figures.order_figure(environment), *captions.orders(environment))]
-    held = [tables.order_table(environment), tables.lesson_table(environment)]
+    held = [tables.order_table(environment), tables.distilled_table(environment)]
     heading = "Orders in vacuum, in their environment, and shared by all clusters"
     return Part(heading, text.of_orders(environment), shown, held)
 
