@@ -1,6 +1,9 @@
+"""Results on disk: what was written comes back, those of older layouts too, and what is no result is told in one line."""
+
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import h5netcdf
 import h5py
@@ -9,20 +12,68 @@ import pytest
 import xarray as xr
 from ase.build import molecule
 
+from bodyorder import decompose, load_results, save_results
 from bodyorder._checks import InputError
-from bodyorder.engine import decompose, load_results
-from bodyorder.results.files import save
+from bodyorder.results import flat, load_analysis, select
+from bodyorder.results.files import SCHEMA_VERSION
+
+STUDIES = Path(__file__).parents[2] / "studies"
 
 
-def test_round_trip(tmp_path):
-    frames = [molecule("H2O"), molecule("CH4")]
-    frames[0].info["group"], frames[1].info["group"] = "naß", "trocken"
-    result = decompose(frames, "analytic:sutton-chen", forces=True, subsets=True)
-    path = save(result, tmp_path / "r.nc")
-    xr.testing.assert_identical(load_results(path), result)
+def test_what_was_written_comes_back(any_result, tmp_path):
+    path = save_results(any_result, tmp_path / "r.nc")
+    xr.testing.assert_identical(load_results(path), any_result)
     assert list(tmp_path.iterdir()) == [path]
     with h5netcdf.File(path) as file:
         assert file.variables["contribution"].attrs["units"] == "eV"
+        assert set(file.groups) == set(any_result.children)
+    xr.testing.assert_identical(load_results(save_results(any_result, path, compressed=True)), any_result)
+
+
+def test_files_of_layout_one_have_all_variables_side_by_side(any_result, tmp_path):
+    before = flat(any_result).assign_attrs(schema_version=1)
+    path = save_results(before, tmp_path / "r.nc")
+    with h5netcdf.File(path) as file:
+        assert not file.groups
+    found = load_results(path)
+    assert found.attrs["schema_version"] == SCHEMA_VERSION
+    xr.testing.assert_identical(found, any_result)
+
+
+def test_xarray_reads_and_writes_the_same_files(result, tmp_path):
+    path = save_results(result, tmp_path / "r.nc")
+    with xr.open_datatree(path, engine="h5netcdf") as tree:
+        xr.testing.assert_identical(tree.load(), result)
+    result.to_netcdf(tmp_path / "theirs.nc", engine="h5netcdf")
+    xr.testing.assert_identical(load_results(tmp_path / "theirs.nc"), result)
+
+
+@pytest.mark.parametrize("path", sorted(STUDIES.rglob("*.nc")), ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_published_tables_load(path):
+    table = load_analysis(path)
+    assert "training" in table.variables
+    assert any(np.isfinite(array).any() for array in table.data_vars.values() if array.dtype.kind == "f")
+    with pytest.raises(InputError, match=r"must be files written by `bodyorder decompose`, .* has no contributions"):
+        load_results(path)
+
+
+def test_there_are_published_tables():
+    assert {path.name for path in STUDIES.rglob("*.nc")} >= {"generalization.nc", "distillation.nc"}
+
+
+def test_a_file_of_some_structures_holds_theirs_alone(result, tmp_path):
+    some = result.isel(structure=[2, 0])
+    path = save_results(some, tmp_path / "r.nc")
+    found = load_results(path)
+    xr.testing.assert_identical(found, select(result, ["ammonia", "water"]))
+    assert found["sites"].sizes["site"] == 4 + 3
+
+
+def test_groups_of_others_are_not_lost_without_a_word(result, tmp_path):
+    result["mine"] = xr.Dataset({"x": ("y", [1.0])})
+    with pytest.raises(InputError, match="must have the groups sites, subsets, cells alone, and has mine besides"):
+        save_results(result, tmp_path / "r.nc")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_of_another_program(tmp_path):
@@ -42,12 +93,17 @@ def test_a_file_of_another_program(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("version", "message"), [("x", "has no contributions"), (99, "must have layout 1 or older, .* 99")]
+    ("version", "message"),
+    [
+        ("x", "has no contributions"),
+        (3, "must have layout 2 or older, .* has 3; upgrade bodyorder"),
+        (99, "must have layout 2 or older, .* 99"),
+    ],
 )
 def test_other_layouts(tmp_path, version, message):
     result = decompose(molecule("H2"), "analytic:sutton-chen")
     result.attrs["schema_version"] = version
-    save(result, tmp_path / "r.nc")
+    save_results(result, tmp_path / "r.nc")
     with pytest.raises(InputError, match=message):
         load_results(tmp_path / "r.nc")
 
@@ -57,11 +113,11 @@ import resource, sys
 import numpy as np
 import xarray as xr
 from bodyorder._checks import InputError
-from bodyorder.results.files import save
+from bodyorder import save_results
 for n in range(500, 9000, 250):
     resource.setrlimit(resource.RLIMIT_FSIZE, (8 * n - 2000, resource.RLIM_INFINITY))
     try:
-        save(xr.Dataset({"contribution": (("structure", "order"), np.random.rand(n, 1))}), sys.argv[1])
+        save_results(xr.Dataset({"contribution": (("structure", "order"), np.random.rand(n, 1))}), sys.argv[1])
     except InputError as error:
         print(error)
     else:
