@@ -7,9 +7,10 @@ from ase import Atoms
 from ase.calculators.calculator import all_changes
 from ase.calculators.lj import LennardJones
 
-from bodyorder.analysis import compare, group_convergence, order_convergence, with_sources
+from bodyorder.analysis import align, compare, group_convergence, order_convergence
 from bodyorder.analysis.alignment import unknown_orders
 from bodyorder.engine import decompose
+from bodyorder.results import grown
 
 CORNERS = [[0, 0, 0], [3.8, 0, 0], [0, 3.8, 0], [3.8, 3.8, 0]]
 
@@ -55,8 +56,9 @@ def test_zeros_of_smaller_structures_are_exact_where_the_others_are_known():
 
 
 def test_orders_beyond_all_structures_of_a_group_are_zero_and_not_unknown():
-    results = resolved(FailsForThree, 2, 4).assign_coords(group=("structure", ["small", "large"]))
-    unknown = unknown_orders(with_sources(results)).isel(source=0)
+    results = resolved(FailsForThree, 2, 4)
+    results.coords["group"] = ("structure", ["small", "large"])
+    unknown = unknown_orders(align(results).data).isel(source=0)
     np.testing.assert_array_equal(unknown, [[False] * 4, [False, False, True, True]])
     np.testing.assert_array_equal(group_convergence(results).group_contribution.sel(group="small")[0, 2:], 0)
 
@@ -70,16 +72,17 @@ def test_errors_of_an_order_that_is_unknown_are_unknown_in_energies_and_forces()
 
 def test_an_order_suffices_only_if_those_above_it_did_not_fail():
     """Truncated at order 2 the energy may be right by chance: an unknown order 3 may lead away from it."""
-    result = xr.Dataset(
+    flat = xr.Dataset(
         {
             "contribution": (("structure", "order"), [[-1.0, -5.0, np.nan, np.nan]]),
             "total": ("structure", [-6.0]),
             "n_bodies": ("structure", [4]),
-            "failure": ("structure", [""]),
+            "failure": ("structure", ["1 of 15 sub-clusters failed"]),
+            "site_structure": ("site", [0, 0, 0, 0]),
         },
         coords={"structure": ["a"], "order": [1, 2, 3, 4]},
         attrs={"source": "given"},
     )
-    assert order_convergence(result).effective_body_order.item() == pytest.approx(2)
-    result["failure"][:] = "1 of 15 sub-clusters failed"
-    assert np.isnan(order_convergence(result).effective_body_order.item())
+    assert np.isnan(order_convergence(grown(flat)).effective_body_order.item())
+    flat["failure"][:] = ""
+    assert order_convergence(grown(flat.isel(order=slice(2)))).effective_body_order.item() == pytest.approx(2)
