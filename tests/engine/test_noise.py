@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from ase import Atoms
+from geometries import on_a_grid
 
 from bodyorder._checks import InputError
 from bodyorder.engine import Sampling, decompose
@@ -32,8 +32,7 @@ class Rounded(EnergySource):
 
 
 def cluster(n_atoms=7):
-    grid = np.stack(np.meshgrid(*[np.arange(2.0)] * 3), axis=-1).reshape(-1, 3)[:n_atoms]
-    return Atoms(f"H{n_atoms}", positions=1.5 * grid + np.random.default_rng(0).normal(0, 0.1, (n_atoms, 3)))
+    return on_a_grid("H", n_atoms, spacing=1.5, shift=0.1, per_edge=2)
 
 
 def test_rounding_is_found_where_none_is_claimed():
