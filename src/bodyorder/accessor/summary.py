@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bodyorder.accessor.frames import has_groups, is_periodic, present
+from bodyorder.accessor.frames import is_periodic, present
 from bodyorder.analysis import Aligned, attributes, group_convergence
 from bodyorder.analysis.alignment import groups
 
@@ -108,7 +108,9 @@ def _number(part: xr.Dataset) -> str:
 
 
 def _plain(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−") if np.isfinite(value) else "–"
+    if not np.isfinite(value):
+        return "–"
+    return f"{value:+.3f}".replace("-", "−") if abs(value) >= _SHOWN else "0.000"
 
 
 def _failures(aligned: Aligned) -> list[str]:

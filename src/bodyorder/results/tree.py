@@ -144,8 +144,8 @@ def check_tree(tree: xr.DataTree, what: str) -> None:
 
 
 def _check_said(tree: xr.DataTree, root: xr.Dataset, what: str) -> None:
-    """Check that what is missing has a reason. Results side by side lack the orders that others have, and need none."""
-    if "source" in root.dims or "failure" not in root:
+    """Check that what is missing has a reason, but for orders that others have beside which results stand or stood."""
+    if "source" in root.coords or "failure" not in root:
         return
     free = np.ones(root.sizes["structure"], dtype=bool)
     if "cells" in tree.children and "cell" in tree["cells"].data_vars:
