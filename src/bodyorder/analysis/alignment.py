@@ -111,6 +111,24 @@ def groups(dataset: xr.Dataset) -> dict[str, np.ndarray]:
     return {str(name): np.flatnonzero(labels == name) for name in dict.fromkeys(labels)}
 
 
+def unknown_orders(combined: xr.Dataset) -> xr.DataArray:
+    """Which orders nothing is known of in a group: none of its structures of that many bodies has a contribution.
+
+    Structures of fewer bodies have an exact zero there, which says nothing of the others. Orders beyond all structures of a
+    group are known to be zero.
+
+    :param combined: of :func:`combine`
+    :return: bool, dims (source, group, order)
+    """
+    missing = combined["contribution"].isnull().transpose("source", "structure", "order")
+    there = combined["order"] <= combined["n_bodies"]
+    parts = [
+        (missing | ~there).isel(structure=rows).all("structure") & there.isel(structure=rows).any("structure")
+        for rows in groups(combined).values()
+    ]
+    return xr.concat(parts, xr.IndexVariable("group", list(groups(combined)))).transpose("source", "group", "order")
+
+
 def per_body(combined: xr.Dataset, name: str) -> np.ndarray:
     """A variable of the orders per body, shape (source, order, structure); NaN for orders beyond the number of bodies.
 

@@ -22,8 +22,7 @@ from bodyorder.engine.subset_energies import DOUBTS, Evaluated, SubsetEnergies
 from bodyorder.results.files import SCHEMA_VERSION
 from bodyorder.results.tree import grown
 from bodyorder.results.variables import describe
-from bodyorder.sources.base import EnergySource
-from bodyorder.sources.evaluation import RECORDS
+from bodyorder.sources.protocol import RECORDS, EnergySource
 from bodyorder.structures.io import structure_names
 
 #: Distributions whose versions are written into every result.
@@ -75,8 +74,8 @@ def assemble(
             "fingerprint": source.fingerprint,
             "precision_absolute": float(source.precision.absolute),
             "precision_relative": float(source.precision.relative),
-            "spin": getattr(source, "spin", "none"),
-            "counterpoise": getattr(source, "counterpoise", "none"),
+            "spin": source.capabilities.spin,
+            "counterpoise": source.capabilities.counterpoise,
             "noise": describe_noise(evaluated.measured, any(own.piece.is_estimated for own in by_structure)),
             "bodies": selection.bodies if isinstance(selection.bodies, str) else "given",
             "family": ", ".join(sorted({own.piece.family.kind for own in by_structure})),
@@ -104,7 +103,7 @@ def _cutoff(selection: Selection, source: EnergySource, by_structure: Sequence[S
 
 
 def _versions(source: EnergySource) -> str:
-    return json.dumps(_own_versions() | getattr(source, "versions", {}))
+    return json.dumps(_own_versions() | dict(source.capabilities.versions))
 
 
 @lru_cache(maxsize=1)

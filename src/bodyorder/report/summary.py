@@ -41,11 +41,13 @@ def findings(
     groups = [str(name) for name in convergence["group"].values]
     leading = [comparison.attrs["reference"]] if comparison is not None else sources
     said = []
+    lacking = missing_contributions(results).any("structure")
     for source in leading:
         for group in groups:
             sentence = _of_expansion(convergence.sel(source=source, group=group), source, group, body)
             if sentence:
                 said.append(sentence)
+            said += _of_unknown(convergence.sel(source=source, group=group), lacking.sel(source=source), source, group)
     if comparison is not None:
         for source in sources:
             if source != comparison.attrs["reference"]:
@@ -105,10 +107,11 @@ def _of_expansion(part: xr.Dataset, source: str, group: str, body: str) -> str:
     largest_at = int(abs(higher).idxmax("order"))
     largest = float(higher.sel(order=largest_at))
     closing = _of_truncation(part, body)
+    known = " known" if bool(totals.where(totals["order"] > 2, drop=True).isnull().any()) else ""
     if abs(largest) < SMALL:
         return (
             _sentence(
-                where, f"everything above order 2 is small in {source}: the largest total is",
+                where, f"everything{known} above order 2 is small in {source}: the largest total is",
                 f"{energy(largest, body, signed=True)}, at order {largest_at}",
             )
             + closing
@@ -129,6 +132,19 @@ def _of_expansion(part: xr.Dataset, source: str, group: str, body: str) -> str:
     )  # fmt: skip
 
 
+def _of_unknown(part: xr.Dataset, lacking: xr.DataArray, source: str, group: str) -> list[str]:
+    """Orders of which nothing is known in one group, although somebody asked for them."""
+    unknown = part["group_contribution"].isnull() & lacking
+    orders = [str(order) for order in part["order"].values[unknown.values]]
+    if not orders:
+        return []
+    which, verb = ("orders", "are") if len(orders) > 1 else ("order", "is")
+    listed = ", ".join(orders)
+    return [
+        _sentence(place(group), f"{which} {listed} of {source} {verb} unknown: energies that they need are missing")
+    ]
+
+
 def _alternating(fraction: float) -> str:
     if fraction == 1:
         return "alternate in sign"
@@ -144,6 +160,8 @@ def _of_truncation(part: xr.Dataset, body: str) -> str:
     if np.isnan(enough):
         last = int(errors["order"][-1])
         error = energy(float(errors[-1]), body)
+        if float(errors[-1]) < part.attrs["tolerance"]:  # and yet later orders are unknown
+            return f" Stopped at order {last} its error is {error}, and what follows is unknown."
         return f" No expansion up to order {last} is within {tolerance}: stopped there, its error is {error}."
     worst_at = int(errors.idxmax("order"))
     worst = float(errors.sel(order=worst_at))

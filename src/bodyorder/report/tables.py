@@ -128,7 +128,11 @@ def convergence_table(convergence: xr.Dataset, body: str) -> Table:
                 at = int(growth.idxmax("order"))
                 steepest = [number(float(growth.sel(order=at)), 2), str(at)]
             known = part["order"].values[part["group_truncation_error"].notnull().values]
-            order = f"{enough:g}" if np.isfinite(enough) else f"none up to {known.max()}" if len(known) else MISSING
+            order = f"{enough:g}" if np.isfinite(enough) else MISSING
+            if not np.isfinite(enough) and len(known):
+                last = float(part["group_truncation_error"].sel(order=known.max()))
+                # below the tolerance, and yet later orders are unknown
+                order = f"none up to {known.max()}" if last >= convergence.attrs["tolerance"] else MISSING
             alternation = number(float(part["group_alternation"]), 2)
             table.rows.append([escape(str(source)), order, alternation, *steepest])
             table.groups.append(_group(group))

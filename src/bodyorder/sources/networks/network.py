@@ -1,9 +1,9 @@
-"""What networks are to the rest of the package, whatever program made them: what goes in, and what comes out."""
+"""What networks are to the rest of the package, whatever program made them: how they are asked for, what goes in and out."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,9 +12,12 @@ import numpy as np
 import torch
 from ase.data import chemical_symbols
 
-from bodyorder._checks import InputError
-from bodyorder.sources.evaluation import Evaluation
+from bodyorder._checks import InputError, check_choice
+from bodyorder.sources.protocol import Evaluation
 from bodyorder.structures.clusters import ClusterBatch, FloatArray, IntArray
+
+#: What the spin of a sub-cluster can be: the lowest that its number of electrons allows.
+SPINS = ("low",)
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class Clusters:
         return Clusters(self.numbers[rows], self.positions[rows], self.charges[rows], self.atom_charges[rows])
 
 
-class Answer(NamedTuple):
+class Output(NamedTuple):
     """What a network says before it is differentiated.
 
     :param energies: of the sub-clusters in eV, float64, shape (n,)
@@ -116,7 +119,7 @@ class Network(ABC):
     model: torch.nn.Module
 
     @abstractmethod
-    def forward(self, clusters: Clusters, *, packed: bool, atoms: bool, forces: bool) -> Answer:
+    def forward(self, clusters: Clusters, *, packed: bool, atoms: bool, forces: bool) -> Output:
         """Run the model once.
 
         :param packed: add up the energies of the atoms of all sub-clusters at once, or take the energies that the model gives
@@ -169,3 +172,55 @@ class Network(ABC):
 
 def _symbols(numbers: Iterable[int]) -> str:
     return ", ".join(chemical_symbols[number] for number in numbers)
+
+
+def check_told(model: str, *, charge: bool, spin: bool, charged: bool, rule: str | None) -> None:
+    """Check that a model is told the charge and spin of sub-clusters if and only if it takes them.
+
+    :param model: what the user calls it
+    :param charge: whether it takes a charge; without being told it takes all for neutral
+    :param spin: whether it takes a spin
+    :param charged: whether it shall be told the charge
+    :param rule: one of :data:`SPINS`, or None
+    :raises InputError: if it is told what it does not take, or is not told a spin
+    """
+    if charged and not charge:
+        raise InputError(f"`charged` must be left out for {model}, which takes no charges")
+    if rule is not None and not spin:
+        raise InputError(f"`spin` must be left out for {model}, which takes no spin")
+    if spin and rule is None:
+        raise InputError(
+            f"`spin` must be given for {model}, which takes the spin of every sub-cluster; spin=low is the lowest that its "
+            f"number of electrons allows"
+        )
+    if rule is not None:
+        check_choice("spin", rule, SPINS)
+
+
+def check_known(model: str, asked: Collection[str], known: Collection[str]) -> None:
+    """Check that all that a model asks for can be given.
+
+    :raises InputError: if it cannot
+    """
+    if unknown := [name for name in asked if name not in known]:
+        raise InputError(
+            f"{model} must need nothing but elements, positions, charges and spins, and asks for {', '.join(unknown)}"
+        )
+
+
+def check_device(device: str, supported: Iterable[str]) -> torch.device:
+    """The device of a name.
+
+    :param device: such as ``cpu``, ``cuda`` or ``cuda:1``
+    :param supported: kinds that the model runs on
+    :raises InputError: if it runs on no such device, or there is none
+    """
+    kind, _, index = device.partition(":")
+    check_choice("device", kind, supported)
+    if kind == "cuda":
+        count = torch.cuda.device_count()
+        if not (index or "0").isdigit() or int(index or "0") >= count:
+            raise InputError(
+                f"`device` must be there, got {device!r} and torch sees {count} GPUs; device=cpu always works"
+            )
+    return torch.device(device)

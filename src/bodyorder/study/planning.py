@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from math import comb
 
 import ase
 
-from bodyorder.config import FromFile, Sampler, StudyOptions, Thermal
+from bodyorder.config import FromFile, Sampler, StudyOptions
 from bodyorder.engine.planning import plan
 from bodyorder.engine.selection import Selection
 from bodyorder.sources import load_source
 from bodyorder.study.checks import check_study
-from bodyorder.study.grid import Cell, lessons, trained_cells
+from bodyorder.study.distillation import distilled_runs
+from bodyorder.study.runs import Run, trained_runs
 from bodyorder.study.sampling import sample_group
 from bodyorder.training.models import MODELS
 from bodyorder.training.options import training_options
@@ -81,14 +82,14 @@ def plan_study(options: StudyOptions) -> StudyPlan:
             )
         )
     # Seeds cost the same, and one line says what all of them do.
-    trained = Counter(replace(cell, seed=options.seed, several=False) for cell in trained_cells(options))
-    lines += [_training(options, cell, f"train/{cell.name}", count) for cell, count in trained.items()]
+    trained = Counter(replace(run, seed=options.seed, several=False) for run in trained_runs(options))
+    lines += [_training(options, run, f"train/{run.name}", count) for run, count in trained.items()]
     taught = Counter(
-        replace(lesson.student, seed=options.seed, several=False)
-        for lesson in lessons(options)
-        if not lesson.in_grid(options)
+        replace(run.student, seed=options.seed, several=False)
+        for run in distilled_runs(options)
+        if not run.in_grid(options)
     )
-    lines += [_training(options, cell, f"distill/{cell.name}", count) for cell, count in taught.items()]
+    lines += [_training(options, run, f"distill/{run.name}", count) for run, count in taught.items()]
     return StudyPlan(tuple(lines), options.workers)
 
 
@@ -96,16 +97,14 @@ def _examples(group: str, sampler: Sampler, seed: int) -> tuple[list[ase.Atoms],
     """Clusters to time, and how many such lots the group has."""
     if isinstance(sampler, FromFile):
         return sample_group(group, sampler, seed), 1
-    one = {"n_clusters": 1} | ({"equilibration": 1, "interval": 1} if isinstance(sampler, Thermal) else {})
-    return sample_group(group, sampler.model_copy(update=one), seed), sampler.n_clusters
+    return sample_group(group, sampler.one(), seed), sampler.n_clusters
 
 
-def _training(options: StudyOptions, cell: Cell, stage: str, count: int) -> PlanLine:
-    n_clusters = _training_set_size(options, cell)
-    chosen = MODELS[cell.model].sizes[options.size]
-    sizes = [8] * n_clusters
+def _training(options: StudyOptions, run: Run, stage: str, count: int) -> PlanLine:
+    sizes, elements = _training_set(options, run)
+    n_clusters, chosen = len(sizes), MODELS[run.model].sizes[options.size]
     training = training_options(
-        cell.model, sizes, elements={1}, epochs=options.epochs.get(str(cell.makeup)), size=options.size
+        run.model, sizes, elements=elements, epochs=options.epochs.get(str(run.training_set)), size=options.size
     )["architecture"]["training"]
     if chosen.budget is None:
         what, seconds = f"about {n_clusters:,} clusters, solved at once", n_clusters * (chosen.seconds_per_cluster or 0)
@@ -118,23 +117,29 @@ def _training(options: StudyOptions, cell: Cell, stage: str, count: int) -> Plan
     return PlanLine(stage, what, count * seconds / 3600, chosen.basis)
 
 
-def _training_set_size(options: StudyOptions, cell: Cell) -> int:
-    """Expected number of clusters in a training set of one element; single atoms of one parent are one cluster."""
-    content = cell.content(options)
-    total = 0.0
+def _training_set(options: StudyOptions, run: Run) -> tuple[list[int], set[int]]:
+    """Expected numbers of atoms of the clusters of a training set, and its elements.
+
+    Single atoms of one element are one cluster.
+    """
+    wanted, elements = run.set_options(options), set[int]()
+    expected: dict[int, float] = defaultdict(float)
     for group, sampler in options.clusters.items():
-        if content.groups is not None and group not in content.groups:
+        if wanted.groups is not None and group not in wanted.groups:
             continue
         if isinstance(sampler, FromFile):
-            frames = sample_group(group, sampler, options.seed)
-            n_clusters, n_atoms = len(frames), max(len(atoms) for atoms in frames)
+            parents = [
+                (len(atoms), set(atoms.numbers.tolist())) for atoms in sample_group(group, sampler, options.seed)
+            ]
         else:
-            n_clusters, n_atoms = sampler.n_clusters, sampler.n_atoms
-        orders = range(1, n_atoms) if content.orders == "all" else content.orders
-        each = float(content.parents)
-        for order in orders:
-            distinct = 1 if order == 1 else comb(n_atoms, order)
-            each += min(max(1, round(content.fraction * distinct)), content.per_parent or distinct)
-        parents = options.split.train * n_clusters
-        total += min(parents, content.n_parents or parents) * each
-    return max(1, round(total))
+            parents = [(sampler.n_atoms, sampler.elements)] * sampler.n_clusters
+        n_training = options.split.train * len(parents)
+        share = min(n_training, wanted.n_clusters or n_training) / len(parents)
+        for n_atoms, own in parents:
+            elements |= own
+            expected[n_atoms] += share * wanted.whole_clusters
+            for order in range(1, n_atoms) if wanted.orders == "all" else wanted.orders:
+                if distinct := 0 if order >= n_atoms else len(own) if order == 1 else comb(n_atoms, order):
+                    number = min(max(1, round(wanted.fraction * distinct)), wanted.per_cluster or distinct)
+                    expected[order] += share * number
+    return [size for size, number in expected.items() for _ in range(round(number))] or [max(expected)], elements

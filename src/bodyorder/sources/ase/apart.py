@@ -20,10 +20,10 @@ import numpy as np
 from ase.calculators.calculator import PropertyNotImplementedError
 
 from bodyorder._checks import InputError, first_line
-from bodyorder.sources.base import Precision
-from bodyorder.sources.evaluation import Evaluation
-from bodyorder.sources.layout import GAP, side_by_side, spread, structure
-from bodyorder.sources.memory import Portions, is_out_of_memory, keep_freed_memory
+from bodyorder.sources.portions import Portions, is_out_of_memory, keep_freed_memory
+from bodyorder.sources.protocol import Capabilities, Evaluation, Precision
+from bodyorder.sources.rounding import is_single, tolerance
+from bodyorder.sources.spacing import GAP, side_by_side, spread, structure
 from bodyorder.structures.clusters import ClusterBatch, FloatArray, IntArray, evenly
 
 #: Atoms in one structure: more gain nothing on a CPU, where networks are fastest while their arrays fit into its cache, and would
@@ -35,12 +35,6 @@ FEWEST = 8
 N_CHECKED = 3
 #: Structures in a row that fail, or take more processor time than their sub-clusters one by one, after which it is given up.
 N_WASTED = 3
-#: Differences in eV, and as a fraction of the energy, that are rounding in float64 whatever precision is claimed.
-NEGLIGIBLE, RELATIVE = 1e-10, 1e-12
-#: Differences in units of the error of a difference of two energies of the claimed precision that are rounding too.
-SIGMAS = 6 * np.sqrt(2)
-#: Rounding in float32 in units of its last digit.
-FEW = 100
 
 logger = logging.getLogger(__name__)
 
@@ -51,15 +45,15 @@ class Asked(Protocol):
     :param name: for messages
     :param cutoff: in Å, beyond which parts do not feel each other
     :param precision: of one energy, as it is claimed
+    :param capabilities: where they say ``charged``, the calculator is given the charges of atoms
     :param boxed: whether the calculator needs a periodic box
-    :param charged: whether it is given the charges of atoms
     """
 
     name: str
     cutoff: float | None
     precision: Precision
+    capabilities: Capabilities
     boxed: bool
-    charged: bool
 
     def ask(self, atoms: ase.Atoms, names: Sequence[str]) -> list[Any]:
         """Some of ``energy``, ``energies`` and ``forces`` of one structure, by the calculator."""
@@ -108,7 +102,7 @@ class SetApart:
         :raises InputError: if the claimed cutoff is found to be wrong
         """
         bare = batch.charges == 0
-        if source.charged:
+        if source.capabilities.charged:
             bare &= ~batch.of_members("charges").any(axis=1)
         left = [np.flatnonzero(~bare)]
         forces = found.forces is not None
@@ -225,22 +219,6 @@ class SetApart:
     def _give_up(self, source: Asked, why: str, level: int = logging.WARNING) -> None:
         self._useless = True
         logger.log(level, "%s evaluates its sub-clusters one by one, not many at once: %s", source.name, why)
-
-
-def tolerance(precision: Precision, size: float) -> float:
-    """Difference in eV of two energies of some size (eV) and a claimed precision that is rounding."""
-    return max(NEGLIGIBLE, RELATIVE * size, SIGMAS * float(precision.sigma(np.array(size))))
-
-
-def is_single(energies: FloatArray, off: float, size: float) -> bool:
-    """Whether a difference is rounding in float32, as energies show that are such numbers.
-
-    :param energies: in eV
-    :param off: the difference in eV
-    :param size: of the energies that differ, in eV
-    """
-    are_such = energies.any() and (energies == energies.astype(np.float32)).all()
-    return bool(are_such and off < FEW * np.finfo(np.float32).eps * size)
 
 
 def _taken(answer: _Answer, found: Evaluation, rows: IntArray) -> np.ndarray:

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from ase.data import covalent_radii
 
-from bodyorder.sources.base import Precision
-from bodyorder.sources.model import Clusters, Network
+from bodyorder.sources.networks.network import Clusters, Network
+from bodyorder.sources.protocol import Precision
 from bodyorder.structures.clusters import FloatArray, IntArray
 
 #: What the backward pass may hold on to in one call on a CPU, in bytes: it loses more by arrays that leave its cache than it
@@ -49,7 +49,7 @@ class Traits:
     atoms_per_call: int
 
 
-def probe(network: Network) -> Traits:
+def measure_traits(network: Network) -> Traits:
     """Find out what a model does.
 
     Clusters of the model's own elements are evaluated one by one, the same with atoms in another order and shifted in space,

@@ -35,7 +35,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Report:
+class Conformance:
     """What the conformance kit found.
 
     :param source: name of the source

@@ -29,7 +29,7 @@ SETTINGS = {
     "reference": "pyscf:fci/sto-6g?spin=ground",
     "split": {"train": 0.5, "validation": 0.2},
     "models": ["soap-bpnn"],
-    "makeups": {"all": {"orders": "all"}},
+    "training_sets": {"all": {"orders": "all"}},
     "epochs": {"all": 2},
     "curves": [],
     "workers": 1,

@@ -1,4 +1,4 @@
-"""What closes a study: models against the reference, one table of the whole grid, and the report."""
+"""The final stages of a study: models against the reference, one table of all runs, and the report."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ from bodyorder.analysis import combine, compare
 from bodyorder.analysis.seeds import KNOWN, SPREAD, over_seeds
 from bodyorder.report import CurveSet, Report, write_report
 from bodyorder.results.files import load, load_analysis, save
-from bodyorder.study.cells import Cells
 from bodyorder.study.curves import Curves
 from bodyorder.study.data import RESULT, Data
 from bodyorder.study.distillation import Distillation
-from bodyorder.study.grid import Cell
-from bodyorder.study.measures import VERSION, cell_table, measure_reference
-from bodyorder.study.shown import first_seeds, of_last_makeup, shown_alone, side_by_side
+from bodyorder.study.grid import Grid
+from bodyorder.study.measures import measure_reference, run_table
+from bodyorder.study.runs import Run
 from bodyorder.study.stages import Stage, record_of
 from bodyorder.training.job import TrainedModel
 from bodyorder.training.models import MODELS
 
 COMPARISON, REPORT = "comparison.nc", "report.html"
-#: All measures of all cells, and the errors of energies and forces as text, means over seeds.
+#: All measures of all runs, and the errors of energies and forces as text, means over seeds.
 TABLE, TEXT_TABLE = "generalization.nc", "generalization.csv"
 #: Errors of explicit models that learn from other models.
 DISTILLED = "distillation.nc"
+
+#: Models that a figure can show side by side.
+MOST_SHOWN = 8
 
 #: Columns of the table in text, by variable, what they are called there, and what makes eV of them meV.
 _COLUMNS = {
@@ -43,33 +45,33 @@ _COLUMNS = {
 }
 
 
-class Closing:
+class FinalStages:
     """The last stages, of all models that are resolved by now: one that failed does not hold up the others.
 
     :param data: of the study
-    :param cells: its grid
+    :param grid: its runs
     :param curves: of its models
     :param distillation: what explicit models learn of them
     """
 
-    def __init__(self, data: Data, cells: Cells, curves: Curves, distillation: Distillation):
+    def __init__(self, data: Data, grid: Grid, curves: Curves, distillation: Distillation):
         self._data = data
-        self._cells = cells
+        self._grid = grid
         self._curves = curves
         self._distillation = distillation
         root = data.root
-        self._resolved = [name for name, stage in cells.resolutions.items() if stage.finished(root)]
-        self._measured = [name for name, stage in cells.measures.items() if stage.finished(root)]
+        self._resolved = [name for name, stage in grid.resolutions.items() if stage.finished(root)]
+        self._measured = [name for name, stage in grid.measures.items() if stage.finished(root)]
         self._drawn = [name for name, stage in curves.models.items() if stage.finished(root)]
-        self._shown = shown_alone([cells.cells[name] for name in self._resolved], data.options.seed)
-        needs = (data.reference, *(cells.resolutions[name] for name in self._resolved))
+        self._shown = shown_alone([grid.runs[name] for name in self._resolved], data.options.seed)
+        needs = (data.reference, *(grid.resolutions[name] for name in self._resolved))
         self.comparison = Stage("compare", {"models": self._shown}, self._compare, needs)
-        measured = (cells.measures[name] for name in self._measured)
+        measured = (grid.measures[name] for name in self._measured)
         drawn = (curves.reference, *(curves.models[name] for name in self._drawn))
         taught = (stage for stage in distillation.stages.values() if stage.finished(root))
         self.generalization = Stage(
             "generalize",
-            {"models": self._measured, "version": VERSION},
+            {"models": self._measured},
             self._generalize,
             (data.reference, *data.labels, *measured, *drawn, *taught),
         )
@@ -91,7 +93,7 @@ class Closing:
 
     def _compare(self, folder: Path) -> None:
         data = self._data
-        results = {name: load(self._cells.result(name)) for name in self._shown}
+        results = {name: load(self._grid.result(name)) for name in self._shown}
         combined = combine({data.reference_name: data.reference_orders[RESULT]} | results)
         save(combined, folder / RESULT)
         if results:
@@ -100,12 +102,12 @@ class Closing:
     def _generalize(self, folder: Path) -> None:
         data, reference = self._data, self._data.reference_name
         measures = {reference: measure_reference(list(data.reference_orders.values()))}
-        measures |= {name: self._cells.measured(name) for name in self._measured}
+        measures |= {name: self._grid.measured(name) for name in self._measured}
         for name in [reference, *self._drawn]:
             if name in measures:
                 measures[name] = measures[name].merge(self._curves.measures(name))
-        about = [_about(Cell(reference), (), 0), *(self._about(name) for name in self._measured)]
-        table = cell_table(measures, about, reference)
+        about = [_about(Run(reference), (), 0), *(self._about(name) for name in self._measured)]
+        table = run_table(measures, about, reference)
         save(table, folder / TABLE, compressed=True)
         _write_text(over_seeds(table), folder / TEXT_TABLE)
         distilled = self._distillation.table()
@@ -113,19 +115,19 @@ class Closing:
             save(distilled.assign_attrs(reference=reference), folder / DISTILLED)
 
     def _about(self, name: str) -> dict[str, Any]:
-        cell = self._cells.cells[name]
-        if cell.makeup is None:
-            return _about(cell, (), 0)
-        content = cell.content(self._data.options)
-        groups = content.groups or tuple(self._data.options.clusters)
+        run = self._grid.runs[name]
+        if run.training_set is None:
+            return _about(run, (), 0)
+        wanted = run.set_options(self._data.options)
+        groups = wanted.groups or tuple(self._data.options.clusters)
         owners = Counter(str(self._data.clusters[index].info["group"]) for index in self._data.split.training)
         most = max(owners[group] for group in groups)
-        return _about(cell, groups, most if content.n_parents is None else min(most, content.n_parents))
+        return _about(run, groups, most if wanted.n_clusters is None else min(most, wanted.n_clusters))
 
     def _report(self, folder: Path) -> None:
         data = self._data
         results = load(self.comparison.folder(data.root) / RESULT)
-        trained = {name: model for name in self._shown if (model := self._cells.trained(name)) is not None}
+        trained = {name: model for name in self._shown if (model := self._grid.trained(name)) is not None}
         distilled = self.generalization.folder(data.root) / DISTILLED
         report = Report(
             title=data.options.title,
@@ -134,25 +136,25 @@ class Closing:
             generalization=load_analysis(self.generalization.folder(data.root) / TABLE) if self._measured else None,
             distillation=load_analysis(distilled) if distilled.is_file() else None,
             curves=self.curve_sets(),
-            losses=_losses(trained) or None,
+            losses=_loss_histories(trained) or None,
             provenance=self._provenance(trained),
         )
         write_report(folder / REPORT, report)
 
     def curve_sets(self) -> list[CurveSet]:
         """Two-body curves of the models of each training set, maps of those of the last one; of one seed."""
-        first = first_seeds([self._cells.cells[name] for name in self._drawn], self._data.options.seed)
-        last = of_last_makeup(first)
+        first = first_seeds([self._grid.runs[name] for name in self._drawn], self._data.options.seed)
+        last = on_last_training_set(first)
         sets = []
         for species in self._curves.species:
-            for makeup, cells in side_by_side(first if len(species) == 2 else last):
-                names = {cell.name: cell.model for cell in cells}
+            for training_set, runs in side_by_side(first if len(species) == 2 else last):
+                names = {run.name: run.model for run in runs}
                 density = self._curves.density(next(iter(names))) if names and len(species) == 2 else None
-                sets.append(CurveSet(makeup, self._curves.drawn(species, names), density))
+                sets.append(CurveSet(training_set, self._curves.drawn(species, names), density))
         return sets
 
     def _provenance(self, trained: dict[str, TrainedModel]) -> dict[str, Any]:
-        stages = [*self._data.stages, *(stage for name in self._cells.cells for stage in self._cells.chain(name))]
+        stages = [*self._data.stages, *(stage for name in self._grid.runs for stage in self._grid.chain(name))]
         records = record_of(stages, self._data.root)
         return {
             "settings": self._data.options.model_dump(mode="json"),
@@ -161,19 +163,19 @@ class Closing:
         }
 
 
-def _about(cell: Cell, groups: Sequence[str], n_parents: int) -> dict[str, Any]:
-    """Coordinates of a cell in the table."""
-    row = MODELS.get(cell.model)
+def _about(run: Run, groups: Sequence[str], n_clusters: int) -> dict[str, Any]:
+    """Coordinates of a run in the table."""
+    row = MODELS.get(run.model)
     return {
-        "training": cell.training,
-        "model": cell.model,
-        "makeup": cell.makeup or "",
+        "training": run.training,
+        "model": run.model,
+        "training_set": run.training_set or "",
         # trained on all clusters that there are for it, or a point of a learning curve
-        "whole": cell.n_parents is None,
+        "whole": run.n_clusters is None,
         # what it was trained on, and how many clusters of each
         "groups": ",".join(groups),
-        "n_parents": n_parents,
-        "seed": cell.seed,
+        "n_clusters": n_clusters,
+        "seed": run.seed,
         "explicit": row is not None and row.explicit,
         "nominal_order": np.nan if row is None or row.nominal_order is None else float(row.nominal_order),
     }
@@ -189,21 +191,48 @@ def _write_text(table: xr.Dataset, path: Path) -> None:
             columns[f"{title}{KNOWN}"] = table[f"{name}{KNOWN}"]
     columns["nominal_verdict"] = table["nominal_verdict"]
     frame = xr.Dataset(columns).to_dataframe().reset_index()
-    about = ["training", "model", "makeup", "n_parents", "group"]
+    about = ["training", "model", "training_set", "n_clusters", "group"]
     counts = table["n_seeds"].to_series()
     frame.insert(0, "n_seeds", frame["training"].map(counts))
     frame[[*about, "n_seeds", *columns]].to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
 
 
-def _losses(trained: dict[str, TrainedModel]) -> dict[str, dict[str, Any]]:
-    """Loss curves of those that have one."""
-    curves = {name: model.loss_curve for name, model in trained.items()}
+def _loss_histories(trained: dict[str, TrainedModel]) -> dict[str, dict[str, Any]]:
+    """Loss histories of those that have one."""
+    histories = {name: model.loss_history for name, model in trained.items()}
     return {
         name: {
-            "epoch": curve["epoch"].values,
-            "training": curve["training_loss"].values,
-            "validation": curve["validation_loss"].values,
+            "epoch": history["epoch"].values,
+            "training": history["training_loss"].values,
+            "validation": history["validation_loss"].values,
         }
-        for name, curve in curves.items()
-        if curve is not None
+        for name, history in histories.items()
+        if history is not None
     }
+
+
+def first_seeds(runs: list[Run], seed: int) -> list[Run]:
+    """Of trainings on whole sets the first seed, and all models that are trained already."""
+    return [run for run in runs if run.n_clusters is None and (run.training_set is None or run.seed == seed)]
+
+
+def on_last_training_set(runs: list[Run]) -> list[Run]:
+    """Those on the last training set, and all models that are trained already."""
+    last = [run.training_set for run in runs if run.training_set is not None][-1:]
+    return [run for run in runs if run.training_set is None or run.training_set in last]
+
+
+def shown_alone(runs: list[Run], seed: int) -> list[str]:
+    """The models that the report shows one by one: the first seed of each, and if these are many, on the last training set."""
+    first = first_seeds(runs, seed)
+    return [run.name for run in (first if len(first) <= MOST_SHOWN else on_last_training_set(first))]
+
+
+def side_by_side(runs: list[Run]) -> list[tuple[str | None, list[Run]]]:
+    """Training sets with runs that fit in one figure; without runs a figure of the reference alone."""
+    found: list[tuple[str | None, list[Run]]] = []
+    for training_set in dict.fromkeys(run.training_set for run in runs):
+        own = [run for run in runs if run.training_set == training_set]
+        parts = range(0, len(own), MOST_SHOWN)
+        found += [(training_set, own[start : start + MOST_SHOWN]) for start in parts]
+    return found or [(None, [])]

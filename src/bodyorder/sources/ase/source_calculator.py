@@ -8,8 +8,7 @@ import ase
 from ase.calculators.calculator import Calculator, all_changes
 
 from bodyorder._checks import ComputationError, InputError
-from bodyorder.sources.base import EnergySource
-from bodyorder.sources.evaluation import FailedClusters
+from bodyorder.sources.protocol import EnergySource, FailedClusters
 from bodyorder.structures.clusters import ClusterBatch
 
 
@@ -28,9 +27,7 @@ class SourceCalculator(Calculator):
         self.source = source
         self.parameters = {"source": source.fingerprint}
         self.implemented_properties = (
-            ["energy"]
-            + ["forces"] * hasattr(source, "energies_and_forces")
-            + ["energies"] * hasattr(source, "evaluate_atoms")
+            ["energy"] + ["forces"] * source.capabilities.forces + ["energies"] * source.capabilities.atom_energies
         )
 
     def calculate(
@@ -50,12 +47,13 @@ class SourceCalculator(Calculator):
         batch = ClusterBatch.from_atoms([self.atoms])
         try:
             if "energies" in properties:
-                found = self.source.evaluate_atoms(batch, "forces" in properties).whole()  # type: ignore[attr-defined]
+                found = self.source.evaluate_atoms(batch, "forces" in properties).whole()
+                assert found.atom_energies is not None
                 energies, self.results["energies"] = found.energies, found.atom_energies[0]
                 if found.forces is not None:
                     self.results["forces"] = found.forces[0]
             elif "forces" in properties:
-                energies, forces = self.source.energies_and_forces(batch)  # type: ignore[attr-defined]
+                energies, forces = self.source.energies_and_forces(batch)
                 self.results["forces"] = forces[0]
             else:
                 energies = self.source.energies(batch)

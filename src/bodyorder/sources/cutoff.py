@@ -10,10 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from bodyorder._checks import InputError
-from bodyorder.sources.apart import is_single, tolerance
-from bodyorder.sources.base import EnergySource
-from bodyorder.sources.evaluation import FailedClusters
-from bodyorder.sources.layout import GAP, at_distance
+from bodyorder.sources.protocol import EnergySource, FailedClusters
+from bodyorder.sources.rounding import is_single, tolerance
+from bodyorder.sources.spacing import GAP, at_distance
 from bodyorder.structures.clusters import ClusterBatch, FloatArray, System
 
 #: What a part may change by when it is moved, as a fraction of what a pair may be off: rounding that the source does not claim.
@@ -25,14 +24,14 @@ def check_cutoff(source: EnergySource, batch: ClusterBatch) -> None:
 
     Each sub-cluster is put beside the next one (a single one beside itself) in a random direction, their nearest atoms 0.01 Å
     beyond the cutoff: E(A ∪ B) = E(A) + E(B) within the precision that the source claims
-    (:func:`~bodyorder.sources.apart.tolerance`), or within what it is seen to round by where it claims less: moving a part, and
-    float32. Charged sub-clusters are left out where the source takes none, and so is what fails.
+    (:func:`~bodyorder.sources.rounding.tolerance`), or within what it is seen to round by where it claims less: moving a part,
+    and float32. Charged sub-clusters are left out where the source takes none, and so is what fails.
 
     :param source: nothing is looked at if it has no cutoff
     :param batch: a few sub-clusters of the structure that is resolved, of 2 to 4 atoms each
     :raises InputError: if energies do not add up
     """
-    if not getattr(source, "charged", False):
+    if not source.capabilities.charged:
         batch = batch.select(np.flatnonzero(batch.charges == 0))
     if source.cutoff is None or not len(batch):
         return
@@ -68,9 +67,10 @@ def check_cutoff(source: EnergySource, batch: ClusterBatch) -> None:
 
 
 def _systems(batch: ClusterBatch) -> list[System]:
-    """Every sub-cluster as a structure of its own."""
+    """Every sub-cluster as a structure of its own about the origin, where any two of them meet whatever the direction."""
+    positions = batch.positions - batch.positions.mean(axis=1, keepdims=True)
     charges, moments, bodies = (batch.of_members(name) for name in ("charges", "moments", "bodies"))
-    return [System(*arrays) for arrays in zip(batch.numbers, batch.positions, charges, moments, bodies, strict=True)]
+    return [System(*arrays) for arrays in zip(batch.numbers, positions, charges, moments, bodies, strict=True)]
 
 
 def _energies(source: EnergySource, systems: list[System], first: int, end: int) -> FloatArray:

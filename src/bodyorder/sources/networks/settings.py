@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bodyorder._checks import InputError
-from bodyorder.sources.base import format_spec
+from bodyorder.sources.spec import format_spec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,40 +3,48 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ase
 import numpy as np
 from ase.calculators.abc import GetPropertiesMixin
-from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.calculator import CalculatorError, PropertyNotImplementedError
 
 from bodyorder._checks import ComputationError, InputError, check_positive, check_switch, first_line
-from bodyorder.sources.apart import SetApart, structure, tolerance
-from bodyorder.sources.base import Precision
-from bodyorder.sources.evaluation import Evaluation
-from bodyorder.sources.fingerprint import NOT_PICKLABLE, fingerprint_of
+from bodyorder.sources.ase.apart import SetApart
+from bodyorder.sources.ase.fingerprint import NOT_PICKLABLE, fingerprint_of
+from bodyorder.sources.ase.folders import WorkingFolder, give_folder, why_one_process
+from bodyorder.sources.protocol import Capabilities, EnergySource, Evaluation, Precision
+from bodyorder.sources.rounding import tolerance
+from bodyorder.sources.spacing import structure
 from bodyorder.structures.clusters import ClusterBatch, FloatArray
 
 #: What can be told apart in a float64 energy after the sums of an ordinary classical potential.
 FLOAT64 = Precision(absolute=1e-13, relative=1e-14)
 #: How ASE calls what a calculator is asked for.
 METHODS = {"energy": "get_potential_energy", "energies": "get_potential_energies", "forces": "get_forces"}
+#: What calculators raise whose program cannot be started, fails or leaves no results.
+PROGRAM_FAILED = (CalculatorError, OSError, subprocess.SubprocessError)
 #: A calculator whose pickle is at most this many bytes is kept in its unused state.
 SMALL = 2**20
 
 
-class CalculatorSource:
+class CalculatorSource(EnergySource):
     """An ASE calculator, asked for sub-clusters in vacuum and without a cell, many at once where that is right.
 
     Where a cutoff is given and the calculator has energies of atoms (``energies``), neutral sub-clusters of one size and one set
-    of elements are set apart in one large structure and take one call (:mod:`~bodyorder.sources.apart`). That is tried out
+    of elements are set apart in one large structure and take one call (:mod:`~bodyorder.sources.ase.apart`). That is tried out
     before it is used; all else is evaluated one sub-cluster after the other.
+
+    The given calculator works in its own folder, copies in other processes each in a temporary one
+    (:mod:`~bodyorder.sources.ase.folders`).
 
     :param calculator: instance of an ASE calculator. Its cached results are dropped before each structure.
     :param cutoff: distance in Å beyond which parts of a cluster do not feel each other at all, if there is one. ASE has no
         way to ask a calculator for it; ``check_source`` tests the claim, and so does whatever rests on it
-        (:func:`~bodyorder.sources.reach.check_cutoff`).
+        (:func:`~bodyorder.sources.cutoff.check_cutoff`).
     :param boxed: whether to put every structure into a periodic box that leaves more than the cutoff around it, for
         calculators that cannot do without. Takes a cutoff.
     :param charged: whether the calculator takes charges. The atoms of a sub-cluster then come with their initial charges, and
@@ -46,12 +54,10 @@ class CalculatorSource:
     :param precision: error of one energy; rounding in float64 if not given. Give it for a calculator that converges its
         energies only so far, or computes in float32.
     :param fingerprint: a text that changes whenever the energies could. If not given, it is made of the class, its parameters
-        and the version of its package (:func:`~bodyorder.sources.fingerprint.fingerprint_of`). What is claimed here and changes
-        the numbers is added to it.
+        and the version of its package (:func:`~bodyorder.sources.ase.fingerprint.fingerprint_of`). What is claimed here and
+        changes the numbers is added to it.
     :raises InputError: if the calculator is none, or another argument is not of its kind
     """
-
-    processes = True
 
     def __init__(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a default
         self,
@@ -74,7 +80,6 @@ class CalculatorSource:
         self.calculator = calculator
         self._unused = _small_pickle(calculator)
         self.cutoff = None if cutoff is None else check_positive("cutoff", cutoff)
-        self.claims_cutoff = self.cutoff is not None
         self.precision = precision
         switches = {"boxed": boxed, "charged": charged, "invariant": invariant}
         added = "".join(f" {name}" for name, value in switches.items() if check_switch(name, value))
@@ -82,24 +87,49 @@ class CalculatorSource:
             raise InputError(
                 "`boxed` must come with a cutoff (`additive_cutoff` in a spec), which sets the size of the box"
             )
-        self.boxed, self.charged, self.invariant = boxed, charged, invariant
-        # how the charge is spread over the atoms matters, not its sum alone
-        self.context = ("charges",) * charged
+        self.boxed = boxed
+        # a calculator that does not say what it implements is asked
+        implemented = getattr(calculator, "implemented_properties", ()) or METHODS
+        lacking = {
+            claim: f"the calculator implements {', '.join(implemented)}"
+            for claim, name in {"forces": "forces", "atom_energies": "energies"}.items()
+            if name not in implemented
+        }
+        self.capabilities = Capabilities(
+            forces="forces" not in lacking,
+            atom_energies="atom_energies" not in lacking,
+            cell_energy=True,
+            charged=charged,
+            # how the charge is spread over the atoms matters, not its sum alone
+            context=("charges",) * charged,
+            invariant=invariant,
+            serial=True,
+            one_process=why_one_process(calculator),
+            unproven_cutoff=self.cutoff is not None,
+            missing=lacking,
+        )
         kind = type(calculator)
         self.name = f"ase:{kind.__module__}.{kind.__qualname__}"
         self.fingerprint = (fingerprint or fingerprint_of(calculator)) + added
+        self._folder: WorkingFolder | None = None
         self._apart: SetApart | None = None
-        if self.cutoff is not None and "energies" in getattr(calculator, "implemented_properties", ()):
+        if self.cutoff is not None and "atom_energies" not in lacking and implemented is not METHODS:
             self._apart = SetApart()
 
     def __getstate__(self) -> dict[str, Any]:
         # Some calculators (EMT) can be pickled only until they are used.
-        return self.__dict__ if self._unused is None else self.__dict__ | {"calculator": None}
+        state = self.__dict__ | {"_folder": None}
+        return state if self._unused is None else state | {"calculator": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if self._unused is not None:
             self.calculator = pickle.loads(self._unused)
+        self.leave_folder()
+
+    def leave_folder(self) -> None:
+        """Have the calculator work in a temporary folder from now on, if it has a working folder."""
+        self._folder = give_folder(self.calculator)
 
     def energies(self, batch: ClusterBatch) -> FloatArray:
         """Energies of the sub-clusters, shape (n,), in eV: what the calculator calls ``energy``.
@@ -130,7 +160,7 @@ class CalculatorSource:
         found = Evaluation.unknown(len(batch), batch.n_atoms, forces=forces, atom_energies=atoms)
         left = np.arange(len(batch)) if self._apart is None else self._apart.fill(self, batch, found)
         names = ["forces"] * forces + ["energies"] * atoms + ["energy"]
-        charges = batch.of_members("charges") if self.charged else None
+        charges = batch.of_members("charges") if self.capabilities.charged else None
         for row in left.tolist():
             try:
                 given = dict(zip(names, self.ask(self._structure(batch, row, charges), names), strict=True))
@@ -145,6 +175,8 @@ class CalculatorSource:
                 Exception
             ) as error:  # whatever a foreign program raises is this sub-cluster's failure, and is reported
                 found.messages[row] = f"{type(error).__name__}: {first_line(error)}"
+                if self._folder is not None and isinstance(error, PROGRAM_FAILED):
+                    found.messages[row] += " (in a temporary folder: paths in its command and options must be absolute)"
                 continue
             if not all(np.isfinite(values).all() for values in given.values()):
                 found.messages[row] = "the calculator gave an energy or forces that are not finite"
@@ -158,7 +190,7 @@ class CalculatorSource:
         """
         # what sub-clusters are given, and nothing else that the structure carries
         cell = ase.Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc, info={"charge": 0})
-        if self.charged:
+        if self.capabilities.charged:
             cell.set_initial_charges(atoms.get_initial_charges())
             cell.info["charge"] = round(atoms.get_initial_charges().sum())
         try:

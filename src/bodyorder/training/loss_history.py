@@ -1,4 +1,4 @@
-"""Loss curves: what metatrain logs of every epoch, under our names and units."""
+"""Loss histories: what metatrain logs of every epoch, under our names and units."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import xarray as xr
 
 from bodyorder._checks import InputError
 
-#: Variables of a loss curve: metatrain's name, unit. Losses are means over batches of metatrain's (scaled) loss.
+#: Variables of a loss history: metatrain's name, unit. Losses are means over batches of metatrain's (scaled) loss.
 _COLUMNS = {
     "learning_rate": ("learning rate", "1"),
     "training_loss": ("training loss", "1"),
@@ -40,36 +40,36 @@ def read_metatrain_log(path: Path, training_batches: int, validation_batches: in
     # the middle of the last one.
     whole = [row for row in rows[2:] if len(row) == len(rows[0])]
     table = {name: [float(row[column]) for row in whole] for column, name in enumerate(rows[0])}
-    curve = {name: np.array(table[theirs]) for name, (theirs, _) in _COLUMNS.items() if theirs in table}
-    curve["training_loss"] = curve["training_loss"] / training_batches
-    curve["validation_loss"] = curve["validation_loss"] / validation_batches
-    return _dataset(np.array(table["Epoch"], dtype=np.int64), curve)
+    history = {name: np.array(table[theirs]) for name, (theirs, _) in _COLUMNS.items() if theirs in table}
+    history["training_loss"] = history["training_loss"] / training_batches
+    history["validation_loss"] = history["validation_loss"] / validation_batches
+    return _dataset(np.array(table["Epoch"], dtype=np.int64), history)
 
 
-def write_curve(curve: xr.Dataset, path: Path) -> None:
-    """Write a loss curve as CSV, one row for each epoch."""
-    names = [str(name) for name in curve.data_vars]
+def write_history(history: xr.Dataset, path: Path) -> None:
+    """Write a loss history as CSV, one row for each epoch."""
+    names = [str(name) for name in history.data_vars]
     with path.open("w", newline="") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(["epoch", *names])
         writer.writerows(
-            zip(curve["epoch"].values.tolist(), *(curve[name].values.tolist() for name in names), strict=True)
+            zip(history["epoch"].values.tolist(), *(history[name].values.tolist() for name in names), strict=True)
         )
 
 
-def read_curve(path: Path) -> xr.Dataset:
-    """Read a loss curve written by :func:`write_curve`.
+def read_history(path: Path) -> xr.Dataset:
+    """Read a loss history written by :func:`write_history`.
 
     :raises InputError: if the file is missing
     """
     if not path.is_file():
-        raise InputError(f"a loss curve must be an existing file, {path} is not")
+        raise InputError(f"a loss history must be an existing file, {path} is not")
     with path.open(newline="") as handle:
         header, *rows = list(csv.reader(handle))
     columns = {name: np.array([float(row[column]) for row in rows]) for column, name in enumerate(header)}
     return _dataset(columns.pop("epoch").astype(np.int64), columns)
 
 
-def _dataset(epochs: np.ndarray, curve: dict[str, np.ndarray]) -> xr.Dataset:
-    variables = {name: ("epoch", values, {"units": _COLUMNS[name][1]}) for name, values in curve.items()}
+def _dataset(epochs: np.ndarray, history: dict[str, np.ndarray]) -> xr.Dataset:
+    variables = {name: ("epoch", values, {"units": _COLUMNS[name][1]}) for name, values in history.items()}
     return xr.Dataset(variables, coords={"epoch": epochs})

@@ -33,7 +33,7 @@ class Settings:
 
 
 @dataclass
-class Task:
+class Problem:
     """Sub-clusters with one sequence of elements (ghosts included), one charge and one choice of spins.
 
     :param batch: n sub-clusters of k atoms; ``batch.ghosts`` names atoms of the structure that lend their functions only
@@ -59,13 +59,13 @@ class Task:
 
 
 @dataclass
-class Outcome:
-    """The answer to a task.
+class Answer:
+    """The answer to a problem.
 
     :param energies: in hartree, shape (n,), NaN where ``messages`` says why
     :param gradients: in hartree/bohr, shape (n, k, 3), NaN where not asked for
     :param messages: one line for each row that failed
-    :param records: some of :data:`bodyorder.sources.evaluation.RECORDS`, shape (n,) each, energies in hartree
+    :param records: some of :data:`bodyorder.sources.protocol.RECORDS`, shape (n,) each, energies in hartree
     """
 
     energies: np.ndarray
@@ -74,7 +74,7 @@ class Outcome:
     records: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
-    def empty(cls, batch: ClusterBatch) -> Outcome:
+    def empty(cls, batch: ClusterBatch) -> Answer:
         """Nothing computed yet."""
         return cls(np.full(len(batch), np.nan), np.full((len(batch), batch.n_atoms, 3), np.nan))
 
