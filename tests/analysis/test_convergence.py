@@ -126,7 +126,8 @@ def test_missing_orders_leave_the_others_alone(build, terms):
     found = order_convergence(result).squeeze("source")
     assert np.isfinite(found["truncation"].values[1, :2]).all()
     assert np.isnan(found["truncation"].values[1, 2:]).all()
-    assert found["effective_body_order"].values.tolist() == [2, 2]
+    # what failed above order 2 may lead away again
+    np.testing.assert_array_equal(found["effective_body_order"].values, [2, np.nan])
     groups = group_convergence(result)
     assert groups["group_size"].item() == 2
     assert groups["group_contribution"].sel(order=3).item() == pytest.approx(0, abs=1e-14)

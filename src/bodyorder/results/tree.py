@@ -205,8 +205,8 @@ def _check_bodies(tree: xr.DataTree, root: xr.Dataset, what: str) -> None:
 
 
 def _check_said(tree: xr.DataTree, root: xr.Dataset, what: str) -> None:
-    """Check that what is missing has a reason. Results side by side lack the orders that others have, and need none."""
-    if "source" in root.dims:
+    """Check that what is missing has a reason, but for orders that others have beside which results stand or stood."""
+    if "source" in root.coords:
         return
     free = np.ones(root.sizes["structure"], dtype=bool)
     if "cells" in tree.children and "cell" in tree["cells"].data_vars:
