@@ -267,7 +267,7 @@ def check_names(owner: str, names: Mapping[str, Any]) -> None:
     :raises InputError: for a name that looks like a misspelt one, a capability that is an attribute, or a method that is none
     """
     for name, value in names.items():
-        if name.startswith("_") or (name in _KNOWN and name not in METHODS.values()):
+        if name.startswith("_") or isinstance(value, type) or (name in _KNOWN and name not in METHODS.values()):
             continue
         if name in METHODS.values():
             if not callable(value):
