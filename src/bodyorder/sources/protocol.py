@@ -211,8 +211,7 @@ class EnergySource(ABC):
                 check_names(cls.__qualname__, vars(kind))
 
     def __repr__(self) -> str:
-        reach = "" if self.cutoff is None else f", cutoff={self.cutoff:g}"
-        return f"{type(self).__name__}({self.name!r}{reach})"
+        return described(type(self).__name__, self)
 
     @abstractmethod
     def energies(self, batch: ClusterBatch) -> np.ndarray:
@@ -255,6 +254,15 @@ class EnergySource(ABC):
         return InputError(f"{self.name} must give {claim}, and does not{self.capabilities.why_not(claim)}")
 
 
+def described(kind: str, source: EnergySource) -> str:
+    """What a source is, in one line.
+
+    :param kind: name of its class
+    """
+    reach = "" if source.cutoff is None else f", cutoff={source.cutoff}"
+    return f"{kind}({source.name!r}{reach})"
+
+
 #: Public names that mean something on a source.
 _KNOWN = (*REQUIRED, "capabilities", *METHODS.values())
 
@@ -276,7 +284,7 @@ def check_names(owner: str, names: Mapping[str, Any]) -> None:
             raise InputError(f"`{name}` of {owner} must stand in its capabilities, and is an attribute{_belongs(name)}")
         elif near := difflib.get_close_matches(name, [*_KNOWN, *_FIELDS], n=1, cutoff=ALIKE):
             raise InputError(
-                f"`{name}` of {owner} must not look like a misspelt {near[0]!r}; did you mean {near[0]!r}? call it _{name} if not"
+                f"`{name}` of {owner} must not look like a misspelt name; did you mean {near[0]!r}? if not, call it _{name}"
             )
 
 
