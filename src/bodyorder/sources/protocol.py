@@ -125,16 +125,16 @@ class Capabilities:
                 raise InputError(f"`missing` must name what is not claimed, and {name!r} is")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For workers: read-only mappings cannot be pickled."""
-        return _restored, ({name: dict(v) if isinstance(v, Mapping) else v for name, v in vars(self).items()},)
+        """For workers, and short: read-only mappings cannot be pickled."""
+        return _restored, (self._said(),)
 
     def __repr__(self) -> str:
-        said = [
-            f"{name}={vars(self)[name]!r}"
-            for name in _FIELDS
-            if vars(self)[name] not in (False, None, (), "", "none", {})
-        ]
-        return f"Capabilities({', '.join(said)})"
+        return f"Capabilities({', '.join(f'{name}={value!r}' for name, value in self._said().items())})"
+
+    def _said(self) -> dict[str, Any]:
+        """Fields that are not what they are if nothing is said."""
+        held = {name: dict(value) if isinstance(value, Mapping) else value for name, value in vars(self).items()}
+        return {name: value for name, value in held.items() if value not in (False, None, (), "", "none", {})}
 
     def why_not(self, claim: str) -> str:
         """Why something is not claimed, as the end of a sentence that begins with a semicolon; empty if nothing is said."""
