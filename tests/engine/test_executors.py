@@ -71,7 +71,7 @@ def test_a_pool_that_breaks_while_it_is_given_work_is_reported_alike(monkeypatch
             decompose(clusters(4), SUTTON_CHEN, executor=executor)
 
 
-def deadly(**options):
+def deadly(batch_size=8, **options):
     """A source that kills its worker when one sub-cluster of two atoms is in the batch. Its class travels with it."""
 
     class Deadly(type(load_source(SUTTON_CHEN))):
@@ -84,7 +84,7 @@ def deadly(**options):
             return super().energies(batch)
 
     source = Deadly()
-    source.capabilities = replace(source.capabilities, batch_size=8)
+    source.capabilities = replace(source.capabilities, batch_size=batch_size)
     vars(source).update(options)
     return source
 

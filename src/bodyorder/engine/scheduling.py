@@ -48,7 +48,7 @@ def evaluate(
     :param source: where energies come from
     :param wanted: what is asked of it beside energies
     :param store: looked up before, and written after: a store, or what is kept in memory as far as there is room. Without one
-        sources that take long (``processes``, ``costly``) get a memory that ends with the run.
+        sources that take long (``serial``, ``costly``) get a memory that ends with the run.
     :param executor: where batches run; None for this process
     :param same_distance: Å by which the distances of congruent sub-clusters may differ
     :raises ComputationError: if local worker processes die, or a cluster is gone
