@@ -171,10 +171,11 @@ def test_sub_clusters_of_one_shape_differ_by_the_tolerance_at_most(seed, k):
     errors = rng.uniform(-1, 1, (12, k, 3)) * tolerance * rng.choice([0.01, 0.3, 1], (12, 1, 1))
     clusters = [rng.permutation(27)[:k, None] // [9, 3, 1] % 3 + some for some in errors]
     lengths = [np.linalg.norm(points[:, None] - points, axis=2) for points in clusters]
-    known = Shapes(tolerance)
+    known, halves = Shapes(tolerance), Shapes(tolerance)
     named = [
         shapes(of_positions(clusters), tolerance),
         [int(known.of(of_positions([points]))[0]) for points in clusters],
+        [number for part in (clusters[:5], clusters[5:]) for number in halves.of(of_positions(part)).tolist()],
     ]
     orders = list(map(list, permutations(range(k))))
     for i, j in combinations(range(12), 2):
