@@ -11,7 +11,7 @@ from bodyorder.analysis.comparison import compare
 from bodyorder.analysis.convergence import TOLERANCE, group_convergence, sufficient_order
 from bodyorder.analysis.multiplicity import doubts
 from bodyorder.analysis.significance import drowns
-from bodyorder.engine.noise import ROUNDING
+from bodyorder.engine.noise import ROUNDING, SIGNIFICANT
 from bodyorder.results.variables import describe
 
 
@@ -21,7 +21,7 @@ def findings(results: SeveralResults, reference: str | None = None, tolerance: f
     Of :func:`bodyorder.analysis.group_convergence`: ``group_size``, ``group_alternation`` and
 
     - ``sufficient_order``: the lowest order from which on the truncation error, root mean square of the group, stays below the
-      tolerance; NaN if no known order suffices
+      tolerance, NaN if no known order suffices; ``is_certain``: whether it does with twice its noise added
     - ``last_order``: the last order whose truncation error is known, ``last_error`` that error
     - ``pair_contribution_per_body``: the two-body total; ``largest_order``, ``largest_contribution``: of the orders above 2 the
       one of largest size, and its total; ``largest_ratio``: its size over that of order 2, if that is above rounding
@@ -75,6 +75,7 @@ def _of_orders(convergence: xr.Dataset) -> xr.Dataset:
     totals, noise = convergence["group_contribution"], convergence["group_noise"]
     order = totals["order"]
     errors = convergence["group_truncation_error"]
+    enough = sufficient_order(errors, convergence.attrs["tolerance"])
     last = order.where(errors.notnull()).max("order")
     largest = _order_of_largest(totals.where(order > 2))
     pair = totals.where(order == 2).sum("order", min_count=1)
@@ -83,7 +84,10 @@ def _of_orders(convergence: xr.Dataset) -> xr.Dataset:
     lost = drowns(interactions, noise)
     return xr.Dataset(
         {
-            "sufficient_order": sufficient_order(errors, convergence.attrs["tolerance"]),
+            "sufficient_order": enough,
+            "is_certain": (errors + SIGNIFICANT * convergence["group_truncation_noise"] < convergence.attrs["tolerance"])
+            .where(errors.notnull() & (order >= enough), True)
+            .all("order"),
             "last_order": last,
             "last_error": _at(errors, last),
             "pair_contribution_per_body": pair,

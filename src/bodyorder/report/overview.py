@@ -28,7 +28,7 @@ _DOUBTS = {
 
 
 class Place(NamedTuple):
-    """A source in a group, by names; the group is empty where structures are not grouped."""
+    """A source in a group, by names; both are empty where there is one only."""
 
     source: str
     group: str
@@ -67,7 +67,11 @@ def _places(found: xr.Dataset, sources: list[str]) -> Iterator[tuple[Place, dict
     for source in sources:
         for group in found["group"].values:
             part = found.sel(source=source, group=group)
-            yield Place(source, group_title(str(group))), {str(name): part[name].item() for name in part.data_vars}
+            yield _place(found, source, group_title(str(group))), {str(name): part[name].item() for name in part.data_vars}
+
+
+def _place(found: xr.Dataset, source: str, group: str) -> Place:
+    return Place(source if found.sizes["source"] > 1 else "", group if found.sizes["group"] > 1 else "")
 
 
 def _converges(found: xr.Dataset, leading: list[str], theme: Theme) -> Markup:
@@ -79,10 +83,11 @@ def _converges(found: xr.Dataset, leading: list[str], theme: Theme) -> Markup:
         elif np.isnan(order):
             key = ("none", int(last))
         else:
-            key = ("complete" if order == last > 1 and part["last_error"] < NEGLIGIBLE else "from", int(order))
+            complete = order == last > 1 and part["last_error"] < NEGLIGIBLE
+            key = ("complete" if complete else "from" if part["is_certain"] else "perhaps", int(order))
         verdicts.setdefault(key, []).append(place)
     ordered = sorted(
-        verdicts.items(), key=lambda item: (("from", "complete", "none", "unknown").index(item[0][0]), item[0][1])
+        verdicts.items(), key=lambda item: (("from", "perhaps", "complete", "none", "unknown").index(item[0][0]), item[0][1])
     )
     held = [(kind, order, _labels(found, places)) for (kind, order), places in ordered]
     return words(
@@ -98,6 +103,7 @@ def _labels(found: xr.Dataset, places: list[Place]) -> list[str]:
     return [
         source if len(own) == found.sizes["group"] else words("sentences.html", "within", source=source, groups=own)
         for source, own in by_source.items()
+        if source or len(own) < found.sizes["group"]
     ]
 
 
@@ -150,15 +156,15 @@ def _distrust(found: xr.Dataset) -> Markup:
     names = [str(name) for name in found["source"].values]
     doubts = []
     for name in names:
-        own = found.sel(source=name)
+        own, called = found.sel(source=name), _place(found, name, "").source
         counts = [(int(own[key]), what) for key, what in _DOUBTS.items() if int(own[key])]
         if counts:
-            doubts.append((name, counts, float(own["n_all"])))
+            doubts.append((called, counts, float(own["n_all"])))
     return words(
         "sentences.html",
         "distrust",
         doubts=doubts,
-        lacking=[(name, int(number)) for name, number in zip(names, found["n_lacking"].values, strict=True) if number],
+        lacking=[(_place(found, name, "").source, int(number)) for name, number in zip(names, found["n_lacking"].values, strict=True) if number],
         sampled=[name for name, own in zip(names, found["is_sampled"].values, strict=True) if own],
         cut=[name for name, own in zip(names, found["is_cut"].values, strict=True) if own],
         n_dissociated=int(found["n_dissociated_states"].sum()),

@@ -8,6 +8,7 @@ FINDINGS = {
     "sufficient_order": Variable(
         _GROUP, "1", r"n_\mathrm{suff}", "order from which on the truncation error of a group stays below the tolerance"
     ),
+    "is_certain": Variable(_GROUP, "1", "", "whether truncation errors stay below the tolerance with twice their noise added"),
     "last_order": Variable(_GROUP, "1", "n", "last order whose truncation error is known"),
     "last_error": Variable(
         _GROUP, "eV/body", r"|E-E^{\leq n}|/N", "truncation error of the last order of which it is known"
