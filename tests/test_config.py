@@ -1,7 +1,7 @@
 import pytest
 
 from bodyorder._checks import InputError
-from bodyorder.config import SAMPLERS, LowDensity, MakeUpOptions, SplitOptions, StudyOptions, load_config
+from bodyorder.config import SAMPLERS, LowDensity, SplitOptions, StudyOptions, TrainingSetOptions, load_config
 
 GOOD = """
 output: runs/x
@@ -9,8 +9,8 @@ clusters:
   low: {sampler: low-density, n_clusters: 4}
   high: {sampler: high-density, n_clusters: 4, wigner_seitz_radius_bohr: 1.4}
 models: [pet]
-makeups:
-  parents: {}
+training_sets:
+  whole: {}
   all: {orders: all}
   some: {orders: [2, 3], fraction: 0.5, groups: [low]}
 held_out:
@@ -29,9 +29,9 @@ def test_defaults_and_values(tmp_path):
     assert isinstance(options.clusters["low"], LowDensity)
     assert options.clusters["low"].n_atoms == 8
     assert options.clusters["high"].wigner_seitz_radius_bohr == 1.4
-    some = options.makeups["some"].build("some")
-    assert (some.name, some.orders, some.fraction, some.parents) == ("some", (2, 3), 0.5, True)
-    assert options.makeups["all"].build("all").orders is None
+    some = options.training_sets["some"].composition("some")
+    assert (some.name, some.orders, some.fraction, some.whole_clusters) == ("some", (2, 3), 0.5, True)
+    assert options.training_sets["all"].composition("all").orders is None
 
 
 @pytest.mark.parametrize(
@@ -56,13 +56,34 @@ def test_defaults_and_values(tmp_path):
         (
             "fraction: 0.5",
             "fraction: 1.5",
-            r"`makeups\.some\.fraction`: input should be less than or equal to 1, got 1\.5",
+            r"`training_sets\.some\.fraction`: input should be less than or equal to 1, got 1\.5",
         ),
-        ("fraction: 0.5", "fractoin: 0.5", r"unknown key `makeups\.some\.fractoin`.*did you mean 'fraction'"),
+        ("fraction: 0.5", "fractoin: 0.5", r"unknown key `training_sets\.some\.fractoin`.*did you mean 'fraction'"),
         (
             "groups: [low]",
             "groups: [lwo]",
-            r"`makeups\.some\.groups` must be one of high, low, got 'lwo'; did you mean 'low'",
+            r"`training_sets\.some\.groups` must be one of high, low, got 'lwo'; did you mean 'low'",
+        ),
+        ("training_sets:", "makeups:", r"unknown key `makeups`; .*did you mean 'training_sets'\?"),
+        (
+            "groups: [low]",
+            "parents: true",
+            r"unknown key `training_sets\.some\.parents`; .*did you mean 'whole_clusters'\?",
+        ),
+        (
+            "groups: [low]",
+            "n_parents: 2",
+            r"unknown key `training_sets\.some\.n_parents`; .*did you mean 'n_clusters'\?",
+        ),
+        (
+            "groups: [low]",
+            "per_parent: 2",
+            r"unknown key `training_sets\.some\.per_parent`; .*did you mean 'per_cluster'",
+        ),
+        (
+            "models: [pet]",
+            "distill: {students: [gap], makeups: [all]}",
+            r"`distill\.makeups`; .*did you mean 'training_sets'",
         ),
         ("models: [pet]", "models: [pte]", r"`models` must be one of .*, got 'pte'; did you mean 'pet'\?"),
         ("models: [pet]", "split: {train: 0.7, validation: 0.3}", "must leave some clusters for testing"),
@@ -81,9 +102,13 @@ def test_defaults_and_values(tmp_path):
         (
             "orders: [2, 3]",
             "orders: [2, 9]",
-            r"`makeups\.some\.orders` must be sizes of sub-clusters, got 9 .* have 8 atoms",
+            r"`training_sets\.some\.orders` must be sizes of sub-clusters, got 9 .* have 8 atoms",
         ),
-        ("parents: {}", "parents: {parents: false}", "make-up 'parents' must hold parents or sub-clusters"),
+        (
+            "whole: {}",
+            "whole: {whole_clusters: false}",
+            "training set 'whole' must hold whole clusters or sub-clusters",
+        ),
         ("n_clusters: 4}", "n_clusters: 2}", r"`clusters\.low\.n_clusters` must be at least 3 to train"),
         ("n_clusters: 4}", "n_clusters: true}", r"`clusters\.low\.n_clusters` must be a whole number, got True"),
         ("models: [pet]", "reference: fci", "a source must look like 'scheme:target"),
@@ -115,8 +140,8 @@ def test_files_that_are_no_study(tmp_path, text, message):
 
 
 def test_models_need_training_sets(tmp_path):
-    with pytest.raises(InputError, match="`makeups` must name a training set for the models"):
-        load(tmp_path, GOOD[: GOOD.index("makeups")])
+    with pytest.raises(InputError, match="`training_sets` must name a training set for the models"):
+        load(tmp_path, GOOD[: GOOD.index("training_sets")])
 
 
 def test_a_group_may_be_called_like_a_sampler(tmp_path):
@@ -136,7 +161,7 @@ def test_files_that_cannot_be_read(tmp_path):
 
 
 def test_every_option_is_documented():
-    for kind in (StudyOptions, SplitOptions, MakeUpOptions, *SAMPLERS.values()):
+    for kind in (StudyOptions, SplitOptions, TrainingSetOptions, *SAMPLERS.values()):
         assert kind.__doc__
         for name, field in kind.model_fields.items():
             if name != "sampler":

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from bodyorder.study.closing import Closing
 
 from bodyorder.analysis.seeds import over_seeds
 from bodyorder.config import load_config
@@ -14,20 +15,19 @@ from bodyorder.report.curve_section import curve_parts
 from bodyorder.report.environment import environment_parts
 from bodyorder.report.generalization import generalization_parts
 from bodyorder.results.files import load_analysis, save
-from bodyorder.study.cells import Cells
-from bodyorder.study.closing import Closing
 from bodyorder.study.curves import Curves
 from bodyorder.study.data import Data
 from bodyorder.study.distillation import Distillation
+from bodyorder.study.runs import Grid
 
 HERE = Path(__file__).parent
 #: How much of a training at its end shows whether its loss still fell; one epoch at least.
 END = 0.1
 
 data = Data(load_config(HERE / "study.yaml"))
-cells = Cells(data)
-curves = Curves(data, cells)
-closing = Closing(data, cells, curves, Distillation(data, cells))
+runs = Grid(data)
+curves = Curves(data, runs)
+closing = Closing(data, runs, curves, Distillation(data, runs))
 table, distilled = (load_analysis(data.root / name) for name in ("generalization.nc", "distillation.nc"))
 (HERE / "figures").mkdir(exist_ok=True)
 (HERE / "generalization.csv").write_text((data.root / "generalization.csv").read_text())
@@ -39,16 +39,16 @@ save(means, HERE / "generalization.nc", compressed=True)
 save(distilled, HERE / "distillation.nc", compressed=True)
 
 found, drawn = [], {}
-for name in cells.trainings:
-    loss, cell = cells.trained(name).loss_curve, cells.cells[name]
+for name in runs.trainings:
+    loss, run = runs.trained(name).loss_history, runs.runs[name]
     if loss is None:  # its weights are solved for
         continue
     training, validation = loss["training_loss"].values, loss["validation_loss"].values
     last = max(1, round(END * len(validation)))
     found.append(
         {
-            "model": cell.model,
-            "makeup": cell.makeup + ("" if cell.n_parents is None else f"-n={cell.n_parents}"),
+            "model": run.model,
+            "training_set": run.training_set + ("" if run.n_clusters is None else f"-n={run.n_clusters}"),
             "epochs": len(validation),
             "last_epochs": last,
             # the best so far, at the end and before its last epochs: 1 where nothing was gained
@@ -56,13 +56,13 @@ for name in cells.trainings:
             "training_ratio": np.nanmin(training) / np.nanmin(training[:-last]),
         }
     )
-    if cell.n_parents is None and cell.seed == data.options.seed:
-        drawn[name.removesuffix(f"/seed={cell.seed}")] = {
+    if run.n_clusters is None and run.seed == data.options.seed:
+        drawn[name.removesuffix(f"/seed={run.seed}")] = {
             "epoch": loss["epoch"].values,
             "training": training,
             "validation": validation,
         }
-groups = pd.DataFrame(found).groupby(["model", "makeup"], sort=False)
+groups = pd.DataFrame(found).groupby(["model", "training_set"], sort=False)
 losses = groups.agg(
     trainings=("epochs", "size"),
     epochs=("epochs", "max"),

@@ -38,16 +38,16 @@ def table(pairs) -> xr.Dataset:
     depth = float(wells["well_depth"])
     return xr.Dataset(
         {
-            "well_depth": (("cell", "pair"), [[np.nan], [0.99 * depth], [1.01 * depth]]),
-            "well_distance": (("cell", "pair"), [[np.nan], [1.5], [1.5]]),
-            "pair_training_rms": (("cell", "pair"), [[np.nan], [deviation], [deviation]]),
+            "well_depth": (("run", "pair"), [[np.nan], [0.99 * depth], [1.01 * depth]]),
+            "well_distance": (("run", "pair"), [[np.nan], [1.5], [1.5]]),
+            "pair_training_rms": (("run", "pair"), [[np.nan], [deviation], [deviation]]),
         },
         coords={
-            "cell": ["morse", "lj/all/seed=0", "lj/all/seed=1"],
-            "training": ("cell", ["morse", "lj/all", "lj/all"]),
-            "model": ("cell", ["morse", "lj", "lj"]),
-            "makeup": ("cell", ["", "all", "all"]),
-            "whole": ("cell", [True, True, True]),
+            "run": ["morse", "lj/all/seed=0", "lj/all/seed=1"],
+            "training": ("run", ["morse", "lj/all", "lj/all"]),
+            "model": ("run", ["morse", "lj", "lj"]),
+            "training_set": ("run", ["", "all", "all"]),
+            "whole": ("run", [True, True, True]),
             "pair": ["H-H"],
         },
         attrs={"reference": "morse"},

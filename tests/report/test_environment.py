@@ -66,53 +66,53 @@ def measures(off: float, alone: float, factor: float = 1.0) -> xr.Dataset:
     )  # fmt: skip
 
 
-def about(makeup: str, model: str, seed: int = 1) -> dict[str, object]:
+def about(training_set: str, model: str, seed: int = 1) -> dict[str, object]:
     """Coordinates of a cell."""
-    name = f"{model}/{makeup}"
+    name = f"{model}/{training_set}"
     return {
-        "cell": f"{name}/seed={seed}", "training": name, "model": model, "makeup": makeup, "whole": True,
-        "groups": {"both": "low,high"}.get(makeup, makeup), "n_parents": 80, "seed": seed, "explicit": model == "line",
-        "nominal_order": 2.0 if model == "line" else np.nan,
+        "run": f"{name}/seed={seed}", "training": name, "model": model, "training_set": training_set, "whole": True,
+        "groups": {"both": "low,high"}.get(training_set, training_set), "n_clusters": 80, "seed": seed,
+        "explicit": model == "line", "nominal_order": 2.0 if model == "line" else np.nan,
     }  # fmt: skip
 
 
-def make_table(makeups=("low", "high"), models=("line", "net"), seeds=(0.9, 1.1)) -> xr.Dataset:
+def make_table(training_sets=("low", "high"), models=("line", "net"), seeds=(0.9, 1.1)) -> xr.Dataset:
     """A table of the reference, of ``line``, and of ``net``, whose functions are off in vacuum alone."""
     entries = [(measures(0.0, 0.0), about("", "fci"))]
-    for makeup, model, (seed, factor) in product(makeups, models, enumerate(seeds, 1)):
+    for training_set, model, (seed, factor) in product(training_sets, models, enumerate(seeds, 1)):
         off = {"line": 0.4 * factor, "net": 0.1 * factor}[model]
         alone = {"line": 0.4 * factor, "net": 2.0 * factor}[model]
-        entries.append((measures(off, alone, factor * (2 if model == "net" else 1)), about(makeup, model, seed)))
+        entries.append((measures(off, alone, factor * (2 if model == "net" else 1)), about(training_set, model, seed)))
     parts = [
-        part.expand_dims("cell").assign_coords({key: ("cell", [value]) for key, value in held.items()})
+        part.expand_dims("run").assign_coords({key: ("run", [value]) for key, value in held.items()})
         for part, held in entries
     ]
-    return xr.concat(parts, "cell", data_vars="all", coords="minimal", compat="override").assign_attrs(reference="fci")
+    return xr.concat(parts, "run", data_vars="all", coords="minimal", compat="override").assign_attrs(reference="fci")
 
 
-#: What is missed (eV per atom) of whom by students of order 2 and 4, and the own errors of these, by make-up.
+#: What is missed (eV per atom) of whom by students of order 2 and 4, and the own errors of these, by training set.
 LESSONS = {
     ("low", "fci"): (7e-4, 1e-4, 0.0), ("low", "net"): (5e-4, 2e-4, 1e-3),
     ("high", "fci"): (0.24, 0.09, 0.0), ("high", "net"): (0.2, 0.05, 0.08), ("high", "other"): (0.3, 0.2, 0.1),
 }  # fmt: skip
 
 
-def make_lessons(makeups=("low", "high"), seeds=(0.9, 1.1)) -> xr.Dataset:
+def make_lessons(training_sets=("low", "high"), seeds=(0.9, 1.1)) -> xr.Dataset:
     """What explicit models miss of the reference and of models."""
     rows = []
-    for (makeup, teacher), (*errors, own) in LESSONS.items():
+    for (training_set, teacher), (*errors, own) in LESSONS.items():
         for (seed, factor), (student, order, error) in product(
             enumerate(seeds, 1), zip(("four", "two"), (4, 2), reversed(errors), strict=True)
         ):
-            if makeup in makeups:
+            if training_set in training_sets:
                 rows.append(
                     {
-                        "teacher": teacher, "makeup": makeup, "student": student, "student_order": order, "seed": seed,
-                        "training": f"{student}/{makeup} of {teacher}", "distilled_rmse": factor * error,
+                        "teacher": teacher, "training_set": training_set, "student": student, "student_order": order,
+                        "seed": seed, "training": f"{student}/{training_set} of {teacher}", "distilled_rmse": factor * error,
                         "teacher_rmse": factor * own,
                     }
                 )  # fmt: skip
-    table = xr.Dataset({name: ("cell", np.array([row[name] for row in rows])) for name in rows[0]})
+    table = xr.Dataset({name: ("run", np.array([row[name] for row in rows])) for name in rows[0]})
     measured = ("distilled_rmse", "teacher_rmse")
     return table.set_coords([name for name in rows[0] if name not in measured]).assign_attrs(reference="fci")
 
@@ -123,13 +123,13 @@ def table():
 
 
 @pytest.fixture(scope="module")
-def lessons():
+def distilled():
     return make_lessons()
 
 
 @pytest.fixture(scope="module")
-def environment(table, lessons):
-    return Environment.of(table, lessons, "atom")
+def environment(table, distilled):
+    return Environment.of(table, distilled, "atom")
 
 
 @pytest.fixture(scope="module")
@@ -138,8 +138,8 @@ def orders(environment):
 
 
 @pytest.fixture(scope="module")
-def parts(table, lessons):
-    return {part.heading: part for part in environment_parts(table, lessons, THEME)}
+def parts(table, distilled):
+    return {part.heading: part for part in environment_parts(table, distilled, THEME)}
 
 
 def points(axis, colour):
@@ -166,13 +166,13 @@ def said(parts):
 
 def test_rows_are_complete_groups_with_their_make_ups(environment, table):
     assert environment.rows == [Row("low", "low", "low"), Row("high", "high", "high")]
-    both = Environment.of(make_table(makeups=("both",)), make_lessons(("high",)), "atom")
+    both = Environment.of(make_table(training_sets=("both",)), make_lessons(("high",)), "atom")
     assert both.rows == [Row("low", "both", None), Row("high", "both", "high")]
-    shared = make_lessons(("high",)).assign_coords(makeup=("cell", ["both"] * 12))
-    assert Environment.of(make_table(makeups=("both",)), shared, "atom").rows[0] == Row("low", "both", "both")
+    shared = make_lessons(("high",)).assign_coords(training_set=("run", ["both"] * 12))
+    assert Environment.of(make_table(training_sets=("both",)), shared, "atom").rows[0] == Row("low", "both", "both")
     # explicit models may learn on a training set that no model in the table is trained on
     assert Environment.of(table, shared, "atom").rows[0] == Row("low", "low", "both")
-    assert Environment.of(table.isel(cell=[0]), None, "atom").rows == [Row("low", None, None), Row("high", None, None)]
+    assert Environment.of(table.isel(run=[0]), None, "atom").rows == [Row("low", None, None), Row("high", None, None)]
 
 
 def test_errors_stand_side_by_side_and_shared_functions_on_an_axis_of_their_own(orders):
@@ -235,10 +235,10 @@ def test_shared_functions_are_drawn_by_the_order_of_the_student(environment, ord
     ]  # fmt: skip
 
 
-def test_what_a_constant_misses_is_drawn_if_it_is_known(table, lessons):
-    deviation = np.tile([0.05, 0.275, np.nan], (table.sizes["cell"], 1))
-    known = table.assign(group_total_deviation=(("cell", "group"), deviation))
-    first, _ = environment_parts(known, lessons, THEME)
+def test_what_a_constant_misses_is_drawn_if_it_is_known(table, distilled):
+    deviation = np.tile([0.05, 0.275, np.nan], (table.sizes["run"], 1))
+    known = table.assign(group_total_deviation=(("run", "group"), deviation))
+    first, _ = environment_parts(known, distilled, THEME)
     axis = first.figures[0][1].axes[5]
     assert 0.275 in [line.get_ydata()[0] for line in axis.lines if line.get_linestyle() == ":"]
     assert "of new clusters, whose energies are spread by 0.275 eV per atom" in first.sentences[1]
@@ -404,9 +404,9 @@ def test_what_pairs_in_their_environment_are_is_said(parts):
     ],
 )
 @pytest.mark.parametrize("unknown", [True, False])
-def test_any_measure_may_be_missing(table, lessons, name, gone, unknown):
+def test_any_measure_may_be_missing(table, distilled, name, gone, unknown):
     less = table.assign({name: table[name] * np.nan}) if unknown else table.drop_vars(name)
-    found = environment_parts(less, lessons, THEME)
+    found = environment_parts(less, distilled, THEME)
     assert [part.heading for part in found] == HEADINGS[: 1 if gone == "pairs" else 2]
     assert gone is None or gone not in " ".join(said(found))
 
@@ -423,12 +423,12 @@ def test_without_lessons_there_are_two_columns(table):
     assert [bool(held.rows) for held in first.tables] == [True, False]
     assert "share" not in " ".join(first.sentences)
     assert second.tables[0].rows
-    empty = make_lessons().assign(distilled_rmse=("cell", np.full(20, np.nan)))
+    empty = make_lessons().assign(distilled_rmse=("run", np.full(20, np.nan)))
     assert said(environment_parts(table, empty, THEME)) == said([first, second])
 
 
-def test_lessons_alone_are_shown_by_make_up(lessons):
-    (part,) = environment_parts(None, lessons, THEME)
+def test_lessons_alone_are_shown_by_training_set(distilled):
+    (part,) = environment_parts(None, distilled, THEME)
     ((_, figure, _, caption),) = part.figures
     assert titles(figure) == ["Shared functions\n(trained on low)", "Shared functions\n(trained on high)"]
     assert "vacuum" not in caption
@@ -438,21 +438,21 @@ def test_lessons_alone_are_shown_by_make_up(lessons):
     assert [len(held.rows) for held in part.tables] == [0, 5]
 
 
-def test_own_errors_may_be_unknown(table, lessons):
-    first, _ = environment_parts(table, lessons.drop_vars("teacher_rmse"), THEME)
+def test_own_errors_may_be_unknown(table, distilled):
+    first, _ = environment_parts(table, distilled.drop_vars("teacher_rmse"), THEME)
     assert {row[-1] for row in first.tables[1].rows} == {"—"}
     assert not any("lowest order" in sentence for sentence in first.sentences)
     assert "own error of a model" not in [text.get_text() for text in first.figures[0][1].legends[0].get_texts()]
 
 
-def test_the_reference_may_be_alone(table, lessons):
-    alone = table.isel(cell=[0])
+def test_the_reference_may_be_alone(table, distilled):
+    alone = table.isel(run=[0])
     first, second = environment_parts(alone, None, THEME)
     assert {row[0] for row in first.tables[0].rows} == {"fci"}
     assert first.tables[0].groups[0] == "Low density"
     assert [row[0] for row in second.tables[0].rows] == ["fci, spread"] * 2
     assert "odels" not in " ".join([*said([first, second]), first.figures[0][3], second.figures[0][3]])
-    assert "share miss 0.240 eV per atom" in environment_parts(alone, lessons, THEME)[0].sentences[1]
+    assert "share miss 0.240 eV per atom" in environment_parts(alone, distilled, THEME)[0].sentences[1]
 
 
 def test_nothing_known_shows_nothing(table):
@@ -473,8 +473,8 @@ def test_one_seed_has_no_spread():
 
 
 def test_make_ups_that_are_not_called_like_the_group_are_named(table):
-    shared = make_lessons(("high",)).assign_coords(makeup=("cell", ["both"] * 12))
-    first, second = environment_parts(make_table(makeups=("both",)), shared, THEME)
+    shared = make_lessons(("high",)).assign_coords(training_set=("run", ["both"] * 12))
+    first, second = environment_parts(make_table(training_sets=("both",)), shared, THEME)
     assert titles(first.figures[0][1])[0] == "Low density: in vacuum\n(trained on both)"
     assert first.sentences[0].endswith("; these learnt from both.")
     assert "(Low density: both; High density: both)" in second.figures[0][3]
@@ -488,7 +488,7 @@ def test_explicit_models_alone_are_drawn():
 
 
 def test_structures_may_not_be_grouped(table):
-    one = table.sel(group=["high"]).assign_coords(group=[UNGROUPED], groups=("cell", [UNGROUPED] * 9))
+    one = table.sel(group=["high"]).assign_coords(group=[UNGROUPED], groups=("run", [UNGROUPED] * 9))
     first, second = environment_parts(one, None, THEME)
     assert titles(first.figures[0][1])[0].startswith("In vacuum")
     assert titles(second.figures[0][1])[0] == "Pairs of order 2"
@@ -496,12 +496,12 @@ def test_structures_may_not_be_grouped(table):
     assert first.sentences[1].endswith("so more bodies describe a cluster better, but do not predict within it.")
 
 
-def test_names_cannot_break_the_page(table, lessons):
+def test_names_cannot_break_the_page(table, distilled):
     bad = {"net": "<b>", "line": "line", "fci": "fci"}
-    named = table.assign_coords(model=("cell", [bad[name] for name in table["model"].values]))
-    taught = lessons.assign_coords(
-        teacher=("cell", [bad.get(name, name) for name in lessons["teacher"].values]),
-        student=("cell", [f"<b>{name}" for name in lessons["student"].values]),
+    named = table.assign_coords(model=("run", [bad[name] for name in table["model"].values]))
+    taught = distilled.assign_coords(
+        teacher=("run", [bad.get(name, name) for name in distilled["teacher"].values]),
+        student=("run", [f"<b>{name}" for name in distilled["student"].values]),
     )
     found = environment_parts(named, taught, THEME)
     shown = [held.render() for part in found for held in part.tables]

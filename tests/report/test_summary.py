@@ -122,6 +122,39 @@ def test_failures_are_counted_and_orders_nobody_asked_for_are_not():
     assert not any("lack" in sentence for sentence in sentences)
 
 
+def failed(totals, n_bodies):
+    """Structures of these numbers of bodies; those that lack orders say why."""
+    dataset = result(totals, n_bodies=1)
+    dataset["n_bodies"] = ("structure", n_bodies)
+    for name in ("contribution", "noise", "total"):
+        dataset[name] = dataset[name] * dataset["n_bodies"]
+    dataset["failure"] = dataset["failure"].where(dataset["contribution"].notnull().all("order"), "no three")
+    return dataset
+
+
+def test_orders_that_are_unknown_are_not_called_small():
+    """Smaller structures have exact zeros there."""
+    sentences = said(
+        failed([[-0.5, -1.5, 0, 0], [-0.5, -4.5, np.nan, np.nan], [-0.5, -4.5, np.nan, np.nan]], [2, 4, 4])
+    )
+    assert sentences[:2] == [
+        "The two-body energy of FCI is −3.50 eV per atom.",
+        "Orders 3, 4 of FCI are unknown: energies that they need are missing.",
+    ]
+    assert "small" not in " ".join(sentences)
+
+
+def test_small_orders_below_an_unknown_one_are_not_said_to_be_all():
+    lacking = failed([[-13.0, -2.8, 0.006, np.nan]], [4])
+    lacking["total"] += 4 * 0.002
+    first, second, *_ = said(lacking)
+    assert first.startswith(
+        "Everything known above order 2 is small in FCI: the largest total is +6.00 meV per atom, at order 3."
+    )
+    assert first.endswith("Stopped at order 3 its error is 2.00 meV per atom, and what follows is unknown.")
+    assert second == "Order 4 of FCI is unknown: energies that they need are missing."
+
+
 def test_expansions_cut_by_distance_are_called_approximate():
     cut = result([[-13.0, -5.0, 0.01]]).assign_attrs(family="cliques", cutoff=4.5, source="FCI")
     assert said(cut)[-1].startswith("FCI was resolved with those sub-clusters alone whose bodies are all within 4.5 Å")

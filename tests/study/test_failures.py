@@ -20,7 +20,7 @@ import yaml
 
 from bodyorder.results.files import load
 
-MAKE_UPS = {
+COMPOSITIONS = {
     "whole": {},
     "heavy": {"orders": "all", "energy_weight": 1.7e308},  # more than the usual loss cannot be told from infinity
     "all": {"orders": "all"},
@@ -31,7 +31,7 @@ SETTINGS = {
     "reference": "analytic:pair?kind=morse",
     "split": {"train": 0.5, "validation": 0.2},
     "models": ["soap-bpnn"],
-    "epochs": dict.fromkeys(MAKE_UPS, 1),
+    "epochs": dict.fromkeys(COMPOSITIONS, 1),
     "curves": [],
     "workers": 1,
 }
@@ -65,8 +65,8 @@ class Run:
 
 def start(root: Path, **changes) -> subprocess.Popen:
     """Start the command, with a study that is saved beside its folder."""
-    settings = SETTINGS | {"output": str(root), "makeups": MAKE_UPS} | changes
-    settings["epochs"] = {name: settings["epochs"][name] for name in settings["makeups"]}
+    settings = SETTINGS | {"output": str(root), "training_sets": COMPOSITIONS} | changes
+    settings["epochs"] = {name: settings["epochs"][name] for name in settings["training_sets"]}
     config = root.with_suffix(".yaml")
     config.write_text(yaml.safe_dump(settings, sort_keys=False))
     command = [Path(sys.executable).with_name("bodyorder"), "study", config]
@@ -85,7 +85,7 @@ def run(root: Path, **changes) -> Run:
 
 
 def training_in(root: Path, name: str) -> int | None:
-    """The process of the program that trains for one make-up, once it is under way."""
+    """The process of the program that trains for one training set, once it is under way."""
     for folder in (root / "stages").glob(f"train-soap-bpnn-{name}-*"):
         if (folder / "outputs").exists():
             for entry in Path("/proc").glob("[0-9]*"):
@@ -150,7 +150,7 @@ def test_the_rest_is_done_and_reported(broken):
 
 def test_a_mended_make_up_is_trained_and_nothing_else(broken, tmp_path):
     root = shutil.copytree(broken.root, tmp_path / "study")
-    mended = run(root, makeups={"whole": MAKE_UPS["whole"], "heavy": {"orders": "all"}})
+    mended = run(root, training_sets={"whole": COMPOSITIONS["whole"], "heavy": {"orders": "all"}})
     assert (mended.code, mended.complaint) == (0, "")
     assert mended.did("sample", "label") == set()
     assert mended.did("train", "resolve") == {"train/soap-bpnn/heavy", "resolve/soap-bpnn/heavy"}
@@ -160,7 +160,7 @@ def test_a_mended_make_up_is_trained_and_nothing_else(broken, tmp_path):
 
 def test_a_program_that_was_left_behind_guards_its_folder(broken):
     assert training_in(broken.root, "pairs") is not None
-    blocked = run(broken.root, makeups={"pairs": MAKE_UPS["pairs"]})
+    blocked = run(broken.root, training_sets={"pairs": COMPOSITIONS["pairs"]})
     assert blocked.code == 1
     assert re.search(
         r": train/soap-bpnn/pairs: \S*/train-soap-bpnn-pairs-\w+ must be free, and a training is still running in it; wait for "
@@ -174,7 +174,7 @@ def test_running_again_completes_what_was_killed_and_nothing_else(broken):
     while (program := training_in(broken.root, "pairs")) is not None:
         os.kill(program, signal.SIGKILL)
         time.sleep(0.02)
-    again = run(broken.root, makeups={name: MAKE_UPS[name] for name in ("whole", "all", "pairs")})
+    again = run(broken.root, training_sets={name: COMPOSITIONS[name] for name in ("whole", "all", "pairs")})
     assert (again.code, again.complaint) == (0, "")
     assert again.did("sample", "label") == set()
     assert again.did("train", "resolve") == {

@@ -1,4 +1,4 @@
-"""Models that are trained already as cells of a study: files of models, and calculators that fail."""
+"""Models that are trained already as runs of a study: files of models, and calculators that fail."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SETTINGS = {
     "workers": 1,
     "trainings": 1,
 }
-TRAINED = {"models": ["soap-linear"], "makeups": {"whole": {}}}
+TRAINED = {"models": ["soap-linear"], "training_sets": {"whole": {}}}
 
 CALCULATORS = '''
 from ase.calculators.lj import LennardJones
@@ -72,10 +72,10 @@ def test_the_file_of_a_trained_model_measures_as_the_model_does(tmp_path):
     run(tmp_path / "second", pretrained=pretrained, **TRAINED)
     table = load_analysis(tmp_path / "second" / "generalization.nc")
     for name in ("total_rmse", "order_rmse", "force_rmse", "subset_rmse", "group_environment_rms"):
-        mine, theirs = (table[name].sel(cell=cell).values for cell in ("old", "soap-linear/whole"))
+        mine, theirs = (table[name].sel(run=run).values for run in ("old", "soap-linear/whole"))
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-10, err_msg=name)
     # what it was built for is not known of a file
-    assert table["nominal_verdict"].sel(cell="old").values.tolist() == ["no nominal order"]
+    assert table["nominal_verdict"].sel(run="old").values.tolist() == ["no nominal order"]
 
 
 def test_other_test_clusters_are_resolved_anew(tmp_path):
@@ -84,8 +84,8 @@ def test_other_test_clusters_are_resolved_anew(tmp_path):
     for changes, count in (({}, 8), (TRAINED, 2)):
         run(tmp_path / "s", pretrained=pretrained, **changes)
         table = load_analysis(tmp_path / "s" / "generalization.nc")
-        assert table["group_size"].sel(cell="pairs", group="high").item() == count
-        assert table["total_rmse"].sel(cell="pairs").notnull().all()
+        assert table["group_size"].sel(run="pairs", group="high").item() == count
+        assert table["total_rmse"].sel(run="pairs").notnull().all()
 
 
 @pytest.mark.parametrize("kind", ["NoAtoms", "NoClusters", "TornMemory"])
@@ -100,7 +100,7 @@ def test_a_model_that_fails_is_named_and_the_others_are_reported(tmp_path, choos
     assert "measure/bad: needs resolve/bad" in message
     assert message.endswith(f"report of the rest: {tmp_path / 's' / 'report.html'}")
     table = load_analysis(tmp_path / "s" / "generalization.nc")
-    assert table["cell"].values.tolist() == ["pair", "good"]
+    assert table["run"].values.tolist() == ["pair", "good"]
     # nothing that was computed is lost
     (folder,) = (tmp_path / "s" / "stages").glob("resolve-bad-*")
     assert load(folder / "result.nc")["subset_energy"].notnull().any() == (kind != "TornMemory")
@@ -110,7 +110,7 @@ def test_a_teacher_that_fails_is_no_process_that_was_killed(tmp_path, choosy):
     changes = {
         "pretrained": {"bad": f"ase:{choosy}.NoClusters"},
         "models": [],
-        "makeups": {"whole": {"forces": False}},
+        "training_sets": {"whole": {"forces": False}},
         "distill": {"students": ["soap-linear"]},
     }
     with pytest.raises(ComputationError, match=r"lacks energies of \d+ clusters: .*not these"):

@@ -15,7 +15,7 @@ from bodyorder.results.files import load, load_analysis
 from bodyorder.structures import ClusterBatch, read_structures, write_structures
 from bodyorder.structures.hydrogen import low_density
 from bodyorder.study import run_study, train_models
-from bodyorder.study.pricing import plan_study
+from bodyorder.study.planning import plan_study
 from bodyorder.study.sampling import sample_group
 from bodyorder.study.stages import open_root
 
@@ -27,8 +27,8 @@ SETTINGS = {
     "reference": "pyscf:fci/sto-6g?spin=ground",
     "split": {"train": 0.6, "validation": 0.2},
     "models": ["soap-bpnn"],
-    "makeups": {"parents": {}, "all": {"orders": "all"}},
-    "epochs": {"parents": 2, "all": 2},
+    "training_sets": {"whole": {}, "all": {"orders": "all"}},
+    "epochs": {"whole": 2, "all": 2},
     "curves": [["H", "H"], ["H", "H", "H"]],
     "workers": 1,
 }
@@ -65,10 +65,10 @@ def test_every_stage_leaves_its_outcome(finished):
     assert said[-1].startswith("report")
     assert load(stage_folder(root, "label/high") / "result.nc").sizes["structure"] == 5
     combined = load(stage_folder(root, "compare") / "result.nc")
-    assert combined.source.values.tolist() == ["fci/sto-6g", "soap-bpnn/parents", "soap-bpnn/all"]
+    assert combined.source.values.tolist() == ["fci/sto-6g", "soap-bpnn/whole", "soap-bpnn/all"]
     assert (root / "report.html").read_text().startswith("<!")
     record = json.loads((root / "study.json").read_text())
-    assert set(record) >= {"train/soap-bpnn/all", "resolve/soap-bpnn/parents", "compare", "generalize", "report"}
+    assert set(record) >= {"train/soap-bpnn/all", "resolve/soap-bpnn/whole", "compare", "generalize", "report"}
 
 
 def test_the_reference_is_exact_and_complete(finished):
@@ -123,9 +123,9 @@ def test_a_new_title_reruns_the_report_and_nothing_else(study):
 
 def test_new_epochs_of_one_make_up_rerun_what_depends_on_it(study):
     said = []
-    run_study(options(study, epochs={"parents": 1, "all": 2}), said.append)
+    run_study(options(study, epochs={"whole": 1, "all": 2}), said.append)
     again = [line.split(":")[0] for line in said if not line.endswith("done before")]
-    steps = [f"{step}/soap-bpnn/parents" for step in ("train", "resolve", "measure", "curves")]
+    steps = [f"{step}/soap-bpnn/whole" for step in ("train", "resolve", "measure", "curves")]
     assert again == [*steps, "compare", "generalize", "report"]
 
 
@@ -155,7 +155,7 @@ def test_a_failed_training_leaves_the_rest_and_is_repeated(study):
     ):
         run_study(options(study), said.append)
     shown = [load(path / "result.nc").source.values.tolist() for path in (study / "stages").glob("compare-*")]
-    assert ["fci/sto-6g", "soap-bpnn/parents"] in shown
+    assert ["fci/sto-6g", "soap-bpnn/whole"] in shown
     assert "soap-bpnn/all" not in (study / "report.html").read_text()
     (folder / "options.yaml").rmdir()
     run_study(options(study), said.append)
@@ -226,10 +226,10 @@ def test_the_price_follows_the_options(tmp_path):
     def lines(**changes):
         return {line.stage: line for line in plan_study(options(tmp_path / "s", **changes)).lines}
 
-    one, two = lines(), lines(epochs={"parents": 4, "all": 2})
-    assert set(one) == {"label/low", "label/high", "train/soap-bpnn/parents", "train/soap-bpnn/all"}
+    one, two = lines(), lines(epochs={"whole": 4, "all": 2})
+    assert set(one) == {"label/low", "label/high", "train/soap-bpnn/whole", "train/soap-bpnn/all"}
     assert "75 sub-clusters of 5 clusters" in one["label/low"].what
-    assert two["train/soap-bpnn/parents"].core_hours == pytest.approx(2 * one["train/soap-bpnn/parents"].core_hours)
+    assert two["train/soap-bpnn/whole"].core_hours == pytest.approx(2 * one["train/soap-bpnn/whole"].core_hours)
     # Three parents of each group with 6 + 4 + 1 sub-clusters that differ by more than their place, and themselves.
     assert "about 72 clusters" in one["train/soap-bpnn/all"].what
     assert not (tmp_path / "s").exists()
@@ -256,34 +256,34 @@ def test_curves_of_a_study_are_those_of_its_models(finished):
 def test_the_table_of_a_study_says_what_the_results_say(finished):
     root, _ = finished
     table = load_analysis(root / "generalization.nc")
-    assert table["cell"].values.tolist() == ["fci/sto-6g", "soap-bpnn/parents", "soap-bpnn/all"]
-    assert table["n_parents"].values.tolist() == [0, 3, 3]
+    assert table["run"].values.tolist() == ["fci/sto-6g", "soap-bpnn/whole", "soap-bpnn/all"]
+    assert table["n_clusters"].values.tolist() == [0, 3, 3]
     result = load(stage_folder(root, "resolve/soap-bpnn/all") / "result.nc")
     exact = load(stage_folder(root, "reference") / "result.nc")
     assert result["structure"].values.tolist() == exact["structure"].values.tolist()
     for group in ("low", "high"):
         rows = exact["group"].values == group
         errors = ((result["contribution"] - exact["contribution"]) / 4).isel(structure=rows)
-        found = table.sel(cell="soap-bpnn/all", group=group)
+        found = table.sel(run="soap-bpnn/all", group=group)
         np.testing.assert_allclose(found["order_rmse"], np.sqrt((errors**2).mean("structure")), rtol=1e-9)
         total = ((result["total"] - exact["total"]) / 4).isel(structure=rows)
         assert float(found["total_rmse"]) == pytest.approx(float(np.sqrt((total**2).mean())))
         assert found["nominal_verdict"] == "effective above nominal"
-        assert float(table.sel(cell="fci/sto-6g", group=group)["highest_order"]) == 4
+        assert float(table.sel(run="fci/sto-6g", group=group)["highest_order"]) == 4
     wells = table["well_depth"].sel(pair="H-H")
-    assert float(wells.sel(cell="fci/sto-6g")) == pytest.approx(5.55, abs=0.05)
+    assert float(wells.sel(run="fci/sto-6g")) == pytest.approx(5.55, abs=0.05)
     lines = (root / "generalization.csv").read_text().splitlines()
-    assert lines[0].startswith("training,model,makeup,n_parents,group,n_seeds,energy_rmse_meV_per_atom")
+    assert lines[0].startswith("training,model,training_set,n_clusters,group,n_seeds,energy_rmse_meV_per_atom")
     assert len(lines) == 1 + 3 * 2
 
 
 GRID = {
     "held_out": {"larger": {"clusters": {"sampler": "high-density", "n_atoms": 5, "n_clusters": 2}, "max_order": 3}},
     "models": ["soap-linear"],
-    "makeups": {"parents": {}},
+    "training_sets": {"whole": {}},
     "epochs": {},
     "seeds": 2,
-    "training_sizes": {"parents": [2]},
+    "training_sizes": {"whole": [2]},
     "curves": [],
 }
 
@@ -291,12 +291,12 @@ GRID = {
 def test_larger_clusters_seeds_and_sizes_are_cells_of_one_table(tmp_path):
     run_study(options(tmp_path / "grid", **GRID), print)
     table = load_analysis(tmp_path / "grid" / "generalization.nc")
-    assert table["cell"].values.tolist() == [
+    assert table["run"].values.tolist() == [
         "fci/sto-6g",
-        *(f"soap-linear/parents{size}/seed={seed}" for size in ("", "/n=2") for seed in (0, 1)),
+        *(f"soap-linear/whole{size}/seed={seed}" for size in ("", "/n=2") for seed in (0, 1)),
     ]
     assert table["group"].values.tolist() == ["low", "high", "larger"]
-    means = over_seeds(table).sel(training="soap-linear/parents")
+    means = over_seeds(table).sel(training="soap-linear/whole")
     assert means["n_seeds"] == 2
     # a solved model is the same for every seed that draws nothing
     assert means["total_rmse_spread"].max() < 1e-9
@@ -311,19 +311,19 @@ def test_a_reference_without_forces_serves_models_of_energies(tmp_path):
     changes = GRID | {
         "reference": "pyscf:ccsd(t)/sto-6g?spin=low",
         "clusters": {"low": SETTINGS["clusters"]["low"]},
-        "makeups": {"parents": {"forces": False}},
+        "training_sets": {"whole": {"forces": False}},
         "seeds": 1,
         "training_sizes": {},
         "held_out": {},
     }
     run_study(options(tmp_path / "s", **changes), print)
     table = load_analysis(tmp_path / "s" / "generalization.nc")
-    assert table["total_rmse"].sel(cell="soap-linear/parents").notnull().all()
+    assert table["total_rmse"].sel(run="soap-linear/whole").notnull().all()
     assert "force_rmse" not in table
     with pytest.raises(
         InputError, match=r"must give forces, .* gives energies only; give another, or set `forces: false`"
     ):
-        run_study(options(tmp_path / "t", **(changes | {"makeups": {"parents": {}}})), print)
+        run_study(options(tmp_path / "t", **(changes | {"training_sets": {"whole": {}}})), print)
 
 
 def test_what_explicit_models_learn_of_others(tmp_path):
@@ -347,6 +347,6 @@ def test_what_explicit_models_learn_of_others(tmp_path):
         assert own["soap-linear", "gap", seed] == pytest.approx(errors["fci/sto-6g", "soap-linear", seed])
     assert own["fci/sto-6g", "gap", 0] == 0
     assert np.isnan(own["morse", "gap", 0])
-    # the reference teaches the grid's own cells, which are not trained again
+    # the reference teaches the grid's own runs, which are not trained again
     assert not any("distill/soap-linear" in line and "of/fci" in line for line in said)
-    assert any(line.startswith("distill/gap/parents/seed=1/of/fci/sto-6g") for line in said)
+    assert any(line.startswith("distill/gap/whole/seed=1/of/fci/sto-6g") for line in said)

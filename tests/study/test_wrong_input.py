@@ -21,7 +21,7 @@ from bodyorder.sources import load_source
 from bodyorder.structures import ClusterBatch, write_structures
 from bodyorder.structures.hydrogen import low_density
 from bodyorder.study.sampling import sample_group
-from bodyorder.training import MAKE_UPS, TrainedModel, TrainingJob, label, train, training_set
+from bodyorder.training import COMPOSITIONS, TrainedModel, TrainingJob, draw_set, label, train
 
 SETTINGS = {
     "clusters": {"low": {"sampler": "low-density", "n_atoms": 4, "n_clusters": 6}},
@@ -31,7 +31,7 @@ SETTINGS = {
     "workers": 1,
 }
 #: A model that needs no epochs.
-ONE = {"models": ["soap-linear"], "makeups": {"whole": {}}}
+ONE = {"models": ["soap-linear"], "training_sets": {"whole": {}}}
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def frames(symbol: str, n_clusters: int) -> list[ase.Atoms]:
 def helium(tmp_path_factory) -> TrainedModel:
     """A model of helium, trained for an epoch, with its checkpoint."""
     labelled = label(frames("He", 5), "analytic:pair?kind=morse")
-    parts = (training_set(labelled, np.array(rows), MAKE_UPS["all"]) for rows in ([0, 1, 2], [3], [4]))
+    parts = (draw_set(labelled, np.array(rows), COMPOSITIONS["all"]) for rows in ([0, 1, 2], [3], [4]))
     return train(TrainingJob(tmp_path_factory.mktemp("helium"), "soap-bpnn", *parts, epochs=1))
 
 
@@ -89,7 +89,7 @@ def test_held_out_clusters_of_another_element(refused, tmp_path):
     path = write_structures(tmp_path / "own.xyz", frames("He", 1))
     held_out = {"own": {"clusters": {"sampler": "file", "path": str(path)}}}
     assert refused(held_out=held_out, **ONE) == (
-        "`makeups.whole` must hold every element that its models are resolved on, and lacks He of own; draw it from more "
+        "`training_sets.whole` must hold every element that its models are resolved on, and lacks He of own; draw it from more "
         "`groups`, or leave those clusters out"
     )
 
@@ -97,9 +97,9 @@ def test_held_out_clusters_of_another_element(refused, tmp_path):
 def test_a_make_up_without_an_element_of_another_group(refused, tmp_path):
     path = write_structures(tmp_path / "own.xyz", frames("He", 4))
     clusters = SETTINGS["clusters"] | {"own": {"sampler": "file", "path": str(path)}}
-    makeups = {"both": {}, "few": {"groups": ["own"]}}
-    assert refused(clusters=clusters, models=["soap-linear"], makeups=makeups).startswith(
-        "`makeups.few` must hold every element that its models are resolved on, and lacks H of low; "
+    training_sets = {"both": {}, "few": {"groups": ["own"]}}
+    assert refused(clusters=clusters, models=["soap-linear"], training_sets=training_sets).startswith(
+        "`training_sets.few` must hold every element that its models are resolved on, and lacks H of low; "
     )
 
 
@@ -228,26 +228,26 @@ def test_a_model_of_another_version_that_can_be_read_gives_its_energies(helium, 
     [
         ({"models": ["soap-lineal"]}, r"`models` must be one of .*, got 'soap-lineal'; did you mean 'soap-linear'\?$"),
         (
-            {"makeups": {"whole": {"groups": []}}},
-            r"`makeups\.whole\.groups` must name groups of clusters, and names none; leave it out for all$",
+            {"training_sets": {"whole": {"groups": []}}},
+            r"`training_sets\.whole\.groups` must name groups of clusters, and names none; leave it out for all$",
         ),
         (
-            {"makeups": {"whole": {"parents": False, "orders": [4]}}},
-            r"make-up 'whole' must yield clusters, and yields none: clusters of 4 atoms have no sub-clusters of 4, and `parents` "
-            r"is false; lower `makeups\.whole\.orders`$",
+            {"training_sets": {"whole": {"whole_clusters": False, "orders": [4]}}},
+            r"training set 'whole' must yield clusters, and yields none: clusters of 4 atoms have no sub-clusters of 4, and "
+            r"`whole_clusters` is false; lower `training_sets\.whole\.orders`$",
         ),
         (
-            {"makeups": {"whole": {"parents": False, "orders": [1]}}},
-            r"`makeups\.whole\.orders` must hold more than 1 where `parents` is false: from single atoms alone models learn "
-            r"nothing; add larger sizes$",
+            {"training_sets": {"whole": {"whole_clusters": False, "orders": [1]}}},
+            r"`training_sets\.whole\.orders` must hold more than 1 where `whole_clusters` is false: from single atoms "
+            r"alone models learn nothing; add larger sizes$",
         ),
         (
             {"clusters": {"low": {"sampler": "low-density", "n_clusters": 2}}},
             r"`clusters\.low\.n_clusters` must be at least 3 to train, validate and test, got 2$",
         ),
         (
-            {"makeups": {"low/high": {}}},
-            r"`makeups` must have names without slashes, tabs or spaces at their ends, got 'low/high'; give another$",
+            {"training_sets": {"low/high": {}}},
+            r"`training_sets` must have names without slashes, tabs or spaces at their ends, got 'low/high'; give another$",
         ),
         (
             {"pretrained": {"pair": "analytic:pair"}},
@@ -258,8 +258,12 @@ def test_a_model_of_another_version_that_can_be_read_gives_its_energies(helium, 
             r"`models` must name each model once, and names soap-linear 2 times$",
         ),
         (
-            {"distill": {"students": ["gap"]}, "makeups": {"whole": {"isolated_atom": "fixed"}}, "models": ["mace"]},
-            r"`makeups\.whole\.isolated_atom` must be free for gap, which cannot fix the energy of an atom$",
+            {
+                "distill": {"students": ["gap"]},
+                "training_sets": {"whole": {"isolated_atom": "fixed"}},
+                "models": ["mace"],
+            },
+            r"`training_sets\.whole\.isolated_atom` must be free for gap, which cannot fix the energy of an atom$",
         ),
         (
             {"held_out": {"result": {"clusters": {"sampler": "low-density", "n_clusters": 2}}}},
@@ -279,7 +283,7 @@ def test_options_that_cannot_work(refused, changes, message):
 def test_options_at_the_limit_are_no_mistake(tmp_path):
     limits = {
         "clusters": {"low": {"sampler": "low-density", "n_atoms": 4, "n_clusters": 6}},
-        "makeups": {"whole": {}, "triples": {"parents": False, "orders": [3, 4]}},
+        "training_sets": {"whole": {}, "triples": {"whole_clusters": False, "orders": [3, 4]}},
         "training_sizes": {"whole": [3]},
     }
     StudyOptions.model_validate(SETTINGS | ONE | limits | {"output": str(tmp_path)})
@@ -300,13 +304,13 @@ def test_a_learning_curve_beyond_the_clusters_of_a_file(refused, tmp_path):
     )
 
 
-def test_a_file_whose_clusters_are_too_small_for_a_make_up(refused, tmp_path):
+def test_a_file_whose_clusters_are_too_small_for_a_draw_set(refused, tmp_path):
     path = write_structures(tmp_path / "own.xyz", low_density(4, 3, seed=0))
     clusters = {"own": {"sampler": "file", "path": str(path)}}
-    makeups = {"large": {"parents": False, "orders": [4]}}
-    assert refused(clusters=clusters, models=["soap-linear"], makeups=makeups) == (
-        "make-up 'large' must yield clusters, and yields none: clusters of 4 atoms have no sub-clusters of 4, and `parents` is "
-        "false; lower `makeups.large.orders`"
+    training_sets = {"large": {"whole_clusters": False, "orders": [4]}}
+    assert refused(clusters=clusters, models=["soap-linear"], training_sets=training_sets) == (
+        "training set 'large' must yield clusters, and yields none: clusters of 4 atoms have no sub-clusters of 4, and "
+        "`whole_clusters` is false; lower `training_sets.large.orders`"
     )
 
 

@@ -16,7 +16,7 @@ import xarray as xr
 
 from bodyorder.engine import decompose
 from bodyorder.sources import load_source
-from bodyorder.training import MAKE_UPS, MODELS, TrainedModel, TrainingJob, split_parents, train, training_set
+from bodyorder.training import COMPOSITIONS, MODELS, TrainedModel, TrainingJob, draw_set, split_structures, train
 
 EXPLICIT = [name for name, row in MODELS.items() if row.explicit]
 
@@ -33,9 +33,9 @@ TRAININGS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in
 
 @pytest.fixture(scope="module")
 def job(labelled) -> TrainingJob:
-    split = split_parents(labelled.groups)
+    split = split_structures(labelled.groups)
     training, validation = (
-        training_set(labelled, part, MAKE_UPS["all"]) for part in (split.training, split.validation)
+        draw_set(labelled, part, COMPOSITIONS["all"]) for part in (split.training, split.validation)
     )
     return TrainingJob(Path(), "mace-1", training, validation, epochs=1, seed=3)
 

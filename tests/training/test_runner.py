@@ -22,13 +22,13 @@ from bodyorder._checks import ComputationError, InputError
 from bodyorder.sources import load_source
 from bodyorder.structures import ClusterBatch
 from bodyorder.training import (
-    MAKE_UPS,
+    COMPOSITIONS,
     TrainedModel,
     TrainingJob,
+    draw_set,
     prediction_errors,
-    split_parents,
+    split_structures,
     train,
-    training_set,
 )
 
 EPOCHS = {"soap-bpnn": 2, "pet": 2, "mace": 1}
@@ -41,8 +41,8 @@ TWICE = ("soap-bpnn", "pet", "mace", *SOLVED)
 
 @pytest.fixture(scope="module")
 def job(labelled) -> TrainingJob:
-    split = split_parents(labelled.groups)
-    sets = [training_set(labelled, part, MAKE_UPS["all"]) for part in (split.training, split.validation, split.test)]
+    split = split_structures(labelled.groups)
+    sets = [draw_set(labelled, part, COMPOSITIONS["all"]) for part in (split.training, split.validation, split.test)]
     sets[0] = sets[0][::2]
     return TrainingJob(Path(), "soap-bpnn", *sets, epochs=1, seed=7)
 
@@ -63,12 +63,12 @@ def trained(job, tmp_path_factory) -> dict[str, TrainedModel]:
 def test_every_architecture_trains(trained, name):
     result = trained[name]
     assert {path.name for path in result.folder.iterdir()} - {"extensions", ".lock"} == {
-        "loss_curve.csv", "training.log", "model.ckpt", "model.pt", "options.yaml", "options_full.yaml", "test.json", "test.xyz",
-        "trained.json", "training.json", "training.xyz", "validation.json", "validation.xyz",
+        "loss_history.csv", "training.log", "model.ckpt", "model.pt", "options.yaml", "options_full.yaml", "test.json",
+        "test.xyz", "trained.json", "training.json", "training.xyz", "validation.json", "validation.xyz",
     }  # fmt: skip
     assert result.seconds > 0
     assert TrainedModel.load(result.folder) == result
-    curve = result.loss_curve
+    curve = result.loss_history
     assert curve["epoch"].values.tolist() == list(range(EPOCHS[name]))
     assert curve["training_energy_rmse"].attrs["units"] == "meV/atom"
     if name == "mace":  # trained on energies alone
@@ -81,14 +81,14 @@ def test_every_architecture_trains(trained, name):
 
 
 @pytest.mark.parametrize("name", SOLVED)
-def test_models_that_are_solved_for_have_no_loss_curve(trained, job, name):
+def test_models_that_are_solved_for_have_no_loss_history(trained, job, name):
     result = trained[name]
     own = {"gap": {"options_full.yaml"}, "soap-linear": {"strengths.csv"}}[name]
     assert {path.name for path in result.folder.iterdir()} - {"extensions", ".lock"} == own | {
         "training.log", "model.pt", "options.yaml", "test.json", "test.xyz", "trained.json", "training.json", "training.xyz",
         "validation.json", "validation.xyz",
     }  # fmt: skip
-    assert result.loss_curve is None
+    assert result.loss_history is None
     assert result.seconds > 0
     assert TrainedModel.load(result.folder) == result
     assert (result.folder / "training.log").stat().st_size > 0
@@ -105,7 +105,7 @@ def test_equal_seeds_give_equal_models(trained, job, name):
     first, second = trained[name], trained[f"{name} again"]
     assert (first.options_hash, first.data_hashes) == (second.options_hash, second.data_hashes)
     if name not in SOLVED:
-        assert first.loss_curve.identical(second.loss_curve)
+        assert first.loss_history.identical(second.loss_history)
     batch = ClusterBatch.from_atoms([atoms for atoms in job.test if len(atoms) == 4])
     energies = [load_source(result.spec).energies(batch) for result in (first, second)]
     np.testing.assert_allclose(energies[0], energies[1], rtol=0, atol=1e-10)
@@ -114,7 +114,7 @@ def test_equal_seeds_give_equal_models(trained, job, name):
 def test_errors_of_a_model_agree_with_what_metatrain_saw(trained, job):
     result = trained["soap-bpnn"]
     errors = prediction_errors(load_source(result.spec), job.validation)
-    curve = result.loss_curve
+    curve = result.loss_history
     best = int(np.argmin((curve["validation_energy_rmse"] * curve["validation_force_rmse"]).values))
     # Metatrain writes five digits.
     assert errors["energy_rmse"] == pytest.approx(float(curve["validation_energy_rmse"][best]), rel=1e-4)

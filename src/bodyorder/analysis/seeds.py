@@ -15,27 +15,27 @@ SPREAD = "_spread"
 KNOWN = "_known"
 
 
-def over_seeds(cells: xr.Dataset) -> xr.Dataset:
+def over_seeds(runs: xr.Dataset) -> xr.Dataset:
     """Mean and standard deviation over the seeds of each training.
 
-    :param cells: any measures along a dimension ``cell`` with the coordinate ``training``: what a cell is called without its
-        seed. Other coordinates along ``cell`` are kept where all cells of each training share them.
-    :return: dimension ``training`` in place of ``cell``, in the order in which trainings first appear. For each numeric
+    :param runs: any measures along a dimension ``run`` with the coordinate ``training``: what a run is called without its
+        seed. Other coordinates along ``run`` are kept where all runs of each training share them.
+    :return: dimension ``training`` in place of ``run``, in the order in which trainings first appear. For each numeric
         variable ``x`` its mean over the seeds that have a value, their number ``x_known``, and ``x_spread``, their sample
-        standard deviation (n − 1), NaN for fewer than two; ``n_seeds`` says how many cells there are. Texts are those that
+        standard deviation (n − 1), NaN for fewer than two; ``n_seeds`` says how many runs there are. Texts are those that
         all seeds share, else all of them with ``" | "`` between.
-    :raises InputError: if the cells do not say which training they are of
+    :raises InputError: if the runs do not say which training they are of
     """
-    if "training" not in cells.coords or cells["training"].dims != ("cell",):
+    if "training" not in runs.coords or runs["training"].dims != ("run",):
         raise InputError("cells must have the coordinate `training`, which is what they are called without their seed")
-    labels = cells["training"].values.astype(str)
+    labels = runs["training"].values.astype(str)
     rows = {name: np.flatnonzero(labels == name) for name in dict.fromkeys(labels)}
     found: dict[str, xr.Variable] = {"n_seeds": xr.Variable("training", [len(part) for part in rows.values()])}
-    for name, array in cells.data_vars.items():
-        if "cell" not in array.dims:
+    for name, array in runs.data_vars.items():
+        if "run" not in array.dims:
             found[str(name)] = array.variable
             continue
-        array = array.transpose("cell", ...)
+        array = array.transpose("run", ...)
         dims = ("training", *(str(dim) for dim in array.dims[1:]))
         parts = [array.values[part] for part in rows.values()]
         if array.dtype.kind in "OUS":
@@ -53,15 +53,15 @@ def over_seeds(cells: xr.Dataset) -> xr.Dataset:
             dims, np.array(known), {"units": "1", "long_name": f"{about}, how many seeds have it"}
         )
     kept: dict[str, xr.Variable] = {"training": xr.Variable("training", list(rows))}
-    for name, coordinate in cells.coords.items():
-        if coordinate.dims != ("cell",):
-            if "cell" not in coordinate.dims:
+    for name, coordinate in runs.coords.items():
+        if coordinate.dims != ("run",):
+            if "run" not in coordinate.dims:
                 kept[str(name)] = coordinate.variable
-        elif name not in ("cell", "training"):
+        elif name not in ("run", "training"):
             own = [coordinate.values[part] for part in rows.values()]
             if all(_same(part) for part in own):
                 kept[str(name)] = xr.Variable("training", np.array([part[0] for part in own]))
-    return xr.Dataset(found, coords=kept, attrs=cells.attrs)
+    return xr.Dataset(found, coords=kept, attrs=runs.attrs)
 
 
 def _same(values: np.ndarray) -> bool:

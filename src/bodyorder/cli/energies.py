@@ -11,7 +11,7 @@ from bodyorder.cli.sources import SOURCE_HELP, add_trust, trusted
 
 if TYPE_CHECKING:
     from bodyorder.engine import Sampling
-    from bodyorder.sources.base import EnergySource
+    from bodyorder.sources.protocol import EnergySource
 
 
 def add_commands(commands: Any) -> None:
@@ -110,7 +110,7 @@ def _sampling(args: argparse.Namespace) -> Sampling | None:
 def _sample(args: argparse.Namespace) -> None:
     from bodyorder.structures import read_structures, write_structures
     from bodyorder.structures.surroundings import local_environments
-    from bodyorder.study.sampling import preset, sample_all, subclusters
+    from bodyorder.study.sampling import sample_all, subclusters
 
     inputs = [path for path in (args.config, args.subclusters, args.surroundings) if path]
     output = check_output(args.output, never=inputs)
@@ -127,7 +127,9 @@ def _sample(args: argparse.Namespace) -> None:
             read_structures(args.surroundings, periodic=True), args.radius, n_clusters, seed, **most
         )
     elif args.preset is not None:
-        clusters = preset(args.preset, 8 if args.atoms is None else args.atoms, n_clusters, seed)
+        from bodyorder.config import sample
+
+        clusters = sample(args.preset, 8 if args.atoms is None else args.atoms, n_clusters, seed)
     else:
         from bodyorder.config import load_config
 
@@ -154,7 +156,7 @@ def _plan(args: argparse.Namespace) -> None:
                 raise InputError(f"`--{name.replace('_', '-')}` belongs to structures, and a study has its own options")
         from bodyorder.cli.tables import print_study_plan
         from bodyorder.config import load_config
-        from bodyorder.study.pricing import plan_study
+        from bodyorder.study.planning import plan_study
 
         print_study_plan(plan_study(load_config(args.structures)))
         return
@@ -218,7 +220,7 @@ def _workers(wanted: int | None, source: EnergySource) -> int:
     """Processes pay off for sources that do one sub-cluster after the other; others use the cores by themselves."""
     if wanted is not None:
         return wanted
-    if not getattr(source, "processes", False):
+    if not source.capabilities.serial:
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

@@ -61,7 +61,7 @@ def add_commands(commands: Any) -> None:
 def _train(args: argparse.Namespace) -> None:
     from bodyorder.config import load_config
     from bodyorder.study import train_models
-    from bodyorder.study.cells import read_errors
+    from bodyorder.study.grid import read_errors
 
     options = load_config(args.config)
     if not options.models:

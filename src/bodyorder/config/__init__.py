@@ -4,13 +4,13 @@ from bodyorder.config.loading import load_config
 from bodyorder.config.options import (
     DistillOptions,
     HeldOut,
-    MakeUpOptions,
     SplitOptions,
     StudyOptions,
+    TrainingSetOptions,
     check_sizes,
     check_yield,
 )
-from bodyorder.config.samplers import FEWEST, SAMPLERS, FromFile, HighDensity, LowDensity, Sampler, Thermal
+from bodyorder.config.samplers import FEWEST, SAMPLERS, FromFile, HighDensity, LowDensity, Sampler, Thermal, sample
 
 __all__ = [
     "FEWEST",
@@ -20,12 +20,13 @@ __all__ = [
     "HeldOut",
     "HighDensity",
     "LowDensity",
-    "MakeUpOptions",
     "Sampler",
     "SplitOptions",
     "StudyOptions",
     "Thermal",
+    "TrainingSetOptions",
     "check_sizes",
     "check_yield",
     "load_config",
+    "sample",
 ]

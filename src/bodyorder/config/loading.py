@@ -11,14 +11,28 @@ import yaml
 from pydantic import ValidationError
 
 from bodyorder._checks import InputError, did_you_mean
-from bodyorder.config.options import HeldOut, MakeUpOptions, SplitOptions, StudyOptions
+from bodyorder.config.options import DistillOptions, HeldOut, SplitOptions, StudyOptions, TrainingSetOptions
 from bodyorder.config.samplers import SAMPLERS, Options
 
 #: Where pydantic names the variant of a sampler on the way to a key, by the first key; the user never wrote it.
 _VARIANTS = {"clusters": 2, "held_out": 3}
 
 #: Keys that hold options of their own, whatever names stand between.
-_KINDS: dict[str, type[Options]] = {"makeups": MakeUpOptions, "split": SplitOptions, "held_out": HeldOut}
+_KINDS: dict[str, type[Options]] = {
+    "training_sets": TrainingSetOptions,
+    "split": SplitOptions,
+    "held_out": HeldOut,
+    "distill": DistillOptions,
+}
+
+
+#: What keys are called that had other names before, and none of what is called so now is near them.
+_RENAMED = {
+    "makeups": "training_sets",
+    "parents": "whole_clusters",
+    "n_parents": "n_clusters",
+    "per_parent": "per_cluster",
+}
 
 
 class _Loader(yaml.SafeLoader):
@@ -66,7 +80,9 @@ def _first(error: ValidationError) -> str:
     key = ".".join(path[:-2] if path[-1:] == ["[key]"] else path)
     if problem["type"] == "extra_forbidden":
         known = _keys_at(location[:-1])
-        return f"unknown key `{key}`; keys here: {', '.join(known)}{did_you_mean(path[-1], known)}"
+        renamed = _RENAMED.get(path[-1])
+        hint = f"; did you mean {renamed!r}?" if renamed in known else did_you_mean(path[-1], known)
+        return f"unknown key `{key}`; keys here: {', '.join(known)}{hint}"
     if problem["type"] == "missing":
         return f"`{key}` must be given, and is not"
     if problem["type"] == "value_error":

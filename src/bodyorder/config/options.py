@@ -16,8 +16,8 @@ from pydantic import (
 from bodyorder._checks import InputError, check_choice
 from bodyorder.config.samplers import FEWEST, Count, FromFile, HighDensity, LowDensity, Options, Sampler, Seed, Thermal
 from bodyorder.engine.curves import check_species
-from bodyorder.sources.base import parse_spec
-from bodyorder.training.datasets import MakeUp, split_parents
+from bodyorder.sources.spec import parse_spec
+from bodyorder.training.datasets import Composition, split_structures
 from bodyorder.training.models import MODELS
 
 
@@ -41,20 +41,20 @@ Name = Annotated[str, AfterValidator(_name)]
 Spec = Annotated[str | dict[str, Any], AfterValidator(_readable_spec)]
 
 
-class MakeUpOptions(Options):
+class TrainingSetOptions(Options):
     """What a training set consists of."""
 
-    parents: bool = True
+    whole_clusters: bool = True
     """Whether the whole clusters are in it."""
     orders: Literal["all"] | tuple[Count, ...] = ()
     """Sizes of the sub-clusters that are in it beside them: a list of numbers of atoms, or ``all``."""
     fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Fraction of the sub-clusters of each size that is taken from each cluster, at random, but at least one."""
-    per_parent: Count | None = None
+    per_cluster: Count | None = None
     """Most sub-clusters of each size that are taken from each cluster."""
     groups: tuple[str, ...] | None = None
     """Groups of clusters that it draws from; all if not given."""
-    n_parents: Count | None = None
+    n_clusters: Count | None = None
     """Most training clusters of each group that it draws from; all if not given."""
     weights: dict[Count, Count] = Field(default_factory=dict)
     """How many times clusters of a number of atoms count in training; 1 where nothing is said."""
@@ -65,10 +65,10 @@ class MakeUpOptions(Options):
     energy_weight: PositiveFloat | None = None
     """Weight of energies in the loss where forces have 1; that of the table of models if not given."""
 
-    def build(self, name: str) -> MakeUp:
-        """The make-up of that name."""
-        content = self.model_dump(exclude={"forces", "isolated_atom", "energy_weight"})
-        return MakeUp(name, **(content | {"orders": None if self.orders == "all" else self.orders}))
+    def composition(self, name: str) -> Composition:
+        """Its composition, under that name."""
+        wanted = self.model_dump(exclude={"forces", "isolated_atom", "energy_weight"})
+        return Composition(name, **(wanted | {"orders": None if self.orders == "all" else self.orders}))
 
 
 class HeldOut(Options):
@@ -110,7 +110,7 @@ class DistillOptions(Options):
     teachers: tuple[str, ...] | None = None
     """Models that they learn from beside the reference: of the study's models, trained ones included; if not given, all that are
     not explicit."""
-    makeups: tuple[str, ...] | None = None
+    training_sets: tuple[str, ...] | None = None
     """Training sets that they learn on, by name; all if not given."""
 
     @field_validator("students")
@@ -125,7 +125,7 @@ class DistillOptions(Options):
 class StudyOptions(Options):
     """A whole study: clusters, reference energies, trained models, their body orders, a report."""
 
-    title: str = "Body orders of hydrogen clusters"
+    title: str = "Body orders of clusters"
     """Heading of the report."""
     output: str
     """Folder for everything that the study makes."""
@@ -143,19 +143,19 @@ class StudyOptions(Options):
     """Curated models to train, by name."""
     pretrained: dict[Name, Spec] = Field(default_factory=dict)
     """Models that are trained already, by name: energy sources, a model file among them."""
-    makeups: dict[Name, MakeUpOptions] = Field(default_factory=dict)
+    training_sets: dict[Name, TrainingSetOptions] = Field(default_factory=dict)
     """Training sets by name."""
     seeds: Count = 1
     """Trainings of each model on each set. They differ in initial weights, in the order of batches and in what is drawn."""
     training_sizes: dict[str, tuple[Count, ...]] = Field(default_factory=dict)
-    """For learning curves: numbers of training clusters of each group to train on as well, by the name of the make-up."""
+    """For learning curves: numbers of training clusters of each group to train on as well, by the name of the training set."""
     curves: tuple[tuple[Annotated[str, Field(min_length=1)], ...], ...] | None = None
     """Chemical symbols of two atoms for each two-body curve, and of three for each three-body map, the apex first; if not
     given, a curve for each pair of elements, and maps if there are at most two elements."""
     distill: DistillOptions | None = None
     """Explicit models that learn from other models; none if not given."""
     epochs: dict[str, Count] = Field(default_factory=dict)
-    """Epochs of a training, by the name of its make-up; the table of models says how many where this does not."""
+    """Epochs of a training, by the name of its training set; the table of models says how many where this does not."""
     size: Literal["small", "default"] = "small"
     """Size of the models: ``small`` for a CPU, ``default`` for a GPU."""
     workers: Count = 2
@@ -167,8 +167,8 @@ class StudyOptions(Options):
 
     @property
     def with_forces(self) -> bool:
-        """Whether forces are computed: where any make-up trains on them, or nothing is trained."""
-        return not self.makeups or any(makeup.forces for makeup in self.makeups.values())
+        """Whether forces are computed: where any training set trains on them, or nothing is trained."""
+        return not self.training_sets or any(training_set.forces for training_set in self.training_sets.values())
 
     @field_validator("models")
     @classmethod
@@ -186,8 +186,8 @@ class StudyOptions(Options):
 
     @model_validator(mode="after")
     def _fit_together(self) -> StudyOptions:
-        if self.models and not self.makeups:
-            raise ValueError("`makeups` must name a training set for the models, and names none")
+        if self.models and not self.training_sets:
+            raise ValueError("`training_sets` must name a training set for the models, and names none")
         for name in self.pretrained:
             if name in self.models:
                 raise ValueError(f"`pretrained` must have names of their own, {name!r} is among the models to train")
@@ -209,34 +209,35 @@ class StudyOptions(Options):
                 raise ValueError("`held_out` must have names other than 'result'; call it what it is")
         for key in ("epochs", "training_sizes"):
             for name in getattr(self, key):
-                check_choice(key, name, self.makeups)
-        for name, makeup in self.makeups.items():
-            taught = students if self.distill and name in (self.distill.makeups or self.makeups) else ()
+                check_choice(key, name, self.training_sets)
+        for name, training_set in self.training_sets.items():
+            taught = students if self.distill and name in (self.distill.training_sets or self.training_sets) else ()
             loose = [model for model in dict.fromkeys((*self.models, *taught)) if not MODELS[model].fixes_atoms]
-            if makeup.isolated_atom == "fixed" and loose:
+            if training_set.isolated_atom == "fixed" and loose:
                 raise ValueError(
-                    f"`makeups.{name}.isolated_atom` must be free for {', '.join(loose)}, which cannot fix the energy of an atom"
+                    f"`training_sets.{name}.isolated_atom` must be free for {', '.join(loose)}, which cannot fix "
+                    f"the energy of an atom"
                 )
-            for group in makeup.groups or ():
-                check_choice(f"makeups.{name}.groups", group, self.clusters)
-            makeup.build(name)
+            for group in training_set.groups or ():
+                check_choice(f"training_sets.{name}.groups", group, self.clusters)
+            training_set.composition(name)
             known = [sampler.n_atoms for sampler in self._drawn_from(name)]
-            check_yield(name, makeup, max(known, default=None))
+            check_yield(name, training_set, max(known, default=None))
         for name, sizes in self.training_sizes.items():
             check_sizes(name, sizes, [sampler.n_clusters for sampler in self._drawn_from(name)], self.split)
         if self.distill is not None:
             for name in self.distill.teachers or ():
                 check_choice("distill.teachers", name, [*self.models, *self.pretrained])
-            for name in self.distill.makeups or ():
-                check_choice("distill.makeups", name, self.makeups)
+            for name in self.distill.training_sets or ():
+                check_choice("distill.training_sets", name, self.training_sets)
         for group, sampler in self.clusters.items():
             if not isinstance(sampler, FromFile):
                 self._check_group(group, sampler.n_clusters, sampler.n_atoms)
         return self
 
     def _drawn_from(self, name: str) -> list[LowDensity | HighDensity | Thermal]:
-        """The clusters that a make-up draws from; none where files are among them."""
-        samplers = [self.clusters[group] for group in self.makeups[name].groups or self.clusters]
+        """The clusters that a training set draws from; none where files are among them."""
+        samplers = [self.clusters[group] for group in self.training_sets[name].groups or self.clusters]
         known = [sampler for sampler in samplers if not isinstance(sampler, FromFile)]
         return known if len(known) == len(samplers) else []
 
@@ -245,12 +246,12 @@ class StudyOptions(Options):
             raise ValueError(
                 f"`clusters.{group}.n_clusters` must be at least {FEWEST} to train, validate and test, got {n_clusters}"
             )
-        for name, makeup in self.makeups.items():
-            if makeup.orders != "all" and makeup.groups in (None, (group,)):
-                for size in makeup.orders:
+        for name, training_set in self.training_sets.items():
+            if training_set.orders != "all" and training_set.groups in (None, (group,)):
+                for size in training_set.orders:
                     if size > n_atoms:
                         raise ValueError(
-                            f"`makeups.{name}.orders` must be sizes of sub-clusters, got {size} where the clusters of "
+                            f"`training_sets.{name}.orders` must be sizes of sub-clusters, got {size} where the clusters of "
                             f"{group} have {n_atoms} atoms"
                         )
 
@@ -258,14 +259,14 @@ class StudyOptions(Options):
 def check_sizes(name: str, sizes: tuple[int, ...], groups: list[int], split: SplitOptions) -> None:
     """Check that points of a learning curve have the clusters that they need.
 
-    :param name: of the make-up
+    :param name: of the training set
     :param sizes: training clusters of each group
     :param groups: clusters of each group that it draws from; nothing is checked where these are not known
     :param split: how they are divided
     :raises InputError: if none of the groups has as many
     """
     if groups and max(groups) >= FEWEST:
-        most = len(split_parents(max(groups), split.fractions).training)
+        most = len(split_structures(max(groups), split.fractions).training)
         if max(sizes, default=0) > most:
             raise InputError(
                 f"`training_sizes.{name}` must be numbers of training clusters that a group has, {most} at most, got "
@@ -273,25 +274,27 @@ def check_sizes(name: str, sizes: tuple[int, ...], groups: list[int], split: Spl
             )
 
 
-def check_yield(name: str, makeup: MakeUpOptions, largest: int | None) -> None:
-    """Check that a make-up gives models something to learn from.
+def check_yield(name: str, training_set: TrainingSetOptions, largest: int | None) -> None:
+    """Check that a training set gives models something to learn from.
 
-    :param name: of the make-up
-    :param makeup: what it consists of
+    :param name: of the training set
+    :param training_set: what it consists of
     :param largest: atoms of the largest cluster that it draws from, None where that is not known
     :raises InputError: if it does not
     """
-    if makeup.groups == ():
-        raise InputError(f"`makeups.{name}.groups` must name groups of clusters, and names none; leave it out for all")
-    if makeup.parents or makeup.orders == "all":
-        return
-    if set(makeup.orders) == {1}:
+    if training_set.groups == ():
         raise InputError(
-            f"`makeups.{name}.orders` must hold more than 1 where `parents` is false: from single atoms alone models learn "
-            f"nothing; add larger sizes"
+            f"`training_sets.{name}.groups` must name groups of clusters, and names none; leave it out for all"
         )
-    if largest is not None and min(makeup.orders) >= largest:
+    if training_set.whole_clusters or training_set.orders == "all":
+        return
+    if set(training_set.orders) == {1}:
         raise InputError(
-            f"make-up {name!r} must yield clusters, and yields none: clusters of {largest} atoms have no sub-clusters of "
-            f"{min(makeup.orders)}, and `parents` is false; lower `makeups.{name}.orders`"
+            f"`training_sets.{name}.orders` must hold more than 1 where `whole_clusters` is false: from single atoms alone "
+            f"models learn nothing; add larger sizes"
+        )
+    if largest is not None and min(training_set.orders) >= largest:
+        raise InputError(
+            f"training set {name!r} must yield clusters, and yields none: clusters of {largest} atoms have no sub-clusters of "
+            f"{min(training_set.orders)}, and `whole_clusters` is false; lower `training_sets.{name}.orders`"
         )

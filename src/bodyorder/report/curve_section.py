@@ -38,13 +38,13 @@ _WELL_COLUMNS: tuple[tuple[str, str, dict[str, float]], ...] = (
 class CurveSet:
     """Two-body curves, or three-body maps, that are shown in one figure.
 
-    :param makeup: training set of the models among them, None if they were trained already
+    :param training_set: training set of the models among them, None if they were trained already
     :param curves: of :func:`bodyorder.analysis.curves.combine_curves`, with a reference
     :param density: distances of the pairs that the models were trained on, of
         :func:`bodyorder.analysis.curves.distance_density`; for curves only
     """
 
-    makeup: str | None
+    training_set: str | None
     curves: xr.Dataset
     density: xr.Dataset | None = None
 
@@ -115,7 +115,7 @@ def _of_triples(held: CurveSet) -> tuple[str, str]:
 
 
 def _whose(held: CurveSet) -> str:
-    return f"<b>Trained on {escape(held.makeup)}.</b> " if held.makeup else ""
+    return f"<b>Trained on {escape(held.training_set)}.</b> " if held.training_set else ""
 
 
 def _table(caption: str, means: xr.Dataset, kind: str, columns: Sequence[tuple[str, str, dict[str, float]]]) -> Table:
@@ -131,7 +131,7 @@ def _table(caption: str, means: xr.Dataset, kind: str, columns: Sequence[tuple[s
             cells = [_with_spread(row, name, where | {kind: species}) for _, name, where in columns]
             if any(cell != MISSING for cell in cells):
                 shown.rows.append([escape(str(species)), escape(str(row["model"].item())), *cells])
-                shown.groups.append(escape(str(row["makeup"].item())))
+                shown.groups.append(escape(str(row["training_set"].item())))
     return shown
 
 

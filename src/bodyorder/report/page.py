@@ -88,8 +88,8 @@ def render_report(report: Report) -> str:
     return page.render(
         title=report.title,
         scope=words(
-            "sentences.html", "scope", n_structures=results.sizes["structure"], n_sources=len(names), source=names[0], body=theme.body,
-            sizes=sorted({int(size) for size in results["n_bodies"].values}),
+            "sentences.html", "scope", n_structures=results.sizes["structure"], n_sources=len(names), source=names[0],
+            body=theme.body, sizes=sorted({int(size) for size in results["n_bodies"].values}),
         ),
         sentences=overview.sentences(found, theme),
         picture=overview.picture(convergence, found, theme),

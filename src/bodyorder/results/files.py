@@ -19,6 +19,9 @@ from bodyorder.results.tree import GROUPS, check_tree, grown
 #: side in one dataset.
 SCHEMA_VERSION = 2
 
+#: Dimensions and coordinates of tables of trainings that had other names in layout 1.
+_FORMER_NAMES = {"cell": "run", "makeup": "training_set", "n_parents": "n_clusters"}
+
 
 def save(data: xr.DataTree | xr.Dataset, path: str | os.PathLike[str], *, compressed: bool = False) -> Path:
     """Write a result or an analysis as NetCDF, whole or not at all.
@@ -80,14 +83,17 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
 
 
 def load_analysis(path: str | os.PathLike[str], group: str | None = None) -> xr.Dataset:
-    """Read an analysis written by :func:`save` into memory.
+    """Read an analysis written by :func:`save` into memory, those of older layouts as well.
 
     :param group: of the file; its root if None
     :raises InputError: if the file is missing, or is no NetCDF file
     """
     # Dimensions without a name are those of files that are not ours.
     with _opened(path), xr.open_dataset(path, engine="h5netcdf", phony_dims="access", group=group) as handle:
-        return handle.load()
+        table = handle.load()
+    if "training" not in table.coords:
+        return table
+    return table.rename({old: new for old, new in _FORMER_NAMES.items() if old in table.coords or old in table.dims})
 
 
 @contextmanager

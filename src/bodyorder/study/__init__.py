@@ -9,13 +9,13 @@ from pathlib import Path
 from bodyorder._files import replacing
 from bodyorder.config import StudyOptions
 from bodyorder.engine.executors import single_threaded_children
-from bodyorder.study.cells import Cells
 from bodyorder.study.checks import check_study
-from bodyorder.study.closing import REPORT, Closing
 from bodyorder.study.curves import Curves
 from bodyorder.study.data import Data
 from bodyorder.study.distillation import Distillation
-from bodyorder.study.stages import Progress, open_root, record_of, run_chains, run_stages
+from bodyorder.study.final import REPORT, FinalStages
+from bodyorder.study.grid import Grid
+from bodyorder.study.stages import Progress, open_root, record_of, run_chains, run_stages, say_of_other_code
 
 __all__ = ["run_study", "train_models"]
 
@@ -36,25 +36,26 @@ def run_study(options: StudyOptions, say: Callable[[str], None] = _say) -> Path:
         are there; without the reference energies of every cluster there is none.
     """
     data = Data(options)
-    cells, progress = Cells(data), Progress(say)
-    check_study(options, cells.pretrained)
-    curves, distillation = Curves(data, cells), Distillation(data, cells)
-    chains = [[*cells.chain(name), curves.models[name]] for name in cells.cells]
+    grid, progress = Grid(data), Progress(say)
+    check_study(options, grid.pretrained)
+    curves, distillation = Curves(data, grid), Distillation(data, grid)
+    chains = [[*grid.chain(name), curves.models[name]] for name in grid.runs]
+    taught = distillation.chains
+    planned = [*data.stages, curves.reference, *(stage for chain in (*chains, *taught) for stage in chain)]
     with open_root(data.root) as root:
+        say_of_other_code(planned, root, say)
         run_stages([*data.stages, curves.reference], root, progress)
         with single_threaded_children():
             run_chains(chains, root, progress, options.trainings)
-            run_chains(distillation.chains, root, progress, options.trainings)
-        closing = Closing(data, cells, curves, distillation)
-        run_stages(closing.stages, root, progress)
-        for made in closing.published:
+            run_chains(taught, root, progress, options.trainings)
+        final = FinalStages(data, grid, curves, distillation)
+        run_stages(final.stages, root, progress)
+        for made in final.published:
             with replacing(root / made.name, "results") as partial:
                 partial.write_bytes(made.read_bytes())
-        grid = [stage for chain in (*chains, *distillation.chains) for stage in chain]
-        everything = [*data.stages, curves.reference, *grid, *closing.stages]
         with replacing(root / "study.json", "records") as partial:
-            partial.write_text(json.dumps(record_of(everything, root), indent=2) + "\n")
-        reported = closing.report.finished(root)
+            partial.write_text(json.dumps(record_of([*planned, *final.stages], root), indent=2) + "\n")
+        reported = final.report.finished(root)
     progress.raise_if_failed(f"; report of the rest: {data.root / REPORT}" if reported else "")
     return data.root / REPORT
 
@@ -69,11 +70,12 @@ def train_models(options: StudyOptions, say: Callable[[str], None] = _say) -> li
     :raises ComputationError: if stages failed
     """
     data = Data(options)
-    cells, progress = Cells(data), Progress(say)
-    check_study(options, cells.pretrained)
+    grid, progress = Grid(data), Progress(say)
+    check_study(options, grid.pretrained)
     with open_root(data.root) as root:
+        say_of_other_code([*data.training_stages, *grid.trainings.values()], root, say)
         run_stages(data.training_stages, root, progress)
         with single_threaded_children():
-            run_chains([[stage] for stage in cells.trainings.values()], root, progress, options.trainings)
+            run_chains([[stage] for stage in grid.trainings.values()], root, progress, options.trainings)
     progress.raise_if_failed()
-    return [stage.folder(data.root) for stage in cells.trainings.values()]
+    return [stage.folder(data.root) for stage in grid.trainings.values()]

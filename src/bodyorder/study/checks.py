@@ -11,8 +11,6 @@ from bodyorder._checks import InputError
 from bodyorder.config import (
     FEWEST,
     FromFile,
-    HighDensity,
-    LowDensity,
     Sampler,
     StudyOptions,
     check_sizes,
@@ -30,7 +28,7 @@ def check_study(options: StudyOptions, pretrained: Mapping[str, EnergySource]) -
     :param options: of the study
     :param pretrained: its models that are trained already
     :raises InputError: if models are trained on clusters that lack an element of others, or one that is trained already does not
-        know it; if clusters from files are too few to train on or for a point of a learning curve, or a make-up yields none; or
+        know it; if clusters from files are too few to train on or for a point of a learning curve, or a training set has none; or
         if the same cluster stands twice, in a group that is held out perhaps
     """
     files = _read(options.clusters)
@@ -48,17 +46,17 @@ def _read(samplers: Mapping[str, Sampler]) -> dict[str, list[ase.Atoms]]:
 def _check_elements(
     options: StudyOptions, pretrained: Mapping[str, EnergySource], files: Mapping[str, list[ase.Atoms]]
 ) -> None:
-    # all that are made here are of hydrogen
-    elements = {group: {1} for group in (*options.clusters, *options.held_out)}
+    samplers = options.clusters | {group: held.clusters for group, held in options.held_out.items()}
+    elements = {group: one.elements for group, one in samplers.items() if not isinstance(one, FromFile)}
     elements |= {group: {int(number) for atoms in held for number in atoms.numbers} for group, held in files.items()}
     met = set().union(*elements.values())
-    for name, makeup in options.makeups.items() if options.models else ():
-        known = set().union(*(elements[group] for group in makeup.groups or options.clusters))
+    for name, training_set in options.training_sets.items() if options.models else ():
+        known = set().union(*(elements[group] for group in training_set.groups or options.clusters))
         if lacking := met - known:
             where = [group for group, own in elements.items() if own & lacking]
             raise InputError(
-                f"`makeups.{name}` must hold every element that its models are resolved on, and lacks {_symbols(lacking)} of "
-                f"{', '.join(where)}; draw it from more `groups`, or leave those clusters out"
+                f"`training_sets.{name}` must hold every element that its models are resolved on, and lacks "
+                f"{_symbols(lacking)} of {', '.join(where)}; draw it from more `groups`, or leave those clusters out"
             )
     for name, model in pretrained.items():
         for number in sorted(met):
@@ -86,10 +84,10 @@ def _check_sizes(options: StudyOptions, files: Mapping[str, list[ase.Atoms]]) ->
                 f"{one.path} must hold at least {FEWEST} clusters to train on, and holds {len(sizes[group])}"
             )
     for name, wanted in options.training_sizes.items():
-        groups = options.makeups[name].groups or options.clusters
+        groups = options.training_sets[name].groups or options.clusters
         check_sizes(name, wanted, [len(sizes[group]) for group in groups], options.split)
-    for name, makeup in options.makeups.items():
-        check_yield(name, makeup, max(size for group in makeup.groups or sizes for size in sizes[group]))
+    for name, training_set in options.training_sets.items():
+        check_yield(name, training_set, max(size for group in training_set.groups or sizes for size in sizes[group]))
 
 
 def _check_distinct(
@@ -102,7 +100,7 @@ def _check_distinct(
         known |= {
             group: sample_group(group, one, options.seed)
             for group, one in options.clusters.items()
-            if isinstance(one, LowDensity | HighDensity)
+            if not isinstance(one, FromFile) and one.cheap
         }
     known |= held_out
     owners = [f"cluster {number} of {group}" for group, clusters in known.items() for number in range(len(clusters))]

@@ -17,11 +17,10 @@ from bodyorder.engine.curves import Running, default_distances, pair_curve, trip
 from bodyorder.engine.executors import open_executor
 from bodyorder.results.files import load_analysis, save
 from bodyorder.sources import load_source
-from bodyorder.sources.base import SourceLike
-from bodyorder.study.cells import Cells
+from bodyorder.sources.registry import SourceLike
 from bodyorder.study.data import Data
-from bodyorder.study.elsewhere import run_elsewhere
-from bodyorder.study.stages import Stage
+from bodyorder.study.grid import Grid
+from bodyorder.study.stages import Stage, in_own_process
 
 #: Distances of the pairs of a training set.
 DENSITY = "distances.nc"
@@ -37,12 +36,12 @@ class Curves:
     """Curves of a study as stages, those of the reference first.
 
     :param data: of the study
-    :param cells: its grid
+    :param grid: its runs
     """
 
-    def __init__(self, data: Data, cells: Cells):
+    def __init__(self, data: Data, grid: Grid):
         self._data = data
-        self._cells = cells
+        self._grid = grid
         wanted = data.options.curves
         settings = {"species": "all" if wanted is None else [list(species) for species in wanted]}
         samples = data.samples
@@ -50,7 +49,7 @@ class Curves:
         self.reference = Stage(
             "curves/reference", settings | {"source": data.source.fingerprint}, self._draw_reference, samples
         )
-        #: Curves of each cell.
+        #: Curves of each run.
         self.models = {
             name: Stage(
                 f"curves/{name}",
@@ -59,7 +58,7 @@ class Curves:
                 partial(self._draw, name),
                 (self.reference, *resolution.needs),
             )
-            for name, resolution in cells.resolutions.items()
+            for name, resolution in grid.resolutions.items()
         }
 
     @cached_property
@@ -75,10 +74,10 @@ class Curves:
         return {species: default_distances(self._data.source, species) for species in self.species}
 
     def drawn(self, species: Species, names: Mapping[str, str]) -> xr.Dataset:
-        """Curves, or maps, of the reference and of some cells, side by side.
+        """Curves, or maps, of the reference and of some runs, side by side.
 
         :param species: of which atoms
-        :param names: what cells whose curves are there are called in the outcome
+        :param names: what runs whose curves are there are called in the outcome
         """
         data, file = self._data, _file(species)
         parts = {data.reference_name: load_analysis(self.reference.folder(data.root) / file)}
@@ -86,15 +85,15 @@ class Curves:
         return combine_curves(parts, data.reference_name)
 
     def density(self, name: str) -> xr.Dataset | None:
-        """Distances of the pairs that a cell was trained on; None for a model that was trained already."""
+        """Distances of the pairs that a run was trained on; None for a model that was trained already."""
         path = self.models[name].folder(self._data.root) / DENSITY
         return load_analysis(path) if path.is_file() else None
 
     def measures(self, name: str) -> xr.Dataset:
-        """Wells and deviations of the curves of one cell, or of the reference where ``name`` is its.
+        """Wells and deviations of the curves of one run, or of the reference where ``name`` is its.
 
         :return: ``well_depth`` (eV), ``well_distance`` (Å), ``pair_rms`` and ``pair_training_rms`` (eV) with dim ``pair``, and
-            ``triple_rms`` (eV) with dims (triple, angle); deviations of a cell only
+            ``triple_rms`` (eV) with dims (triple, angle); deviations of a run only
         """
         reference = self._data.reference_name
         pairs: dict[str, xr.Dataset] = {}
@@ -125,10 +124,10 @@ class Curves:
                 save(_drawn(data.source, species, grid, store=store, executor=executor), folder / _file(species))
 
     def _draw(self, name: str, folder: Path) -> None:
-        data, trained = self._data, self._cells.trained(name)
+        data, trained = self._data, self._grid.trained(name)
         if not self.grids:
             return
-        run_elsewhere(data.options.executor, draw, self._cells.source(name), self.grids, folder.resolve())
+        in_own_process(data.options.executor, draw, self._grid.source(name), self.grids, folder.resolve())
         if trained is not None:
             bins = distance_ranges(max(self.grids.values(), key=lambda grid: float(grid[-1])))
             save(distance_density(trained.folder / "training.xyz", bins), folder / DENSITY)

@@ -15,11 +15,11 @@ from bodyorder.engine import Store, decompose
 from bodyorder.engine.executors import open_executor
 from bodyorder.results.files import load, save
 from bodyorder.sources import load_source
-from bodyorder.sources.base import parse_spec
+from bodyorder.sources.spec import parse_spec
 from bodyorder.structures import read_structures, write_structures
-from bodyorder.study.sampling import describe_sampler, sample_group
+from bodyorder.study.sampling import sample_group
 from bodyorder.study.stages import Stage
-from bodyorder.training.datasets import Split, split_parents
+from bodyorder.training.datasets import Split, split_structures
 from bodyorder.training.labels import LabelledClusters, label
 
 CLUSTERS, RESULT = "clusters.xyz", "result.nc"
@@ -38,10 +38,10 @@ class Data:
         self.root = Path(options.output)
         #: Where reference energies come from.
         self.source = load_source(options.reference)
-        if options.with_forces and not hasattr(self.source, "energies_and_forces"):
+        if options.with_forces and not self.source.capabilities.forces:
             raise InputError(
                 f"`reference` must give forces, {self.source.name} gives energies only; give another, or set `forces: false` in "
-                "all make-ups"
+                "all training sets"
             )
         # Among the results it goes by what a person would call it: fci/sto-6g.
         self.reference_name = parse_spec(options.reference)[1]
@@ -51,7 +51,7 @@ class Data:
             group: Stage(
                 f"sample/{group}",
                 {
-                    "sampler": describe_sampler(sampler),
+                    "sampler": sampler.depends_on(),
                     "seed": options.seed,
                 },
                 partial(self._sample, group, sampler),
@@ -112,7 +112,7 @@ class Data:
     def split(self) -> Split:
         """Which of them train, validate and test."""
         groups = [str(atoms.info["group"]) for atoms in self.clusters]
-        return split_parents(groups, self.options.split.fractions, self.options.seed)
+        return split_structures(groups, self.options.split.fractions, self.options.seed)
 
     @cached_property
     def labelled(self) -> LabelledClusters:

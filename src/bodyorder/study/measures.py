@@ -1,4 +1,4 @@
-"""What is measured of each cell of the grid against the reference, and one table of all cells."""
+"""What is measured of each run of the grid against the reference, and one table of all runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bodyorder.analysis.environment_functions import environment_functions, grou
 from bodyorder.analysis.nominal import nominal_orders
 from bodyorder.results.variables import describe
 
-#: Of a comparison with the reference, what is kept of each cell.
+#: Of a comparison with the reference, what is kept of each run.
 _COMPARED = (
     "total_bias", "total_mae", "total_rmse", "order_bias", "order_rmse", "subset_rmse", "force_rmse", "force_order_rmse",
 )  # fmt: skip
@@ -25,11 +25,8 @@ _NAMES = {2: "pairs", 3: "triples"}
 #: Ranges of distances (Å) of these functions.
 _RANGES = np.round(0.1 * np.arange(61), 1)
 
-#: Goes up when something else is measured, so that cells that were measured before are measured again.
-VERSION = 6
 
-
-def measure_cell(tests: Sequence[tuple[xr.DataTree, xr.DataTree]], nominal: int | None) -> xr.Dataset:
+def measure_run(tests: Sequence[tuple[xr.DataTree, xr.DataTree]], nominal: int | None) -> xr.Dataset:
     """Errors of a model against the reference on all groups of clusters, and how its own orders converge.
 
     :param tests: the results of the reference and of the model on the same clusters, for each set of clusters
@@ -69,16 +66,16 @@ def measure_reference(tests: Sequence[xr.DataTree]) -> xr.Dataset:
     return _side_by_side(parts, "group")
 
 
-def cell_table(cells: Mapping[str, xr.Dataset], about: Sequence[Mapping[str, Any]], reference: str) -> xr.Dataset:
-    """One dataset of all cells along the dimension ``cell``, the reference among them.
+def run_table(runs: Mapping[str, xr.Dataset], about: Sequence[Mapping[str, Any]], reference: str) -> xr.Dataset:
+    """One dataset of all runs along the dimension ``run``, the reference among them.
 
-    :param cells: what is measured of each, by its name
+    :param runs: what is measured of each, by its name
     :param about: for each what it is: values of coordinates
-    :param reference: name of the cell that is the reference; it has no deviations
+    :param reference: name of the run that is the reference; it has no deviations
     """
-    parts = [part.expand_dims(cell=[name]) for name, part in cells.items()]
-    table = _side_by_side(parts, "cell")
-    coordinates = {key: ("cell", np.array([entry[key] for entry in about])) for key in about[0]}
+    parts = [part.expand_dims(run=[name]) for name, part in runs.items()]
+    table = _side_by_side(parts, "run")
+    coordinates = {key: ("run", np.array([entry[key] for entry in about])) for key in about[0]}
     return describe(table.assign_coords(coordinates).assign_attrs(reference=reference))
 
 

@@ -1,25 +1,55 @@
-"""Resumable stages: what is finished is not run again, and a changed setting reruns what depends on it and nothing else."""
+"""Resumable stages: what is finished is not run again, and a changed setting reruns what depends on it and nothing else.
+
+Also their work in a process of its own: on this machine, or on a worker of a Dask cluster.
+"""
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bodyorder._checks import ComputationError, InputError, first_line
 from bodyorder._files import held, replacing
+from bodyorder.engine.dispatch import worker_died
+from bodyorder.engine.executors import local_processes, open_executor
 
 #: Written last into a stage's folder: its presence says that the stage is finished.
 RECORD = "stage.json"
+
+Returned = TypeVar("Returned")
+
+
+@cache
+def code_version() -> str:
+    """Version of this package as it was when the process asked first: of one under development the hash of its files, too."""
+    number = version("bodyorder")
+    return f"{number}+{source_hash(Path(__file__).parents[1])}" if ".dev" in number else number
+
+
+def source_hash(package: Path) -> str:
+    """Hash of the files of a package, data among them, and of where in it they are; not of its place, nor of times.
+
+    :param package: its folder
+    """
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*"), key=lambda path: path.relative_to(package).parts):
+        parts = path.relative_to(package).parts
+        # what Python compiles and editors leave is no source
+        if path.is_file() and "__pycache__" not in parts and not any(part.startswith(".") for part in parts):
+            content = path.read_bytes()
+            digest.update(f"{'/'.join(parts)}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -39,21 +69,45 @@ class Stage:
     settings: Mapping[str, Any]
     work: Callable[[Path], None]
     needs: tuple[Stage, ...] = ()
+    _keys: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    @cached_property
+    @property
     def key(self) -> str:
         """Hash of everything that the outcome depends on."""
-        content = {
-            "name": self.name,
-            "settings": dict(self.settings),
-            "needs": [stage.key for stage in self.needs],
-            "bodyorder": version("bodyorder"),
-        }
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        return self.key_with(code_version())
+
+    def key_with(self, code: str) -> str:
+        """The key that the stage has where the code of this package is another.
+
+        :param code: what :func:`code_version` is there
+        """
+        if code not in self._keys:
+            content = {
+                "name": self.name,
+                "settings": dict(self.settings),
+                "needs": [stage.key_with(code) for stage in self.needs],
+                "bodyorder": code,
+            }
+            self._keys[code] = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        return self._keys[code]
 
     def folder(self, root: Path) -> Path:
         """Where the stage keeps its files."""
-        return root / "stages" / f"{self.name.replace('/', '-')}-{self.key[:10]}"
+        return root / "stages" / f"{self._stem}-{self.key[:10]}"
+
+    def made_by_other_code(self, root: Path) -> bool:
+        """Whether the outcome is there, with all the same settings, of another version of this package, and of this one not."""
+        if self.finished(root):
+            return False
+        for record in (root / "stages").glob(f"{glob.escape(self._stem)}-*/{RECORD}"):
+            found = json.loads(record.read_text())
+            if "code" in found and found["key"] == self.key_with(found["code"]):
+                return True
+        return False
+
+    @property
+    def _stem(self) -> str:
+        return self.name.replace("/", "-")
 
     def finished(self, root: Path) -> bool:
         """Whether the outcome is there."""
@@ -128,10 +182,28 @@ def _run(stage: Stage, root: Path, progress: Progress) -> None:
         progress.fail(stage.name, reason, "".join(traceback.format_exception(error)).rstrip())
         return
     seconds = time.monotonic() - begin
-    record = {"name": stage.name, "key": stage.key, "settings": dict(stage.settings), "seconds": round(seconds, 1)}
+    record = {
+        "name": stage.name,
+        "key": stage.key,
+        "code": code_version(),
+        "settings": dict(stage.settings),
+        "needs": [need.key for need in stage.needs],
+        "seconds": round(seconds, 1),
+    }
     with replacing(folder / RECORD, "records") as partial:
-        partial.write_text(json.dumps(record | {"needs": [need.key for need in stage.needs]}, indent=2) + "\n")
+        partial.write_text(json.dumps(record, indent=2) + "\n")
     progress.say(f"{stage.name}: {seconds:.0f} s")
+
+
+def say_of_other_code(stages: Iterable[Stage], root: Path, say: Callable[[str], None]) -> None:
+    """Tell in one line how many stages are done again although only the code of this package is another."""
+    if count := sum(stage.made_by_other_code(root) for stage in stages):
+        said = (
+            "1 stage was made by other code of bodyorder and is"
+            if count == 1
+            else (f"{count} stages were made by other code of bodyorder and are")
+        )
+        say(f"{said} computed anew")
 
 
 @contextmanager
@@ -157,3 +229,31 @@ def record_of(stages: Iterable[Stage], root: Path) -> dict[str, Any]:
         if stage.finished(root):
             found[stage.name] = json.loads((stage.folder(root) / RECORD).read_text())
     return found
+
+
+def in_own_process(url: str | None, function: Callable[..., Returned], *arguments: Any) -> Returned:
+    """Call a function in a process of its own, so that what kills the process fails this call and nothing else.
+
+    :param url: address of a Dask scheduler, whose workers must see the same files; None for this machine
+    :param function: of a module, so that it can be sent
+    :param arguments: picklable
+    :return: what it returns
+    :raises ComputationError: if the process dies; whatever else the function raises is raised here
+    """
+    if url is None:
+        with local_processes(1) as pool:
+            return _returned(pool.submit(function, *arguments))
+    with open_executor(url=url) as cluster:
+        assert cluster is not None
+        return _returned(cluster.submit(function, *arguments))
+
+
+def _returned(future: Future[Returned]) -> Returned:
+    try:
+        return future.result()
+    except BrokenExecutor:
+        raise ComputationError("its process was killed (out of memory, perhaps)") from None
+    except Exception as error:
+        if worker_died(error):
+            raise ComputationError(f"its worker was killed (out of memory, perhaps): {first_line(error)}") from None
+        raise

@@ -1,12 +1,12 @@
-"""Training of machine-learning potentials: labels, sets of chosen make-up, the curated models, and metatrain to train them."""
+"""Training of machine-learning potentials: labels, sets of chosen composition, curated models, and metatrain to train them."""
 
 from bodyorder.training.datasets import (
-    MAKE_UPS,
-    MakeUp,
+    COMPOSITIONS,
+    Composition,
     Split,
     contents,
-    split_parents,
-    training_set,
+    draw_set,
+    split_structures,
     weighted,
     write_set,
 )
@@ -18,23 +18,23 @@ from bodyorder.training.options import training_options
 from bodyorder.training.runner import train
 
 __all__ = [
-    "MAKE_UPS",
+    "COMPOSITIONS",
     "MODELS",
+    "Composition",
     "CuratedModel",
     "LabelledBatch",
     "LabelledClusters",
-    "MakeUp",
     "Split",
     "TrainedModel",
     "TrainingJob",
     "contents",
     "curated_model",
+    "draw_set",
     "label",
     "prediction_errors",
-    "split_parents",
+    "split_structures",
     "train",
     "training_options",
-    "training_set",
     "weighted",
     "write_set",
 ]

@@ -13,12 +13,12 @@ import xarray as xr
 from ase.data import chemical_symbols
 
 from bodyorder._checks import InputError
-from bodyorder.training.curve import read_curve
+from bodyorder.training.loss_history import read_history
 from bodyorder.training.options import training_options
 
 #: File written last: a folder that holds it holds a finished training.
 RECORD = "trained.json"
-LOSS_CURVE = "loss_curve.csv"
+LOSS_HISTORY = "loss_history.csv"
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class TrainingJob:
 
     :param folder: where everything goes; made if missing
     :param model: name of a curated model
-    :param training: labelled clusters to train on, as :func:`~bodyorder.training.datasets.training_set` draws them
+    :param training: labelled clusters to train on, as :func:`~bodyorder.training.datasets.draw_set` draws them
     :param validation: labelled clusters that choose the best epoch
     :param test: labelled clusters that are kept beside the model and never shown to it
     :param epochs: epochs to train; None for what suits the model
@@ -134,13 +134,13 @@ class TrainedModel:
         return f"metatomic:{self.folder / 'model.pt'}"
 
     @property
-    def loss_curve(self) -> xr.Dataset | None:
-        """Loss, errors and learning rate of each epoch, see :func:`~bodyorder.training.curve.read_metatrain_log`.
+    def loss_history(self) -> xr.Dataset | None:
+        """Loss, errors and learning rate of each epoch, see :func:`~bodyorder.training.loss_history.read_metatrain_log`.
 
         None for a model whose weights were solved for.
         """
-        path = self.folder / LOSS_CURVE
-        return read_curve(path) if path.is_file() else None
+        path = self.folder / LOSS_HISTORY
+        return read_history(path) if path.is_file() else None
 
 
 def _merge(options: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def training_options(
         training["num_epochs"] = epochs
         if chosen.budget.decay is not None:
             training["lr_scheduler_gamma"] = chosen.budget.decay ** (1 / epochs)
-        # Metrics of every epoch are the loss curve; loader processes would make the order of batches depend on the machine.
+        # Metrics of every epoch are the loss history; loader processes would make the order of batches depend on the machine.
         training |= {"log_interval": 1, "num_workers": 0}
     options = {
         "architecture": {
@@ -54,7 +54,7 @@ def training_options(
             "model": model,
             "training": training,
         },
-        # Orders far above the second are differences of large numbers: single precision would drown them.
+        # Orders far above the second are differences of large numbers: single precision would lose them.
         "base_precision": 64,
         "seed": check_between("seed", seed, 0, 2**31 - 1),
         "final_eval": False,

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any, NoReturn
 
 import numpy as np
@@ -17,9 +18,8 @@ import xarray as xr
 
 from bodyorder._checks import ComputationError, require
 from bodyorder.engine.executors import THREAD_VARIABLES
-from bodyorder.sources.base import package_version
-from bodyorder.training.curve import read_metatrain_log, write_curve
-from bodyorder.training.job import LOSS_CURVE, TrainingJob
+from bodyorder.training.job import LOSS_HISTORY, TrainingJob
+from bodyorder.training.loss_history import read_metatrain_log, write_history
 from bodyorder.training.models import curated_model
 
 LOG = "training.log"
@@ -38,11 +38,11 @@ def program_of(model: str) -> str:
     """
     _, package = _OWN.get(curated_model(model).architecture, ("metatrain", "metatrain"))
     require(package.replace("-", "."), "mlip")
-    return f"{package} {package_version(package)}"
+    return f"{package} {version(package)}"
 
 
 def run_program(job: TrainingJob, options: Mapping[str, Any], lock: int) -> float:
-    """Train in the job's folder, leave the model and, if there is one, the loss curve there.
+    """Train in the job's folder, leave the model and, if there is one, the loss history there.
 
     :param lock: file descriptor that the program inherits
     :return: wall time in seconds
@@ -64,16 +64,16 @@ def run_program(job: TrainingJob, options: Mapping[str, Any], lock: int) -> floa
         )
     seconds = time.monotonic() - begin
     iterative = "num_epochs" in options["architecture"]["training"]
-    curve = _read_curve(job, options["architecture"]["training"]["batch_size"]) if iterative else None
-    if curve is not None:
-        write_curve(curve, job.folder / LOSS_CURVE)
-        finite = np.isfinite(curve["training_loss"]) & np.isfinite(curve["validation_loss"])
+    history = _read_history(job, options["architecture"]["training"]["batch_size"]) if iterative else None
+    if history is not None:
+        write_history(history, job.folder / LOSS_HISTORY)
+        finite = np.isfinite(history["training_loss"]) & np.isfinite(history["validation_loss"])
         if not finite.all():
-            epoch = int(curve["epoch"][~finite][0])
+            epoch = int(history["epoch"][~finite][0])
             _fail(job, _diverged(epoch))
     if finished.returncode < 0:
         _fail(job, f"was killed by {signal.Signals(-finished.returncode).name} (out of memory, perhaps)")
-    if finished.returncode or (iterative and curve is None) or not (job.folder / "model.pt").is_file():
+    if finished.returncode or (iterative and history is None) or not (job.folder / "model.pt").is_file():
         reason = _last_words(job)
         if "cannot convert float" in reason:  # what metatrain makes of a loss that is not finite in the first epoch
             _fail(job, _diverged(0))
@@ -84,7 +84,7 @@ def run_program(job: TrainingJob, options: Mapping[str, Any], lock: int) -> floa
     return seconds
 
 
-def _read_curve(job: TrainingJob, batch_size: int) -> xr.Dataset | None:
+def _read_history(job: TrainingJob, batch_size: int) -> xr.Dataset | None:
     for metrics in job.folder.glob("outputs/*/*/train.csv"):
         batches = len(job.training) // batch_size, math.ceil(len(job.validation) / batch_size)
         return read_metatrain_log(metrics, *batches)

@@ -16,7 +16,7 @@ import yaml
 from bodyorder._checks import InputError
 from bodyorder._files import held, replacing
 from bodyorder.training.datasets import write_set
-from bodyorder.training.job import LOSS_CURVE, RECORD, TrainedModel, TrainingJob
+from bodyorder.training.job import LOSS_HISTORY, RECORD, TrainedModel, TrainingJob
 from bodyorder.training.program import LOG, program_of, run_program
 
 _SETS = ("training", "validation", "test")
@@ -26,7 +26,7 @@ def train(job: TrainingJob) -> TrainedModel:
     """Train a model, or return at once if this very job was finished before.
 
     The folder then holds ``options.yaml``, the sets as ``training.xyz``, ``validation.xyz`` and ``test.xyz`` with what they
-    contain, ``model.pt`` (the best by validation), where there are epochs ``model.ckpt`` and ``loss_curve.csv``, the program's
+    contain, ``model.pt`` (the best by validation), where there are epochs ``model.ckpt`` and ``loss_history.csv``, the program's
     log, and, written last, ``trained.json``. Safe to call from threads and processes, each with a folder of its own; the
     program gets one thread.
 
@@ -50,7 +50,7 @@ def train(job: TrainingJob) -> TrainedModel:
                 return finished
             for leftover in ("outputs", "extensions"):
                 shutil.rmtree(job.folder / leftover, ignore_errors=True)
-            for leftover in (RECORD, LOG, "model.pt", "model.ckpt", LOSS_CURVE, "options_full.yaml", "strengths.csv"):
+            for leftover in (RECORD, LOG, "model.pt", "model.ckpt", LOSS_HISTORY, "options_full.yaml", "strengths.csv"):
                 (job.folder / leftover).unlink(missing_ok=True)
             for name, clusters in sets.items():
                 write_set(job.folder / f"{name}.xyz", clusters)

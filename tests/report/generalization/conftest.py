@@ -17,7 +17,7 @@ GROUPS = ("low", "high", "low-h5")
 #: Orders of the reference in eV per atom; those of low-h5 were not all resolved.
 ORDERS = np.array([[-12.0, -2.0, 0.5, -0.01], [-12.0, -4.0, 16.0, -3.0], [-12.0, -2.0, np.nan, np.nan]])
 
-#: Errors of energies in meV per atom on the three groups, and by which factor orders are off, by make-up and model.
+#: Errors of energies in meV per atom on the three groups, and by which factor orders are off, by training set and model.
 ERRORS = {
     ("low", "line"): (2.0, 400.0, 6.0),
     ("low", "net"): (4.0, 800.0, 5.0),
@@ -27,14 +27,14 @@ ERRORS = {
 WRONG = {("low", "line"): 0.5, ("low", "net"): 0.6, ("both", "line"): 0.2, ("both", "net"): 0.05}
 
 
-def measures(makeup: str, model: str, factor: float, size: float = 1.0) -> xr.Dataset:
+def measures(training_set: str, model: str, factor: float, size: float = 1.0) -> xr.Dataset:
     """Of one training; ``factor`` is that of its seed, ``size`` that of a smaller training set."""
     order = np.arange(1, 5)
-    wrong = factor * WRONG[makeup, model]
+    wrong = factor * WRONG[training_set, model]
     linear = model == "line"
     return xr.Dataset(
         {
-            "total_rmse": ("group", factor * size * 1e-3 * np.array(ERRORS[makeup, model])),
+            "total_rmse": ("group", factor * size * 1e-3 * np.array(ERRORS[training_set, model])),
             "group_contribution": (("group", "order"), ORDERS * (1 - wrong)),
             "group_noise": (("group", "order"), np.full(ORDERS.shape, 1e-6)),
             "order_rmse": (("group", "order"), np.abs(ORDERS) * wrong),
@@ -68,12 +68,12 @@ def reference() -> xr.Dataset:
     )
 
 
-def about(makeup: str, model: str, seed: int = 1, n_parents: int | None = None) -> dict[str, object]:
+def about(training_set: str, model: str, seed: int = 1, n_clusters: int | None = None) -> dict[str, object]:
     """Coordinates of a cell."""
-    name = f"{model}/{makeup}" + (f"/n={n_parents}" if n_parents else "")
+    name = f"{model}/{training_set}" + (f"/n={n_clusters}" if n_clusters else "")
     return {
-        "cell": f"{name}/seed={seed}", "training": name, "model": model, "makeup": makeup, "whole": n_parents is None,
-        "n_parents": n_parents or 80, "seed": seed, "explicit": model == "line",
+        "run": f"{name}/seed={seed}", "training": name, "model": model, "training_set": training_set, "whole": n_clusters is None,
+        "n_clusters": n_clusters or 80, "seed": seed, "explicit": model == "line",
         "nominal_order": 2.0 if model == "line" else np.nan,
     }  # fmt: skip
 
@@ -82,17 +82,17 @@ def about(makeup: str, model: str, seed: int = 1, n_parents: int | None = None) 
 def make_table() -> Callable[..., xr.Dataset]:
     """A table of two models on two sets, whose seeds differ by a factor from each other."""
 
-    def make(seeds=(0.9, 1.1), makeups=("low", "both"), models=("line", "net"), sizes=()) -> xr.Dataset:
+    def make(seeds=(0.9, 1.1), training_sets=("low", "both"), models=("line", "net"), sizes=()) -> xr.Dataset:
         entries = [(reference(), about("", "fci"))]
-        for makeup, model, (seed, factor) in product(makeups, models, enumerate(seeds, 1)):
-            entries.append((measures(makeup, model, factor), about(makeup, model, seed)))
+        for training_set, model, (seed, factor) in product(training_sets, models, enumerate(seeds, 1)):
+            entries.append((measures(training_set, model, factor), about(training_set, model, seed)))
         for size, model, (seed, factor) in product(sizes, models, enumerate(seeds, 1)):
             entries.append((measures("both", model, factor, 80 / size), about("both", model, seed, size)))
         parts = [
-            part.expand_dims("cell").assign_coords({key: ("cell", [value]) for key, value in held.items()})
+            part.expand_dims("run").assign_coords({key: ("run", [value]) for key, value in held.items()})
             for part, held in entries
         ]
-        table = xr.concat(parts, "cell", data_vars="all", coords="minimal", compat="override", join="outer")
+        table = xr.concat(parts, "run", data_vars="all", coords="minimal", compat="override", join="outer")
         return table.assign_attrs(reference="fci")
 
     return make

@@ -21,8 +21,8 @@ from bodyorder.report.generalization.trainings import Trainings
 def known(table):
     """Mean and standard deviation over seeds of a measure."""
 
-    def find(name, makeup, model, group, n_parents=80):
-        own = (table["makeup"] == makeup) & (table["model"] == model) & (table["n_parents"] == n_parents)
+    def find(name, training_set, model, group, n_clusters=80):
+        own = (table["training_set"] == training_set) & (table["model"] == model) & (table["n_clusters"] == n_clusters)
         values = table[name].sel(group=group).values[own.values]
         return values.mean(axis=0), values.std(axis=0, ddof=1)
 
@@ -42,7 +42,7 @@ def points(axis, trainings, model):
     return np.asarray(line.get_xdata()), np.asarray(line.get_ydata(), dtype=float), np.array(halves)
 
 
-def test_errors_stand_at_the_means_of_each_make_up(trainings, known):
+def test_errors_stand_at_the_means_of_each_training_set(trainings, known):
     figure = error_figure(trainings)
     assert titles(figure) == ["Low density", "High density", "Low density, H5"]
     for axis, group in zip(figure.axes, ("low", "high", "low-h5"), strict=True):
@@ -51,7 +51,7 @@ def test_errors_stand_at_the_means_of_each_make_up(trainings, known):
         for model in ("line", "net"):
             x, y, bars = points(axis, trainings, model)
             means, spreads = zip(
-                *(known("total_rmse", makeup, model, group) for makeup in ("low", "both")), strict=True
+                *(known("total_rmse", training_set, model, group) for training_set in ("low", "both")), strict=True
             )
             np.testing.assert_array_equal(np.round(x), [0, 1])
             np.testing.assert_allclose(y, 1e3 * np.array(means))
@@ -80,14 +80,14 @@ def test_orders_of_models_stand_beside_bars_of_the_reference(trainings, known, t
         "Low density, trained on both",
         "High density, trained on both",
     ]
-    for axis, (makeup, group) in zip(figure.axes, product(("low", "both"), ("low", "high")), strict=True):
+    for axis, (training_set, group) in zip(figure.axes, product(("low", "both"), ("low", "high")), strict=True):
         lines = [held for held in axis.collections if hasattr(held, "get_segments")]
         (black,) = [held for held in lines if np.allclose(held.get_color(), to_rgba("black"))]
         heights = [segment[0][1] for segment in black.get_segments()]
         np.testing.assert_allclose(heights, table["group_contribution"].sel(group=group)[0])
         for model in ("line", "net"):
             x, y, bars = points(axis, trainings, model)
-            means, spreads = known("group_contribution", makeup, model, group)
+            means, spreads = known("group_contribution", training_set, model, group)
             np.testing.assert_array_equal(np.round(x), [1, 2, 3, 4])
             np.testing.assert_allclose(y, means)
             np.testing.assert_allclose(bars, spreads)
@@ -97,9 +97,9 @@ def test_orders_of_models_stand_beside_bars_of_the_reference(trainings, known, t
 def test_errors_by_size_stand_on_a_logarithmic_axis(trainings, known):
     figure = size_figure(trainings)
     assert len(figure.axes) == 4
-    for axis, (makeup, group) in zip(figure.axes, product(("low", "both"), ("low", "high")), strict=True):
+    for axis, (training_set, group) in zip(figure.axes, product(("low", "both"), ("low", "high")), strict=True):
         x, y, bars = points(axis, trainings, "net")
-        means, spreads = known("size_error", makeup, "net", group)
+        means, spreads = known("size_error", training_set, "net", group)
         np.testing.assert_array_equal(np.round(x), [1, 2, 3, 4])
         np.testing.assert_allclose(y, means)
         np.testing.assert_allclose(bars, spreads)
@@ -133,9 +133,9 @@ def test_one_seed_has_no_bars(make_table):
 
 def test_models_that_are_trained_already_come_last(make_table):
     table = make_table()
-    makeup = np.where(table["makeup"].values == "both", "", table["makeup"].values)
-    already = Trainings.of(table.assign_coords(makeup=("cell", makeup)), "atom")
-    assert already.makeups == ["low", ""]
+    training_set = np.where(table["training_set"].values == "both", "", table["training_set"].values)
+    already = Trainings.of(table.assign_coords(training_set=("run", training_set)), "atom")
+    assert already.training_sets == ["low", ""]
     assert already.seen("") == []
     labels = [label.get_text() for label in error_figure(already).axes[0].get_xticklabels()]
     assert labels == ["low", "trained\nalready"]

@@ -93,7 +93,7 @@ def test_nominal_and_effective_orders_in_tables(parts):
     ],
 )  # fmt: skip
 def test_any_measure_may_be_missing(make_table, name):
-    table = make_table(seeds=(1.0,), makeups=("both",))
+    table = make_table(seeds=(1.0,), training_sets=("both",))
     shown = [part.heading for part in generalization_parts(table.drop_vars(name), THEME)]
     assert shown == [heading for heading in HEADINGS if heading not in GONE.get(name, set()) | {"Learning curves"}]
 
@@ -104,7 +104,7 @@ def test_a_table_of_nothing_shows_nothing(table):
         if array.dtype.kind == "f":
             unknown[name] = array * np.nan
     assert generalization_parts(unknown, THEME) == []
-    assert generalization_parts(table.isel(cell=[0]), THEME) == []
+    assert generalization_parts(table.isel(run=[0]), THEME) == []
 
 
 def test_one_seed_has_no_spread(make_table):
@@ -116,7 +116,7 @@ def test_one_seed_has_no_spread(make_table):
 
 
 def test_one_model_on_one_set_and_one_group(make_table):
-    table = make_table(seeds=(1.0,), makeups=("low",), models=("net",)).sel(group=["low"])
+    table = make_table(seeds=(1.0,), training_sets=("low",), models=("net",)).sel(group=["low"])
     parts = generalization_parts(table, THEME)
     assert [len(figure.axes) for part in parts for _, figure, *_ in part.figures] == [1, 1, 2, 1]
     assert parts[0].sentences == [
@@ -125,7 +125,7 @@ def test_one_model_on_one_set_and_one_group(make_table):
 
 
 def test_groups_of_a_make_up_are_those_that_the_table_names(table):
-    named = table.assign_coords(groups=("cell", np.where(table["makeup"].values == "both", "high,low-h5", "low")))
+    named = table.assign_coords(groups=("run", np.where(table["training_set"].values == "both", "high,low-h5", "low")))
     trainings = Trainings.of(named, "atom")
     assert trainings.seen("both") == ["high", "low-h5"]
     assert trainings.seen_anywhere == ["low", "high", "low-h5"]
@@ -140,8 +140,8 @@ def test_only_groups_with_all_orders_are_drawn(trainings):
 
 def test_names_cannot_break_the_page(make_table):
     table = make_table(seeds=(1.0,))
-    names = np.where(table["makeup"].values == "both", "<b>", table["makeup"].values)
-    parts = generalization_parts(table.assign_coords(makeup=("cell", names)), THEME)
+    names = np.where(table["training_set"].values == "both", "<b>", table["training_set"].values)
+    parts = generalization_parts(table.assign_coords(training_set=("run", names)), THEME)
     shown = [held.render() for part in parts for held in part.tables]
     shown += [caption for part in parts for *_, caption in part.figures]
     assert not any("<b>" in text for text in shown)

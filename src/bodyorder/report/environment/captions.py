@@ -82,15 +82,15 @@ def _numbers(environment: Environment) -> list[str]:
             if values is not None:
                 listed = ", ".join(energy(float(value), environment.theme.body) for value in values.dropna("order"))
                 held.append(f"{label}, {listed}")
-        if row.lessons is not None and environment.name in environment.teachers(row.lessons):
-            part = environment.lesson(row.lessons, environment.name)
+        if row.distilled is not None and environment.name in environment.teachers(row.distilled):
+            part = environment.distilled_part(row.distilled, environment.name)
             errors = zip(part["student_order"].values, part[SHARED].values, strict=True)
             listed = ", ".join(
                 f"order {order} {energy(float(error), environment.theme.body)}" for order, error in errors
             )
             held.append(f"shared functions, {listed}")
         if held:
-            title = group_title(row.group or "") or f"Trained on {row.lessons}" if row.lessons else "All structures"
+            title = group_title(row.group or "") or f"Trained on {row.distilled}" if row.distilled else "All structures"
             said.append(f"{title}, {environment.name} from order 1 on: {'; '.join(held)}.")
     return said
 
@@ -110,12 +110,12 @@ def _models(environment: Environment) -> str:
 def _elsewhere(environment: Environment) -> str:
     """Where the training set is not called like the group."""
     named = [
-        f"{group_title(row.group or '') or 'all structures'}: {row.makeup or 'trained already'}"
+        f"{group_title(row.group or '') or 'all structures'}: {row.training_set or 'trained already'}"
         for row in environment.rows
-        if row.makeup is not None and row.makeup != row.group
+        if row.training_set is not None and row.training_set != row.group
     ]
     return f" ({escape('; '.join(named))})" if named else ""
 
 
 def _bars(environment: Environment) -> str:
-    return " Bars: standard deviation over seeds." if environment.has_spread or environment.lessons_have_spread else ""
+    return " Bars: standard deviation over seeds." if environment.has_spread or environment.distilled_has_spread else ""

@@ -79,7 +79,7 @@ def order_figure(environment: Environment) -> Figure:
             axis.tick_params(labelleft=False)
         for axis, name in zip(own, columns, strict=True):
             if name == SHARED:
-                _lessons(axis, environment, row)
+                _distilled(axis, environment, row)
             else:
                 _orders(axis, environment, row, name)
             axis.set_title(_title(environment, row, name))
@@ -135,21 +135,21 @@ def _orders(axis: Axes, environment: Environment, row: Row, name: str) -> None:
         order_axis(axis, np.arange(1, max(own.max() for own in orders) + 1))
 
 
-def _lessons(axis: Axes, environment: Environment, row: Row) -> None:
+def _distilled(axis: Axes, environment: Environment, row: Row) -> None:
     """What explicit models miss of those that they learn from, by their order, and the errors of these."""
-    teachers = environment.teachers(row.lessons)
+    teachers = environment.teachers(row.distilled)
     orders = np.array(sorted(set(environment.students.values())))
     slots = np.linspace(*_MARKS, len(teachers) + 1)
     for place, (teacher, shift) in enumerate(zip(teachers, shifts_of(len(teachers)) / 2, strict=True)):
-        part, look = environment.lesson(row.lessons or "", teacher), _look(environment, teacher)
+        part, look = environment.distilled_part(row.distilled or "", teacher), _look(environment, teacher)
         values, spread = part[SHARED].values, part[f"{SHARED}_spread"].values
         _line(axis, part["student_order"].values + shift, values, spread, look)
-        own, _ = environment.own_error(row.lessons or "", teacher)
+        own, _ = environment.own_error(row.distilled or "", teacher)
         if own > 0:
             axis.hlines(
                 own, *slots[place : place + 2], transform=axis.get_yaxis_transform(), color=look["color"], linewidth=2.4
             )
-    if row.lessons == row.group and np.isfinite(environment.total_spread(row)):
+    if row.distilled == row.group and np.isfinite(environment.total_spread(row)):
         axis.axhline(environment.total_spread(row), zorder=1, **_SPREAD)
     order_axis(axis, orders)
     axis.set_xlim(orders.min() - 0.4, orders.max() + 0.4 + 0.15 * (np.ptp(orders) + 1))
@@ -235,18 +235,22 @@ def _drawn(environment: Environment, row: Row, name: str) -> np.ndarray:
         found = [values.values for values, _ in environment.implicit(row, name).values()]
         left = environment.of_reference(row, LEFT_OUT) if name == ERRORS[1] else None
         return np.concatenate([[], *found, *([] if left is None else [left.values])])
-    lessons = [environment.lesson(row.lessons or "", teacher) for teacher in environment.teachers(row.lessons)]
-    own = [environment.own_error(row.lessons or "", teacher)[0] for teacher in environment.teachers(row.lessons)]
-    constant = [environment.total_spread(row)] * (row.lessons == row.group)
-    return np.concatenate([constant, [error for error in own if error > 0], *(part[SHARED].values for part in lessons)])
+    distilled = [
+        environment.distilled_part(row.distilled or "", teacher) for teacher in environment.teachers(row.distilled)
+    ]
+    own = [environment.own_error(row.distilled or "", teacher)[0] for teacher in environment.teachers(row.distilled)]
+    constant = [environment.total_spread(row)] * (row.distilled == row.group)
+    return np.concatenate(
+        [constant, [error for error in own if error > 0], *(part[SHARED].values for part in distilled)]
+    )
 
 
 def _title(environment: Environment, row: Row, name: str) -> str:
     """Group and column, and the training set where it is not called like the group."""
-    makeup = row.lessons if name == SHARED else row.makeup
+    training_set = row.distilled if name == SHARED else row.training_set
     title = f"{group_title(row.group or '')}: {_TITLES[name]}".removeprefix(": ")
-    named = makeup and makeup != row.group and (name == SHARED or environment.has_models)
-    return capitalized(title) + (f"\n(trained on {makeup})" if named else "")
+    named = training_set and training_set != row.group and (name == SHARED or environment.has_models)
+    return capitalized(title) + (f"\n(trained on {training_set})" if named else "")
 
 
 def _look(environment: Environment, source: str) -> dict[str, Any]:
@@ -270,8 +274,11 @@ def _extra_handles(environment: Environment) -> list[Line2D]:
     handles = []
     if any(environment.of_reference(row, LEFT_OUT) is not None for row in environment.rows):
         handles.append(Line2D([], [], label="each sub-cluster left out", **_left_out_look(environment)))
-    if any(np.isfinite(environment.own_error(makeup, teacher)[0]) for makeup, teacher in environment.lesson_pairs):
+    if any(
+        np.isfinite(environment.own_error(training_set, teacher)[0])
+        for training_set, teacher in environment.distilled_pairs
+    ):
         handles.append(Line2D([], [], label="own error of a model", color="#777777", linewidth=2.4))
-    if any(np.isfinite(environment.total_spread(row)) and row.lessons == row.group for row in environment.rows):
+    if any(np.isfinite(environment.total_spread(row)) and row.distilled == row.group for row in environment.rows):
         handles.append(Line2D([], [], label="spread of energies", **_SPREAD))
     return handles

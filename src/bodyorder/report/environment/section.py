@@ -33,7 +33,7 @@ def _orders(environment: Environment) -> Part | None:
     if len(environment.ways) < 2 and SHARED not in environment.ways:
         return None
     shown = [("environment-orders", figures.order_figure(environment), *captions.orders(environment))]
-    held = [tables.order_table(environment), tables.lesson_table(environment)]
+    held = [tables.order_table(environment), tables.distilled_table(environment)]
     heading = "Orders in vacuum, in their environment, and shared by all clusters"
     return Part(heading, text.of_orders(environment), shown, held)
 

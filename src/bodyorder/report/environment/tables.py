@@ -71,7 +71,7 @@ def order_table(environment: Environment) -> Table:
     return table
 
 
-def lesson_table(environment: Environment) -> Table:
+def distilled_table(environment: Environment) -> Table:
     """What explicit models miss of those that they learn from."""
     students = environment.students
     table = Table(
@@ -79,21 +79,21 @@ def lesson_table(environment: Environment) -> Table:
         f"{environment.theme.body}. Learning from {escape(environment.name)} they are ordinary models of their order. Own error: "
         f"that of the model they learn from, against {escape(environment.name)}. Enough: the lowest order whose error is below "
         "that by more than the spreads of both."
-        f"{' Means over seeds ± standard deviation.' if environment.lessons_have_spread else ''}",
+        f"{' Means over seeds ± standard deviation.' if environment.distilled_has_spread else ''}",
         [
             "learnt from", *(f"{escape(name)}<br>order {order}" for name, order in students.items()), "own error", "enough",
         ],
     )  # fmt: skip
-    for makeup, teacher in environment.lesson_pairs:
-        part = environment.lesson(makeup, teacher)
+    for training_set, teacher in environment.distilled_pairs:
+        part = environment.distilled_part(training_set, teacher)
         triples = zip(part["student"].values, part[SHARED].values, part[f"{SHARED}_spread"].values, strict=True)
         held = {str(student): _error(float(mean), float(spread)) for student, mean, spread in triples}
-        own, spread = environment.own_error(makeup, teacher)
+        own, spread = environment.own_error(training_set, teacher)
         cells = [held.get(name, MISSING) for name in students]
-        enough = environment.enough(makeup, teacher)
+        enough = environment.enough(training_set, teacher)
         last = MISSING if np.isnan(own) else str(enough) if enough else f"none up to {max(students.values())}"
         table.rows.append([escape(teacher), *cells, _error(own, spread), last])
-        table.groups.append(escape(f"trained on {makeup}"))
+        table.groups.append(escape(f"trained on {training_set}"))
     return table
 
 
@@ -154,7 +154,7 @@ def _parameters(environment: Environment) -> str:
 
 
 def _title(row: Row, environment: Environment) -> str:
-    trained = f"models trained on {row.makeup}" if row.makeup and environment.has_models else ""
+    trained = f"models trained on {row.training_set}" if row.training_set and environment.has_models else ""
     return escape(", ".join(part for part in (group_title(row.group or ""), trained) if part))
 
 

@@ -30,7 +30,7 @@ _CLOSER = 2.0
 def of_orders(environment: Environment) -> list[str]:
     """What few bodies miss in vacuum, in their environment, and where all clusters share their functions."""
     said = [text for row in environment.rows if (text := _of_ways(environment, row))]
-    said += [text for text in (_of_left_out(environment), _of_lessons(environment)) if text]
+    said += [text for text in (_of_left_out(environment), _of_distilled(environment)) if text]
     return said
 
 
@@ -59,18 +59,18 @@ def _of_ways(environment: Environment, row: Row) -> str:
             f"{energy(inside, body)} of them{own}"
         )
     said += [shared] if (shared := _of_shared(environment, row)) else []
-    where = place(row.group) if row.group is not None else f"trained on {row.lessons}"
+    where = place(row.group) if row.group is not None else f"trained on {row.distilled}"
     return sentence(where, "; ".join(said)) if said else ""
 
 
 def _of_shared(environment: Environment, row: Row) -> str:
     """What explicit models of about two bodies miss of the reference, and those of most bodies."""
-    if row.lessons is None or environment.name not in environment.teachers(row.lessons):
+    if row.distilled is None or environment.name not in environment.teachers(row.distilled):
         return ""
-    part, body = environment.lesson(row.lessons, environment.name), environment.theme.body
+    part, body = environment.distilled_part(row.distilled, environment.name), environment.theme.body
     orders = part["student_order"].values
     spread = environment.total_spread(row)
-    spread = spread if row.lessons == row.group else np.nan
+    spread = spread if row.distilled == row.group else np.nan
     new = f"new clusters, whose energies are spread by {energy(spread, body)}" if spread > 0 else "new clusters"
     text = ""
     for index in dict.fromkeys([int(np.argmin(np.abs(orders - _ORDER))), int(np.argmax(orders))]):
@@ -80,7 +80,9 @@ def _of_shared(environment: Environment, row: Row) -> str:
             text += f", and those of up to {orders[index]} bodies {error}"
         else:
             text = f"functions of up to {orders[index]} bodies that all clusters share miss {error} of {new}"
-    return f"{text}; these learnt from {row.lessons}" if row.lessons != row.group and row.group is not None else text
+    return (
+        f"{text}; these learnt from {row.distilled}" if row.distilled != row.group and row.group is not None else text
+    )
 
 
 def _of_left_out(environment: Environment) -> str:
@@ -107,20 +109,20 @@ def _of_left_out(environment: Environment) -> str:
     return sentence(text)
 
 
-def _of_lessons(environment: Environment) -> str:
+def _of_distilled(environment: Environment) -> str:
     """Which orders say what models learnt as well as these say the reference."""
     parts = []
-    for makeup in environment.lesson_makeups:
+    for training_set in environment.distilled_sets:
         by_order: dict[int, list[str]] = {}
-        for teacher in environment.teachers(makeup):
-            if np.isfinite(environment.own_error(makeup, teacher)[0]):
-                by_order.setdefault(environment.enough(makeup, teacher) or 0, []).append(teacher)
+        for teacher in environment.teachers(training_set):
+            if np.isfinite(environment.own_error(training_set, teacher)[0]):
+                by_order.setdefault(environment.enough(training_set, teacher) or 0, []).append(teacher)
         listed = [f"{order} ({', '.join(by_order[order])})" for order in sorted(by_order) if order]
         if 0 in by_order:
             listed.append(f"none up to {max(environment.students.values())} ({', '.join(by_order[0])})")
         if listed:
             parts.append(
-                f"trained on {makeup}, {' and '.join([', '.join(listed[:-1])] * (len(listed) > 1) + listed[-1:])}"
+                f"trained on {training_set}, {' and '.join([', '.join(listed[:-1])] * (len(listed) > 1) + listed[-1:])}"
             )
     if not parts:
         return ""
@@ -164,7 +166,7 @@ def _of_models(environment: Environment, row: Row, function: Function) -> str:
     ranges = [extremes({model: held[model][0] for model in inside}, two_digits) for held in (inside, alone)]
     closer = [model for model in inside if _CLOSER * inside[model][0] <= alone[model][0]]
     count = "all" if len(closer) == len(inside) else f"{len(closer)} of {len(inside)}" if closer else "none"
-    whose = f"models trained on {row.makeup}" if row.makeup else "models that are trained already"
+    whose = f"models trained on {row.training_set}" if row.training_set else "models that are trained already"
     return sentence(
         place(row.group or ""),
         f"{function.name} of {whose} are off those of {environment.name} by {ranges[0]} eV in their environment (RMS over "

@@ -36,13 +36,13 @@ class Row(NamedTuple):
     """What a row of a figure shows.
 
     :param group: group of clusters; None if only what models learnt from each other is known
-    :param makeup: training set of its models; None if none are shown
-    :param lessons: training set of the explicit models that learn from others; None if none are shown
+    :param training_set: training set of its models; None if none are shown
+    :param distilled: training set of the explicit models that learn from others; None if none are shown
     """
 
     group: str | None
-    makeup: str | None
-    lessons: str | None
+    training_set: str | None
+    distilled: str | None
 
 
 class Function(NamedTuple):
@@ -56,14 +56,14 @@ class Function(NamedTuple):
 class Environment:
     """Everything that is known.
 
-    :param trainings: models and the reference; None if only lessons are known
-    :param lessons: means over seeds of what explicit models miss of those that they learn from; None if there are none
+    :param trainings: models and the reference; None if only distilled are known
+    :param distilled: means over seeds of what explicit models miss of those that they learn from; None if there are none
     :param name: of the reference
     :param theme: how models are drawn, and the reference
     """
 
     trainings: Trainings | None
-    lessons: xr.Dataset | None
+    distilled: xr.Dataset | None
     name: str
     theme: Theme
 
@@ -81,16 +81,16 @@ class Environment:
         if distilled is not None:
             models += [str(teacher) for teacher in distilled["teacher"].values]
         others = [model for model in dict.fromkeys(models) if model != name]
-        lessons = None if distilled is None else over_seeds(distilled)
-        return cls(trainings, lessons, name, Theme.of(others, name, body))
+        distilled = None if distilled is None else over_seeds(distilled)
+        return cls(trainings, distilled, name, Theme.of(others, name, body))
 
     @cached_property
     def rows(self) -> list[Row]:
         """Groups of which all orders are known, those that models were trained on first; without any, what models learnt."""
         if self.trainings is None:
-            return [Row(None, None, makeup) for makeup in self.lesson_makeups]
+            return [Row(None, None, training_set) for training_set in self.distilled_sets]
         return [
-            Row(group, self._of_group(group, self.trainings.makeups), self._of_group(group, self.lesson_makeups))
+            Row(group, self._of_group(group, self.trainings.training_sets), self._of_group(group, self.distilled_sets))
             for group in self.trainings.drawn
         ]
 
@@ -98,18 +98,18 @@ class Environment:
     def ways(self) -> list[str]:
         """Of which ways to use few bodies errors are known."""
         known = [name for name in ERRORS[:2] if any(self.measure(row, name) for row in self.rows)]
-        return known + [SHARED] * any(self.teachers(row.lessons) for row in self.rows)
+        return known + [SHARED] * any(self.teachers(row.distilled) for row in self.rows)
 
     @property
     def has_models(self) -> bool:
         """Whether orders in models are shown."""
-        return any(row.makeup is not None for row in self.rows)
+        return any(row.training_set is not None for row in self.rows)
 
     @cached_property
     def shown_sources(self) -> set[str]:
         """Sources of which errors are shown."""
         found = {source for row in self.rows for name in ERRORS[:2] for source in self.implicit(row, name)}
-        return found | {teacher for row in self.rows for teacher in self.teachers(row.lessons)}
+        return found | {teacher for row in self.rows for teacher in self.teachers(row.distilled)}
 
     def measure(self, row: Row, name: str) -> dict[str, tuple[xr.DataArray, xr.DataArray]]:
         """Means and spreads over seeds of a measure in a group: those of the reference, then of each model that is shown."""
@@ -119,8 +119,8 @@ class Environment:
         if _known(self.trainings.reference, name):
             own = self.trainings.reference[name].sel(group=row.group)
             found[self.name] = (own, xr.full_like(own, np.nan))
-        if row.makeup is not None and self.trainings.knows(name):
-            for training, held in self.trainings.parts([row.makeup]):
+        if row.training_set is not None and self.trainings.knows(name):
+            for training, held in self.trainings.parts([row.training_set]):
                 part = held.sel(group=row.group)
                 found[training.model] = (part[name], part[f"{name}_spread"])
         return {source: pair for source, pair in found.items() if bool(pair[0].notnull().any())}
@@ -148,53 +148,59 @@ class Environment:
         return 0 if errors is None else int(errors.dropna("order")["order"].max())
 
     @cached_property
-    def lesson_makeups(self) -> list[str]:
+    def distilled_sets(self) -> list[str]:
         """Training sets of the explicit models that learn from others."""
-        return [] if self.lessons is None else [str(name) for name in dict.fromkeys(self.lessons["makeup"].values)]
+        return (
+            []
+            if self.distilled is None
+            else [str(name) for name in dict.fromkeys(self.distilled["training_set"].values)]
+        )
 
     @cached_property
     def students(self) -> dict[str, int]:
         """Explicit models that learn from others, and their orders, the lowest first."""
-        if self.lessons is None:
+        if self.distilled is None:
             return {}
-        pairs = zip(self.lessons["student"].values, self.lessons["student_order"].values, strict=True)
+        pairs = zip(self.distilled["student"].values, self.distilled["student_order"].values, strict=True)
         return {str(name): int(order) for name, order in sorted(pairs, key=lambda pair: int(pair[1]))}
 
-    def teachers(self, makeup: str | None) -> list[str]:
+    def teachers(self, training_set: str | None) -> list[str]:
         """Those that explicit models learn from on one training set, the reference first."""
-        if self.lessons is None or makeup is None:
+        if self.distilled is None or training_set is None:
             return []
-        known = (self.lessons["makeup"].values == makeup) & self.lessons[SHARED].notnull().values
-        found = set(self.lessons["teacher"].values[known].tolist())
+        known = (self.distilled["training_set"].values == training_set) & self.distilled[SHARED].notnull().values
+        found = set(self.distilled["teacher"].values[known].tolist())
         return [source for source in self.theme.sources if source in found]
 
     @cached_property
-    def lesson_pairs(self) -> list[tuple[str, str]]:
+    def distilled_pairs(self) -> list[tuple[str, str]]:
         """Training sets and whom explicit models learn from on them."""
-        return [(makeup, teacher) for makeup in self.lesson_makeups for teacher in self.teachers(makeup)]
+        return [
+            (training_set, teacher) for training_set in self.distilled_sets for teacher in self.teachers(training_set)
+        ]
 
-    def lesson(self, makeup: str, teacher: str) -> xr.Dataset:
+    def distilled_part(self, training_set: str, teacher: str) -> xr.Dataset:
         """What is missed of one teacher, ordered by the orders of its students."""
-        assert self.lessons is not None
-        own = (self.lessons["makeup"].values == makeup) & (self.lessons["teacher"].values == teacher)
-        part = self.lessons.isel(training=own).sortby("student_order")
+        assert self.distilled is not None
+        own = (self.distilled["training_set"].values == training_set) & (self.distilled["teacher"].values == teacher)
+        part = self.distilled.isel(training=own).sortby("student_order")
         return part.isel(training=part[SHARED].notnull().values)
 
-    def own_error(self, makeup: str, teacher: str) -> tuple[float, float]:
+    def own_error(self, training_set: str, teacher: str) -> tuple[float, float]:
         """Error of a teacher against the reference and its spread over seeds, eV per body; NaN if unknown."""
-        part = self.lesson(makeup, teacher)
+        part = self.distilled_part(training_set, teacher)
         if teacher == self.name or "teacher_rmse" not in part or not part.sizes["training"]:
             return np.nan, np.nan
         # the same for all students, if all were trained with the same seeds
         return float(part["teacher_rmse"].mean()), float(part["teacher_rmse_spread"].mean())
 
-    def enough(self, makeup: str, teacher: str) -> int | None:
+    def enough(self, training_set: str, teacher: str) -> int | None:
         """Lowest order of explicit models that miss less of a teacher than it misses of the reference; None if none does.
 
         Less by more than the spreads over seeds of both, if these are known.
         """
-        part = self.lesson(makeup, teacher)
-        own, own_spread = self.own_error(makeup, teacher)
+        part = self.distilled_part(training_set, teacher)
+        own, own_spread = self.own_error(training_set, teacher)
         spread = np.hypot(np.nan_to_num(part[f"{SHARED}_spread"].values), np.nan_to_num(own_spread))
         orders = part["student_order"].values[part[SHARED].values + spread < own]
         return int(orders.min()) if len(orders) else None
@@ -229,7 +235,7 @@ class Environment:
         """
         if self.trainings is None or not self.functions or not self.trainings.models:
             return None
-        cells, reference = self.trainings.cells, self.trainings.reference
+        cells, reference = self.trainings.runs, self.trainings.reference
         if not _known(cells, TERM):
             return None
         weights = reference["n_terms"].fillna(0.0)
@@ -238,14 +244,16 @@ class Environment:
             squares = (cells[name] - reference[name].reset_coords(drop=True)) ** 2
             known = weights.where(squares.notnull())
             found[name] = ((known * squares).sum("bin") / known.sum("bin").where(lambda total: total > 0)) ** 0.5
-        kept = {key: cells[key] for key in ("training", "model", "makeup", "whole")}
+        kept = {key: cells[key] for key in ("training", "model", "training_set", "whole")}
         return over_seeds(found.drop_vars(kept, errors="ignore").assign_coords(kept))
 
     def off(self, row: Row, function: Function, name: str) -> dict[str, tuple[float, float]]:
         """How the functions of the models that a row shows are off those of the reference (eV), and the spread over seeds."""
-        if self.deviations is None or row.makeup is None or name not in self.deviations:
+        if self.deviations is None or row.training_set is None or name not in self.deviations:
             return {}
-        own = (self.deviations["makeup"].values == row.makeup) & self.deviations["whole"].values.astype(bool)
+        own = (self.deviations["training_set"].values == row.training_set) & self.deviations["whole"].values.astype(
+            bool
+        )
         part = self.deviations.isel(training=own).sel(group=row.group, function=function.name, species=function.species)
         triples = zip(part["model"].values, part[name].values, part[f"{name}_spread"].values, strict=True)
         return {str(model): (float(mean), float(spread)) for model, mean, spread in triples if np.isfinite(mean)}
@@ -266,20 +274,22 @@ class Environment:
         return self.has_models and self.trainings is not None and self.trainings.has_spread
 
     @property
-    def lessons_have_spread(self) -> bool:
+    def distilled_has_spread(self) -> bool:
         """Whether explicit models learnt with several seeds."""
-        return self.lessons is not None and bool((self.lessons["n_seeds"] > 1).any())
+        return self.distilled is not None and bool((self.distilled["n_seeds"] > 1).any())
 
-    def _of_group(self, group: str, makeups: list[str]) -> str | None:
+    def _of_group(self, group: str, training_sets: list[str]) -> str | None:
         """The training set that is called like a group, else the first that draws from it, else that of trained models."""
         assert self.trainings is not None
-        if group in makeups:
+        if group in training_sets:
             return group
         trained = self.trainings.trained_on(group)
         # of a training set that no model shown is trained on, only its name tells what it draws from
-        elsewhere = {*self.trainings.makeups, *self.trainings.groups, ""}
-        drawn = [makeup for makeup in makeups if makeup in trained or makeup not in elsewhere]
-        return drawn[0] if drawn else "" if "" in makeups else None
+        elsewhere = {*self.trainings.training_sets, *self.trainings.groups, ""}
+        drawn = [
+            training_set for training_set in training_sets if training_set in trained or training_set not in elsewhere
+        ]
+        return drawn[0] if drawn else "" if "" in training_sets else None
 
 
 def _known(dataset: xr.Dataset, name: str) -> bool:
@@ -289,8 +299,8 @@ def _known(dataset: xr.Dataset, name: str) -> bool:
 
 def _reference_alone(table: xr.Dataset, body: str) -> Trainings:
     """The reference without any models."""
-    cells = table.isel(cell=[])
-    means = cells.drop_vars(["cell", "training"], errors="ignore").rename_dims(cell="training")
+    cells = table.isel(run=[])
+    means = cells.drop_vars(["run", "training"], errors="ignore").rename_dims(run="training")
     means["n_seeds"] = ("training", np.array([], dtype=int))
     name = str(table.attrs["reference"])
-    return Trainings(cells, means, table.isel(cell=0), Theme.of([], name, body))
+    return Trainings(cells, means, table.isel(run=0), Theme.of([], name, body))

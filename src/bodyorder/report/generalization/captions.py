@@ -24,15 +24,15 @@ def errors(trainings: Trainings) -> tuple[str, str]:
 def learning(trainings: Trainings) -> tuple[str, str]:
     """Description and caption of the learning curves."""
     parts = []
-    for makeup in trainings.curve_makeups:
-        for group in trainings.seen(makeup):
+    for training_set in trainings.curve_training_sets:
+        for group in trainings.seen(training_set):
             for model in trainings.models:
-                curve = trainings.curve(makeup, model)
+                curve = trainings.curve(training_set, model)
                 values = curve["total_rmse"].sel(group=group)
                 if bool(values.notnull().any()):
                     listed = ", ".join(
                         f"{energy(float(value), trainings.theme.body)} from {int(size)}"
-                        for value, size in zip(values.values, curve["n_parents"].values, strict=True)
+                        for value, size in zip(values.values, curve["n_clusters"].values, strict=True)
                         if np.isfinite(value)
                     )
                     parts.append(f"{capitalized(f'{group_words(group)}, {model}'.removeprefix(', '))}: {listed}.")
@@ -60,10 +60,10 @@ def orders(trainings: Trainings) -> tuple[str, str]:
     return f"Order totals against body order, by training set. {' '.join(part for part in parts if part)}", caption
 
 
-def cancellation(trainings: Trainings, makeup: str, group: str) -> tuple[str, str]:
+def cancellation(trainings: Trainings, training_set: str, group: str) -> tuple[str, str]:
     """Description and caption of the correlations of errors."""
     parts = []
-    for training, held in trainings.parts([makeup]):
+    for training, held in trainings.parts([training_set]):
         values = held["error_correlation"].sel(group=group).transpose("order", "other_order").values
         near = np.diagonal(values, 1)
         if np.isfinite(near).any():
@@ -72,7 +72,7 @@ def cancellation(trainings: Trainings, makeup: str, group: str) -> tuple[str, st
     where = f", {escape(group_words(group))}" if group_words(group) else ""
     caption = (
         f"Correlation (Pearson's <i>r</i>) of the errors of two orders over the structures of one group{where}, models "
-        f"{escape(whose(makeup))}: blue where one undoes the other{', mean over seeds' if trainings.has_spread else ''}. "
+        f"{escape(whose(training_set))}: blue where one undoes the other{', mean over seeds' if trainings.has_spread else ''}. "
         "Grey: errors that do not vary. Of the groups in the other figures, it is that in which errors cancel most."
     )
     return f"Correlations of errors of orders. {' '.join(parts)}", caption
@@ -95,11 +95,11 @@ def _range(trainings: Trainings, name: str, group: str, what: str = "") -> str:
     found: dict[str, list[float]] = {}
     for training, held in trainings.parts():
         values = held[name].sel(group=group).values.ravel()
-        found.setdefault(whose(training.makeup), []).extend(values[np.isfinite(values)])
+        found.setdefault(whose(training.training_set), []).extend(values[np.isfinite(values)])
     body = trainings.theme.body
     listed = [
-        f"{makeup}, {energy(min(values), body)} to {energy(max(values), body)}"
-        for makeup, values in found.items()
+        f"{training_set}, {energy(min(values), body)} to {energy(max(values), body)}"
+        for training_set, values in found.items()
         if values
     ]
     if not listed:

@@ -45,17 +45,17 @@ UNSEEN = "#f3f1ea"
 #: Colours of correlations from −1 to 1, and of those that are not known.
 _COLOURS, _UNKNOWN = "RdBu_r", "#d9d9d9"
 
-#: Characters in a line of the name of a make-up.
+#: Characters in a line of the name of a training set.
 _LABEL = 14
 
 
 @styled
 def error_figure(trainings: Trainings) -> Figure:
-    """Errors of energies on every group of clusters, a panel for each; models side by side on each make-up.
+    """Errors of energies on every group of clusters, a panel for each; models side by side on each training set.
 
     :return: root mean square over structures in meV per body on a logarithmic axis, with the spread over seeds as bars
     """
-    groups, makeups = trainings.groups, trainings.makeups
+    groups, training_sets = trainings.groups, trainings.training_sets
     n_seen = len(trainings.seen_anywhere)
     n_columns = min(len(groups), n_seen if n_seen in (2, 3) else 2)
     figure, axes = panels(
@@ -63,19 +63,21 @@ def error_figure(trainings: Trainings) -> Figure:
     )
     shifts = _dodged(trainings)
     for axis, group in zip(axes, groups, strict=True):
-        for place, makeup in enumerate(makeups):
-            if group not in trainings.seen(makeup):
+        for place, training_set in enumerate(training_sets):
+            if group not in trainings.seen(training_set):
                 axis.axvspan(place - 0.5, place + 0.5, color=UNSEEN, linewidth=0, zorder=0)
         for model, shift in shifts.items():
-            own = {makeup: held for (makeup, name), held in trainings.parts() if name == model}
+            own = {training_set: held for (training_set, name), held in trainings.parts() if name == model}
             measured = [values_of(held, "total_rmse", group=group) for held in own.values()]
             values, spread = 1e3 * np.array(measured, dtype=float).reshape(-1, 2).T
-            at = np.array([makeups.index(makeup) + shift for makeup in own])
+            at = np.array([training_sets.index(training_set) + shift for training_set in own])
             _points(axis, at, values, spread, trainings.theme.sources[model].line(linestyle="none"))
-        for place in range(1, len(makeups)):
+        for place in range(1, len(training_sets)):
             axis.axvline(place - 0.5, color="#d0d0d0", linewidth=0.7, zorder=1)
-        axis.set_xticks(range(len(makeups)), [fill(title_of(makeup), _LABEL) for makeup in makeups])
-        axis.set_xlim(-0.5, len(makeups) - 0.5)
+        axis.set_xticks(
+            range(len(training_sets)), [fill(title_of(training_set), _LABEL) for training_set in training_sets]
+        )
+        axis.set_xlim(-0.5, len(training_sets) - 0.5)
         axis.grid(visible=False, axis="x")
         axis.tick_params(axis="x", length=0)
         axis.set_title(group_title(group))
@@ -90,20 +92,22 @@ def error_figure(trainings: Trainings) -> Figure:
 
 @styled
 def learning_figure(trainings: Trainings) -> Figure:
-    """Errors of energies against the number of training clusters, a row for each make-up, a column for each group in it.
+    """Errors of energies against the number of training clusters, a row for each training set, a column for each group in it.
 
     :return: root mean square over structures in meV per body, both axes logarithmic, with the spread over seeds as bars
     """
-    makeups = trainings.curve_makeups
-    groups = [group for group in trainings.seen_anywhere if any(group in trainings.seen(name) for name in makeups)]
-    figure, axes = panels(len(makeups) * len(groups), len(groups), (_width(len(groups)), 3.2))
+    training_sets = trainings.curve_training_sets
+    groups = [
+        group for group in trainings.seen_anywhere if any(group in trainings.seen(name) for name in training_sets)
+    ]
+    figure, axes = panels(len(training_sets) * len(groups), len(groups), (_width(len(groups)), 3.2))
     for index, axis in enumerate(axes):
-        makeup, group = makeups[index // len(groups)], groups[index % len(groups)]
-        curves = {model: trainings.curve(makeup, model) for model in trainings.models}
+        training_set, group = training_sets[index // len(groups)], groups[index % len(groups)]
+        curves = {model: trainings.curve(training_set, model) for model in trainings.models}
         found, counts = [np.array([])], set[int]()
         for model, held in curves.items():
             values, spread = (1e3 * part for part in values_of(held, "total_rmse", group=group))
-            numbers = held["n_parents"].values
+            numbers = held["n_clusters"].values
             _points(axis, numbers, values, spread, trainings.theme.sources[model].line(linewidth=1.1))
             found.append(_reach(values, spread))
             counts |= {int(number) for number in numbers}
@@ -114,7 +118,7 @@ def learning_figure(trainings: Trainings) -> Figure:
         axis.set_xlim(min(counts) / 1.15, max(counts) * 1.15)
         axis.set_xlabel("training clusters of each group")
         _logarithm([axis], np.concatenate(found))
-        axis.set_title(panel_title(group, makeup))
+        axis.set_title(panel_title(group, training_set))
     for axis in axes[:: len(groups)]:
         axis.set_ylabel(_energy_label(trainings.theme))
     trainings.theme.legend(figure, trainings.models)
@@ -123,7 +127,7 @@ def learning_figure(trainings: Trainings) -> Figure:
 
 @styled
 def order_figure(trainings: Trainings) -> Figure:
-    """Order totals per body of every model and of the reference: a row for each make-up, a column for each group.
+    """Order totals per body of every model and of the reference: a row for each training set, a column for each group.
 
     :return: means over the structures of a group, those of the reference as bars across the models, which have their spread
         over seeds as bars, and bands around zero in which they drown in noise
@@ -131,13 +135,13 @@ def order_figure(trainings: Trainings) -> Figure:
     theme, reference, black = trainings.theme, trainings.reference, trainings.theme.sources[trainings.name].colour
     shifts = _dodged(trainings)
 
-    def draw(axis: Axes, makeup: str, group: str) -> None:
+    def draw(axis: Axes, training_set: str, group: str) -> None:
         axis.axhline(0, color="#333333", linewidth=0.8, zorder=1)
         own = reference["group_contribution"].sel(group=group).dropna("order")
         orders, values = own["order"].values, own.values
         _band(axis, reference, group, orders, theme.sources[trainings.name])
         axis.hlines(values, orders - _HALF, orders + _HALF, color=black, linewidth=1.8)
-        for (_, model), held in trainings.parts([makeup]):
+        for (_, model), held in trainings.parts([training_set]):
             _band(axis, held, group, orders, theme.sources[model])
             means, spread = values_of(held, "group_contribution", group=group, order=orders)
             _points(axis, orders + shifts[model], means, spread, theme.sources[model].line(linestyle="none"))
@@ -161,15 +165,15 @@ def order_figure(trainings: Trainings) -> Figure:
 
 @styled
 def size_figure(trainings: Trainings) -> Figure:
-    """Errors of energies of sub-clusters by their size: a row for each make-up, a column for each group.
+    """Errors of energies of sub-clusters by their size: a row for each training set, a column for each group.
 
     :return: root mean squares per body on a logarithmic axis, with the spread over seeds as bars
     """
     shifts = dict(zip(trainings.models, shifts_of(len(trainings.models)) / 2, strict=True))
 
-    def draw(axis: Axes, makeup: str, group: str) -> None:
+    def draw(axis: Axes, training_set: str, group: str) -> None:
         sizes = _sizes(trainings, group)
-        for (_, model), held in trainings.parts([makeup]):
+        for (_, model), held in trainings.parts([training_set]):
             style = trainings.theme.sources[model].line(linewidth=0.9)
             _points(axis, sizes + shifts[model], *values_of(held, "size_error", group=group, size=sizes), style)
         if len(sizes):
@@ -186,12 +190,14 @@ def size_figure(trainings: Trainings) -> Figure:
 
 
 @styled
-def cancellation_figure(trainings: Trainings, makeup: str, group: str) -> Figure:
-    """How the errors of orders of every model of one make-up go with each other in one group, a panel for each model.
+def cancellation_figure(trainings: Trainings, training_set: str, group: str) -> Figure:
+    """How the errors of orders of every model of one training set go with each other in one group, a panel for each model.
 
     :return: Pearson's r of the errors of two orders, the mean over seeds; grey where there is none
     """
-    parts = [(model, held["error_correlation"].sel(group=group)) for (_, model), held in trainings.parts([makeup])]
+    parts = [
+        (model, held["error_correlation"].sel(group=group)) for (_, model), held in trainings.parts([training_set])
+    ]
     n_columns = min(len(parts), 4)
     figure, axes = panels(len(parts), n_columns, (_WIDTH / 4, 2.6), sharex=True, sharey=True)
     known = trainings.reference["group_contribution"].sel(group=group).notnull().values
@@ -223,18 +229,18 @@ def _rows(
     scale: Callable[[list[Axes], str], None],
     label: str,
 ) -> Figure:
-    """A row of panels for each make-up, a column for each group that is drawn, which has one scale."""
-    groups, makeups = trainings.drawn, trainings.makeups
-    size = (_width(len(groups)), 2.7 if len(makeups) > 1 else 3.4)
-    figure, axes = panels(len(groups) * len(makeups), len(groups), size, sharex="col", sharey="col")
+    """A row of panels for each training set, a column for each group that is drawn, which has one scale."""
+    groups, training_sets = trainings.drawn, trainings.training_sets
+    size = (_width(len(groups)), 2.7 if len(training_sets) > 1 else 3.4)
+    figure, axes = panels(len(groups) * len(training_sets), len(groups), size, sharex="col", sharey="col")
     for place, axis in enumerate(axes):
         row, column = divmod(place, len(groups))
-        draw(axis, makeups[row], groups[column])
-        if groups[column] not in trainings.seen(makeups[row]):
+        draw(axis, training_sets[row], groups[column])
+        if groups[column] not in trainings.seen(training_sets[row]):
             axis.set_facecolor(UNSEEN)
-        if row < len(makeups) - 1:
+        if row < len(training_sets) - 1:
             axis.set_xlabel("")
-        axis.set_title(panel_title(groups[column], makeups[row]))
+        axis.set_title(panel_title(groups[column], training_sets[row]))
     for column, group in enumerate(groups):
         scale(axes[column :: len(groups)], group)
     for axis in axes[:: len(groups)]:

@@ -32,10 +32,10 @@ def of_orders(trainings: Trainings) -> list[str]:
     ]
 
 
-def of_cancellation(trainings: Trainings, makeup: str, group: str) -> list[str]:
+def of_cancellation(trainings: Trainings, training_set: str, group: str) -> list[str]:
     """How much of the errors of orders is left in the energy, and how neighbouring orders go with each other.
 
-    :param makeup: whose correlations are shown
+    :param training_set: whose correlations are shown
     :param group: where they are
     """
     said = []
@@ -53,12 +53,12 @@ def of_cancellation(trainings: Trainings, makeup: str, group: str) -> list[str]:
                 text += f", and a constant that is right in the mean energy alone gives {_small(constant)}"
             said.append(sentence(place(name), text))
     neighbours: dict[str, float] = {}
-    for training, held in trainings.parts([makeup]):
+    for training, held in trainings.parts([training_set]):
         values = np.diagonal(held["error_correlation"].sel(group=group).transpose("order", "other_order").values, 1)
         if np.isfinite(values).any():
             neighbours[training.model] = float(np.nanmean(values))
     if neighbours:
-        found = f"a mean correlation of {extremes(neighbours, _signed)} in models {whose(makeup)}"
+        found = f"a mean correlation of {extremes(neighbours, _signed)} in models {whose(training_set)}"
         text = f"errors of neighbouring orders have {found}"
         said.append(sentence(place(group), text))
     return said
@@ -66,7 +66,7 @@ def of_cancellation(trainings: Trainings, makeup: str, group: str) -> list[str]:
 
 def of_nominal(trainings: Trainings) -> list[str]:
     """Whether models have the orders that their construction promises."""
-    cells = {model: trainings.cells.isel(cell=trainings.cells["model"].values == model) for model in ordered(trainings)}
+    cells = {model: trainings.runs.isel(run=trainings.runs["model"].values == model) for model in ordered(trainings)}
     nominal = {model: nominal_of(own) for model, own in cells.items()}
     equal, free, single = [], [], []
     for model, own in cells.items():
@@ -150,18 +150,18 @@ def _of_followed(trainings: Trainings, group: str) -> str:
     for training, held in trainings.parts():
         order = followed(held.sel(group=group), trainings.reference.sel(group=group))
         if order is not None:
-            reached.setdefault(training.makeup, {})[training.model] = order
+            reached.setdefault(training.training_set, {})[training.model] = order
     if not reached:
         return ""
     parts = []
-    for makeup in sorted(reached, key=lambda name: -max(reached[name].values())):
-        most = max(reached[makeup].values())
-        names = [model for model, order in reached[makeup].items() if order == most]
-        count = len(reached[makeup])
+    for training_set in sorted(reached, key=lambda name: -max(reached[name].values())):
+        most = max(reached[training_set].values())
+        names = [model for model, order in reached[training_set].items() if order == most]
+        count = len(reached[training_set])
         which = "all models" if len(names) == count > 1 else f"{len(names)} of {count} models"
         which = and_(names) if len(names) <= min(_NAMED, count - 1) or count == 1 else which
         where = f"up to order {most} in {which}" if most else "at no order in any model"
-        parts.append(f"{where} {whose(makeup)}")
+        parts.append(f"{where} {whose(training_set)}")
     return sentence(place(group), f"orders are within {100 * FOLLOWED:g} % of the reference (RMS) {and_(parts)}")
 
 

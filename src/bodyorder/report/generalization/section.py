@@ -38,7 +38,7 @@ def _errors(trainings: Trainings) -> Part | None:
 
 
 def _learning(trainings: Trainings) -> Part | None:
-    if not trainings.curve_makeups or not trainings.knows("total_rmse"):
+    if not trainings.curve_training_sets or not trainings.knows("total_rmse"):
         return None
     drawn = figures.learning_figure(trainings)
     shown = [("generalization-learning", drawn, *captions.learning(trainings))]
@@ -59,14 +59,14 @@ def _cancellation(trainings: Trainings) -> Part | None:
         return None
     if not trainings.knows("error_correlation"):
         return Part("How errors of orders cancel", [], [], [tables.cancellation_table(trainings)])
-    counts = Counter(training.makeup for training, _ in trainings.parts())
+    counts = Counter(training.training_set for training, _ in trainings.parts())
     # the last of those with most models
-    makeup = max(reversed(trainings.makeups), key=lambda name: (bool(name), counts[name]))
-    own = trainings.means["makeup"].values == makeup
+    training_set = max(reversed(trainings.training_sets), key=lambda name: (bool(name), counts[name]))
+    own = trainings.means["training_set"].values == training_set
     group = _largest(-trainings.means["cancellation"].isel(training=own), trainings.drawn)
-    drawn = figures.cancellation_figure(trainings, makeup, group)
-    said = order_text.of_cancellation(trainings, makeup, group)
-    shown = [("generalization-cancellation", drawn, *captions.cancellation(trainings, makeup, group))]
+    drawn = figures.cancellation_figure(trainings, training_set, group)
+    said = order_text.of_cancellation(trainings, training_set, group)
+    shown = [("generalization-cancellation", drawn, *captions.cancellation(trainings, training_set, group))]
     return Part("How errors of orders cancel", said, shown, [tables.cancellation_table(trainings)])
 
 

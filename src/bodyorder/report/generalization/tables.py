@@ -39,27 +39,27 @@ def force_table(trainings: Trainings) -> Table:
 def learning_table(trainings: Trainings) -> Table:
     """Errors of energies by the number of training clusters."""
     curves = {
-        (makeup, model): trainings.curve(makeup, model)
-        for makeup in trainings.curve_makeups
+        (training_set, model): trainings.curve(training_set, model)
+        for training_set in trainings.curve_training_sets
         for model in trainings.models
     }
-    sizes = sorted({int(size) for curve in curves.values() for size in curve["n_parents"].values})
+    sizes = sorted({int(size) for curve in curves.values() for size in curve["n_clusters"].values})
     table = Table(
         f"Errors of energies by the number of training clusters of each group, RMSE in meV per {trainings.theme.body}"
         f"{_over_seeds(trainings, 'total_rmse')}.",
         ["model", *map(str, sizes)],
     )
     for group in trainings.seen_anywhere:
-        for (makeup, model), curve in curves.items():
-            if group not in trainings.seen(makeup):
+        for (training_set, model), curve in curves.items():
+            if group not in trainings.seen(training_set):
                 continue
             cells = {
                 int(size): _cell(curve.isel(training=place), "total_rmse", 1e3, group=group)
-                for place, size in enumerate(curve["n_parents"].values)
+                for place, size in enumerate(curve["n_clusters"].values)
             }
             if any(cell != MISSING for cell in cells.values()):
                 table.rows.append([escape(model), *(cells.get(size, MISSING) for size in sizes)])
-                table.groups.append(escape(", ".join(part for part in (group_title(group), makeup) if part)))
+                table.groups.append(escape(", ".join(part for part in (group_title(group), training_set) if part)))
     return table
 
 
@@ -72,10 +72,13 @@ def order_table(trainings: Trainings, group: str) -> Table:
         "error of the energy.",
         ["model", *(f"<i>n</i> = {order}" for order in orders), "<i>E</i>/<i>N</i>"],
     )
-    for (makeup, model), held in trainings.parts():
+    for (training_set, model), held in trainings.parts():
         cells = [_cell(held, "order_rmse", group=group, order=order) for order in orders]
         _add(
-            table, makeup, model, [*cells, _cell(held, "total_rmse", group=group) if "total_rmse" in held else MISSING]
+            table,
+            training_set,
+            model,
+            [*cells, _cell(held, "total_rmse", group=group) if "total_rmse" in held else MISSING],
         )
     return table
 
@@ -107,7 +110,7 @@ def nominal_table(trainings: Trainings) -> Table:
         ["model", "construction", "nominal", "highest found", "verdict (cases)", "above nominal (eV)", "τ (eV)"],
     )
     for model in ordered(trainings):
-        own = trainings.cells.isel(cell=trainings.cells["model"].values == model)
+        own = trainings.runs.isel(run=trainings.runs["model"].values == model)
         found = highest_orders(trainings, model)
         if not len(found):
             continue
@@ -149,15 +152,15 @@ def ordered(trainings: Trainings) -> list[str]:
     """Models, those that have no order above their nominal one by construction first."""
     explicit = {
         str(model): bool(is_explicit)
-        for model, is_explicit in zip(trainings.cells["model"].values, trainings.cells["explicit"].values, strict=True)
+        for model, is_explicit in zip(trainings.runs["model"].values, trainings.runs["explicit"].values, strict=True)
     }
     return sorted(trainings.models, key=lambda model: not explicit[model])
 
 
 def highest_orders(trainings: Trainings, model: str) -> np.ndarray:
     """The highest orders of all trainings of a model on groups of which all orders are known, or on all if there are none."""
-    own = trainings.cells["highest_order"].sel(group=trainings.complete or trainings.groups)
-    values = own.isel(cell=trainings.cells["model"].values == model).values
+    own = trainings.runs["highest_order"].sel(group=trainings.complete or trainings.groups)
+    values = own.isel(run=trainings.runs["model"].values == model).values
     return values[np.isfinite(values)]
 
 
@@ -208,15 +211,15 @@ def _by_group(
             cells = [with_spread(value) if np.isfinite(value) else MISSING for value in values]
             table.rows.append([escape(trainings.name), *cells])
             table.groups.append("reference")
-    for (makeup, model), held in trainings.parts():
-        _add(table, makeup, model, [_cell(held, name, scale, group=group) for group in columns])
+    for (training_set, model), held in trainings.parts():
+        _add(table, training_set, model, [_cell(held, name, scale, group=group) for group in columns])
     return table
 
 
-def _add(table: Table, makeup: str, model: str, cells: Sequence[str]) -> None:
+def _add(table: Table, training_set: str, model: str, cells: Sequence[str]) -> None:
     if any(cell != MISSING for cell in cells):
         table.rows.append([escape(model), *cells])
-        table.groups.append(escape(whose(makeup)))
+        table.groups.append(escape(whose(training_set)))
 
 
 def _cell(part: xr.Dataset, name: str, scale: float = 1.0, **where: Any) -> str:

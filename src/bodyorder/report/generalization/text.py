@@ -17,17 +17,17 @@ def of_errors(trainings: Trainings) -> list[str]:
     own = [_winner(trainings, group, found) for group, found in best.items() if found]
     said = [f"The smallest errors of energies where models were trained are {and_(own)}."] if own else []
     beyond = []
-    for makeup in trainings.makeups:
+    for training_set in trainings.training_sets:
         for group in seen:
-            found, known = _best(trainings, group, [makeup]), best[group]
-            if makeup and found and known and group not in trainings.seen(makeup):
+            found, known = _best(trainings, group, [training_set]), best[group]
+            if training_set and found and known and group not in trainings.seen(training_set):
                 ratio = _total(trainings, group, found) / _total(trainings, group, known)
                 beyond.append(f"{_winner(trainings, group, found)}, {two_digits(ratio)} times the smallest there")
     if beyond:
         said.append(f"On clusters that their training set had none of, the best are {and_(beyond)}.")
     further = []
     for group in trainings.groups:
-        found = None if group in seen else _best(trainings, group, trainings.makeups)
+        found = None if group in seen else _best(trainings, group, trainings.training_sets)
         if found:
             parent = trainings.parent(group)
             first = best.get(parent) if parent else None
@@ -43,13 +43,13 @@ def of_errors(trainings: Trainings) -> list[str]:
 def of_learning(trainings: Trainings) -> list[str]:
     """How much more training clusters help."""
     said = []
-    for makeup in trainings.curve_makeups:
-        for group in trainings.seen(makeup):
+    for training_set in trainings.curve_training_sets:
+        for group in trainings.seen(training_set):
             gains: dict[str, float] = {}
             sizes: set[int] = set()
             for model in trainings.models:
-                curve = trainings.curve(makeup, model)
-                values, numbers = curve["total_rmse"].sel(group=group).values, curve["n_parents"].values
+                curve = trainings.curve(training_set, model)
+                values, numbers = curve["total_rmse"].sel(group=group).values, curve["n_clusters"].values
                 known = np.isfinite(values)
                 if known.sum() > 1:
                     gains[model] = values[known][0] / values[known][-1]
@@ -57,15 +57,15 @@ def of_learning(trainings: Trainings) -> list[str]:
             if gains:
                 factors = extremes(gains, two_digits)
                 text = (
-                    f"from {min(sizes)} to {max(sizes)} training clusters of each group, errors of models trained on {makeup} "
-                    f"fall by a factor of {factors}"
+                    f"from {min(sizes)} to {max(sizes)} training clusters of each group, errors of models trained on "
+                    f"{training_set} fall by a factor of {factors}"
                 )
                 said.append(sentence(place(group), text))
     return said
 
 
 def of_sizes(trainings: Trainings) -> list[str]:
-    """How wrong the energies of sub-clusters are, by make-up, and what that costs in the energies of whole clusters."""
+    """How wrong the energies of sub-clusters are, by training set, and what that costs in the energies of whole clusters."""
     said = []
     for group in trainings.drawn:
         found: dict[str, tuple[float, Training]] = {}
@@ -73,7 +73,9 @@ def of_sizes(trainings: Trainings) -> list[str]:
             parts = held["size_error"].sel(group=group).dropna("size").isel(size=slice(0, -1))
             if parts.sizes["size"]:
                 worst = float(parts.max())
-                found[training.makeup] = min(found.get(training.makeup, (np.inf, training)), (worst, training))
+                found[training.training_set] = min(
+                    found.get(training.training_set, (np.inf, training)), (worst, training)
+                )
         if not found:
             continue
         listed = [
@@ -82,20 +84,20 @@ def of_sizes(trainings: Trainings) -> list[str]:
         text = f"the error of sub-clusters, at the size where it is largest, is {and_(listed)}"
         if len(found) > 1:
             text = f"in the best model of each training set, {text}"
-        said.append(sentence(place(group), text) + _cost(trainings, group, min(found.values())[1].makeup))
+        said.append(sentence(place(group), text) + _cost(trainings, group, min(found.values())[1].training_set))
     return said
 
 
 def trained(training: Training) -> str:
     """A training within a sentence."""
-    return f"{training.model} {whose(training.makeup)}"
+    return f"{training.model} {whose(training.training_set)}"
 
 
-def _best(trainings: Trainings, group: str, makeups: Sequence[str]) -> Training | None:
+def _best(trainings: Trainings, group: str, training_sets: Sequence[str]) -> Training | None:
     """The training with the smallest error of energies in a group."""
     errors = {
         training: float(held["total_rmse"].sel(group=group))
-        for training, held in trainings.parts(makeups)
+        for training, held in trainings.parts(training_sets)
         if "total_rmse" in held and np.isfinite(held["total_rmse"].sel(group=group))
     }
     return min(errors, key=lambda training: errors[training], default=None)
@@ -116,10 +118,10 @@ def _error(trainings: Trainings, group: str, training: Training) -> str:
     return with_spread(1e3 * float(mean), 1e3 * float(spread))
 
 
-def _cost(trainings: Trainings, group: str, makeup: str) -> str:
-    """That the make-up which is best for sub-clusters is not for whole clusters, if so."""
-    own, best = (_best(trainings, group, makeups) for makeups in ([makeup], trainings.makeups))
-    if own is None or best is None or own.makeup == best.makeup:
+def _cost(trainings: Trainings, group: str, training_set: str) -> str:
+    """That the training set which is best for sub-clusters is not for whole clusters, if so."""
+    own, best = (_best(trainings, group, training_sets) for training_sets in ([training_set], trainings.training_sets))
+    if own is None or best is None or own.training_set == best.training_set:
         return ""
     errors = [
         f"{energy(_total(trainings, group, found), trainings.theme.body)} ({trained(found)})" for found in (best, own)

@@ -1,4 +1,4 @@
-"""The grid of trainings as figures, tables and sentences read it: means over seeds, by make-up and model."""
+"""The grid of trainings as figures, tables and sentences read it: means over seeds, by training set and model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bodyorder.analysis.seeds import SPREAD, over_seeds
 from bodyorder.plots.style import Theme
 from bodyorder.report.wording import NEGLIGIBLE, capitalized, group_words
 
-#: What the make-up of models that are trained already is called.
+#: What the training set of models that are trained already is called.
 PRETRAINED = "trained already"
 
 #: Groups that figures of orders show at most, side by side.
@@ -22,9 +22,9 @@ _MOST_DRAWN = 2
 
 
 class Training(NamedTuple):
-    """A model on one training set; the make-up is empty where it is trained already."""
+    """A model on one training set; the training set is empty where it is trained already."""
 
-    makeup: str
+    training_set: str
     model: str
 
 
@@ -32,13 +32,13 @@ class Training(NamedTuple):
 class Trainings:
     """All trainings of a grid.
 
-    :param cells: what is measured of each training with each seed
+    :param runs: what is measured of each training with each seed
     :param means: of :func:`bodyorder.analysis.seeds.over_seeds`, of those
     :param reference: what is measured of the reference itself
     :param theme: how models are drawn, and the reference
     """
 
-    cells: xr.Dataset
+    runs: xr.Dataset
     means: xr.Dataset
     reference: xr.Dataset
     theme: Theme
@@ -47,13 +47,13 @@ class Trainings:
     def of(cls, table: xr.Dataset, body: str) -> Trainings | None:
         """Those of a table of cells, as a study writes it; None if there are none."""
         name = str(table.attrs["reference"])
-        own = (table["model"].values == name) & (table["makeup"].values == "")
+        own = (table["model"].values == name) & (table["training_set"].values == "")
         if own.all():
             return None
-        cells = table.isel(cell=~own)
-        models = [str(model) for model in dict.fromkeys(cells["model"].values)]
-        reference = table.isel(cell=int(np.flatnonzero(own)[0]))
-        return cls(cells, over_seeds(cells), reference, Theme.of(models, name, body))
+        runs = table.isel(run=~own)
+        models = [str(model) for model in dict.fromkeys(runs["model"].values)]
+        reference = table.isel(run=int(np.flatnonzero(own)[0]))
+        return cls(runs, over_seeds(runs), reference, Theme.of(models, name, body))
 
     @property
     def name(self) -> str:
@@ -66,9 +66,11 @@ class Trainings:
         return [name for name in self.theme.sources if name != self.name]
 
     @cached_property
-    def makeups(self) -> list[str]:
+    def training_sets(self) -> list[str]:
         """All training sets, that of models which are trained already last."""
-        return sorted(dict.fromkeys(makeup for makeup, _ in self._rows), key=lambda makeup: not makeup)
+        return sorted(
+            dict.fromkeys(training_set for training_set, _ in self._rows), key=lambda training_set: not training_set
+        )
 
     @cached_property
     def groups(self) -> list[str]:
@@ -77,8 +79,14 @@ class Trainings:
 
     @cached_property
     def _rows(self) -> dict[Training, int]:
-        keys = zip(self.means["makeup"].values, self.means["model"].values, self.means["whole"].values, strict=True)
-        return {Training(str(makeup), str(model)): row for row, (makeup, model, whole) in enumerate(keys) if whole}
+        keys = zip(
+            self.means["training_set"].values, self.means["model"].values, self.means["whole"].values, strict=True
+        )
+        return {
+            Training(str(training_set), str(model)): row
+            for row, (training_set, model, whole) in enumerate(keys)
+            if whole
+        }
 
     @cached_property
     def _parts(self) -> dict[Training, xr.Dataset]:
@@ -88,47 +96,47 @@ class Trainings:
         """Means of one training on a whole set."""
         return self._parts[training]
 
-    def parts(self, makeups: Sequence[str] | None = None) -> Iterator[tuple[Training, xr.Dataset]]:
-        """Means of all trainings on whole sets, make-up by make-up, or of some make-ups alone."""
-        for makeup in self.makeups if makeups is None else makeups:
+    def parts(self, training_sets: Sequence[str] | None = None) -> Iterator[tuple[Training, xr.Dataset]]:
+        """Means of all trainings on whole sets, training set by training set, or of some training sets alone."""
+        for training_set in self.training_sets if training_sets is None else training_sets:
             for model in self.models:
-                training = Training(makeup, model)
+                training = Training(training_set, model)
                 if training in self._parts:
                     yield training, self.part(training)
 
-    def curve(self, makeup: str, model: str) -> xr.Dataset:
+    def curve(self, training_set: str, model: str) -> xr.Dataset:
         """Means of the trainings on ever more clusters, the whole set last."""
-        own = (self.means["makeup"].values == makeup) & (self.means["model"].values == model)
-        return self.means.isel(training=own).sortby("n_parents")
+        own = (self.means["training_set"].values == training_set) & (self.means["model"].values == model)
+        return self.means.isel(training=own).sortby("n_clusters")
 
     @cached_property
-    def curve_makeups(self) -> list[str]:
-        """Make-ups of which there are trainings on fewer clusters."""
-        return list(dict.fromkeys(self.means["makeup"].values[~self.means["whole"].values.astype(bool)].tolist()))
+    def curve_training_sets(self) -> list[str]:
+        """training sets of which there are trainings on fewer clusters."""
+        return list(dict.fromkeys(self.means["training_set"].values[~self.means["whole"].values.astype(bool)].tolist()))
 
     def knows(self, name: str) -> bool:
         """Whether anything is known of a measure."""
         return name in self.means and bool(self.means[name].notnull().any())
 
-    def seen(self, makeup: str) -> list[str]:
-        """Groups that a make-up draws from.
+    def seen(self, training_set: str) -> list[str]:
+        """Groups that a training set draws from.
 
-        They are those that the coordinate ``groups`` names, with commas between. Without it a make-up that is called like a
+        They are those that the coordinate ``groups`` names, with commas between. Without it a training set that is called like a
         group draws from that one, and any other from all that are not called like a variety of another (``low-h10`` is one of
         ``low``).
         """
-        if not makeup:
+        if not training_set:
             return []
-        if "groups" in self.cells.coords:
-            named = str(self.cells["groups"].values[self.cells["makeup"].values == makeup][0]).split(",")
+        if "groups" in self.runs.coords:
+            named = str(self.runs["groups"].values[self.runs["training_set"].values == training_set][0]).split(",")
             return [group for group in self.groups if group in named]
-        if makeup in self.groups:
-            return [makeup]
+        if training_set in self.groups:
+            return [training_set]
         return [group for group in self.groups if self.parent(group) is None]
 
     def trained_on(self, group: str) -> list[str]:
-        """Make-ups that draw from a group."""
-        return [makeup for makeup in self.makeups if group in self.seen(makeup)]
+        """training sets that draw from a group."""
+        return [training_set for training_set in self.training_sets if group in self.seen(training_set)]
 
     def parent(self, group: str) -> str | None:
         """The group that another is a variety of, by their names."""
@@ -136,8 +144,8 @@ class Trainings:
 
     @cached_property
     def seen_anywhere(self) -> list[str]:
-        """Groups that any make-up draws from."""
-        found = {group for makeup in self.makeups for group in self.seen(makeup)}
+        """Groups that any training set draws from."""
+        found = {group for training_set in self.training_sets for group in self.seen(training_set)}
         return [group for group in self.groups if group in found]
 
     @cached_property
@@ -163,18 +171,18 @@ class Trainings:
 
     def constant_cancellation(self, group: str) -> float:
         """How errors of orders cancel in a source that knows the mean energy of a group alone; NaN if unknown."""
-        if "constant_cancellation" not in self.cells:
+        if "constant_cancellation" not in self.runs:
             return np.nan
-        values = self.cells["constant_cancellation"].sel(group=group).values
+        values = self.runs["constant_cancellation"].sel(group=group).values
         # the same in all cells that have been compared with the reference
         return float(values[np.isfinite(values)][0]) if np.isfinite(values).any() else np.nan
 
     @cached_property
     def explicit(self) -> set[str]:
         """Models that have no order above their nominal one by construction."""
-        if "explicit" not in self.cells.coords:
+        if "explicit" not in self.runs.coords:
             return set()
-        return set(self.cells["model"].values[self.cells["explicit"].values.astype(bool)].tolist())
+        return set(self.runs["model"].values[self.runs["explicit"].values.astype(bool)].tolist())
 
     @cached_property
     def has_spread(self) -> bool:
@@ -182,19 +190,19 @@ class Trainings:
         return bool((self.means["n_seeds"] > 1).any())
 
 
-def title_of(makeup: str) -> str:
-    """What a make-up is called."""
-    return makeup or PRETRAINED
+def title_of(training_set: str) -> str:
+    """What a training set is called."""
+    return training_set or PRETRAINED
 
 
-def whose(makeup: str) -> str:
-    """What models of a make-up are within a sentence."""
-    return f"trained on {makeup}" if makeup else PRETRAINED
+def whose(training_set: str) -> str:
+    """What models of a training set are within a sentence."""
+    return f"trained on {training_set}" if training_set else PRETRAINED
 
 
-def panel_title(group: str, makeup: str) -> str:
-    """Of a panel that shows one group in models of one make-up."""
-    return capitalized(", ".join(part for part in (group_words(group), whose(makeup)) if part))
+def panel_title(group: str, training_set: str) -> str:
+    """Of a panel that shows one group in models of one training set."""
+    return capitalized(", ".join(part for part in (group_words(group), whose(training_set)) if part))
 
 
 def values_of(part: xr.Dataset, name: str, **where: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,9 @@ FINDINGS = {
     "sufficient_order": Variable(
         _GROUP, "1", r"n_\mathrm{suff}", "order from which on the truncation error of a group stays below the tolerance"
     ),
-    "is_certain": Variable(_GROUP, "1", "", "whether truncation errors stay below the tolerance with twice their noise added"),
+    "is_certain": Variable(
+        _GROUP, "1", "", "whether truncation errors stay below the tolerance with twice their noise added"
+    ),
     "last_order": Variable(_GROUP, "1", "n", "last order whose truncation error is known"),
     "last_error": Variable(
         _GROUP, "eV/body", r"|E-E^{\leq n}|/N", "truncation error of the last order of which it is known"
@@ -23,6 +25,9 @@ FINDINGS = {
     ),
     "noisiest_order": Variable(_GROUP, "1", "n", "order with the largest noise"),
     "largest_noise": Variable(_GROUP, "eV/body", r"\sigma/N", "largest 1σ of an n-body total per body"),
+    "is_unknown": Variable(
+        ("group", "order"), "1", "", "whether no structure of so many bodies has an order that was asked for"
+    ),
     "n_lost": Variable(_GROUP, "1", "", "n-body totals from order 2 on that are not above twice their noise"),
     "n_heard": Variable(_GROUP, "1", "", "n-body totals from order 2 on that are above twice their noise"),
     "deviation_order": Variable(_GROUP, "1", "n", "order that deviates most from the reference"),
