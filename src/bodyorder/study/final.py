@@ -12,7 +12,9 @@ import xarray as xr
 
 from bodyorder.analysis import combine, compare
 from bodyorder.analysis.seeds import KNOWN, SPREAD, over_seeds
-from bodyorder.report import CurveSet, Report, write_report
+from bodyorder.report import Report, write_report
+from bodyorder.report.curve_section import CurveSet
+from bodyorder.report.study_sections import study_sections
 from bodyorder.results.files import load, load_analysis, save
 from bodyorder.study.curves import Curves
 from bodyorder.study.data import RESULT, Data
@@ -129,17 +131,18 @@ class FinalStages:
         results = load(self.comparison.folder(data.root) / RESULT)
         trained = {name: model for name in self._shown if (model := self._grid.trained(name)) is not None}
         distilled = self.generalization.folder(data.root) / DISTILLED
-        report = Report(
-            title=data.options.title,
-            results=results,
-            reference=data.reference_name if self._shown else None,
+        reference = data.reference_name if self._shown else None
+        sections = study_sections(
+            results,
+            reference,
             generalization=load_analysis(self.generalization.folder(data.root) / TABLE) if self._measured else None,
             distillation=load_analysis(distilled) if distilled.is_file() else None,
             curves=self.curve_sets(),
             losses=_loss_histories(trained) or None,
-            provenance=self._provenance(trained),
         )
-        write_report(folder / REPORT, report)
+        write_report(
+            folder / REPORT, Report(data.options.title, results, reference, sections, self._provenance(trained))
+        )
 
     def curve_sets(self) -> list[CurveSet]:
         """Two-body curves of the models of each training set, maps of those of the last one; of one seed."""

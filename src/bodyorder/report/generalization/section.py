@@ -12,14 +12,14 @@ from bodyorder.report.generalization.trainings import Trainings
 from bodyorder.report.parts import Part
 
 
-def generalization_parts(table: xr.Dataset, theme: Theme) -> list[Part]:
+def generalization_parts(table: xr.Dataset | None, theme: Theme) -> list[Part]:
     """Everything that is shown, part by part; a part of which nothing is known is left out.
 
     :param table: measures of a grid of trainings, one cell for each and one for the reference, as a study writes it: see
         ``bodyorder.study.measures.cell_table``
     :param theme: of the report; models have looks of their own, since they are no sources but trained on several sets
     """
-    trainings = Trainings.of(table, theme.body)
+    trainings = None if table is None else Trainings.of(table, theme.body)
     if trainings is None:
         return []
     parts = (_errors, _learning, _orders, _cancellation, _sizes, _nominal)
