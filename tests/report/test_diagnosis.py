@@ -6,13 +6,15 @@ import ase
 import numpy as np
 import pytest
 import xarray as xr
+from bodyorder.report.diagnosis.tables import named_table
+from bodyorder.report.diagnosis.text import of_changes, of_errors, of_moves
+from bodyorder.report.html import render_report
+from bodyorder.report.summary import of_doubts
 
 from bodyorder.analysis import combine, group_convergence, order_changes, with_sources
 from bodyorder.analysis.factors import series
 from bodyorder.engine import decompose
-from bodyorder.report import Report
-from bodyorder.report.diagnosis import diagnose
-from bodyorder.report.diagnosis.figures import (
+from bodyorder.plots.diagnosis import (
     STATE_COLOURS,
     change_figure,
     error_figure,
@@ -20,11 +22,9 @@ from bodyorder.report.diagnosis.figures import (
     multiplicity_figure,
     shown,
 )
-from bodyorder.report.diagnosis.tables import named_table
-from bodyorder.report.diagnosis.text import of_changes, of_errors, of_moves
-from bodyorder.report.html import render_report
-from bodyorder.report.style import Theme
-from bodyorder.report.summary import of_doubts
+from bodyorder.plots.style import Theme
+from bodyorder.report import Report
+from bodyorder.report.diagnosis import diagnose
 from bodyorder.structures.hydrogen import high_density, low_density
 
 SPECS = {

@@ -5,12 +5,12 @@ from itertools import product
 import numpy as np
 import pytest
 import xarray as xr
-
-from bodyorder.analysis.alignment import UNGROUPED
 from bodyorder.report.environment import environment_parts
 from bodyorder.report.environment.figures import FOOT, STRIP, function_figure, order_figure
 from bodyorder.report.environment.views import Environment, Row
 from bodyorder.report.style import Theme, render_svg
+
+from bodyorder.analysis.alignment import UNGROUPED
 
 THEME = Theme.of(["any"])
 

@@ -67,7 +67,7 @@ def order_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
             "growth": growth,
             "alternation": changes / n_steps.where(n_steps > 0),
             "decay": _decay(contribution.where(heard & (combined["order"] >= _FIRST_INTERACTION))),
-            "effective_body_order": _effective_body_order(error, tolerance),
+            "effective_body_order": sufficient_order(error, tolerance),
         },
         attrs={"tolerance": tolerance},
     )
@@ -121,7 +121,8 @@ def _decay(contribution: xr.DataArray) -> xr.DataArray:
     return -(offset * logarithm).sum("order") / (offset**2).sum("order").where(lambda spread: spread > 0)
 
 
-def _effective_body_order(error: xr.DataArray, tolerance: float) -> xr.DataArray:
+def sufficient_order(error: xr.DataArray, tolerance: float) -> xr.DataArray:
+    """The lowest order from which on all known errors are smaller than a tolerance; NaN if there is none."""
     small = (abs(error) < tolerance) | error.isnull()
     backwards = small.isel(order=slice(None, None, -1))
     stays = backwards.cumprod("order").astype(bool).isel(order=slice(None, None, -1))

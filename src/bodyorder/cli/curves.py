@@ -99,7 +99,7 @@ def _check_outputs(args: argparse.Namespace) -> None:
     if args.output is not None:
         check_output(args.output, never=inputs)
     if args.figure is not None:
-        from bodyorder.report.curves import check_format
+        from bodyorder.plots.curves import check_format
 
         check_format(args.figure)
         check_output(args.figure, never=inputs)
@@ -152,7 +152,7 @@ def _computed(source: EnergySource, args: argparse.Namespace, distances: np.ndar
 
 
 def _draw(curves: xr.Dataset, density: xr.Dataset | None, path: str) -> None:
-    from bodyorder.report.curves import pair_curve_figure, save_figure, triple_map_figure
+    from bodyorder.plots.curves import pair_curve_figure, save_figure, triple_map_figure
 
     save_figure(pair_curve_figure(curves, density) if "distance" in curves.dims else triple_map_figure(curves), path)
 

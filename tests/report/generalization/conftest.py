@@ -6,11 +6,11 @@ from itertools import product
 import numpy as np
 import pytest
 import xarray as xr
-
-from bodyorder.analysis.nominal import EQUAL, NONE, UNDECIDED
 from bodyorder.report.generalization import generalization_parts
 from bodyorder.report.generalization.trainings import Trainings
-from bodyorder.report.style import Theme
+
+from bodyorder.analysis.nominal import EQUAL, NONE, UNDECIDED
+from bodyorder.plots.style import Theme
 
 GROUPS = ("low", "high", "low-h5")
 

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-
-from bodyorder.analysis.nominal import EQUAL, UNDECIDED
 from bodyorder.report.generalization import generalization_parts
 from bodyorder.report.generalization.trainings import Trainings
-from bodyorder.report.style import Theme, render_svg
+
+from bodyorder.analysis.nominal import EQUAL, UNDECIDED
+from bodyorder.plots.style import Theme
+from bodyorder.report.svg import render_svg
 
 THEME = Theme.of(["any"])
 

@@ -223,11 +223,11 @@ def _drawn(environment: Environment, row: Row, name: str) -> np.ndarray:
     """All errors that a panel shows."""
     if name == SHARED:
         taught = environment.teachers(row)
-        own = [environment.constant(row), *(environment.own_error(row, teacher) for teacher in taught)]
-        return np.concatenate([own, *(part[SHARED].values for part in taught.values())])
-    found = [environment.of_reference(row, key) for key in (name, *([LEFT_OUT] if name == INSIDE else []))]
-    found += [held[name] for held in environment.of_models(row, name).values()]
-    return np.concatenate([[], *(held.values for held in found if held is not None)])
+        errors = [environment.constant(row), *(environment.own_error(row, teacher) for teacher in taught)]
+        return np.concatenate([errors, *(part[SHARED].values for part in taught.values())])
+    known = [environment.of_reference(row, key) for key in (name, *([LEFT_OUT] if name == INSIDE else []))]
+    known += [held[name] for held in environment.of_models(row, name).values()]
+    return np.concatenate([[], *(held.values for held in known if held is not None)])
 
 
 def _draw_orders(axis: Axes, environment: Environment, row: Row, name: str) -> None:
@@ -370,7 +370,12 @@ def _draw_function(
     vacuum = own["vacuum_mean"].values
     axis.plot(distance, vacuum, color=style.colour, linestyle=_DASHED, zorder=3, path_effects=halo)
     half = np.median(np.diff(distance)) / 2 if len(distance) > 1 else 0.5
-    strip = {"fill": True, "color": _STRIP_COLOUR, "linewidth": 0, "transform": axis.get_xaxis_transform()}
+    strip: dict[str, Any] = {
+        "fill": True,
+        "color": _STRIP_COLOUR,
+        "linewidth": 0,
+        "transform": axis.get_xaxis_transform(),
+    }
     edges = np.append(distance - half, distance[-1] + half)
     axis.stairs(_STRIP * counts / counts.max(), edges, zorder=0.5, **strip)
     axis.set_xlim(distance[counts > 0].min() - 2 * half, distance[counts > 0].max() + 2 * half)

@@ -62,7 +62,8 @@ def error_figure(trainings: Trainings) -> Figure:
                 axis.axvspan(place - 0.5, place + 0.5, color=UNSEEN, linewidth=0, zorder=0)
             for model, held in trainings.parts(training_set):
                 at = np.array([place + _dodged(trainings)[model]])
-                _points(axis, at, held.sel(group=[group]), "total_rmse", trainings.theme.sources[model], 1e3)
+                look = trainings.theme.sources[model].line(linestyle="none")
+                _points(axis, at, held.sel(group=[group]), "total_rmse", look, 1e3)
         for place in range(1, len(sets)):
             axis.axvline(place - 0.5, color="#d0d0d0", linewidth=0.7, zorder=1)
         axis.set_xticks(range(len(sets)), [fill(name or PRETRAINED, 14) for name in sets])
@@ -93,9 +94,8 @@ def learning_figure(trainings: Trainings) -> Figure:
         own = means.isel(training=means["training_set"].values == training_set).sel(group=group)
         for model in trainings.models:
             curve = own.isel(training=own["model"].values == model).sortby("n_clusters")
-            _points(
-                axis, curve["n_clusters"].values, curve, "total_rmse", trainings.theme.sources[model], 1e3, joined=True
-            )
+            look = trainings.theme.sources[model].line(linewidth=0.9)
+            _points(axis, curve["n_clusters"].values, curve, "total_rmse", look, 1e3)
         axis.set_xscale("log")
         axis.xaxis.set_major_locator(FixedLocator(np.unique(own["n_clusters"].values).tolist()))
         axis.xaxis.set_minor_locator(NullLocator())
@@ -127,7 +127,13 @@ def order_figure(trainings: Trainings) -> Figure:
         for model, held in trainings.parts(training_set):
             part = held.sel(group=group, order=orders)
             _band(axis, part, sources[model])
-            _points(axis, orders + _dodged(trainings)[model], part, "group_contribution", sources[model])
+            _points(
+                axis,
+                orders + _dodged(trainings)[model],
+                part,
+                "group_contribution",
+                sources[model].line(linestyle="none"),
+            )
         order_axis(axis, orders)
         for place in orders[1:]:
             axis.axvline(place - 0.5, color="#e4e4e4", linewidth=0.7, zorder=0.5)
@@ -157,7 +163,7 @@ def size_figure(trainings: Trainings) -> Figure:
         sizes = known["size"].values[known.values]
         for model, held in trainings.parts(training_set):
             part = held.sel(group=group, size=sizes)
-            _points(axis, sizes + shifts[model], part, "size_error", trainings.theme.sources[model], joined=True)
+            _points(axis, sizes + shifts[model], part, "size_error", trainings.theme.sources[model].line(linewidth=0.9))
         if len(sizes):
             order_axis(axis, sizes)
         axis.set_xlabel(f"{bodies} in the sub-cluster")
@@ -223,21 +229,12 @@ def _rows(
     return figure
 
 
-def _points(
-    axis: Axes,
-    at: np.ndarray,
-    part: xr.Dataset,
-    name: str,
-    style: SourceStyle,
-    scale: float = 1.0,
-    joined: bool = False,
-) -> None:
+def _points(axis: Axes, at: np.ndarray, part: xr.Dataset, name: str, look: dict[str, Any], scale: float = 1.0) -> None:
     """A measure of one model, with its spread over seeds where there is one."""
     if bool(part[name].notnull().any()):
         values, spread = scale * part[name].values, scale * part[f"{name}{SPREAD}"].values
-        look: dict[str, Any] = style.line(linewidth=0.9) if joined else style.line(linestyle="none")
         bars = spread if np.isfinite(spread).any() else None
-        axis.errorbar(at, values, bars, capsize=1.8, elinewidth=0.9, **(look | {"markersize": 4.5}))
+        axis.errorbar(at, values, bars, capsize=1.8, elinewidth=0.9, **({"markersize": 4.5} | look))
 
 
 def _band(axis: Axes, part: xr.Dataset, style: SourceStyle) -> None:

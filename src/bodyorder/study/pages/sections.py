@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,21 +14,18 @@ from matplotlib.figure import Figure
 
 from bodyorder.analysis.curves import pair_wells
 from bodyorder.analysis.nominal import EQUAL, HIGHER, LOST, LOWER
-from bodyorder.analysis.seeds import over_seeds
 from bodyorder.analysis.trainings import FOLLOWED, followed_orders
 from bodyorder.plots.curves import pair_curve_figure, triple_map_figure
 from bodyorder.plots.losses import loss_figure
 from bodyorder.plots.style import Theme, group_title
-from bodyorder.report.words import words
 from bodyorder.report.numbers import MISSING, power_of_ten, with_spread
 from bodyorder.report.section import Picture, Section
 from bodyorder.report.table import Table
+from bodyorder.report.words import words
 from bodyorder.study.pages import environment as surroundings
 from bodyorder.study.pages import figures
 from bodyorder.study.pages.environment import SHARED, Environment
 from bodyorder.study.pages.trainings import Trainings, frame_of, label, seed_frame
-
-_words = partial(words, "study.html", package="bodyorder.study.pages")
 
 #: Measures of convergence that have tables.
 _CONVERGENCE = ("group_body_order", "group_alternation", "group_decay")
@@ -54,7 +50,7 @@ def study_sections(
     table: xr.Dataset,
     distilled: xr.Dataset | None,
     curves: Sequence[CurveSet] = (),
-    losses: Mapping[str, Mapping[str, Any]] | None = None,
+    losses: Mapping[str, xr.Dataset | None] | None = None,
     body: str = "atom",
 ) -> list[Section]:
     """All sections that a study has beside those of any results; what nothing is known of is left out.
@@ -62,7 +58,7 @@ def study_sections(
     :param table: of :func:`bodyorder.study.measures.run_table`
     :param distilled: of :meth:`bodyorder.study.distillation.Distillation.table`
     :param curves: what models and the reference say of two atoms and of three
-    :param losses: for each model its ``epoch``, ``training`` and ``validation`` loss
+    :param losses: loss history of each model, see :mod:`bodyorder.training.loss_history`; None for one that has none
     :param body: what a body is called
     """
     trainings = Trainings.of(table, body)
@@ -72,9 +68,13 @@ def study_sections(
         _orders(trainings) if trainings.drawn and trainings.knows("order_rmse") else None,
         _environment(known) if len(known.ways) > 1 or SHARED in known.ways else None,
         _curves(curves, trainings) if curves else None,
-        _training(losses, trainings) if losses else None,
+        _training({name: held for name, held in (losses or {}).items() if held is not None}, trainings),
     ]
     return [section for section in found if section is not None]
+
+
+def _words(name: str, **values: Any) -> Markup:
+    return words("study.html", name, package="bodyorder.study.pages", **values)
 
 
 def _picture(name: str, figure: Figure, caption: str, /, **values: Any) -> Picture:
@@ -154,7 +154,7 @@ def best_errors(trainings: Trainings) -> list[dict[str, Any]]:
 def _orders(trainings: Trainings) -> Section:
     """Which orders models deduce, how their errors cancel, and whether models have the orders that they are built for."""
     many = {
-        "body": trainings.theme.body, "name": trainings.name, "spread": bool((trainings.means["n_seeds"] > 1).any()),
+        "body": trainings.theme.body, "source": trainings.name, "spread": bool((trainings.means["n_seeds"] > 1).any()),
         "all_drawn": len(trainings.drawn) == len(trainings.groups),
     }  # fmt: skip
     said = [_words("of_orders", share=FOLLOWED, found=followed(trainings))]
@@ -261,7 +261,7 @@ def _of_reference(trainings: Trainings, name: str) -> list[str]:
 def _environment(known: Environment) -> Section:
     """Orders in vacuum, in their environment, and shared by all clusters."""
     rows = [row for row in known.rows if row.models is not None or row.distilled is not None]
-    many = {"name": known.name, "body": known.theme.body, "ways": known.ways, "models": bool(rows)}
+    many = {"source": known.name, "body": known.theme.body, "ways": known.ways, "models": bool(rows)}
     pictures = [_picture("environment-orders", surroundings.order_figure(known), "environment", **many)]
     sizes = surroundings.parameters(known)
     tables = [Table(surroundings.order_frame(known), _words("environment_table", parameters=sizes, **many))]
@@ -287,8 +287,8 @@ def _curves(sets: Sequence[CurveSet], trainings: Trainings) -> Section:
     """Two atoms alone, and three."""
     names = list(dict.fromkeys(str(name) for held in sets for name in held.curves["source"].values))
     theme = Theme.of(names, sets[0].curves.attrs.get("reference"))
-    pictures, means = [], over_seeds(trainings.runs) if trainings.models else None
-    for place, held in enumerate(sets):
+    pictures: list[Picture] = []
+    for held in sets:
         pair = "distance" in held.curves.dims
         drawing = pair_curve_figure(held.curves, held.density, theme) if pair else triple_map_figure(held.curves)
         values = {
@@ -299,7 +299,8 @@ def _curves(sets: Sequence[CurveSet], trainings: Trainings) -> Section:
         wells = pair_wells(held.curves)["well_depth"] if pair else None
         said = {} if wells is None else {str(name): float(wells.sel(source=name)) for name in wells["source"].values}
         kind = "pairs" if pair else "triples"
-        pictures.append(_picture(f"{kind}{place}", drawing, f"curves_of_{kind}", wells=said, **values))
+        name = f"{kind}{sum(picture.name.startswith(kind) for picture in pictures)}"
+        pictures.append(_picture(name, drawing, f"curves_of_{kind}", wells=said, **values))
     tables = []
     for name, dim in (
         ("well_depth", "pair"),
@@ -307,12 +308,17 @@ def _curves(sets: Sequence[CurveSet], trainings: Trainings) -> Section:
         ("pair_training_rms", "pair"),
         ("triple_rms", "angle"),
     ):
-        if means is not None and name in means and bool(means[name].notnull().any()):
-            held = means.isel(training=means["whole"].values.astype(bool))
-            tables.append(Table(seed_frame(held, name, dim), _words(f"{name}_table")))
+        if trainings.knows(name):
+            tables.append(Table(seed_frame(trainings.whole, name, dim), _words(f"{name}_table")))
     return Section("curves", "Two atoms, three atoms", "against the reference", [], pictures, tables)
 
 
-def _training(losses: Mapping[str, Mapping[str, Any]], trainings: Trainings) -> Section:
-    drawing = loss_figure(losses, trainings.theme)
-    return Section("training", "Training", "losses by epoch", [], [_picture("loss", drawing, "loss")])
+def _training(losses: Mapping[str, xr.Dataset], trainings: Trainings) -> Section | None:
+    if not losses:
+        return None
+    curves = {
+        name: {"epoch": held["epoch"], "training": held["training_loss"], "validation": held["validation_loss"]}
+        for name, held in losses.items()
+    }
+    drawing = loss_figure(curves, trainings.theme)
+    return Section("training", "Training", "losses by epoch", [], [_picture("losses", drawing, "losses")])
