@@ -178,9 +178,9 @@ class Environment:
         if "n_terms" not in reference or not self.rows:
             return []
         counts = reference["n_terms"].sel(group=[row.group for row in self.rows]).sum(("group", "bin"))
-        kinds = counts["species"].values[np.argsort(-counts.max("function").values, kind="stable")]
-        kinds = sorted(map(str, kinds), key=lambda kind: kind.count("-"))
-        names = map(str, counts["function"].values)
+        common = counts["species"].values[np.argsort(-counts.max("function").values, kind="stable")]
+        kinds = sorted(map(str, common), key=lambda kind: kind.count("-"))
+        names = [str(name) for name in counts["function"].values]
         return [(name, kind) for kind in kinds for name in names if float(counts.sel(function=name, species=kind)) > 0]
 
     def _of(self, group: str, sets: Sequence[str]) -> str | None:
@@ -477,7 +477,7 @@ def said(environment: Environment) -> list[dict[str, Any]]:
     """For each group what two bodies miss, as text of energies: in vacuum, in their environment, shared by all clusters."""
     found = []
     for row in environment.rows:
-        values = {"group": group_title(row.group)}
+        values: dict[str, Any] = {"group": group_title(row.group), "vacuum": None, "inside": None, "shared": None}
         for key, name in {"vacuum": VACUUM, "inside": INSIDE}.items():
             own = environment.of_reference(row, name)
             if own is not None and _ORDER in own["order"].values and np.isfinite(own.sel(order=_ORDER)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,8 +27,8 @@ from bodyorder.study.pages import figures
 from bodyorder.study.pages.environment import SHARED, Environment
 from bodyorder.study.pages.trainings import Trainings, frame_of, label, seed_frame
 
-#: Measures of convergence that have tables.
-_CONVERGENCE = ("group_body_order", "group_alternation", "group_decay")
+#: Figures of functions at most, each of one combination of elements.
+_MOST_FIGURES = 6
 
 
 @dataclass(frozen=True)
@@ -78,143 +78,123 @@ def _words(name: str, **values: Any) -> Markup:
 
 
 def _picture(name: str, figure: Figure, caption: str, /, **values: Any) -> Picture:
-    """A figure whose caption is a macro of the templates; what it shows is in the tables of its section."""
+    """A figure whose caption is a macro of the templates; the tables of its section hold its numbers."""
     text = _words(caption, **values)
-    return Picture(name, figure, Markup(text).striptags(), text)
+    return Picture(name, figure, f"{text.striptags()} The tables below hold the numbers.", text)
+
+
+def _tables(
+    trainings: Trainings, names: Mapping[str, str], scale: float = 1.0, groups: Sequence[str] = ()
+) -> list[Table]:
+    """Tables of measures that are known: their names, and the dimension that is laid out in columns; see :func:`seed_frame`."""
+    means = trainings.whole.sel(group=list(groups)) if groups else trainings.whole
+    found = []
+    for name, columns in names.items():
+        if trainings.knows(name):
+            own = trainings.reference.get(name)
+            known = {} if own is None or own.ndim != 1 else own.dropna(columns).to_series().to_dict()
+            said = [f"{group_title(str(key))} {with_spread(value)}".strip() for key, value in known.items()]
+            values = {"body": trainings.theme.body, "spread": trainings.has_spread}
+            note = f"{trainings.name}: {'; '.join(said)}" if said else ""
+            found.append(
+                Table(seed_frame(means, name, columns, scale), _words(f"{name}_table", **values), footnote=note)
+            )
+    return found
 
 
 def _generalization(trainings: Trainings) -> Section:
     """Errors of energies and forces on clusters of every kind."""
-    said = {"seen": trainings.seen_anywhere, "best": best_errors(trainings), "body": trainings.theme.body}
-    many = {"body": trainings.theme.body, "spread": bool((trainings.means["n_seeds"] > 1).any())}
+    many = {"body": trainings.theme.body, "spread": trainings.has_spread}
+    said = [_words("of_errors", best=best_errors(trainings), body=trainings.theme.body)]
     pictures = [_picture("generalization-errors", figures.error_figure(trainings), "errors", **many)]
-    tables = [
-        Table(seed_frame(trainings.whole, name, "group", 1e3), _words(f"{name}_table", **many))
-        for name in ("total_rmse", "force_rmse")
-        if trainings.knows(name)
-    ]
-    points = trainings.means.isel(training=~trainings.means["whole"].values.astype(bool))
-    if points.sizes["training"]:
+    tables = _tables(trainings, {"total_rmse": "group", "force_rmse": "group"}, 1e3)
+    if not trainings.means["whole"].all():
         pictures.append(_picture("generalization-learning", figures.learning_figure(trainings), "learning", **many))
-        tables.append(_learning_table(trainings, points, many))
-    return Section(
-        "generalization",
-        "What models have learnt",
-        "errors by training set",
-        [_words("of_errors", **said)],
-        pictures,
-        tables,
-    )
+        tables.append(Table(learning_frame(trainings), _words("learning_table", **many)))
+    return Section("generalization", "What models have learnt", "errors by training set", said, pictures, tables)
 
 
-def _learning_table(trainings: Trainings, points: xr.Dataset, many: Mapping[str, Any]) -> Table:
+def learning_frame(trainings: Trainings) -> pd.DataFrame:
     """Errors by number of training clusters: points of learning curves, and whole sets of the same name."""
-    own = np.isin(trainings.means["training_set"].values, points["training_set"].values)
-    held = trainings.means.isel(training=own)
-    parts = [
-        seed_frame(held.isel(training=held["n_clusters"].values == number), "total_rmse", "group", 1e3).stack()
-        for number in np.unique(held["n_clusters"].values)
-    ]
-    frame = pd.concat(parts, axis=1, keys=[str(number) for number in np.unique(held["n_clusters"].values)]).fillna(
-        MISSING
-    )
+    means, parts = trainings.means, {}
+    curved = np.isin(means["training_set"].values, means["training_set"].values[~means["whole"].values.astype(bool)])
+    for number in np.unique(means["n_clusters"].values[curved]):
+        own = means.isel(training=curved & (means["n_clusters"].values == number))
+        parts[str(number)] = seed_frame(own, "total_rmse", "group", 1e3).stack()
+    frame = pd.concat(parts, axis=1).fillna(MISSING)
     frame.index.names = ["group", "model", "test clusters"]
-    return Table(frame, _words("learning_table", **many))
+    return frame
 
 
 def best_errors(trainings: Trainings) -> list[dict[str, Any]]:
     """The model with the smallest error of energies in each group: of those trained on it, and of the others.
 
-    :return: for each ``group``, with ``own`` and ``other`` a text of the error (meV per body) and whose it is, None without any
+    :return: for each ``group``, where there are any ``own`` and ``other``: the error (meV per body) as text, and whose it is
     """
-    found = []
+    found, sets = [], trainings.whole["training_set"].values
     for group in trainings.groups:
-        errors = trainings.whole["total_rmse"].sel(group=group)
-        own = np.isin(trainings.whole["training_set"].values, trainings.trained_on(group))
+        part, mine = trainings.whole.sel(group=group), np.isin(sets, trainings.trained_on(group))
         best: dict[str, Any] = {"group": group_title(group)}
-        for name, mine in (("own", own), ("other", ~own & (trainings.whole["training_set"].values != ""))):
-            part = errors.isel(training=mine).dropna("training")
-            at = (
-                None
-                if not part.sizes["training"]
-                else trainings.whole.sel(training=part.idxmin("training"), group=group)
-            )
-            best[name] = (
-                None
-                if at is None
-                else {
-                    "error": with_spread(1e3 * float(at["total_rmse"]), 1e3 * float(at["total_rmse_spread"])),
-                    "model": f"{at['model'].item()} {label(at['training_set'].item())}",
-                }
-            )
+        for name, own in (("own", mine), ("other", ~mine & (sets != ""))):
+            errors = np.where(own, part["total_rmse"].values, np.nan)
+            if np.isfinite(errors).any():
+                at = part.isel(training=int(np.nanargmin(errors)))
+                error = with_spread(1e3 * float(at["total_rmse"]), 1e3 * float(at["total_rmse_spread"]))
+                best[name] = {"error": error, "model": f"{at['model'].item()} {label(at['training_set'].item())}"}
         found.append(best)
     return found
 
 
 def _orders(trainings: Trainings) -> Section:
     """Which orders models deduce, how their errors cancel, and whether models have the orders that they are built for."""
-    many = {
-        "body": trainings.theme.body, "source": trainings.name, "spread": bool((trainings.means["n_seeds"] > 1).any()),
-        "all_drawn": len(trainings.drawn) == len(trainings.groups),
-    }  # fmt: skip
+    all_drawn = len(trainings.drawn) == len(trainings.groups)
+    many = {"body": trainings.theme.body, "spread": trainings.has_spread, "all_drawn": all_drawn}
     said = [_words("of_orders", share=FOLLOWED, found=followed(trainings))]
-    pictures = [_picture("generalization-orders", figures.order_figure(trainings), "orders", **many)]
-    drawn = trainings.whole.sel(group=trainings.drawn)
-    tables = [Table(seed_frame(drawn, "order_rmse", "order"), _words("order_table", **many))]
+    drawing = figures.order_figure(trainings)
+    pictures = [_picture("generalization-orders", drawing, "orders", source=trainings.name, **many)]
+    tables = _tables(trainings, {"order_rmse": "order", "size_error": "size"}, groups=trainings.drawn)
     if trainings.knows("size_error"):
         pictures.append(_picture("generalization-sizes", figures.size_figure(trainings), "sizes", **many))
     if trainings.knows("cancellation"):
         training_set = ([name for name in trainings.sets if name] or [""])[-1]
-        own = drawn["cancellation"].isel(training=drawn["training_set"].values == training_set)
-        group = str(own.median("training").fillna(np.inf).idxmin("group").item())
+        own = trainings.whole["cancellation"].isel(training=trainings.whole["training_set"].values == training_set)
+        group = str(own.sel(group=trainings.drawn).median("training").fillna(np.inf).idxmin("group").item())
         said.append(_words("of_cancellation", found=cancellation(trainings)))
-        held = {"group": group_title(group), "trained": label(training_set)}
         drawing = figures.cancellation_figure(trainings, training_set, group)
-        pictures.append(_picture("generalization-cancellation", drawing, "cancellation", **many, **held))
-        frame = seed_frame(trainings.whole.sel(group=trainings.complete), "cancellation", "group")
-        tables.append(Table(frame, _words("cancellation_table", found=cancellation(trainings), **many)))
+        values = {"group": group_title(group), "trained": label(training_set), "spread": trainings.has_spread}
+        pictures.append(_picture("generalization-cancellation", drawing, "cancellation", **values))
+        tables += _tables(trainings, {"cancellation": "group"}, groups=trainings.complete)
     if trainings.knows("highest_order"):
-        frame = nominal_frame(trainings)
         explicit = trainings.runs["explicit"].values.astype(bool)
         said.append(_words("of_nominal", found=_verdicts(trainings.runs.isel(run=explicit))))
-        tables.append(Table(frame, _words("nominal_table")))
-    tables += [
-        Table(
-            seed_frame(trainings.whole, name, "group"),
-            _words(f"{name}_table", reference=_of_reference(trainings, name), **many),
-        )
-        for name in _CONVERGENCE
-        if trainings.knows(name)
-    ]
+        tables.append(Table(nominal_frame(trainings), _words("nominal_table")))
+    tables += _tables(trainings, dict.fromkeys(("group_body_order", "group_alternation", "group_decay"), "group"))
     return Section("learnt-orders", "Orders that models deduce", "against the reference", said, pictures, tables)
 
 
 def followed(trainings: Trainings) -> list[dict[str, Any]]:
     """For each group that is drawn the last order that any model follows the reference to, and which models do."""
-    orders = followed_orders(trainings.whole, trainings.reference)
-    found = []
+    orders, found = followed_orders(trainings.whole, trainings.reference), []
     for group in trainings.drawn:
-        own = orders.sel(group=group)
-        if bool(own.notnull().any()):
+        own = orders.sel(group=group).dropna("training")
+        if own.sizes["training"]:
             best = own.isel(training=(own == own.max()).values)
             names = [f"{m} {label(t)}" for m, t in zip(best["model"].values, best["training_set"].values, strict=True)]
-            found.append(
-                {"group": group_title(group), "order": int(own.max()), "models": names, "count": own.sizes["training"]}
-            )
+            count = own.sizes["training"]
+            found.append({"group": group_title(group), "order": int(own.max()), "models": names, "count": count})
     return found
 
 
 def cancellation(trainings: Trainings) -> list[dict[str, Any]]:
     """For each group that is drawn the range of κ in models that are trained on it, and that of a constant."""
-    found = []
+    found, measured = [], trainings.whole["cancellation"]
     for group in trainings.drawn:
         own = np.isin(trainings.whole["training_set"].values, trainings.trained_on(group))
-        values = trainings.whole["cancellation"].sel(group=group).values[own]
-        constant = trainings.runs.get("constant_cancellation")
-        known = np.nan if constant is None else float(constant.sel(group=group).max())
+        values = measured.sel(group=group).dropna("training").where(own).values
+        constant = trainings.runs["constant_cancellation"].sel(group=group).max()
         if np.isfinite(values).any():
-            span = (float(np.nanmin(values)), float(np.nanmax(values)))
-            found.append({"group": group_title(group), "least": span[0], "most": span[1], "constant": known})
+            span = {"least": float(np.nanmin(values)), "most": float(np.nanmax(values))}
+            found.append({"group": group_title(group), "constant": float(constant)} | span)
     return found
 
 
@@ -224,21 +204,25 @@ def nominal_frame(trainings: Trainings) -> pd.DataFrame:
     for model in trainings.models:
         own = trainings.runs.isel(run=trainings.runs["model"].values == model)
         found = own["highest_order"].sel(group=trainings.complete or trainings.groups).values
-        nominal, above = float(own["nominal_order"].values[0]), own["beyond_nominal"].values.ravel()
-        worst = int(np.nanargmax(above)) if np.isfinite(above).any() else None
-        span = (
-            sorted({f"{value:g}" for value in (np.nanmin(found), np.nanmax(found))})
+        orders = (
+            [f"{value:g}" for value in np.unique(found[np.isfinite(found)])[[0, -1]]]
             if np.isfinite(found).any()
-            else [MISSING]
+            else []
         )
+        nominal, above = float(own["nominal_order"].values[0]), own["beyond_nominal"].values.ravel()
         rows[model,] = {
             "construction": "explicit" if bool(own["explicit"].values[0]) else "implicit",
             "nominal": f"{nominal:g}" if np.isfinite(nominal) else "none",
-            "highest found": " to ".join(span),
+            "highest found": " to ".join(dict.fromkeys(orders)) or MISSING,
             "verdict (cases)": "; ".join(f"{name} ({count})" for name, count in _verdicts(own).items()) or MISSING,
-            "above nominal (eV)": MISSING if worst is None else power_of_ten(float(above[worst])),
-            "τ (eV)": MISSING if worst is None else power_of_ten(float(own["beyond_threshold"].values.ravel()[worst])),
         }
+        if np.isfinite(above).any():
+            worst = int(np.nanargmax(above))
+            limit = own["beyond_threshold"].values.ravel()[worst]
+            rows[model,] |= {
+                "above nominal (eV)": power_of_ten(float(above[worst])),
+                "τ (eV)": power_of_ten(float(limit)),
+            }
     return frame_of(rows, "model")
 
 
@@ -248,77 +232,48 @@ def _verdicts(runs: xr.Dataset) -> dict[str, int]:
     return {verdict: found.count(verdict) for verdict in (EQUAL, LOWER, LOST, HIGHER) if verdict in found}
 
 
-def _of_reference(trainings: Trainings, name: str) -> list[str]:
-    """A measure of the reference in each group, as text."""
-    values = trainings.reference[name]
-    return [
-        f"{group_title(group)} {with_spread(float(values.sel(group=group)))}".strip()
-        for group in trainings.groups
-        if np.isfinite(values.sel(group=group))
-    ]
-
-
 def _environment(known: Environment) -> Section:
     """Orders in vacuum, in their environment, and shared by all clusters."""
-    rows = [row for row in known.rows if row.models is not None or row.distilled is not None]
-    many = {"source": known.name, "body": known.theme.body, "ways": known.ways, "models": bool(rows)}
+    models = any(row.models is not None for row in known.rows)
+    many = {"source": known.name, "body": known.theme.body, "ways": known.ways, "models": models}
+    said = [_words("of_environment", found=surroundings.said(known), **many)]
     pictures = [_picture("environment-orders", surroundings.order_figure(known), "environment", **many)]
     sizes = surroundings.parameters(known)
     tables = [Table(surroundings.order_frame(known), _words("environment_table", parameters=sizes, **many))]
     if SHARED in known.ways:
         tables.append(Table(surroundings.distilled_frame(known), _words("distilled_table", **many)))
     kinds = list(dict.fromkeys(kind for _, kind in known.functions))
-    one = sum(kind.count("-") == 1 for kind in kinds) < 2
-    parts = (
-        [known.functions]
-        if one and kinds
-        else [[entry for entry in known.functions if entry[1] == kind] for kind in kinds]
-    )
-    for place, part in enumerate(parts[:6]):
-        drawing = surroundings.function_figure(known, part)
+    if sum(kind.count("-") == 1 for kind in kinds) < 2:  # of one element: all in one figure
+        kinds = ["-"] if kinds else []
+    for place, kind in enumerate(kinds[:_MOST_FIGURES]):
+        drawing = surroundings.function_figure(known, [held for held in known.functions if kind in ("-", held[1])])
         pictures.append(_picture(f"environment-functions{place}", drawing, "functions", **many))
     if kinds:
         tables.append(Table(surroundings.function_frame(known), _words("function_table", **many)))
-    said = [_words("of_environment", found=surroundings.said(known), **many)]
     return Section("environment", "Why few bodies suffice", "orders in their environment", said, pictures, tables)
 
 
 def _curves(sets: Sequence[CurveSet], trainings: Trainings) -> Section:
     """Two atoms alone, and three."""
     names = list(dict.fromkeys(str(name) for held in sets for name in held.curves["source"].values))
-    theme = Theme.of(names, sets[0].curves.attrs.get("reference"))
+    theme = Theme.of(names, sets[0].curves.attrs["reference"])
     pictures: list[Picture] = []
     for held in sets:
-        pair = "distance" in held.curves.dims
+        kind, about = "triples", {"trained": held.training_set, "source": held.curves.attrs["reference"]}
+        if pair := "distance" in held.curves.dims:
+            kind, wells = "pairs", pair_wells(held.curves)["well_depth"].to_series().to_dict()
+            about |= {"wells": wells, "density": held.density is not None}
         drawing = pair_curve_figure(held.curves, held.density, theme) if pair else triple_map_figure(held.curves)
-        values = {
-            "trained": held.training_set,
-            "reference": held.curves.attrs["reference"],
-            "density": held.density is not None,
-        }
-        wells = pair_wells(held.curves)["well_depth"] if pair else None
-        said = {} if wells is None else {str(name): float(wells.sel(source=name)) for name in wells["source"].values}
-        kind = "pairs" if pair else "triples"
-        name = f"{kind}{sum(picture.name.startswith(kind) for picture in pictures)}"
-        pictures.append(_picture(name, drawing, f"curves_of_{kind}", wells=said, **values))
-    tables = []
-    for name, dim in (
-        ("well_depth", "pair"),
-        ("well_distance", "pair"),
-        ("pair_training_rms", "pair"),
-        ("triple_rms", "angle"),
-    ):
-        if trainings.knows(name):
-            tables.append(Table(seed_frame(trainings.whole, name, dim), _words(f"{name}_table")))
-    return Section("curves", "Two atoms, three atoms", "against the reference", [], pictures, tables)
+        place = sum(picture.name.startswith(kind) for picture in pictures)
+        pictures.append(replace(_picture(f"{kind}{place}", drawing, f"curves_of_{kind}", **about), recoloured=pair))
+    dims = {"well_depth": "pair", "well_distance": "pair", "pair_training_rms": "pair", "triple_rms": "angle"}
+    return Section("curves", "Two atoms, three atoms", "against the reference", [], pictures, _tables(trainings, dims))
 
 
 def _training(losses: Mapping[str, xr.Dataset], trainings: Trainings) -> Section | None:
     if not losses:
         return None
-    curves = {
-        name: {"epoch": held["epoch"], "training": held["training_loss"], "validation": held["validation_loss"]}
-        for name, held in losses.items()
-    }
+    names = {"training_loss": "training", "validation_loss": "validation"}
+    curves: dict[str, Any] = {name: held.rename(names) for name, held in losses.items()}
     drawing = loss_figure(curves, trainings.theme)
     return Section("training", "Training", "losses by epoch", [], [_picture("losses", drawing, "losses")])

@@ -108,6 +108,11 @@ class Trainings:
         """Training sets that draw from a group."""
         return [name for name in self.sets if group in self.seen[name]]
 
+    @cached_property
+    def has_spread(self) -> bool:
+        """Whether anything was trained with several seeds."""
+        return bool(self.models) and bool((self.means["n_seeds"] > 1).any())
+
     def knows(self, name: str) -> bool:
         """Whether anything is known of a measure."""
         return bool(self.models) and name in self.means and bool(self.means[name].notnull().any())
