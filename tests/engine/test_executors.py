@@ -11,7 +11,7 @@ import pytest
 from geometries import clusters
 
 from bodyorder._checks import ComputationError, InputError
-from bodyorder.engine import decompose, dispatch, evaluation
+from bodyorder.engine import decompose, dispatch, scheduling
 from bodyorder.engine.executors import open_executor
 from bodyorder.sources.registry import load_source
 
@@ -143,7 +143,7 @@ if __name__ == "__main__":
 
 def test_a_dask_cluster_that_is_gone_ends_the_run(monkeypatch, tmp_path):
     """Scheduler and workers are killed at once, from inside: what was stored before is kept."""
-    monkeypatch.setattr(evaluation, "MAX_IN_FLIGHT", 2)
+    monkeypatch.setattr(scheduling, "MAX_IN_FLIGHT", 2)
     script = tmp_path / "cluster.py"
     script.write_text(CLUSTER)
     process = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, start_new_session=True)

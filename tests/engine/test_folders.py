@@ -61,7 +61,7 @@ def resolved(calculator, executor=None):
     source.capabilities = replace(source.capabilities, batch_size=2)
     result = decompose(cluster(), source, subsets=True, executor=executor)
     assert result.failure.item() == ""
-    return result.subset_energy.values
+    return result.subsets.subset_energy.values
 
 
 @pytest.mark.parametrize("kind", [filed, profiled, summed])

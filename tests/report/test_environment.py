@@ -11,7 +11,7 @@ from bodyorder.plots.style import Theme
 from bodyorder.report.environment import environment_parts
 from bodyorder.report.environment.figures import FOOT, STRIP, function_figure, order_figure
 from bodyorder.report.environment.views import Environment, Row
-from bodyorder.report.svg import render_svg
+from bodyorder.report.svg import svg
 
 THEME = Theme.of(["any"])
 
@@ -414,7 +414,7 @@ def test_any_measure_may_be_missing(table, distilled, name, gone, unknown):
 def test_figures_become_part_of_a_page(parts):
     for part in parts.values():
         for label, figure, description, _ in part.figures:
-            assert render_svg(figure, label, description).startswith("<svg")
+            assert svg(figure, label, description).startswith("<svg")
 
 
 def test_without_lessons_there_are_two_columns(table):

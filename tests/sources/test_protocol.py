@@ -232,7 +232,7 @@ def test_plain_objects_may_say_more():
     told = Told()
     result = decompose(TRIANGLE, told, subsets=True)
     assert told.largest == 2
-    assert (result.subset_gap == 1).all()
+    assert (result.subsets.subset_gap == 1).all()
 
 
 def test_a_plain_source_is_what_its_object_is():

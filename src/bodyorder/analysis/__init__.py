@@ -6,6 +6,7 @@ from bodyorder.analysis.comparison import compare, one_body_energies
 from bodyorder.analysis.convergence import group_convergence, order_convergence
 from bodyorder.analysis.diagnosis import order_changes, single_reference_errors
 from bodyorder.analysis.environment import environment_orders
+from bodyorder.analysis.findings import findings, missing_contributions
 from bodyorder.analysis.generalization import error_cancellation, size_errors
 from bodyorder.analysis.interactions import context_orders, environment_terms, interaction_indices
 from bodyorder.analysis.multiplicity import doubts, multiplicities, multiplicity_changes
@@ -24,9 +25,11 @@ __all__ = [
     "environment_orders",
     "environment_terms",
     "error_cancellation",
+    "findings",
     "group_convergence",
     "groups",
     "interaction_indices",
+    "missing_contributions",
     "multiplicities",
     "multiplicity_changes",
     "one_body_energies",

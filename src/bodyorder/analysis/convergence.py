@@ -72,7 +72,7 @@ def order_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
             "growth": growth,
             "alternation": changes / n_steps.where(n_steps > 0),
             "decay": _decay(contribution.where(heard & (combined["order"] >= _FIRST_INTERACTION))),
-            "effective_body_order": _effective_body_order(error, _failed(combined, error), tolerance),
+            "effective_body_order": sufficient_order(error, _failed(combined, error), tolerance),
         },
         attrs={"tolerance": tolerance},
     )
@@ -136,7 +136,11 @@ def _failed(combined: xr.Dataset, error: xr.DataArray) -> xr.DataArray:
     return error.isnull() & (combined["failure"] != "") & (combined["order"] <= combined["n_bodies"])
 
 
-def _effective_body_order(error: xr.DataArray, failed: xr.DataArray, tolerance: float) -> xr.DataArray:
+def sufficient_order(error: xr.DataArray, failed: xr.DataArray, tolerance: float) -> xr.DataArray:
+    """The lowest order from which on all errors are smaller than a tolerance; NaN if there is none.
+
+    :param failed: orders that are unknown although they were asked for; others that are unknown do not count
+    """
     small = (abs(error) < tolerance) | (error.isnull() & ~failed)
     backwards = small.isel(order=slice(None, None, -1))
     stays = backwards.cumprod("order").astype(bool).isel(order=slice(None, None, -1))

@@ -10,6 +10,8 @@ from bodyorder.analysis.aligned import SeveralResults, align
 from bodyorder.analysis.alignment import groups, per_body
 from bodyorder.analysis.cells import Cells
 from bodyorder.analysis.factors import Pair, exact_references, pairs
+from bodyorder.analysis.significance import drowns
+from bodyorder.engine.noise import ROUNDING
 from bodyorder.results.variables import describe
 
 #: An error of a sub-cluster's energy in eV beyond which a method is said to have left the reference: 1 kcal/mol.
@@ -111,6 +113,60 @@ def single_reference_errors(
         "order": combined["order"],
     }
     return describe(xr.Dataset(found, coords=coordinates, attrs={"tolerance": tolerance}))
+
+
+def largest_changes(changes: xr.Dataset) -> xr.Dataset:
+    """The order above 1 that changes most with each factor, in the group where it does.
+
+    :param changes: of :func:`order_changes`
+    :return: ``largest_change`` (eV per body, a mean of the group), ``changed_order``, ``changed_group`` and ``total_change``, the
+        mean change of energies there; dims (pair). NaN, and no group, where no change is above twice its noise
+    """
+    heard = (changes["order"] > 1) & ~drowns(changes["change_mean"], changes["change_noise"].fillna(0.0))
+    mean = changes["change_mean"].transpose("pair", "group", "order").values
+    sizes = np.where(heard.transpose("pair", "group", "order").values & (np.abs(mean) > ROUNDING), np.abs(mean), -1.0)
+    at = sizes.reshape(len(sizes), -1).argmax(axis=1)
+    rows, (group, order) = np.arange(len(sizes)), np.unravel_index(at, sizes.shape[1:])
+    known = sizes[rows, group, order] > 0
+    total = changes["change_total"].transpose("pair", "group").values[rows, group]
+    dataset = xr.Dataset(
+        {
+            "largest_change": ("pair", np.where(known, mean[rows, group, order], np.nan)),
+            "changed_order": ("pair", np.where(known, changes["order"].values[order], np.nan)),
+            "changed_group": ("pair", np.where(known, changes["group"].values.astype(str)[group], "")),
+            "total_change": ("pair", np.where(known, total, np.nan)),
+        },
+        coords={"pair": changes["pair"].values},
+    )
+    return describe(dataset)
+
+
+def largest_errors(errors: xr.Dataset) -> xr.Dataset:
+    """How many sub-clusters a method gets wrong, and of which size they are.
+
+    :param errors: of :func:`single_reference_errors`
+    :return: ``n_compared`` and ``n_beyond``, sums over groups and orders; ``first_beyond``, the smallest size of which some
+        are beyond the tolerance; ``worst_rms`` (eV), ``worst_size``, ``worst_group``: where the root mean square error is
+        largest; dims (source)
+    """
+    rms = errors["error_rms"].transpose("source", "group", "order")
+    flat = rms.values.reshape(len(rms), -1)
+    known = np.isfinite(flat).any(axis=1)
+    at = np.where(np.isnan(flat), -1.0, flat).argmax(axis=1)
+    group, order = np.unravel_index(at, rms.shape[1:])
+    beyond = errors["n_beyond"].sum("group")
+    dataset = xr.Dataset(
+        {
+            "n_compared": errors["n_compared"].sum(("group", "order")),
+            "n_beyond": beyond.sum("order"),
+            "first_beyond": errors["order"].where(beyond > 0).min("order"),
+            "worst_rms": ("source", np.where(known, np.nanmax(np.where(known[:, None], flat, 0.0), axis=1), np.nan)),
+            "worst_size": ("source", np.where(known, rms["order"].values[order], np.nan)),
+            "worst_group": ("source", rms["group"].values.astype(str)[group]),
+        },
+        coords={"source": errors["source"], "reference": errors["reference"]},
+    )
+    return describe(dataset)
 
 
 def pair_coordinates(combined: xr.Dataset, found: list[Pair]) -> dict[str, tuple[str, list[str]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -125,6 +125,21 @@ def series(results: xr.Dataset) -> list[Series]:
         found.append(Series(factor, common, values, tuple(names[place] for place in places)))
     rank = {factor: place for place, factor in enumerate(dict.fromkeys(line.factor for line in found))}
     return sorted(found, key=lambda line: (rank[line.factor], -len(line.sources)))
+
+
+def anchored(dataset: xr.Dataset, lines: Sequence[Series]) -> xr.Dataset:
+    """The pairs of a dataset that hold the anchor of their series: all others are differences of these.
+
+    :param dataset: with the coordinates of pairs (:func:`bodyorder.analysis.order_changes`)
+    :param lines: of :func:`series`
+    """
+    ends = list(zip(dataset["from_source"].values.astype(str), dataset["to_source"].values.astype(str), strict=True))
+    rows = [
+        row
+        for row, pair in enumerate(ends)
+        if any(set(pair) <= set(line.sources) and line.anchor in pair for line in lines)
+    ]
+    return dataset.isel(pair=rows)
 
 
 def exact_references(results: xr.Dataset) -> dict[str, str]:

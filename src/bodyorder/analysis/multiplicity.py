@@ -14,10 +14,15 @@ from bodyorder.analysis.alignment import attributes, groups
 from bodyorder.analysis.cells import Cells
 from bodyorder.analysis.diagnosis import pair_coordinates
 from bodyorder.analysis.factors import pairs
+from bodyorder.engine.subset_energies import DEGENERATE
 from bodyorder.results.variables import describe
+from bodyorder.sources.protocol import CONTAMINATED
 
 #: What can be in doubt about a sub-cluster's energy, and the variables that count it.
 DOUBTS = ("n_contaminated", "n_degenerate", "n_uncertain", "n_failed")
+
+#: Sub-clusters of more bodies are not divided into two parts: there are too many ways.
+_MOST_PARTED = 10
 
 _PURPOSE = "multiplicities"
 
@@ -103,6 +108,13 @@ def doubts(results: SeveralResults) -> xr.Dataset:
     ``n_contaminated``, ``n_degenerate``, ``n_uncertain``, ``n_failed``, summed over the structures of a group (NaN where a
     source does not count them), and ``n_clusters``, of how many (NaN where the family of sub-clusters is not known).
 
+    ``n_dissociated``: how many of the nearly degenerate states are of sub-clusters S that fall into two parts A and B which
+    do not interact, |E(S) − E(A) − E(B)| < 27 meV, and both of which have open shells (a multiplicity above one, or they
+    fall apart so themselves). The spins of such parts are coupled to
+    states that are degenerate the more exactly the farther the parts are: physics, and no reason to doubt the energy. Spin
+    contaminated states are not counted among them. NaN where results do not hold the states of sub-clusters, or hold those of
+    periodic structures.
+
     :param results: a result, several by name, or a combined one
     :return: those of the variables above that any result has, with dims (source, group, order)
     """
@@ -115,6 +127,8 @@ def doubts(results: SeveralResults) -> xr.Dataset:
         values = combined[name].transpose("source", "structure", "order").astype(float)
         sums = [values.isel(structure=rows).sum("structure", min_count=1).values for rows in members.values()]
         dataset[name] = (dims, np.stack(sums, axis=1))
+    if "n_degenerate" in present:
+        dataset["n_dissociated"] = (dims, _dissociated(combined, dataset["n_degenerate"].values))
     if present:
         sizes = xr.DataArray(_sizes(combined, members), dims=dims)
         dataset["n_clusters"] = sizes.where(dataset[present].to_array().notnull().any("variable").transpose(*dims))
@@ -157,6 +171,47 @@ def _states(combined: xr.Dataset) -> np.ndarray:
     """Multiplicity of each sub-cluster by each source, shape (source, subset), 0 where it is not known."""
     values = combined["subset_multiplicity"].transpose("source", "subset").values
     return np.nan_to_num(np.rint(values)).astype(np.int64)
+
+
+def _dissociated(combined: xr.Dataset, degenerate: np.ndarray) -> np.ndarray:
+    """Nearly degenerate sub-clusters that fall into open-shell parts, shape (source, group, order)."""
+    unknown = np.where(degenerate == 0, 0.0, np.nan)
+    needed = ("subset_gap", "subset_multiplicity", "subset_energy", "subset_members")
+    if any(name not in combined for name in needed) or "subset_cells" in combined:
+        return unknown
+    cells = Cells.of(combined, "subset_gap", "states of sub-clusters")
+    energies, gaps = (combined[name].transpose("source", "subset").values for name in ("subset_energy", "subset_gap"))
+    pure = np.ones(gaps.shape, dtype=bool)
+    if "subset_contamination" in combined:
+        pure = ~(combined["subset_contamination"].transpose("source", "subset").values > CONTAMINATED)
+    masks = [sum(1 << int(body) for body in row if body >= 0) for row in combined["subset_members"].values]
+    owners = combined["subset_structure"].values
+    for place, shells in enumerate(_states(combined) > 1):
+        if not np.isfinite(gaps[place]).any():
+            continue
+        near, chosen = (gaps[place] < DEGENERATE) & pure[place], np.zeros(len(masks), dtype=bool)
+        for structure in np.unique(owners[near]):
+            inside = np.flatnonzero(owners == structure)
+            # of sub-clusters with open shells, those among them that have fallen apart: nothing else can be a part
+            alone = {masks[row]: energies[place, row] for row in inside[shells[inside]]}
+            for row in sorted(inside[near[inside]], key=lambda row: masks[row].bit_count()):
+                if _falls_apart(masks[row], energies[place, row], alone):
+                    chosen[row], alone[masks[row]] = True, energies[place, row]
+        unknown[place] = cells.count(chosen)
+    return unknown
+
+
+def _falls_apart(whole: int, energy: float, alone: dict[int, float]) -> bool:
+    """Whether some bodies, as bits of a number, are two parts that do not interact, both in ``alone`` with their energies."""
+    if whole.bit_count() > _MOST_PARTED:
+        return False
+    part = (whole - 1) & whole
+    while part > whole & ~part:
+        rest = whole & ~part
+        if part in alone and rest in alone and abs(energy - alone[part] - alone[rest]) < DEGENERATE:
+            return True
+        part = (part - 1) & whole
+    return False
 
 
 def _sizes(combined: xr.Dataset, members: dict[str, np.ndarray]) -> np.ndarray:

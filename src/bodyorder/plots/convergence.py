@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from bodyorder._checks import check_choice
 from bodyorder.analysis.aligned import Aligned, SeveralResults, align
@@ -20,6 +21,7 @@ from bodyorder.plots.style import (
     RESOLVED,
     SourceStyle,
     Theme,
+    figure_legend,
     group_title,
     is_wide,
     look,
@@ -31,6 +33,9 @@ from bodyorder.plots.style import (
     styled,
     symmetric_logarithm,
 )
+
+#: More groups than this have no panels of their own in one figure of everything.
+MOST_PANELS = 3
 
 
 class Line(NamedTuple):
@@ -232,6 +237,50 @@ def truncation_figure(convergence: xr.Dataset, theme: Theme) -> Figure:
         axis.set_title(group_title(group))
     _write_tolerance(next(iter(axes)), convergence, theme)
     _label(axes, theme.axis("group_truncation_error"))
+    return figure
+
+
+@styled
+def noise_figure(convergence: xr.Dataset, theme: Theme) -> Figure:
+    """Sizes of order totals of :func:`bodyorder.analysis.group_convergence` above their noise, a panel for each group."""
+    figure, axes = _panels(convergence, theme, 3.2)
+    for axis, group in axes.items():
+        draw_noise(axis, convergence, lines_of(convergence, theme, group))
+        axis.set_title(group_title(group))
+    _label(axes, theme.axis("group_contribution", r"|E^{(n)}|/N"))
+    return figure
+
+
+@styled
+def overview_figure(convergence: xr.Dataset, theme: Theme, leading: str) -> Figure:
+    """Order totals beside, or above, the errors of truncations; of many groups those of the leading source alone.
+
+    :param convergence: of :func:`bodyorder.analysis.group_convergence`
+    :param leading: source that is shown where groups are too many for panels of their own
+    """
+    groups: list[str | None] = [str(name) for name in convergence["group"].values]
+    theme_shown = theme
+    if len(groups) > MOST_PANELS:
+        groups, theme_shown = [None], theme.only([leading])
+    known = bool(convergence["group_truncation_error"].notnull().any())
+    kinds = [draw_orders, draw_truncation] if known else [draw_orders]
+    labels = [theme.axis(name) for name in ("group_contribution", "group_truncation_error")]
+    beside = len(groups) == 1
+    n_columns = len(kinds) if beside else len(groups)
+    sharing: dict[str, Any] = {} if beside else {"sharey": "row"}
+    figure, axes = panels(len(kinds) * len(groups), n_columns, (10.4 / max(n_columns, 2), 3.2), **sharing)
+    for place, axis in enumerate(axes):
+        kind, column = (place, 0) if beside else divmod(place, len(groups))
+        lines = lines_of(convergence, theme_shown, groups[column])
+        kinds[kind](axis, convergence, lines)
+        axis.set_title("" if groups[column] is None or (kind and not beside) else group_title(str(groups[column])))
+        if beside or column == 0:
+            axis.set_ylabel(labels[kind])
+        if kind and (beside or column == 0):
+            _write_tolerance(axis, convergence, theme)
+    shown = lines_of(convergence, theme_shown, groups[0])
+    if len(shown) > 1:
+        figure_legend(figure, [Line2D([], [], label=line.label, **line.style.line()) for line in shown])
     return figure
 
 

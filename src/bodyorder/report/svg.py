@@ -1,21 +1,22 @@
-"""Figures as elements of the page."""
+"""Figures of matplotlib as elements of the page."""
 
 from __future__ import annotations
 
 import io
 import re
-from html import escape
 
 import matplotlib
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from bodyorder.plots.style import RC
+from bodyorder.report.words import words
 
 #: Width of a figure in the page, at most and for every inch (root em).
 _WIDEST, _REM_PER_INCH = 70.0, 6.75
 
 
-def render_svg(figure: Figure, name: str, description: str) -> str:
+def svg(figure: Figure, name: str, description: str) -> Markup:
     """A figure as an SVG element for a page that holds several.
 
     :param name: prefix that keeps the ids of this figure apart from those of others
@@ -30,8 +31,11 @@ def render_svg(figure: Figure, name: str, description: str) -> str:
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = re.sub(r'href="#', f'href="#{name}-', text)
     text = re.sub(r"url\(#", f"url(#{name}-", text)
-    opening, rest = text.split(">", 1)
-    opening = re.sub(r'\s(width|height|version)="[^"]*"', "", opening)
+    opening, rest = text.removesuffix("</svg>").split(">", 1)
+    attributes = re.sub(r'\s(width|height|version)="[^"]*"', "", opening).removeprefix("<svg")
     # text of one size in all figures, and none wider than the page
     width = min(_WIDEST, _REM_PER_INCH * figure.get_figwidth())
-    return f'{opening} style="max-width: {width:.0f}rem" role="img" aria-label="{escape(description)}">{rest}'
+    return words(
+        "svg.html", "svg", name=name, attributes=Markup(attributes), width=round(width), description=description,
+        drawing=Markup(rest),
+    )  # fmt: skip

@@ -15,7 +15,7 @@ import xarray as xr
 
 from bodyorder._checks import InputError
 from bodyorder.analysis import Aligned, atom_shares, groups
-from bodyorder.report.wording import group_title
+from bodyorder.plots.style import group_title
 
 #: Structures of each group that are shown at most, so that the page stays small.
 SHOWN_PER_GROUP = 100

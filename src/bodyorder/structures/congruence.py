@@ -23,10 +23,10 @@ class Shapes:
     """The shapes of the sub-clusters met so far, each known by the first that had it, its representative.
 
     A sub-cluster is congruent to a representative if its sites (atoms, and those that lend their functions) can be brought into
-    an order in which elements and charge agree and no distance differs by more than half the tolerance; mirror images are congruent. Two
-    of one representative never differ by more than the tolerance, and none is missed for where its distances lie, as there are
-    no bins to fall into. One that fits several is given to the oldest. One may be missed where the order of its sites
-    is not found:
+    an order in which elements and charge agree and no distance differs by more than half the tolerance; mirror images are
+    congruent. Two of one representative never differ by more than the tolerance, and none is missed for where its distances lie,
+    as there are no bins to fall into. One that fits several is given to the oldest. One may be missed where the order of its
+    sites is not found:
 
     - It follows from the distances by refinement: sites are told apart by their distances to all others, then by what those
       look like; among sites that still look alike one is singled out, and so on (McKay and Piperno, J. Symb. Comput. 60, 94

@@ -6,11 +6,11 @@ from itertools import product
 import numpy as np
 import pytest
 import xarray as xr
+from bodyorder.report.generalization import generalization_parts
+from bodyorder.report.generalization.trainings import Trainings
 
 from bodyorder.analysis.nominal import EQUAL, NONE, UNDECIDED
 from bodyorder.plots.style import Theme
-from bodyorder.report.generalization import generalization_parts
-from bodyorder.report.generalization.trainings import Trainings
 
 GROUPS = ("low", "high", "low-h5")
 

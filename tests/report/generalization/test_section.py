@@ -7,7 +7,7 @@ from bodyorder.analysis.nominal import EQUAL, UNDECIDED
 from bodyorder.plots.style import Theme
 from bodyorder.report.generalization import generalization_parts
 from bodyorder.report.generalization.trainings import Trainings
-from bodyorder.report.svg import render_svg
+from bodyorder.report.svg import svg
 
 THEME = Theme.of(["any"])
 
@@ -37,7 +37,7 @@ def test_parts_come_in_order_with_figures_of_their_own(parts):
     for name, figure, description, caption in figures:
         assert caption.endswith(".")
         assert description.endswith(".")
-        assert render_svg(figure, name, description).startswith("<svg")
+        assert svg(figure, name, description).startswith("<svg")
     assert all(1 <= len(part.sentences) <= 4 for part in parts.values())
 
 

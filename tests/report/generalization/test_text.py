@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import xarray as xr
-
-from bodyorder.analysis.nominal import HIGHER, LOST, LOWER
-from bodyorder.plots.style import Theme
 from bodyorder.report.generalization import generalization_parts
 from bodyorder.report.generalization.order_text import followed
 from bodyorder.report.wording import group_title, place, power_of_ten, with_spread
+
+from bodyorder.analysis.nominal import HIGHER, LOST, LOWER
+from bodyorder.plots.style import Theme
 
 
 def test_who_is_best_where(parts):

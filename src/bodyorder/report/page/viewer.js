@@ -41,17 +41,23 @@
     report("");
   };
 
-  try {
-    visualizer = await Chemiscope.DefaultVisualizer.load(places, data.dataset, warnings);
-    // White must stay zero whichever structure is shown, so the scale follows the structure.
-    const show = visualizer.structure.show.bind(visualizer.structure);
-    visualizer.structure.show = async (indexes) => { await show(indexes); colour(); };
-    sourceChoice.addEventListener("change", colour);
-    orderChoice.addEventListener("change", colour);
-    colour();
-    frame.dataset.state = "ready";
-  } catch (error) {
-    report(`The structures cannot be shown here: ${error.message}. The viewer needs a browser with WebGL.`);
-    frame.dataset.state = "failed";
-  }
+  const start = async () => {
+    try {
+      visualizer = await Chemiscope.DefaultVisualizer.load(places, data.dataset, warnings);
+      // White must stay zero whichever structure is shown, so the scale follows the structure.
+      const show = visualizer.structure.show.bind(visualizer.structure);
+      visualizer.structure.show = async (indexes) => { await show(indexes); colour(); };
+      sourceChoice.addEventListener("change", colour);
+      orderChoice.addEventListener("change", colour);
+      colour();
+      frame.dataset.state = "ready";
+    } catch (error) {
+      report(`The structures cannot be shown here: ${error.message}. The viewer needs a browser with WebGL.`);
+      frame.dataset.state = "failed";
+    }
+  };
+  // the viewer measures its place, so it begins when that is first seen
+  const folded = frame.closest("details");
+  if (folded === null || folded.open) await start();
+  else folded.addEventListener("toggle", start, { once: true });
 })(VIEWER_DATA);

@@ -16,8 +16,25 @@ DIAGNOSIS = {
     ),
     "change_noise": Variable(_GROUP_ORDER, "eV/body", r"\sigma/N", "1σ of the change of n-body totals per body"),
     "change_total": Variable(("group",), "eV/body", r"\langle\Delta E\rangle/N", "mean change of energies per body"),
+    "largest_change": Variable(
+        (), "eV/body", r"\langle\Delta E^{(n)}\rangle/N", "largest mean change of an n-body total"
+    ),
+    "changed_order": Variable((), "1", "n", "order that changes most"),
+    "changed_group": Variable((), "1", "", "group in which it does"),
+    "total_change": Variable(
+        (), "eV/body", r"\langle\Delta E\rangle/N", "mean change of energies per body in that group"
+    ),
+    "first_beyond": Variable((), "1", "|S|", "smallest size of sub-clusters with errors above the tolerance"),
+    "worst_rms": Variable(
+        (), "eV", r"\mathrm{RMS}\,\Delta E(S)", "largest RMS error of sub-clusters of a size and group"
+    ),
+    "worst_size": Variable((), "1", "|S|", "size of sub-clusters with the largest RMS error"),
+    "worst_group": Variable((), "1", "", "group of sub-clusters with the largest RMS error"),
     "n_states": Variable((*_GROUP_ORDER, "multiplicity"), "1", r"N_{2S+1}", "sub-clusters of a multiplicity"),
     "n_unknown": Variable(_GROUP_ORDER, "1", r"N_?", "sub-clusters whose multiplicity is not known"),
+    "n_dissociated": Variable(
+        _GROUP_ORDER, "1", "", "nearly degenerate sub-clusters whose open-shell parts do not interact"
+    ),
     "n_compared": Variable(_GROUP_ORDER, "1", "N", "sub-clusters of which both sources say what is compared"),
     "n_changed": Variable(_GROUP_ORDER, "1", r"N_\Delta", "sub-clusters that have another multiplicity"),
     "changed_energy_mean": Variable(

@@ -1,13 +1,13 @@
-"""Names of groups, energies and numbers as a person writes them."""
+"""Numbers as a person writes them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from bodyorder.plots.style import group_title
+#: What stands where nothing is known.
+MISSING = "—"
 
 #: Energies (eV per body) below this are called small, and given in meV.
 SMALL = 0.05
@@ -23,25 +23,45 @@ _SMALLEST = 1e-3
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def group_words(name: str) -> str:
-    """Name of a group within a sentence; empty if structures are not grouped."""
-    return group_title(name)
+def number(value: Any, digits: int = 3) -> str:
+    """A number with a true minus, a whole one without a point; text as it is; a dash if it is missing."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | np.integer):
+        return str(value).replace("-", "−")
+    if not np.isfinite(value):
+        return MISSING
+    text = f"{value:.{digits}f}".replace("-", "−")
+    return text.removeprefix("−") if not text.strip("−0.") else text
 
 
-def place(group: str) -> str:
-    """Where a group's structures are, to begin a sentence or to end one."""
-    return f"in {group}" if group_title(group) else ""
+def whole(value: Any) -> str:
+    """A count, which may be missing."""
+    return MISSING if not np.isfinite(value) else f"{value:g}"
 
 
-def energy(value: float, body: str, signed: bool = False) -> str:
-    """An energy per body (eV) with three digits, in meV where that reads better."""
+def milli(value: Any) -> str:
+    """A number in thousandths, with one digit behind the point."""
+    return number(1e3 * float(value), 1)
+
+
+def percent(value: Any) -> str:
+    """A share in percent with three digits."""
+    if not np.isfinite(value):
+        return MISSING
+    return f"{100 * value:.3g} %" if value >= 1e-4 else "< 0.01 %"
+
+
+def energy(value: float, body: str = "", signed: bool = False) -> str:
+    """An energy (eV), per body if one is named, with three digits; in meV where that reads better."""
+    per = f" per {body}" if body else ""
     sign = "−" if value < 0 else "+" if signed and value > 0 else ""
     size = abs(value)
     if size >= SMALL:
-        return f"{sign}{_three(size)} eV per {body}"
+        return f"{sign}{_three(size)} eV{per}"
     if size < NEGLIGIBLE:
-        return f"less than 0.001 meV per {body}"
-    return f"{sign}{_three(1e3 * size)} meV per {body}"
+        return f"less than 0.001 meV{per}"
+    return f"{sign}{_three(1e3 * size)} meV{per}"
 
 
 def _three(value: float) -> str:
@@ -78,35 +98,3 @@ def power_of_ten(value: float) -> str:
         return f"{float(f'{value:.2g}'):g}".replace("-", "−")
     digit, power = f"{value:.0e}".split("e")
     return f"{digit}·10{str(int(power)).translate(_SUPERSCRIPTS)}".replace("-", "−")
-
-
-def capitalized(text: str) -> str:
-    """A text that begins with a capital letter, and is otherwise as it is."""
-    return text[:1].upper() + text[1:]
-
-
-def sentence(*parts: str) -> str:
-    """A sentence that begins with a place, if there is one."""
-    text = ", ".join(part for part in parts if part)
-    return f"{capitalized(text)}."
-
-
-def two_digits(value: float) -> str:
-    """A number above zero with two digits that count."""
-    return f"{value:.2g}" if value < 100 else f"{float(f'{value:.2g}'):.0f}"
-
-
-def extremes(values: Mapping[Any, float], number: Callable[[float], str], name: Callable[[Any], str] = str) -> str:
-    """The smallest and the largest of some values, and whose they are."""
-    least, most = min(values, key=lambda key: values[key]), max(values, key=lambda key: values[key])
-    if number(values[least]) == number(values[most]):
-        return number(values[least])
-    return f"{number(values[least])} ({name(least)}) to {number(values[most])} ({name(most)})"
-
-
-def and_(parts: Sequence[str]) -> str:
-    """A list within a sentence."""
-    if len(parts) < 2:
-        return "".join(parts)
-    between = "; " if any("," in part for part in parts) else ", "
-    return f"{between.join(parts[:-1])}{';' if between == '; ' else ''} and {parts[-1]}"

@@ -1,0 +1,145 @@
+"""What a reader asks of results first: what converges, where, how sure it is, and what to distrust."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from bodyorder.analysis.aligned import Aligned, SeveralResults, align
+from bodyorder.analysis.alignment import attributes, groups, unknown_orders
+from bodyorder.analysis.comparison import compare
+from bodyorder.analysis.convergence import TOLERANCE, group_convergence, sufficient_order
+from bodyorder.analysis.multiplicity import doubts
+from bodyorder.analysis.significance import drowns
+from bodyorder.engine.noise import ROUNDING, SIGNIFICANT
+from bodyorder.results.variables import describe
+
+
+def findings(results: SeveralResults, reference: str | None = None, tolerance: float = TOLERANCE) -> xr.Dataset:
+    """The answers, by source and group, in the variables that a report states in its first sentences.
+
+    Of :func:`bodyorder.analysis.group_convergence`: ``group_size``, ``group_alternation`` and
+
+    - ``sufficient_order``: the lowest order from which on the truncation error, root mean square of the group, stays below the
+      tolerance, NaN if no known order suffices; ``is_certain``: whether it does with twice its noise added
+    - ``last_order``: the last order whose truncation error is known, ``last_error`` that error
+    - ``pair_contribution_per_body``: the two-body total; ``largest_order``, ``largest_contribution``: of the orders above 2 the
+      one of largest size, and its total; ``largest_ratio``: its size over that of order 2, if that is above rounding
+    - ``largest_noise``, ``noisiest_order``: the largest 1σ of an order total, and of which order
+    - ``is_unknown``, of every order: whether no structure of so many bodies has it, although it was asked for
+    - ``n_heard``, ``n_lost``: order totals from order 2 on that are above twice their noise, and that are not
+
+    Of :func:`bodyorder.analysis.compare`, if there is a reference: ``total_rmse`` and ``deviation_order``, ``largest_deviation``:
+    the order that a source gets most wrong, and its root mean square deviation.
+
+    By source: ``n_lacking``, structures that lack contributions (see :func:`missing_contributions`); ``n_doubtful_…`` sums of
+    :func:`bodyorder.analysis.doubts`, nearly degenerate states without those of dissociated sub-clusters, which are
+    ``n_dissociated_states``; ``n_all``, of how many; ``is_sampled``, whether orders are estimates from a sample;
+    ``is_cut``, whether sub-clusters were cut by distance although energies do not end there.
+
+    :param results: one result, several by name, or a combined one
+    :param reference: source that the others are compared with
+    :param tolerance: in eV per body
+    :return: energies in eV per body, dims (source, group), (source, group, order) and (source); NaN where nothing is known
+    :raises InputError: if there is no such reference, or as :func:`bodyorder.analysis.order_convergence`
+    """
+    aligned = align(results)
+    convergence = group_convergence(aligned, tolerance)
+    found = convergence[["group_size", "group_alternation"]].merge(_of_orders(convergence, _unknown(aligned)))
+    if reference is not None:
+        compared = compare(aligned, reference)
+        deviation = compared["order_rmse"].where(compared["source"] != reference)
+        order = _order_of_largest(deviation)
+        found = found.assign(
+            total_rmse=compared["total_rmse"].where(compared["source"] != reference),
+            deviation_order=order,
+            largest_deviation=_at(deviation, order),
+        )
+    found = found.merge(_of_sources(aligned.data, doubts(aligned)))
+    found.attrs = {"tolerance": convergence.attrs["tolerance"]} | ({"reference": reference} if reference else {})
+    return describe(found)
+
+
+def missing_contributions(results: SeveralResults) -> xr.DataArray:
+    """Which contributions are missing, but for orders that nobody asked a source for.
+
+    :param results: one result, several by name, or a combined one
+    :return: booleans, dims (source, structure, order)
+    """
+    data = align(results).data
+    missing = data["contribution"].isnull().transpose("source", "structure", "order")
+    failed = (data["failure"] != "").any("structure") if "failure" in data else False
+    return missing & (~missing.all("structure") | failed)
+
+
+def _unknown(aligned: Aligned) -> xr.DataArray:
+    """Orders that nothing is known of in a group although they were asked for, dims (source, group, order)."""
+    missing, members = missing_contributions(aligned), groups(aligned.data)
+    asked = [missing.isel(structure=rows).any("structure") for rows in members.values()]
+    return unknown_orders(aligned.data) & xr.concat(asked, xr.IndexVariable("group", list(members)))
+
+
+def _of_orders(convergence: xr.Dataset, unknown: xr.DataArray) -> xr.Dataset:
+    totals, noise = convergence["group_contribution"], convergence["group_noise"]
+    order = totals["order"]
+    errors = convergence["group_truncation_error"]
+    enough = sufficient_order(errors, unknown, convergence.attrs["tolerance"])
+    last = order.where(errors.notnull()).max("order")
+    largest = _order_of_largest(totals.where(order > 2))
+    pair = totals.where(order == 2).sum("order", min_count=1)
+    interactions = totals.where(order > 1)
+    noisiest = _order_of_largest(noise)
+    lost = drowns(interactions, noise)
+    return xr.Dataset(
+        {
+            "sufficient_order": enough,
+            "is_certain": (
+                errors + SIGNIFICANT * convergence["group_truncation_noise"] < convergence.attrs["tolerance"]
+            )
+            .where(errors.notnull() & (order >= enough), True)
+            .all("order"),
+            "last_order": last,
+            "last_error": _at(errors, last),
+            "pair_contribution_per_body": pair,
+            "largest_order": largest,
+            "largest_contribution": _at(totals, largest),
+            "largest_ratio": abs(_at(totals, largest)) / abs(pair).where(abs(pair) > ROUNDING),
+            "noisiest_order": noisiest,
+            "largest_noise": _at(noise, noisiest),
+            "is_unknown": unknown.transpose(*totals.dims),
+            "n_lost": lost.sum("order"),
+            "n_heard": (interactions.notnull() & ~lost).sum("order"),
+        }
+    )
+
+
+def _of_sources(data: xr.Dataset, counts: xr.Dataset) -> xr.Dataset:
+    held = attributes(data).values()
+    found = xr.Dataset(
+        {
+            "n_lacking": missing_contributions(Aligned(data)).any("order").sum("structure"),
+            "is_sampled": ("source", np.array(["sampled" in str(own.get("family", "")) for own in held])),
+            "is_cut": ("source", np.array([own.get("family") == "cliques" for own in held])),
+        },
+        coords={"source": data["source"]},
+    )
+    sums = counts.sum(("group", "order"))
+    dissociated = sums["n_dissociated"] if "n_dissociated" in sums else xr.zeros_like(found["n_lacking"], dtype=float)
+    for name in ("failed", "contaminated", "uncertain", "degenerate"):
+        number = sums[f"n_{name}"] if f"n_{name}" in sums else xr.zeros_like(dissociated)
+        found[f"n_doubtful_{name}"] = number - dissociated if name == "degenerate" else number
+    found["n_dissociated_states"] = dissociated
+    found["n_all"] = sums["n_clusters"] if "n_clusters" in sums else xr.full_like(dissociated, np.nan)
+    return found
+
+
+def _order_of_largest(values: xr.DataArray) -> xr.DataArray:
+    """The order at which values are largest in size; NaN where none is known."""
+    sizes = abs(values)
+    known = sizes.notnull().any("order")
+    return sizes.fillna(-1.0).idxmax("order").where(known).astype(float)
+
+
+def _at(values: xr.DataArray, order: xr.DataArray) -> xr.DataArray:
+    """Values at one order each; NaN where that is not known."""
+    return values.where(values["order"] == order).sum("order", min_count=1)

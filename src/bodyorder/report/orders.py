@@ -1,0 +1,203 @@
+"""Sections on the orders themselves: their totals, what truncations miss, how sources differ, what is missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from ase.data import chemical_symbols
+
+from bodyorder.analysis import groups, missing_contributions
+from bodyorder.analysis.aligned import Aligned
+from bodyorder.plots.convergence import MOST_PANELS, noise_figure, orders_figure, truncation_figure
+from bodyorder.plots.one_body import one_body_figure
+from bodyorder.plots.parity import parity_figure, variable_of
+from bodyorder.plots.style import Theme, group_title
+from bodyorder.report.numbers import MISSING, milli, number, whole
+from bodyorder.report.section import Picture, Section
+from bodyorder.report.table import Table
+from bodyorder.report.words import words
+
+#: Attributes of results that say how they came about, and what they are called.
+_ORIGINS = {
+    "source": "source",
+    "fingerprint": "fingerprint",
+    "spin": "spin rule",
+    "family": "sub-clusters",
+    "cutoff": "cutoff (Å)",
+}
+
+
+def order_columns(orders: Any) -> list[str]:
+    """Headings of columns of orders."""
+    return [f"n = {int(order)}" for order in orders]
+
+
+def by_order(dataset: xr.Dataset, name: str, rows: tuple[str, ...] = ("group", "source")) -> pd.DataFrame:
+    """A variable as a frame: a row for each of some dimensions, a column for each order."""
+    values = dataset[name].transpose(*rows, "order")
+    index = pd.MultiIndex.from_product([dataset[row].values.astype(str) for row in rows], names=list(rows))
+    return pd.DataFrame(values.values.reshape(len(index), -1), index, order_columns(dataset["order"].values))
+
+
+def totals(convergence: xr.Dataset, theme: Theme) -> Section:
+    """Order totals, and their noise."""
+    frame = by_order(convergence, "group_contribution")
+    noise = by_order(convergence, "group_noise")
+    for title, name in (("E/N", "group_total"), ("structures", "group_size")):
+        frame[title] = convergence[name].transpose("group", "source").values.ravel()
+    caption = words("captions.html", "totals_table", body=theme.body)
+    table = Table(frame, caption, {"structures": whole}, noise)
+    many = convergence.sizes["group"] > MOST_PANELS  # else the top of the page shows them all
+    pictures = [_of_all_groups(convergence, theme)] if many else []
+    if bool((convergence["group_noise"] > 0).any()):
+        drawn = noise_figure(convergence, theme)
+        description = f"Sizes of order totals above bands of their noise. {_names(theme)}, {_range(convergence)}."
+        pictures.append(Picture("noise", drawn, description, words("captions.html", "noise", body=theme.body)))
+    return Section("orders", "Order totals", "every total, its noise", pictures=pictures, tables=[table])
+
+
+def truncation(convergence: xr.Dataset, theme: Theme) -> Section:
+    """How many orders are enough."""
+    title = "How many orders are enough"
+    if not bool(convergence["group_truncation_error"].notnull().any()):
+        said = [words("captions.html", "no_truncation")]
+        return Section("truncation", title, "not known", sentences=said)
+    tolerance = 1e3 * convergence.attrs["tolerance"]
+    growth = convergence["group_growth"].where(convergence["order"] > 1)
+    frame = pd.DataFrame(
+        {
+            "effective body order": convergence["group_body_order"].transpose("group", "source").values.ravel(),
+            "alternation": convergence["group_alternation"].transpose("group", "source").values.ravel(),
+            "growth": growth.max("order").transpose("group", "source").values.ravel(),
+            "at order n": _steepest(growth).transpose("group", "source").values.ravel(),
+        },
+        by_order(convergence, "group_growth").index,
+    )
+    caption = words("captions.html", "convergence_table", body=theme.body, tolerance=tolerance)
+    formats = {
+        "effective body order": whole, "at order n": whole, "alternation": _two, "growth": _two,
+    }  # fmt: skip
+    errors = Table(
+        by_order(convergence, "group_truncation_error"),
+        words("captions.html", "truncation_table", body=theme.body),
+        noise=by_order(convergence, "group_truncation_noise"),
+    )
+    description = (
+        f"Truncation errors against body order. {_names(theme)}, {_range(convergence)}; numbers are in the table."
+    )
+    pictures = []
+    if convergence.sizes["group"] > MOST_PANELS:
+        seen = words("captions.html", "truncation", body=theme.body, tolerance=tolerance)
+        pictures = [Picture("truncation", truncation_figure(convergence, theme), description, seen)]
+    tables = [errors, Table(frame, caption, formats)]
+    return Section("truncation", title, "errors of truncated expansions, growth", pictures=pictures, tables=tables)
+
+
+def comparison(results: xr.Dataset, compared: xr.Dataset | None, theme: Theme) -> Section | None:
+    """How sources differ from the reference; None without one."""
+    if compared is None:
+        return None
+    reference = compared.attrs["reference"]
+    others = compared.sel(source=[name for name in theme.sources if name != reference])
+    frame, energy, forces = by_order(others, "order_rmse"), f"E/N (meV per {theme.body})", "forces (meV/Å)"
+    formats = {energy: milli, forces: milli}
+    if "force_rmse" in others:
+        frame.insert(0, forces, others["force_rmse"].transpose("group", "source").values.ravel())
+    frame.insert(0, energy, others["total_rmse"].transpose("group", "source").values.ravel())
+    caption = words(
+        "captions.html", "deviation_table", reference=reference, body=theme.body, forces="force_rmse" in others
+    )  # fmt: skip
+    by_subset = variable_of(results) == "subset_contribution"
+    pictures = []
+    for place, group in enumerate(groups(results)):
+        score = compared["subset_rmse" if by_subset else "order_rmse"].sel(group=group)
+        values = {"title": group_title(group), "reference": reference, "by_subset": by_subset}
+        said = [(name, score.sel(source=name).values.tolist()) for name in theme.sources if name != reference]
+        description = words("captions.html", "parity_description", scores=said, **values)
+        caption_of = words("captions.html", "parity", **values)
+        drawn = parity_figure(results, compared, group, theme)
+        pictures.append(Picture(f"parity{place}", drawn, description.unescape(), caption_of))
+    title = f"Against {reference}"
+    return Section(
+        "comparison", title, "deviations order by order", pictures=pictures, tables=[Table(frame, caption, formats)]
+    )
+
+
+def one_body(energies: xr.DataArray | None, reference: str | None, theme: Theme) -> Section | None:
+    """Energies of isolated atoms; None if bodies are none."""
+    if energies is None:
+        return None
+    frame, formats = pd.DataFrame(index=pd.Index(energies["source"].values.astype(str), name="source")), {}
+    for element in energies["element"].values:
+        symbol = chemical_symbols[int(element)]
+        own = energies.sel(element=element)
+        frame[f"{symbol} (eV)"] = own.values
+        if reference is not None:
+            frame[f"{symbol}, deviation (meV)"] = (
+                (own - own.sel(source=reference)).where(own["source"] != reference).values
+            )
+            formats[f"{symbol}, deviation (meV)"] = milli
+    picture = Picture(
+        "onebody",
+        one_body_figure(energies, reference, theme),
+        "Energies of isolated atoms in eV; numbers are in the table.",
+        words("captions.html", "one_body", reference=reference),
+    )
+    table = Table(frame, words("captions.html", "one_body_table"), formats)
+    return Section("onebody", "Isolated atoms", "the baseline of order 1", pictures=[picture], tables=[table])
+
+
+def failures(results: xr.Dataset) -> Section | None:
+    """What is missing, and why; None if nothing is."""
+    missing = missing_contributions(Aligned(results))
+    reasons = results["failure"].transpose("source", "structure").values if "failure" in results else None
+    rows = []
+    for row, source in enumerate(results["source"].values):
+        for column, structure in enumerate(results["structure"].values):
+            reason = "" if reasons is None else str(reasons[row, column])
+            orders = results["order"].values[missing.values[row, column]]
+            if len(orders) or reason:
+                listed = ", ".join(map(str, orders)) or "none"
+                rows.append((str(source), str(structure), listed, reason or "not given"))
+    if not rows:
+        return None
+    frame = pd.DataFrame(rows, columns=["source", "structure", "missing orders", "reason"]).set_index(
+        ["source", "structure"]
+    )
+    hint = f"{len(rows)} structure{'s' if len(rows) > 1 else ''} with failures"
+    return Section("failures", "What is missing", hint, tables=[Table(frame, "Missing contributions.")])
+
+
+def origins(held: dict[str, dict[str, Any]]) -> Table:
+    """Where the results come from."""
+    present = [key for key in _ORIGINS if any(key in attributes for attributes in held.values())]
+    rows = [[str(attributes.get(key, MISSING)) for key in present] for attributes in held.values()]
+    frame = pd.DataFrame(rows, pd.Index(list(held), name="name"), [_ORIGINS[key] for key in present])
+    return Table(frame, "Where the energies come from.")
+
+
+def _of_all_groups(convergence: xr.Dataset, theme: Theme) -> Picture:
+    description = f"Order totals against body order. {_names(theme)}, {_range(convergence)}; numbers are in the table."
+    spread = int(convergence["group_size"].max()) > 1
+    caption = words("captions.html", "orders", body=theme.body, spread=spread)
+    return Picture("orders", orders_figure(convergence, theme), description, caption)
+
+
+def _steepest(growth: xr.DataArray) -> xr.DataArray:
+    known = growth.notnull().any("order")
+    return growth.fillna(-np.inf).idxmax("order").where(known)
+
+
+def _two(value: float) -> str:
+    return number(value, 2)
+
+
+def _names(theme: Theme) -> str:
+    return ", ".join(theme.sources)
+
+
+def _range(dataset: xr.Dataset) -> str:
+    return f"orders {int(dataset['order'].min())} to {int(dataset['order'].max())}"
