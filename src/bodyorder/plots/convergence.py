@@ -209,7 +209,9 @@ def draw_noise(axis: Axes, convergence: xr.Dataset, lines: Sequence[Line]) -> No
     axis.set_ylim(foot, top)
     for line, shift in zip(lines, shifts_of(len(lines)), strict=True):
         where = {"group": line.group, "source": line.source}
-        size, band = np.maximum(sizes.sel(where).values, foot), bands.sel(where).values
+        size, band = sizes.sel(where).values, bands.sel(where).values
+        # orders that no structure has are zero exactly, and those are not drawn
+        size = np.where((size == 0) & (band == 0), np.nan, np.maximum(size, foot))
         axis.fill_between(orders, foot, band, step="mid", color=line.style.colour, alpha=0.12, linewidth=0)
         axis.plot(orders + shift, size, label=line.label, **line.style.line())
         lost = size <= band
