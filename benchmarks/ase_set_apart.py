@@ -23,8 +23,9 @@ from _clusters import sub_clusters
 from _models import WIDE, mace
 from _timing import seconds
 
-from bodyorder.sources.base import EnergySource, load_source
-from bodyorder.sources.calculator import CalculatorSource
+from bodyorder.sources.ase.calculator import CalculatorSource
+from bodyorder.sources.protocol import EnergySource
+from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch
 
 N_CLUSTERS = 500

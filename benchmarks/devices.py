@@ -22,7 +22,7 @@ import torch
 from _clusters import SIZE, sub_clusters
 from _models import WIDE, mace
 
-from bodyorder.sources.base import load_source
+from bodyorder.sources.registry import load_source
 
 #: Sub-clusters that each device is given, and rounds.
 N_CPU, N_GPU, ROUNDS = 560, 56_000, 3

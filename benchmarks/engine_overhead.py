@@ -25,8 +25,8 @@ from _timing import seconds
 from bodyorder import decompose, load_source
 from bodyorder.engine.batching import make_tasks
 from bodyorder.engine.selection import Selection
-from bodyorder.sources.model import Clusters
-from bodyorder.sources.network import NetworkSource
+from bodyorder.sources.networks.network import Clusters
+from bodyorder.sources.networks.source import NetworkSource
 from bodyorder.sources.pairs import pairs_inside
 from bodyorder.structures import read_structures
 from bodyorder.structures.hydrogen import high_density

@@ -25,10 +25,10 @@ from _models import curated, exported
 from _timing import seconds
 from metatomic_ase import MetatomicCalculator
 
-from bodyorder.sources.base import load_source
-from bodyorder.sources.memory import Portions
 from bodyorder.sources.metatomic.source import load_network
-from bodyorder.sources.model import Clusters
+from bodyorder.sources.networks.network import Clusters
+from bodyorder.sources.portions import Portions
+from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch
 
 N_CLUSTERS = 500

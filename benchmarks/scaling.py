@@ -21,16 +21,17 @@ from ase.build import bulk
 
 from bodyorder import decompose
 from bodyorder.engine.timing import peak_megabytes
-from bodyorder.sources.base import EnergySource, Precision, load_source
+from bodyorder.sources.protocol import Capabilities, EnergySource, Precision
+from bodyorder.sources.registry import load_source
 
 THREE_BODY = "analytic:axilrod-teller?cutoff={cutoff}"
 
 
-class Nothing:
+class Nothing(EnergySource):
     """Energies that cost nothing, of pairs nearer than a cutoff or of all bodies."""
 
     name, fingerprint, precision = "nothing", "nothing", Precision(absolute=1e-14)
-    batch_size = 4096
+    capabilities = Capabilities(batch_size=4096)
 
     def __init__(self, cutoff: float | None):
         self.cutoff = cutoff

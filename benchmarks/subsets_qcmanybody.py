@@ -12,20 +12,20 @@ import ase
 import numpy as np
 
 from bodyorder import decompose
-from bodyorder.sources import Precision
+from bodyorder.sources import Capabilities, EnergySource, Precision
 from bodyorder.structures import ClusterBatch, System
 
 N_BODIES = 14
 
 
-class ThreeBodySource:
+class ThreeBodySource(EnergySource):
     """A function of the indices of the atoms: cheap, and not zero up to order three."""
 
     name = "benchmark"
     fingerprint = "benchmark"
     cutoff = None
     precision = Precision(relative=1e-15)
-    batch_size = 4096
+    capabilities = Capabilities(batch_size=4096)
 
     def energies(self, batch: ClusterBatch) -> np.ndarray:
         x = batch.members + 1.0

@@ -7,23 +7,27 @@ from ase.calculators.morse import MorsePotential
 
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.sources import analytic
-from bodyorder.sources.apart import FEWEST
-from bodyorder.sources.base import Precision, load_source
-from bodyorder.sources.calculator import CalculatorSource
-from bodyorder.sources.evaluation import Evaluation, FailedClusters
-from bodyorder.sources.layout import at_distance
-from bodyorder.structures.clusters import System
+from bodyorder.sources.ase.apart import FEWEST
+from bodyorder.sources.ase.calculator import CalculatorSource
+from bodyorder.sources.protocol import Capabilities, EnergySource, Evaluation, FailedClusters, Precision
+from bodyorder.sources.registry import load_source
+from bodyorder.sources.spacing import at_distance
+from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.testing import ConformanceError, check_source
 from bodyorder.testing.clusters import direction, random_cluster
 
 CHECKS = [
     "attributes", "output", "repetition", "single atoms", "permutation", "rotation", "translation", "invariance", "batch",
-    "parent", "additivity", "precision", "energies of atoms",
+    "batch size", "parent", "additivity", "precision", "single precision", "records", "context", "charges", "counterpoise",
+    "cells", "estimates", "versions", "energies of atoms",
     "energies with forces", "forces", "forces in a batch", "pickling", "fingerprint",
 ]  # fmt: skip
 FORCES = {"energies with forces", "forces", "forces in a batch"}
 #: What applies only to sources that claim it or have it.
-OPTIONAL = {"invariance", "energies of atoms"}
+OPTIONAL = {
+    "invariance", "energies of atoms", "batch size", "single precision", "records", "charges", "counterpoise", "cells",
+    "estimates", "versions",
+}  # fmt: skip
 
 CONFORMING = [
     "analytic:pair",
@@ -38,7 +42,7 @@ CONFORMING = [
 ]
 
 
-class Base:
+class Base(EnergySource):
     """A conforming source without forces: a Morse potential."""
 
     name = "wrong on purpose"
@@ -140,6 +144,8 @@ class CoarserThanItSays(Base):
 
 
 class WithForces(Base):
+    capabilities = Capabilities(forces=True)
+
     def energies_and_forces(self, batch):
         return self.potential.energies_and_forces(batch)
 
@@ -185,7 +191,8 @@ class ForcesOfOneAtomMissing(WithForces):
 class Handed(Base):
     """Tells left from right, and says that it does not."""
 
-    cutoff, invariant = None, True
+    cutoff = None
+    capabilities = Capabilities(invariant=True)
 
     def energies(self, batch):
         if batch.n_atoms < 4:
@@ -197,6 +204,8 @@ class Handed(Base):
 
 class WithAtoms(Base):
     """A Morse potential, each atom with half of its bonds."""
+
+    capabilities = Capabilities(atom_energies=True)
 
     def evaluate_atoms(self, batch, forces):
         return self.potential.evaluate_atoms(batch, forces)
@@ -315,6 +324,166 @@ class TornInside(AseLennardJones):
             self.results["energies"][6] -= 1e-6
 
 
+class TooManyAtOnce(Base):
+    """Says that it takes 300 at once, and keeps room for 100."""
+
+    capabilities = Capabilities(batch_size=300)
+
+    def energies(self, batch):
+        energies = super().energies(batch)
+        return energies[np.minimum(np.arange(len(batch)), 99)]
+
+
+class OneByOne(Base):
+    """Takes no more than it says."""
+
+    capabilities = Capabilities(batch_size=1)
+
+    def energies(self, batch):
+        assert len(batch) == 1
+        return super().energies(batch)
+
+
+class CoarseByHalf(Base):
+    capabilities = Capabilities(single_precision=True)
+
+
+class Recording(Base):
+    capabilities = Capabilities(records=("gap",))
+
+    def evaluate(self, batch, forces):
+        return Evaluation(self.energies(batch), records={"gap": np.ones(len(batch))})
+
+
+class OtherRecords(Recording):
+    def evaluate(self, batch, forces):
+        return Evaluation(self.energies(batch), records={"multiplicity": np.ones(len(batch))})
+
+
+class OneRecord(Recording):
+    def evaluate(self, batch, forces):
+        return Evaluation(self.energies(batch), records={"gap": np.ones(1)})
+
+
+class Magnetic(Base):
+    """Sees the moments given on its atoms, and does not say so."""
+
+    capabilities = Capabilities(context=("bodies", "charges"))
+
+    def energies(self, batch):
+        return super().energies(batch) + 1e-6 * batch.of_members("moments").var(axis=1)
+
+
+class MagneticByName(Magnetic):
+    capabilities = Capabilities(context=("bodies", "charges", "moments"))
+
+
+class BlindToBodies(Base):
+    def energies(self, batch):
+        if batch.n_atoms > 1 and (batch.of_members("bodies") == 0).all():
+            raise InputError("bodies must be atoms here")
+        return super().energies(batch)
+
+
+class Ionic(Base):
+    capabilities = Capabilities(charged=True)
+
+    def energies(self, batch):
+        return super().energies(batch) + 10.0 * batch.charges
+
+
+class DeafToCharge(Base):
+    capabilities = Capabilities(charged=True)
+
+
+class NoIons(Base):
+    capabilities = Capabilities(charged=True)
+
+    def energies(self, batch):
+        if batch.charges.any():
+            raise InputError("neutral clusters only")
+        return super().energies(batch)
+
+
+class Ghostly(Base):
+    """Functions of other atoms lower the energy by a meV each."""
+
+    capabilities = Capabilities(counterpoise="full")
+
+    def energies(self, batch):
+        return super().energies(batch) - 1e-3 * batch.ghosts.shape[1]
+
+
+class BlindToGhosts(Base):
+    capabilities = Capabilities(counterpoise="vmfc")
+
+
+class WithCells(Base):
+    capabilities = Capabilities(cell_energy=True)
+
+    def cell_energy(self, atoms):
+        return self.potential.cell_energy(atoms)
+
+
+class CellsOfOneAtom(WithCells):
+    """The energy of a cell by atom, not by cell."""
+
+    def cell_energy(self, atoms):
+        return super().cell_energy(atoms) / len(atoms)
+
+
+class CellsWithoutImages(WithCells):
+    """Knows no periodic boundaries, and does not say so."""
+
+    def cell_energy(self, atoms):
+        return float(self.energies(ClusterBatch.from_atoms([atoms]))[0])
+
+
+class CellsFarAway(WithCells):
+    """Twice a cell has twice its energy, which is not that of the cluster in it."""
+
+    def cell_energy(self, atoms):
+        return super().cell_energy(atoms) + 1e-6 * len(atoms)
+
+
+class CellsInArrays(WithCells):
+    def cell_energy(self, atoms):
+        return np.array([super().cell_energy(atoms)])
+
+
+class FailsInCells(WithCells):
+    def cell_energy(self, atoms):
+        raise ComputationError("the program takes isolated clusters only")
+
+
+class Estimating(Base):
+    capabilities = Capabilities(seconds=True, megabytes=True)
+
+    def seconds(self, batch):
+        return 1e-3 * batch.n_atoms
+
+    def megabytes(self, batch, forces):
+        return 100.0 + len(batch)
+
+
+class NoTime(Estimating):
+    def seconds(self, batch):
+        return 0.0
+
+
+class NoRoom(Estimating):
+    def megabytes(self, batch, forces):
+        return np.nan if len(batch) > 1 else 1.0
+
+
+class OldNumpy(Base):
+    capabilities = Capabilities(versions={"numpy": "0.1", "a program of another kind": "7"})
+
+
+class ThisNumpy(Base):
+    capabilities = Capabilities(versions={"numpy": np.__version__, "a program of another kind": "7"})
+
+
 def failed(source, **options):
     return {check.name for check in check_source(source, **options).failures}
 
@@ -328,8 +497,10 @@ def test_conforming_sources_pass_every_check(spec):
     assert [check.name for check in report.checks] == CHECKS
     outcome = {check.name: check.passed for check in report.checks}
     assert outcome.pop("additivity") is (None if source.cutoff is None else True)
-    assert outcome.pop("invariance") is (True if getattr(source, "invariant", False) else None)
-    assert set(outcome.values()) == {True}
+    assert outcome.pop("cells") is (True if source.capabilities.cell_energy else None)
+    unclaimed = OPTIONAL - {"cells", "energies of atoms"}
+    assert {name for name, passed in outcome.items() if passed is None} == unclaimed
+    assert set(outcome.values()) == {True, None}
 
 
 def test_metals_and_mixtures_pass():
@@ -352,7 +523,7 @@ def test_energies_of_atoms_are_looked_at_where_there_are_any():
     calculator = CalculatorSource(MorseWithoutAtoms())
     silent = {check.name: check for check in check_source(calculator).checks}["energies of atoms"]
     assert silent.passed is None
-    assert "does not give what is asked for" in silent.detail
+    assert silent.detail == "not claimed; the calculator implements energy, forces"
 
 
 @pytest.mark.parametrize(
@@ -386,11 +557,55 @@ def test_energies_of_atoms_are_looked_at_where_there_are_any():
         (NotPicklable, {"pickling"}),
         (ForgetsOnPickling, {"pickling"}),
         (MovingFingerprint, {"fingerprint"}),
+        (TooManyAtOnce, {"batch size"}),
+        (CoarseByHalf, {"single precision"}),
+        (OtherRecords, {"records"}),
+        (OneRecord, {"records"}),
+        (Magnetic, {"context"}),
+        (BlindToBodies, {"context"}),
+        (DeafToCharge, {"charges"}),
+        (NoIons, {"charges"}),
+        (BlindToGhosts, {"counterpoise"}),
+        (CellsOfOneAtom, {"cells"}),
+        (CellsWithoutImages, {"cells"}),
+        (CellsFarAway, {"cells"}),
+        (CellsInArrays, {"cells"}),
+        (NoTime, {"estimates"}),
+        (NoRoom, {"estimates"}),
+        (OldNumpy, {"versions"}),
     ],
 )
 @pytest.mark.parametrize("seed", [0, 1])
 def test_what_is_wrong_fails_its_own_check(source, names, seed):
     assert failed(source(), seed=seed) == names
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        (OneByOne, "batch size"),
+        (Recording, "records"),
+        (Ionic, "charges"),
+        (Ghostly, "counterpoise"),
+        (WithCells, "cells"),
+        (Estimating, "estimates"),
+        (ThisNumpy, "versions"),
+    ],
+)
+def test_claims_that_hold_pass(source, name):
+    report = check_source(source())
+    report.raise_if_failed()
+    assert {check.name: check.passed for check in report.checks}[name] is True
+
+
+def test_what_is_claimed_as_context_may_be_seen():
+    checks = {check.name: check for check in check_source(MagneticByName()).checks}
+    assert (checks["context"].passed, checks["context"].detail) == (None, "all of it is claimed")
+
+
+def test_a_program_that_fails_for_cells_is_told_and_does_not_fail():
+    checks = {check.name: check for check in check_source(FailsInCells()).checks}
+    assert (checks["cells"].passed, checks["cells"].detail) == (None, "the program takes isolated clusters only")
 
 
 def test_noise_above_the_claim_is_seen_and_noise_within_it_is_not():
@@ -402,7 +617,8 @@ def test_noise_above_the_claim_is_seen_and_noise_within_it_is_not():
 
 def test_single_precision_passes_with_an_honest_claim():
     source = SinglePrecision()
-    assert "precision" in failed(source)
+    source.capabilities = Capabilities(forces=True, single_precision=True)
+    assert failed(source) >= {"precision", "single precision"}
     source.precision = Precision(relative=6e-8)
     check_source(source, forces=True).raise_if_failed()
 
@@ -467,7 +683,7 @@ def test_a_calculator_with_a_wrong_claim_is_caught():
     check_source(CalculatorSource(calculator, cutoff=12.0)).raise_if_failed()
     # many at once are put just beyond it
     batches = {"batch", "energies of atoms", "forces in a batch"}
-    assert failed(CalculatorSource(calculator, cutoff=5.0)) == {"additivity"} | batches
+    assert failed(CalculatorSource(calculator, cutoff=5.0)) == {"additivity", "cells"} | batches
 
 
 @pytest.mark.parametrize("species", [["H"], ["H", "O"], ["H", "C", "N", "O"]])
@@ -493,7 +709,9 @@ def test_what_is_wrong_with_many_at_once_fails_the_checks_of_batches():
 
 
 def test_an_evaluation_that_disagrees_with_the_energies_is_seen():
-    class Torn(type(load_source("analytic:sutton-chen"))):
+    class Torn(Base):
+        capabilities = Capabilities(records=("gap",))
+
         def evaluate(self, batch, forces):
             return Evaluation(self.energies(batch) + 1e-3)
 

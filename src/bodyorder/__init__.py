@@ -2,7 +2,7 @@
 
 ``decompose(structures, source)`` is the heart; ``load_source`` names an energy, ``Store`` keeps what was computed,
 ``Sampling`` asks for estimates, ``compare`` and ``atom_shares`` read results, ``write_report`` shows them, ``check_source``
-tests an energy source.
+tests an energy source. Results have an accessor of their own, ``result.mbe`` (:mod:`bodyorder.accessor`).
 """
 
 from __future__ import annotations
@@ -57,9 +57,15 @@ __all__ = [
 ]
 
 
+#: Whoever asks for one of these gets results, which have ``.mbe`` from then on.
+_GIVE_RESULTS = {"combine", "decompose", "load_results"}
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'bodyorder' has no attribute {name!r}")
+    if name in _GIVE_RESULTS:
+        importlib.import_module("bodyorder.accessor")
     return getattr(importlib.import_module(f"bodyorder.{_HOMES[name]}"), name)
 
 

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from bodyorder.results import grown
+from bodyorder.results.files import SCHEMA_VERSION
+
 Subset = tuple[int, ...]
 Terms = Mapping[Subset, float]
-Builder = Callable[..., xr.Dataset]
+Builder = Callable[..., xr.DataTree]
 
 
 def subsets_of(n_bodies: int, max_order: int | None = None) -> list[Subset]:
@@ -34,10 +37,15 @@ def build_result(
     groups: Sequence[str] | None = None,
     max_order: int | None = None,
     noise: float = 0.0,
+    subset_noise: float | np.ndarray | None = 0.0,
     subsets: bool = True,
     numbers: Mapping[str, Sequence[int]] | None = None,
-) -> xr.Dataset:
-    """A result as `decompose` gives it, from the contribution of every subset of every structure (eV)."""
+) -> xr.DataTree:
+    """A result as `decompose` gives it, from the contribution of every subset of every structure (eV).
+
+    :param noise: of all orders, whatever that of the energies is, eV
+    :param subset_noise: σ(S) of all energies or of each, eV; None for results that say nothing of it
+    """
     names = list(structures)
     sizes = [max(max(subset) for subset in terms) + 1 for terms in structures.values()]
     top = max_order or max(sizes)
@@ -67,8 +75,9 @@ def build_result(
             "site_position": (("site", "xyz"), np.concatenate(positions)),
         },
         coords={"structure": names, "order": np.arange(1, top + 1), "xyz": ["x", "y", "z"]},
-        attrs={"source": "terms", "fingerprint": "1", "bodies": "atoms", "family": "complete", "schema_version": 1},
+        attrs={"source": "terms", "fingerprint": "1", "bodies": "atoms", "family": "complete"},
     )
+    result.attrs["schema_version"] = SCHEMA_VERSION
     if groups is not None:
         result = result.assign_coords(group=("structure", list(groups)))
     if subsets:
@@ -82,7 +91,9 @@ def build_result(
             subset_energy=("subset", [row[2] for row in rows]),
             subset_contribution=("subset", [row[3] for row in rows]),
         )
-    return result
+        if subset_noise is not None:
+            result = result.assign(subset_noise=("subset", np.broadcast_to(subset_noise, len(rows)).copy()))
+    return grown(result)
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,14 @@
 import json
 
-import ase
 import numpy as np
 import pytest
 from ase.build import bulk
+from geometries import square
+from trees import changed
 
 from bodyorder import decompose
 from bodyorder._checks import InputError
-from bodyorder.analysis import attributes, combine, groups, with_sources
+from bodyorder.analysis import align, attributes, combine, groups
 
 
 @pytest.fixture
@@ -17,33 +18,38 @@ def structures(terms):
 
 def shuffled(result, order):
     """The same result with its structures in another order, sites and subsets going with them."""
-    place = np.argsort(order)
-    result = result.isel(structure=order)
-    for kind in ("site", "subset"):
-        moved = place[result[f"{kind}_structure"].values]
-        rows = np.argsort(moved, kind="stable")
-        result = result.isel({kind: rows}).assign({f"{kind}_structure": (kind, moved[rows])})
-    return result
+
+    def change(held):
+        place = np.argsort(order)
+        held = held.isel(structure=order)
+        for kind in ("site", "subset"):
+            moved = place[held[f"{kind}_structure"].values]
+            rows = np.argsort(moved, kind="stable")
+            held = held.isel({kind: rows}).assign({f"{kind}_structure": (kind, moved[rows])})
+        return held
+
+    return changed(result, change)
 
 
 def test_sources_stand_side_by_side_with_their_numbers(build, structures):
     first, second = build(structures, noise=0.1), build(structures, noise=0.2)
-    combined = combine({"one": first, "two": second.assign_attrs(fingerprint="2")})
+    second.attrs["fingerprint"] = "2"
+    combined = combine({"one": first, "two": second})
     assert combined["contribution"].dims == ("source", "structure", "order")
     assert combined["source"].values.tolist() == ["one", "two"]
     np.testing.assert_array_equal(combined["noise"].sel(source="two").values, second["noise"].values)
-    assert combined["site_position"].dims == ("site", "xyz")
+    assert combined["sites/site_position"].dims == ("site", "xyz")
     assert combined["failure"].values.tolist() == [["", "", ""]] * 2
     assert combined.attrs["bodies"] == "atoms"
     assert "fingerprint" not in combined.attrs
     assert json.loads(combined.attrs["results"])["two"]["fingerprint"] == "2"
-    assert attributes(combined)["two"] == second.attrs | {"fingerprint": "2"}
+    assert attributes(combined)["two"] == second.attrs
 
 
 def test_structures_in_another_order_are_matched_by_name(build, structures):
     result = build(structures)
     combined = combine({"one": result, "two": shuffled(result, [2, 0, 1])})
-    for name in ("contribution", "total", "subset_energy", "subset_contribution"):
+    for name in ("contribution", "total", "subsets/subset_energy", "subsets/subset_contribution"):
         np.testing.assert_array_equal(combined[name].values[0], combined[name].values[1])
 
 
@@ -66,24 +72,24 @@ def test_subsets_of_periodic_structures_are_told_apart_by_their_cells():
         for cutoff in (3.0, 4.0)
     }
     combined = combine(separate)
-    sizes = {name: result.sizes["subset"] for name, result in separate.items()}
-    assert combined.sizes["subset"] == sizes["4.0"] > sizes["3.0"]
+    sizes = {name: result["subsets"].sizes["subset"] for name, result in separate.items()}
+    assert combined["subsets"].sizes["subset"] == sizes["4.0"] > sizes["3.0"]
     rows = [
-        np.column_stack([result["subset_members"].values, result["subset_cells"].values.reshape(-1, 6)])
-        for result in (combined, separate["4.0"])
+        np.column_stack([subsets["subset_members"].values, subsets["subset_cells"].values.reshape(-1, 6)])
+        for subsets in (combined["subsets"], separate["4.0"]["subsets"])
     ]
     assert sorted(map(tuple, rows[0])) == sorted(map(tuple, rows[1]))
-    pairs = combined["subset_contribution"].values[:, combined["subset_order"].values == 2]
+    subsets = combined["subsets"]
+    pairs = subsets["subset_contribution"].values[:, subsets["subset_order"].values == 2]
     np.testing.assert_allclose(pairs.sum(axis=1), combined["contribution"].values[:, 0, 1], rtol=1e-12)
 
 
 def test_structures_of_other_charges_or_cells_are_refused():
-    square = ase.Atoms("H4", positions=[[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
-    charged, boxed = square.copy(), square.copy()
+    charged, boxed = square(), square()
     charged.set_initial_charges([1, 0, 0, 0])
     boxed.set_cell([6, 6, 6])
     boxed.pbc = True
-    free = decompose(square, "pyscf:fci/sto-6g?spin=low", max_order=2)
+    free = decompose(square(), "pyscf:fci/sto-6g?spin=low", max_order=2)
     with pytest.raises(InputError, match="'free' differ in 0: charge of an atom"):
         combine({"free": free, "charged": decompose(charged, "pyscf:fci/sto-6g?spin=low", max_order=2)})
     with pytest.raises(InputError, match="'free' differ in 0: lattice vectors"):
@@ -92,21 +98,24 @@ def test_structures_of_other_charges_or_cells_are_refused():
 
 def test_subsets_and_orders_that_one_source_lacks_are_missing(build, structures):
     combined = combine({"all": build(structures), "pairs": build(structures, max_order=2)})
-    assert combined.sizes["subset"] == 3 * 15
+    assert combined["subsets"].sizes["subset"] == 3 * 15
     pairs = combined.sel(source="pairs")
-    high = pairs["subset_order"].values > 2
-    assert np.isnan(pairs["subset_energy"].values[high]).all()
-    assert np.isfinite(pairs["subset_energy"].values[~high]).all()
+    subsets = pairs["subsets"]
+    high = subsets["subset_order"].values > 2
+    assert np.isnan(subsets["subset_energy"].values[high]).all()
+    assert np.isfinite(subsets["subset_energy"].values[~high]).all()
     assert np.isnan(pairs["contribution"].values[:, 2:]).all()
-    assert combined["subset_members"].values.min() == -1
+    assert combined["subsets/subset_members"].values.min() == -1
 
 
 def test_subsets_outside_a_connected_family_contribute_nothing(build, structures):
     result = build(structures)
-    apart = np.arange(result.sizes["subset"]) % 4 == 3
-    connected = result.isel(subset=~apart).assign_attrs(family="connected")
-    cliques = result.isel(subset=~apart).assign_attrs(family="cliques")
-    combined = combine({"all": result, "connected": connected, "cliques": cliques})
+    apart = np.arange(result["subsets"].sizes["subset"]) % 4 == 3
+    connected, cliques = (
+        changed(result, lambda held, family=family: held.isel(subset=~apart).assign_attrs(family=family))
+        for family in ("connected", "cliques")
+    )
+    combined = combine({"all": result, "connected": connected, "cliques": cliques})["subsets"]
     contribution = combined["subset_contribution"]
     lacking = np.isnan(contribution.sel(source="cliques").values)
     assert lacking.sum() == apart.sum()
@@ -115,16 +124,16 @@ def test_subsets_outside_a_connected_family_contribute_nothing(build, structures
 
 
 def test_a_source_without_subsets_stands_beside_one_with(build, structures):
-    combined = combine({"with": build(structures), "without": build(structures, subsets=False)})
+    combined = combine({"with": build(structures), "without": build(structures, subsets=False)})["subsets"]
     assert np.isnan(combined["subset_contribution"].sel(source="without")).all()
     assert np.isfinite(combined["subset_contribution"].sel(source="with")).all()
 
 
 def test_one_result_alone_is_named_by_its_source(build, structures):
     result = build(structures)
-    alone = with_sources(result)
-    assert alone["source"].values.tolist() == ["terms"]
-    assert with_sources(alone) is alone
+    alone = align(result)
+    assert alone.data["source"].values.tolist() == ["terms"]
+    assert align(alone) is alone
 
 
 def test_groups_come_in_the_order_of_appearance(build, structures):
@@ -136,16 +145,16 @@ def test_groups_come_in_the_order_of_appearance(build, structures):
 
 def test_results_of_other_structures_are_refused_by_name(build, structures):
     result = build(structures)
-    renamed = result.assign_coords(structure=["s0", "s1", "s7"])
+    renamed = changed(result, lambda held: held.assign_coords(structure=["s0", "s1", "s7"]))
     with pytest.raises(InputError, match="same structures; compared with 'one', 'two' lacks s2"):
         combine({"one": result, "two": renamed})
     with pytest.raises(InputError, match="compared with 'one', 'two' has s1, s2 besides"):
         combine({"one": result.isel(structure=[0]), "two": result})
     moved = result.copy(deep=True)
-    moved["site_position"][5, 0] += 0.1
+    moved["sites/site_position"][5, 0] += 0.1
     with pytest.raises(InputError, match="'two' and 'one' differ in s1: position of an atom"):
         combine({"one": result, "two": moved})
-    fewer = result.assign(n_bodies=("structure", [4, 4, 3]))
+    fewer = changed(result, lambda held: held.assign(n_bodies=("structure", [4, 4, 3])))
     with pytest.raises(InputError, match="'two' and 'one' differ in s2: number of bodies"):
         combine({"one": result, "two": fewer})
 
@@ -157,6 +166,6 @@ def test_what_cannot_be_stacked_is_refused(build, structures):
     with pytest.raises(InputError, match="each result must be of one source, 'both' has a `source` dimension"):
         combine({"both": combine({"one": result})})
     with pytest.raises(InputError, match="must have different names, 'one' has several called s0"):
-        combine({"one": result.assign_coords(structure=["s0", "s0", "s2"])})
-    with pytest.raises(InputError, match="must have the coordinates structure and order, 'one' lacks structure"):
-        combine({"one": result.drop_vars("structure")})
+        combine({"one": changed(result, lambda held: held.assign_coords(structure=["s0", "s0", "s2"]))})
+    with pytest.raises(InputError, match="must have the dimension and coordinate `structure`, and lacks it"):
+        combine({"one": changed(result, lambda held: held.drop_vars("structure"))})

@@ -3,9 +3,11 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from trees import changed
 
 from bodyorder._checks import InputError
 from bodyorder.analysis import combine, compare, one_body_energies
+from bodyorder.results import grown
 from bodyorder.results.variables import VARIABLES
 
 
@@ -48,13 +50,16 @@ def test_scores_are_those_of_the_definitions(pairs):
     names = [f"s{index}" for index in range(len(pairs))]
 
     def result(values):
-        return xr.Dataset(
-            {
-                "contribution": (("structure", "order"), values[:, None]),
-                "total": ("structure", values),
-                "n_bodies": ("structure", np.full(len(values), 2)),
-            },
-            coords={"structure": names, "order": [1]},
+        return grown(
+            xr.Dataset(
+                {
+                    "contribution": (("structure", "order"), values[:, None]),
+                    "total": ("structure", values),
+                    "n_bodies": ("structure", np.full(len(values), 2)),
+                    "site_structure": ("site", np.repeat(np.arange(len(values)), 2)),
+                },
+                coords={"structure": names, "order": [1]},
+            )
         )
 
     found = compare({"a": result(mine), "b": result(theirs)}, "b").sel(source="a", group="all", order=1)
@@ -74,6 +79,7 @@ def test_groups_are_compared_apart_and_missing_values_left_out(build, structures
     model["contribution"][2] = np.nan
     model["contribution"][3] = np.nan
     model["total"][2] = np.nan
+    model["failure"][2:] = "no energy"
     found = compare({"true": reference, "model": model}, "true").sel(source="model")
     np.testing.assert_allclose(found["order_bias"].sel(order=1).values, [0.5, np.nan])
     np.testing.assert_allclose(found["total_bias"].values, [0.5, 0.5])
@@ -94,8 +100,8 @@ def test_forces_are_compared_by_order_and_in_sum(build, structures):
     error[1], error[2] = 0.3, -0.3
     dims = ("order", "site", "xyz")
     results = {
-        "true": build(structures).assign(force_contribution=(dims, forces)),
-        "model": build(structures).assign(force_contribution=(dims, forces + error)),
+        name: changed(build(structures), lambda held, own=own: held.assign(force_contribution=(dims, own)))
+        for name, own in (("true", forces), ("model", forces + error))
     }
     found = compare(results, "true").sel(source="model", group="all")
     np.testing.assert_allclose(found["force_order_rmse"].values, [0, 0.3, 0.3, 0], atol=1e-14)
@@ -114,18 +120,21 @@ def test_one_body_energies_are_those_of_each_element(build):
 
     numbers = {"a": [8, 1, 1], "b": [8, 8, 1]}
     result = build({name: water(kinds, -3.0) for name, kinds in numbers.items()}, numbers=numbers)
-    for given_result in (result, result.drop_dims("subset")):
+    for given_result in (result, result.drop_nodes("subsets")):
         found = one_body_energies(given_result)
         assert found["element"].values.tolist() == [1, 8]
         np.testing.assert_allclose(found.values, [[-13.5, -2040.0]])
     alone = build({"a": water(numbers["a"], -3.0)}, numbers={"a": numbers["a"]})
     np.testing.assert_allclose(one_body_energies(alone).values, [[-13.5, -2040.0]])
-    assert np.isnan(one_body_energies(alone.drop_dims("subset"))).all()
+    assert np.isnan(one_body_energies(alone.drop_nodes("subsets"))).all()
 
 
 def test_bodies_that_are_not_atoms_have_no_energy_of_an_element(build, terms):
     result = build({"a": terms(4, [1.0], 1)})
-    molecules = result.drop_dims("subset").assign(n_bodies=("structure", [2]), site_body=("site", [0, 0, 1, 1]))
+    molecules = changed(
+        result.drop_nodes("subsets"),
+        lambda atoms: atoms.assign(n_bodies=("structure", [2]), site_body=("site", [0, 0, 1, 1])),
+    )
     assert one_body_energies(molecules) is None
     assert "one_body_energy" not in compare({"a": molecules}, "a")
 

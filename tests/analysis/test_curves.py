@@ -10,7 +10,7 @@ from ase.build import bulk
 from bodyorder._checks import InputError
 from bodyorder.analysis.curves import combine_curves, curve_deviation, density_of, distance_density, pair_wells
 from bodyorder.engine.curves import pair_curve, triple_map
-from bodyorder.results.files import save
+from bodyorder.results.files import SCHEMA_VERSION, save
 from bodyorder.results.variables import VARIABLES
 
 GRID = np.linspace(0.5, 5.0, 46)
@@ -52,7 +52,7 @@ def test_sources_stand_side_by_side(morse, tmp_path):
     again = xr.load_dataset(path, engine="h5netcdf")
     np.testing.assert_array_equal(again.pair_contribution, both.pair_contribution)
     read = combine_curves({"a": again.sel(source="lj", drop=True)}, "a")
-    assert json.loads(read.attrs["results"])["a"]["schema_version"] == 1
+    assert json.loads(read.attrs["results"])["a"]["schema_version"] == SCHEMA_VERSION
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,14 @@
 """What orders depend on: against sums over reference energies, and on constructed results whose answer is known."""
 
 import itertools
-import json
-from pathlib import Path
 
 import ase
 import numpy as np
 import pytest
 from ase.units import Hartree
+from geometries import square
+from references import reference
+from trees import changed
 
 from bodyorder._checks import InputError
 from bodyorder.analysis import (
@@ -17,21 +18,19 @@ from bodyorder.analysis import (
     multiplicity_changes,
     order_changes,
     single_reference_errors,
-    with_sources,
 )
 from bodyorder.analysis.factors import exact_references, factors, pairs, series
 from bodyorder.engine import decompose
 from bodyorder.sources import load_source
 from bodyorder.structures.clusters import ClusterBatch
 
-REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 LOW, GROUND = "pyscf:fci/sto-6g?spin=low", "pyscf:fci/sto-6g?spin=ground"
 
 
-def reference(name):
-    data = json.loads((REFERENCE / f"{name}_density_0.json").read_text())
-    atoms = ase.Atoms("H8", data["positions"], info={"group": name, "name": name})
-    return atoms, {tuple(subset["atoms"]): subset for subset in data["subsets"]}
+def named_reference(name):
+    atoms, subsets = reference(f"{name}_density_0")
+    atoms.info = {"group": name, "name": name}
+    return atoms, subsets
 
 
 def order_totals(energies, n_bodies):
@@ -44,13 +43,9 @@ def order_totals(energies, n_bodies):
     return totals
 
 
-def square(side=1.0):
-    return ase.Atoms("H4", side * np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]]))
-
-
 @pytest.fixture(scope="module")
 def clusters():
-    return {name: reference(name) for name in ("low", "high")}
+    return {name: named_reference(name) for name in ("low", "high")}
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +159,12 @@ def plain_energies(distance):
 
 def named(build, specs, terms):
     """A combined result of the same structure by several sources, named by their specs."""
-    return combine({name: build({"s0": terms}).assign_attrs(source=spec) for name, spec in specs.items()})
+    return combine({name: of_spec(build({"s0": terms}), spec) for name, spec in specs.items()})
+
+
+def of_spec(result, spec):
+    result.attrs["source"] = spec
+    return result
 
 
 def test_sources_are_paired_if_one_factor_differs(build, terms):
@@ -215,8 +215,8 @@ def test_a_potential_is_paired_with_everything_by_its_name(build, terms):
 def test_changes_are_those_of_the_structures_that_have_the_order(build, terms):
     small, large = terms(2, [1.0, 1.0], 1), terms(3, [1.0, 1.0, 1.0], 2)
     shifted = [{subset: value + 0.1 * len(subset) for subset, value in part.items()} for part in (small, large)]
-    first = build({"small": small, "large": large}, noise=0.03).assign_attrs(source=LOW)
-    second = build(dict(zip(("small", "large"), shifted, strict=True)), noise=0.04).assign_attrs(source=GROUND)
+    first = of_spec(build({"small": small, "large": large}, noise=0.03), LOW)
+    second = of_spec(build(dict(zip(("small", "large"), shifted, strict=True)), noise=0.04), GROUND)
     changes = order_changes({"first": first, "second": second}).isel(pair=0).sel(group="all")
     expected = [(2 * 0.1 / 2 + 3 * 0.1 / 3) / 2, (0.2 / 2 + 3 * 0.2 / 3) / 2, 0.3 / 3]
     assert changes["change_mean"].values == pytest.approx(expected)
@@ -228,13 +228,14 @@ def test_changes_are_those_of_the_structures_that_have_the_order(build, terms):
 
 def with_states(result, values, **records):
     variables = {f"subset_{name}": ("subset", np.asarray(held, dtype=float)) for name, held in records.items()}
-    return result.assign(subset_multiplicity=("subset", np.asarray(values, dtype=float)), **variables)
+    variables["subset_multiplicity"] = ("subset", np.asarray(values, dtype=float))
+    return changed(result, lambda held: held.assign(variables))
 
 
 def test_states_that_are_not_known_are_counted_and_not_compared(build, terms):
     result = build({"s0": terms(3, [1.0, 1.0, 1.0], 1)})
-    one = with_states(result, [2, 2, 2, 1, 1, np.nan, 2]).assign_attrs(source=LOW)
-    other = with_states(result, [2, 2, 2, 1, 3, 3, 4]).assign_attrs(source=GROUND)
+    one = of_spec(with_states(result, [2, 2, 2, 1, 1, np.nan, 2]), LOW)
+    other = of_spec(with_states(result, [2, 2, 2, 1, 3, 3, 4]), GROUND)
     combined = combine({"one": one, "other": other})
     states = multiplicities(combined).sel(group="all")
     assert states["multiplicity"].values.tolist() == [1, 2, 3, 4]
@@ -250,22 +251,22 @@ def test_records_of_sub_clusters_follow_them_when_results_are_combined(build, te
     whole = with_states(build(structures), np.arange(14))
     pairs_only = with_states(build(structures, max_order=2), np.arange(12))
     combined = combine({"whole": whole, "pairs": pairs_only})
-    held = combined["subset_multiplicity"]
+    held = combined["subsets/subset_multiplicity"]
     assert held.sel(source="whole").values.tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]
     assert held.sel(source="pairs").values.tolist()[:6] == [0, 1, 2, 3, 4, 5]
     assert np.isnan(held.sel(source="pairs").values[6])
 
 
 def test_errors_are_counted_beyond_a_tolerance_and_correlated_with_contamination(build, terms):
-    exact = build({"s0": terms(4, [1.0, 1.0, 1.0, 1.0], 3)}).assign_attrs(source="pyscf:fci/sto-6g?spin=low")
+    exact = of_spec(build({"s0": terms(4, [1.0, 1.0, 1.0, 1.0], 3)}), "pyscf:fci/sto-6g?spin=low")
     draw = np.random.default_rng(1)
     error = draw.uniform(0.0, 0.1, size=15)
-    wrong = exact.copy(deep=True).assign_attrs(source="pyscf:uhf/sto-6g?spin=low")
-    wrong["subset_energy"] = wrong["subset_energy"] + error
-    wrong = with_states(wrong, np.ones(15), contamination=3 * error + 0.2)
-    wrong["subset_energy"][14] = np.nan
+    wrong = with_states(exact.copy(deep=True), np.ones(15), contamination=3 * error + 0.2)
+    wrong = of_spec(wrong, "pyscf:uhf/sto-6g?spin=low")
+    wrong["subsets/subset_energy"][:] += error
+    wrong["subsets/subset_energy"][14] = np.nan
     found = single_reference_errors({"exact": exact, "wrong": wrong}, tolerance=0.05).sel(source="wrong", group="all")
-    orders = exact["subset_order"].values
+    orders = exact["subsets/subset_order"].values
     for order in (1, 2, 3):
         own = error[orders == order]
         part = found.sel(order=order)
@@ -305,24 +306,29 @@ def test_results_without_states_are_refused(build, terms):
 def test_doubts_are_summed_over_the_structures_of_a_group(build, terms):
     structures = {"s0": terms(3, [1.0, 1.0, 1.0], 0), "s1": terms(2, [1.0, 1.0], 1)}
     result = build(structures, groups=["low", "low"])
-    counted = result.assign(
-        n_contaminated=(("structure", "order"), [[0, 2, 1], [0, 1, 0]]),
-        n_failed=(("structure", "order"), [[0, 0, 1], [0, 0, 0]]),
+    counted = changed(
+        result,
+        lambda held: held.assign(
+            n_contaminated=(("structure", "order"), [[0, 2, 1], [0, 1, 0]]),
+            n_failed=(("structure", "order"), [[0, 0, 1], [0, 0, 0]]),
+        ),
     )
     found = doubts({"counted": counted, "silent": result}).sel(group="low")
     assert found["n_contaminated"].sel(source="counted").values.tolist() == [0, 3, 1]
     assert found["n_failed"].sel(source="counted").values.tolist() == [0, 0, 1]
     assert found["n_clusters"].sel(source="counted").values.tolist() == [5, 4, 1]
     assert np.isnan(found["n_contaminated"].sel(source="silent").values).all()
-    other = doubts({"one": counted.drop_vars("n_contaminated"), "two": counted})
+    other = doubts({"one": changed(counted, lambda held: held.drop_vars("n_contaminated")), "two": counted})
     assert other["n_clusters"].sel(group="low").values.tolist() == [[5, 4, 1]] * 2
     assert not set(doubts(result).data_vars)
-    cut = counted.isel(subset=counted["subset_order"].values < 3).assign_attrs(family="cliques")
+    cut = changed(
+        counted, lambda held: held.isel(subset=held["subset_order"].values < 3).assign_attrs(family="cliques")
+    )
     assert doubts(cut)["n_clusters"].isel(source=0).sel(group="low").values.tolist() == [5, 4, 0]
 
 
 def test_one_source_alone_has_states_and_no_changes():
-    result = with_sources(decompose(square(), GROUND, subsets=True))
+    result = decompose(square(), GROUND, subsets=True)
     assert multiplicities(result)["n_states"].sum() == 15
     assert order_changes(result).sizes["pair"] == 0
     assert multiplicity_changes(result).sizes["pair"] == 0
@@ -332,4 +338,4 @@ def test_multiplicities_are_those_of_the_source():
     result = decompose(square(), GROUND, subsets=True)
     batch = ClusterBatch.from_atoms([square()])
     evaluation = load_source(GROUND).evaluate(batch, forces=False)
-    assert result["subset_multiplicity"].values[-1] == evaluation.records["multiplicity"][0] == 1
+    assert result["subsets/subset_multiplicity"].values[-1] == evaluation.records["multiplicity"][0] == 1

@@ -1,40 +1,21 @@
-import json
 from math import comb
-from pathlib import Path
 
 import ase
 import numpy as np
 import pytest
 import xarray as xr
 from ase.build import bulk
-from ase.units import Hartree
+from geometries import scattered
+from references import Tabulated
+from trees import changed
 
 from bodyorder import decompose
 from bodyorder._checks import InputError
 from bodyorder.analysis import combine, order_convergence
 from bodyorder.analysis.environment import environment_orders
+from bodyorder.results import flat, grown
 from bodyorder.results.files import save
 from bodyorder.results.variables import VARIABLES
-from bodyorder.sources import Precision, load_source
-
-REFERENCE = Path(__file__).parents[1] / "data" / "reference"
-
-
-class Tabulated:
-    """Energies of sub-clusters that were computed before."""
-
-    cutoff = None
-    fingerprint = "table"
-
-    def __init__(self, file, rule, precision=None):
-        self.name = f"{file} {rule}"
-        self.precision = precision or Precision()
-        table = json.loads((REFERENCE / f"{file}.json").read_text())
-        self.atoms = ase.Atoms("H8", table["positions"])
-        self._energies = {tuple(entry["atoms"]): entry[rule] * Hartree for entry in table["subsets"]}
-
-    def energies(self, batch):
-        return np.array([self._energies[tuple(row)] for row in batch.members.tolist()])
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +44,10 @@ def test_a_dense_hydrogen_cluster_is_of_low_order_in_its_environment_but_not_in_
 
 
 def test_errors_are_those_of_least_squares(dense):
-    energies = dense["subset_energy"].values
-    members = dense["subset_members"].values
-    sizes = dense["subset_order"].values
+    subsets = dense["subsets"]
+    energies = subsets["subset_energy"].values
+    members = subsets["subset_members"].values
+    sizes = subsets["subset_order"].values
     masks = ((members >= 0) << np.maximum(members, 0)).sum(axis=1)
     design = ((masks[:, None] & masks) == masks).astype(float)
     for name, weights in {"size": 1 / np.array([comb(8, size) for size in sizes]), "banzhaf": np.ones(255)}.items():
@@ -140,10 +122,10 @@ def test_a_potential_of_few_bodies_has_that_order_in_any_environment(build, term
 
 def test_the_order_of_atoms_and_of_subsets_does_not_matter(dense):
     moved = np.random.default_rng(0).permutation(8)
-    result = dense.copy(deep=True)
-    members = dense["subset_members"].values
+    result = flat(dense).copy(deep=True)
+    members = dense["subsets/subset_members"].values
     result["subset_members"].values[:] = np.where(members < 0, -1, moved[members])
-    result = result.isel(subset=np.random.default_rng(1).permutation(255))
+    result = grown(result.isel(subset=np.random.default_rng(1).permutation(255)))
     found, expected = environment_orders(result), environment_orders(dense)
     for name in ("environment_rms", "environment_residual", "size_validation", "vacuum_residual"):
         np.testing.assert_allclose(found[name], expected[name], atol=1e-10)
@@ -187,155 +169,12 @@ def test_groups_are_kept(build, terms):
     assert environment_orders(result)["group"].values.tolist() == ["low", "high"]
 
 
-def test_noise_is_that_of_repeated_calculations():
-    precision = Precision(absolute=2e-4, relative=1e-5)
-    source = Tabulated("high_density_0", "ground", precision)
-    result = decompose(source.atoms, source, subsets=True)
-    energies, draw = result["subset_energy"].values, np.random.default_rng(0)
-    count = 400
-    noisy = energies + precision.sigma(energies) * draw.normal(size=(count, 255))
-    sampled = xr.Dataset(
-        {
-            "contribution": (("structure", "order"), np.zeros((count, 8))),
-            "n_bodies": ("structure", np.full(count, 8)),
-            "subset_members": (("subset", "slot"), np.tile(result["subset_members"].values, (count, 1))),
-            "subset_structure": ("subset", np.repeat(np.arange(count), 255)),
-            "subset_order": ("subset", np.tile(result["subset_order"].values, count)),
-            "subset_energy": ("subset", noisy.ravel()),
-        },
-        coords={"structure": [str(index) for index in range(count)], "order": np.arange(1, 9)},
-    )
-    alone = sampled.assign(subset_energy=("subset", (noisy - energies).ravel()))
-    for weights in ("size", "banzhaf"):
-        expected = environment_orders(result, weights=weights).isel(structure=0)
-        found = environment_orders(sampled, weights=weights)
-        assert found["environment_noise"].isnull().all()
-        for residual, noise in (("environment_residual", "environment_noise"), ("vacuum_residual", "vacuum_noise")):
-            spread = found[residual].std("structure").values[:7]
-            np.testing.assert_allclose(spread, expected[noise].values[:7], rtol=0.15)
-        squares = (environment_orders(alone, weights=weights)["environment_rms"] ** 2).mean("structure") ** 0.5
-        np.testing.assert_allclose(squares.values[:7], expected["environment_rms_noise"].values[:7], rtol=0.1)
-        single = precision.sigma(energies[-1])
-        assert expected["environment_noise"].max() < single
-        assert expected["vacuum_noise"].max() > 20 * single
-
-
-def propagated(energies_error, members, n_bodies, order):
-    """1σ of the residual of the full cluster, by least squares on the whole design matrix."""
-    masks = np.array([[body in row for body in range(n_bodies)] for row in members])
-    sizes = masks.sum(axis=1)
-    inside = (masks.astype(int) @ masks.T.astype(int)) == sizes  # column T is inside row S
-    design = inside[:, sizes <= order].astype(float)
-    root = np.sqrt([1 / comb(n_bodies, size) for size in sizes])
-    solve = np.linalg.pinv(root[:, None] * design) * root
-    whole = int(np.argmax(sizes))
-    return np.sqrt((((np.eye(len(sizes)) - design @ solve)[whole] * energies_error) ** 2).sum())
-
-
-def test_noise_of_energies_that_are_uncertain_each_in_its_own_way():
-    atoms = ase.Atoms("H4", [[0, 0, 0], [1, 0, 0], [1, 1.1, 0], [0, 1, 0.2]])
-    source = load_source("pyscf:uhf/sto-6g?spin=low")
-    result = decompose(atoms, source, subsets=True)
-    own = np.nan_to_num(result["subset_uncertainty"].values)
-    assert own.max() > 0.1
-    errors = np.hypot(source.precision.sigma(result["subset_energy"].values), own)
-    members = [row[row >= 0].tolist() for row in result["subset_members"].values]
-    found = environment_orders(result)
-    for order in (1, 2, 3):
-        expected = propagated(errors, members, 4, order)
-        assert found["environment_noise"].sel(order=order).item() == pytest.approx(expected, rel=1e-6)
-
-
-@pytest.mark.parametrize("n_bodies", [8, 12, 14])
-def test_noise_of_equal_errors_of_all_energies_keeps_its_digits(n_bodies):
-    """That of many bodies cannot be solved for: all digits of the errors of large sub-clusters are lost in the orders."""
-    members = np.full((2**n_bodies - 1, n_bodies), -1)
-    masks = np.arange(1, 2**n_bodies)
-    for row, mask in enumerate(masks):
-        bodies = [body for body in range(n_bodies) if mask >> body & 1]
-        members[row, : len(bodies)] = bodies
-    sizes = (members >= 0).sum(axis=1)
-    sigma, counts = 1e-8, np.array([comb(n_bodies, size) for size in range(1, n_bodies + 1)])
-    table = np.array(
-        [
-            [comb(n_bodies - m, n - m) ** 2 if m <= n else 0 for m in range(1, n_bodies + 1)]
-            for n in range(1, n_bodies + 1)
-        ]
-    )
-    result = xr.Dataset(
-        {
-            "contribution": (("structure", "order"), np.zeros((1, n_bodies))),
-            "noise": (("structure", "order"), sigma * np.sqrt(table @ counts)[None]),
-            "n_bodies": ("structure", [n_bodies]),
-            "subset_members": (("subset", "slot"), members),
-            "subset_structure": ("subset", np.zeros(len(masks), dtype=int)),
-            "subset_order": ("subset", sizes),
-            "subset_energy": ("subset", -13.6 * sizes + np.random.default_rng(0).normal(size=len(masks))),
-        },
-        coords={"structure": ["a"], "order": np.arange(1, n_bodies + 1)},
-    )
-    found = environment_orders(result, max_order=4).isel(structure=0)
-    vacuum = [sigma * np.sqrt((counts * _beyond(n_bodies, order) ** 2).sum()) for order in range(1, 5)]
-    np.testing.assert_allclose(found["vacuum_noise"], vacuum, rtol=1e-5)
-    inside = [propagated_by_size(sigma**2 * counts, n_bodies, order) for order in range(1, 5)]
-    np.testing.assert_allclose(found["environment_noise"], inside, rtol=1e-5)
-
-
-def propagated_by_size(variances, n_bodies, order):
-    """1σ of the residual of the full cluster: a regression of mean energies along the size on polynomials through zero."""
-    sizes = np.arange(1, n_bodies + 1)
-    design = np.array([[comb(size, degree) for degree in range(1, order + 1)] for size in sizes], dtype=float)
-    row = np.eye(n_bodies)[-1] - design[-1] @ np.linalg.pinv(design)
-    counts = np.array([comb(n_bodies, size) for size in sizes])
-    return np.sqrt(((row / counts) ** 2 * variances).sum())
-
-
-def test_noise_of_structures_stands_each_for_itself(build, terms):
-    """Any errors of single energies are found again; what none can give makes the noise of its structure unknown alone."""
-    result = build({name: terms(5, [1.0] * 5, seed) for seed, name in enumerate("abc")})
-    sums = np.random.default_rng(2).uniform(0, 1e-4, (5, 3)) * np.array([[comb(5, size)] for size in range(1, 6)])
-    table = np.array([[comb(5 - m, n - m) ** 2 if m <= n else 0 for m in range(1, 6)] for n in range(1, 6)])
-    result["noise"] = (("structure", "order"), np.sqrt(table @ sums).T)
-    result["noise"][2] = 0.02
-    found = environment_orders(result)
-    assert found["environment_noise"].isel(structure=2).isnull().all()
-    for column in (0, 1):
-        vacuum = [np.sqrt((sums[:, column] * _beyond(5, order) ** 2).sum()) for order in range(1, 6)]
-        np.testing.assert_allclose(found["vacuum_noise"].isel(structure=column), vacuum, rtol=1e-9, atol=1e-12)
-
-
-def _beyond(n_bodies, order):
-    """How much the energies of each size count in E − E^{≤n}."""
-    counts = np.zeros(n_bodies)
-    for n in range(order + 1, n_bodies + 1):
-        for m in range(1, n + 1):
-            counts[m - 1] += (-1) ** (n - m) * comb(n_bodies - m, n - m)
-    return counts
-
-
-def test_noise_of_energies_that_were_put_together_is_unknown():
-    atoms = ase.Atoms("H7", np.random.default_rng(3).uniform(0, 5.0, (7, 3)))
-    spec = "analytic:sutton-chen?cutoff=3.0"
-    both = {"part": decompose(atoms, spec, subsets=True, cutoff=3.0), "whole": decompose(atoms, spec, subsets=True)}
-    found = environment_orders(both)["environment_noise"]
-    assert found.sel(source="part").isnull().all()
-    assert found.sel(source="whole").notnull().all()
-
-
-def test_noise_without_errors_of_single_energies_behind_it_is_not_propagated(build, terms):
-    found = environment_orders(build({"a": terms(4, [1.0] * 4, 1)}, noise=0.02))
-    assert found["environment_noise"].isnull().all()
-    assert found["vacuum_noise"].isnull().all()
-    found = environment_orders(build({"a": terms(4, [1.0] * 4, 1)}, noise=0.0))
-    assert (found["environment_noise"] == 0).all()
-
-
 def test_connected_subclusters_of_an_additive_source_suffice():
-    atoms = ase.Atoms("H7", np.random.default_rng(3).uniform(0, 5.0, (7, 3)))
+    atoms = scattered(7, seed=3, spread=5.0)
     spec = "analytic:sutton-chen?cutoff=3.0"
     whole = decompose(atoms, spec, subsets=True)
     part = decompose(atoms, spec, subsets=True, cutoff=3.0)
-    assert part.sizes["subset"] < whole.sizes["subset"]
+    assert part["subsets"].sizes["subset"] < whole["subsets"].sizes["subset"]
     found, expected = environment_orders(part), environment_orders(whole)
     for name in ("environment_rms", "environment_residual", "size_validation"):
         np.testing.assert_allclose(found[name], expected[name], atol=1e-9)
@@ -346,15 +185,16 @@ def test_connected_subclusters_of_an_additive_source_suffice():
 
 
 def test_an_energy_of_a_connected_family_that_failed_leaves_the_other_structures():
-    frames = [ase.Atoms("H6", np.random.default_rng(seed).uniform(0, 4.5, (6, 3))) for seed in (3, 4)]
+    frames = [scattered(6, seed, spread=4.5) for seed in (3, 4)]
     result = decompose(frames, "analytic:sutton-chen?cutoff=3.0", subsets=True, cutoff=3.0)
-    assert result.sizes["subset"] < 2 * 63
+    subsets = result["subsets"]
+    assert subsets.sizes["subset"] < 2 * 63
     expected = environment_orders(result)["environment_rms"]
-    lost = np.flatnonzero((result["subset_structure"].values == 1) & (result["subset_order"].values == 2))[0]
+    lost = np.flatnonzero((subsets["subset_structure"].values == 1) & (subsets["subset_order"].values == 2))[0]
     for name in ("subset_energy", "subset_contribution"):
-        result[name][lost] = np.nan
+        subsets[name][lost] = np.nan
     result["contribution"][1, 1:] = np.nan
-    result["failure"] = ("structure", ["", "1 of 40 sub-clusters failed"])
+    result["failure"][:] = ["", "1 of 40 sub-clusters failed"]
     found = environment_orders(result)["environment_rms"]
     np.testing.assert_allclose(found.isel(structure=0), expected.isel(structure=0))
     assert found.isel(structure=1).isnull().all()
@@ -362,8 +202,8 @@ def test_an_energy_of_a_connected_family_that_failed_leaves_the_other_structures
 
 def test_energies_that_failed_are_missing_where_they_are_needed(build, terms):
     result = build({"a": terms(4, [1.0] * 4, 1), "b": terms(4, [1.0] * 4, 2)})
-    result["subset_energy"][3] = np.nan
-    result["failure"] = ("structure", ["1 of 15 sub-clusters failed", ""])
+    result["subsets/subset_energy"][3] = np.nan
+    result["failure"] = result["failure"].copy(data=["1 of 15 sub-clusters failed", ""])
     found = environment_orders(result)
     for name in ("environment_rms", "environment_residual", "size_rms", "vacuum_residual"):
         assert found[name].isel(structure=0).isnull().all()
@@ -380,7 +220,7 @@ def test_incomplete_lattices_are_refused(build, terms):
     ):
         environment_orders(build({"a": terms(4, [1.0], 1)}, max_order=2))
     result = build({"a": terms(4, [1.0], 1), "b": terms(4, [1.0], 1)})
-    one_missing = result.isel(subset=np.arange(result.sizes["subset"]) != 20)
+    one_missing = changed(result, lambda held: held.isel(subset=np.arange(held.sizes["subset"]) != 20))
     with pytest.raises(InputError, match=r"b lacks those of size 2; decompose"):
         environment_orders(one_missing)
     part = build({"a": terms(4, [1.0], 1), "b": terms(4, [1.0], 1)}, max_order=3)
@@ -416,9 +256,12 @@ def test_wrong_options_are_refused(dense):
     with pytest.raises(InputError, match=r"`sum_rule` must be true or false, got 'no'"):
         environment_orders(dense, sum_rule="no")
     with pytest.raises(
-        InputError, match=r"must come from a result or several by name, got list; load files with load_results"
+        InputError,
+        match=r"results must be trees, as decompose and load_results give them, or several by name; got list",
     ):
         environment_orders([dense])
+    with pytest.raises(InputError, match=r"results must be trees, .* or several by name; got Dataset"):
+        environment_orders(flat(dense))
 
 
 def test_every_variable_has_the_unit_and_meaning_of_the_table(dense, tmp_path):

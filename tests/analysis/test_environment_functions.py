@@ -8,6 +8,7 @@ import ase
 import numpy as np
 import pytest
 from ase.calculators.morse import MorsePotential
+from geometries import scattered
 
 from bodyorder import decompose
 from bodyorder._checks import InputError
@@ -68,14 +69,15 @@ def test_means_and_spreads_are_those_of_the_terms_of_each_range(clusters, many_b
 
 
 def _contribution(result, structure, members):
-    for row in np.flatnonzero(result["subset_structure"].values == structure):
-        if sorted(body for body in result["subset_members"].values[row] if body >= 0) == sorted(members):
-            return float(result["subset_contribution"].values[row])
+    subsets = result["subsets"]
+    for row in np.flatnonzero(subsets["subset_structure"].values == structure):
+        if sorted(body for body in subsets["subset_members"].values[row] if body >= 0) == sorted(members):
+            return float(subsets["subset_contribution"].values[row])
     raise AssertionError(members)
 
 
 def test_distant_pairs_that_a_connected_family_leaves_out_are_there():
-    atoms = ase.Atoms("H7", np.random.default_rng(3).uniform(0, 5.0, (7, 3)))
+    atoms = scattered(7, seed=3, spread=5.0)
     spec = "analytic:sutton-chen?cutoff=3.0"
     whole, part = decompose(atoms, spec, subsets=True), decompose(atoms, spec, subsets=True, cutoff=3.0)
     ranges = np.linspace(0.5, 6.0, 12)

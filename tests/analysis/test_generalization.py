@@ -94,6 +94,7 @@ def test_structures_of_several_sizes_count_with_the_orders_that_they_have():
     assert float(found.error_correlation.sel(order=2, other_order=5)) == pytest.approx(np.corrcoef(both)[0, 1])
     failed = wrong.copy(deep=True)
     failed["contribution"].loc[{"order": 2}][0] = np.nan
+    failed["failure"] = failed["failure"].copy(data=["a pair failed", *[""] * 5])
     found = error_cancellation({"right": right, "wrong": failed}, "right").sel(source="wrong", group="high")
     expected = np.sqrt((np.nansum(errors[1:], axis=1) ** 2).sum() / np.nansum(errors[1:] ** 2))
     assert float(found.cancellation) == pytest.approx(expected)
@@ -113,7 +114,7 @@ def test_large_structures_have_errors_by_size_up_to_their_order():
 
 def test_errors_by_size_are_those_of_all_subclusters(results):
     found = size_errors(results, "right").sel(source="wrong", group="high")
-    right, wrong = results["right"], results["wrong"]
+    right, wrong = (results[name]["subsets"] for name in ("right", "wrong"))
     sizes = right["subset_order"].values
     for size in (1, 2, 3, 4):
         chosen = sizes == size
@@ -126,7 +127,7 @@ def test_what_cannot_be_compared_is_refused(results):
     with pytest.raises(InputError, match="`reference` must be one of right, wrong, got 'rihgt'"):
         error_cancellation(results, "rihgt")
     with pytest.raises(InputError, match="errors by size must come from results with subsets"):
-        size_errors({name: result.drop_dims("subset") for name, result in results.items()}, "right")
+        size_errors({name: result.drop_nodes("subsets") for name, result in results.items()}, "right")
 
 
 def test_errors_of_truncated_results_are_known_up_to_their_order_and_for_the_whole(results):
@@ -149,7 +150,7 @@ def test_connected_subclusters_of_an_additive_source_suffice_up_to_an_order():
     spec = "analytic:sutton-chen?cutoff=1.8"
     whole = decompose(clusters, spec, max_order=3, subsets=True)
     connected = decompose(clusters, spec, max_order=3, subsets=True, cutoff=1.8)
-    assert connected.sizes["subset"] < whole.sizes["subset"]
+    assert connected["subsets"].sizes["subset"] < whole["subsets"].sizes["subset"]
     found = size_errors({"whole": whole, "connected": connected}, "whole").sel(source="connected").squeeze("group")
     np.testing.assert_allclose(found.size_error.sel(size=[1, 2, 3, 5]), 0.0, atol=1e-9)
     assert np.isnan(found.size_error.sel(size=4))

@@ -1,33 +1,14 @@
-import json
-from pathlib import Path
-
-import ase
 import numpy as np
 import pytest
-from ase.units import Hartree
+from geometries import scattered
+from references import Tabulated
+from trees import changed
 
 from bodyorder import decompose
 from bodyorder._checks import InputError
 from bodyorder.analysis.interactions import context_orders, environment_terms, interaction_indices
 from bodyorder.results.variables import VARIABLES
-from bodyorder.sources import Precision
 from bodyorder.subsets import INDICES
-
-REFERENCE = Path(__file__).parents[1] / "data" / "reference"
-
-
-class Tabulated:
-    """Energies of the sub-clusters of the reference, in the ground state."""
-
-    cutoff, fingerprint, precision, name = None, "table", Precision(), "table"
-
-    def __init__(self, file):
-        table = json.loads((REFERENCE / f"{file}.json").read_text())
-        self.atoms = ase.Atoms("H8", table["positions"])
-        self._energies = {tuple(entry["atoms"]): entry["ground"] * Hartree for entry in table["subsets"]}
-
-    def energies(self, batch):
-        return np.array([self._energies[tuple(row)] for row in batch.members.tolist()])
 
 
 @pytest.fixture(scope="module", params=["high_density_0", "low_density_0"])
@@ -40,7 +21,8 @@ def reference(request):
 def test_a_potential_of_few_bodies_keeps_its_terms(build, terms, order):
     structures = {"a": terms(6, [1.0] * order, 1), "b": terms(4, [1.0] * order, 2), "c": terms(6, [1.0] * order, 3)}
     result = build(structures)
-    expected = result["subset_contribution"].values[result["subset_order"].values <= order]
+    subsets = result["subsets"]
+    expected = subsets["subset_contribution"].values[subsets["subset_order"].values <= order]
     for weights in ("size", "banzhaf", "shapley", "sizes>=2") if order < 3 else ("size", "shapley"):
         found = environment_terms(result, order, weights=weights)
         np.testing.assert_allclose(found["environment_term"], expected, atol=1e-10)
@@ -53,8 +35,9 @@ def test_a_potential_of_few_bodies_keeps_its_terms(build, terms, order):
 def test_terms_belong_to_their_subsets(reference):
     """In whatever order the subsets and the bodies within them stand."""
     rows = np.random.default_rng(0).permutation(255)
-    moved = reference.isel(subset=rows)
-    moved["subset_members"].values[:] = -np.sort(-moved["subset_members"].values, axis=1)
+    moved = changed(reference, lambda held: held.isel(subset=rows))
+    members = moved["subsets/subset_members"].values
+    members[:] = -np.sort(-members, axis=1)
     expected, found = environment_terms(reference, 3), environment_terms(moved, 3)
 
     def table(result):
@@ -71,7 +54,7 @@ def test_terms_belong_to_their_subsets(reference):
 
 def test_indices_of_the_whole_order_are_contributions(reference):
     found = interaction_indices(reference, 8, indices=("moebius", "shapley_taylor", "faith_shap"))
-    vacuum = reference["subset_contribution"].values
+    vacuum = reference["subsets/subset_contribution"].values
     np.testing.assert_allclose(found["interaction"], np.tile(vacuum, (3, 1)), atol=1e-8)
 
 
@@ -88,7 +71,7 @@ def test_environments_of_no_and_of_all_bodies(reference):
     sizes = np.array([8, 28, 56, 70, 56, 28, 8, 1])
     vacuum = reference["contribution"].values[0] / sizes
     np.testing.assert_allclose(found["context_mean"].sel(environment=0), vacuum, atol=1e-9)
-    energies, orders = reference["subset_energy"].values, reference["subset_order"].values
+    energies, orders = (reference[f"subsets/subset_{name}"].values for name in ("energy", "order"))
     removal = energies[orders == 8] - energies[orders == 7].mean()
     assert found["context_mean"].sel(order=1, environment=7).item() == pytest.approx(removal.item(), abs=1e-9)
     for order in range(1, 9):
@@ -99,7 +82,10 @@ def test_environments_of_no_and_of_all_bodies(reference):
 
 def test_sources_and_structures_of_several_sizes(build, terms):
     result = build({"a": terms(4, [1.0] * 4, 1), "b": terms(3, [1.0] * 3, 2)})
-    both = {"first": result, "second": result.assign(subset_energy=2 * result["subset_energy"])}
+    both = {
+        "first": result,
+        "second": changed(result, lambda held: held.assign(subset_energy=2 * held["subset_energy"])),
+    }
     for found, alone in (
         (environment_terms(both, 2), environment_terms(result, 2)),
         (interaction_indices(both, 2), interaction_indices(result, 2)),
@@ -124,11 +110,11 @@ def test_a_small_structure_has_all_its_terms_beside_a_large_one(build, terms):
 @pytest.mark.parametrize("order", [2, 3])
 def test_what_a_connected_family_leaves_out_has_terms_too(order):
     """Terms of distant pairs are not zero: both feel what is between them."""
-    atoms = ase.Atoms("H7", np.random.default_rng(3).uniform(0, 5.0, (7, 3)))
+    atoms = scattered(7, seed=3, spread=5.0)
     spec = "analytic:sutton-chen?cutoff=3.0"
     whole = decompose(atoms, spec, subsets=True)
     part = decompose(atoms, spec, subsets=True, cutoff=3.0)
-    assert part.sizes["subset"] < whole.sizes["subset"]
+    assert part["subsets"].sizes["subset"] < whole["subsets"].sizes["subset"]
 
     def table(found, values):
         members = found["subset_members"].transpose("subset", "slot").values

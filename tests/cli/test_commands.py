@@ -12,7 +12,7 @@ from ase.build import bulk
 from bodyorder.cli.tables import print_orders
 from bodyorder.engine import decompose
 from bodyorder.results.files import load
-from bodyorder.sources.base import Precision
+from bodyorder.sources.protocol import Precision
 from bodyorder.structures import read_structures, write_structures
 
 
@@ -463,3 +463,13 @@ def test_compiled_code_that_came_with_a_model_is_loaded_on_the_word_of_the_user_
 
 def test_sources_that_hold_no_code_are_not_told_of_trust(run, clusters, tmp_path):
     assert run("decompose", clusters, "--source", "analytic:pair", "--trust", "-o", tmp_path / "x.nc")[0] == 0
+
+
+def test_a_function_is_called_on_the_word_of_the_user_only(run, clusters, tmp_path):
+    commands = (
+        ("decompose", clusters, "--source", "ase:os.getcwd", "-o", tmp_path / "x.nc"),
+        ("check", "ase:os.getcwd"),
+    )
+    for command, flag in product(commands, ((), ("--trust",))):
+        code, _, err = run(*command, *flag)
+        assert (code, ("got str" if flag else "trust=true") in one_line(err)) == (2, True), err

@@ -5,17 +5,18 @@ from ase import Atoms
 from bodyorder.engine import batching
 from bodyorder.engine.batching import BATCH_SECONDS, make_tasks
 from bodyorder.engine.selection import Selection
-from bodyorder.sources.base import Precision, load_source
+from bodyorder.sources.protocol import Capabilities, EnergySource, Precision
+from bodyorder.sources.registry import load_source
 
 
-class Estimating:
+class Estimating(EnergySource):
     """A source that says what a sub-cluster of so many atoms and ghosts takes."""
 
     name, fingerprint, cutoff, precision = "estimating", "estimating", None, Precision()
-    batch_size = 50
 
     def __init__(self, seconds, counterpoise="none"):
-        self._seconds, self.counterpoise = seconds, counterpoise
+        self._seconds = seconds
+        self.capabilities = Capabilities(seconds=True, batch_size=50, counterpoise=counterpoise)
 
     def seconds(self, batch):
         return self._seconds(batch.n_atoms, batch.ghosts.shape[1])

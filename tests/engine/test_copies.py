@@ -1,5 +1,6 @@
 """Sub-clusters that are the same, moved, rotated or reflected are evaluated once."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from bodyorder._checks import InputError
 from bodyorder.engine import Store, decompose
 from bodyorder.engine.executors import open_executor
-from bodyorder.sources.base import load_source
+from bodyorder.sources.registry import load_source
 from bodyorder.testing import check_source
 
 FCI = "pyscf:fci/sto-3g?spin=ground"
@@ -21,7 +22,7 @@ HE4 = Atoms("He4", positions=[[0, 0, 0], [2, 0, 0], [2, 2, 0], [0, 2, 0]])
 def separately(spec):
     """The source without the promise that copies have one energy, nor that it takes them one after the other."""
     source = load_source(spec)
-    source.invariant = source.processes = False
+    source.capabilities = replace(source.capabilities, invariant=False, serial=False)
     return source
 
 
@@ -102,7 +103,7 @@ def test_forces_are_not_copied():
 
 
 def test_what_depends_on_surroundings_or_directions_is_not_copied():
-    assert load_source("pyscf:uhf/sto-3g?spin=ground").invariant
+    assert load_source("pyscf:uhf/sto-3g?spin=ground").capabilities.invariant
     square = decompose(HE4, "pyscf:fci/sto-3g?spin=high")
     assert square.n_evaluations == 10
 
@@ -110,7 +111,7 @@ def test_what_depends_on_surroundings_or_directions_is_not_copied():
 def test_workers_give_the_same_sums_bitwise():
     frames = [HE4, cluster(6), HE4[[2, 0, 1]], cluster(6)]
     source = load_source(FCI)
-    source.batch_size = 4
+    source.capabilities = replace(source.capabilities, batch_size=4)
     alone = decompose(frames, source)
     with open_executor(workers=2) as executor:
         shared = decompose(frames, source, executor=executor)
@@ -139,7 +140,7 @@ def test_copies_in_files_are_found_by_their_rounded_distances(tmp_path):
     rounded = exact.copy()
     rounded.positions = rounded.positions.round(8)
     source = load_source("analytic:sutton-chen?cutoff=4.5")
-    source.costly = source.invariant = True
+    source.capabilities = replace(source.capabilities, costly=True, invariant=True)
     wanted = decompose(exact, source, max_order=3)
     path = tmp_path / "store"
     found = decompose(rounded, source, max_order=3, same_distance=1e-6, store=path)

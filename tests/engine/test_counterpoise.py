@@ -1,6 +1,7 @@
 """Schemes of counterpoise: random energies of subsets in the functions of supersets, held against QCManyBody."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,8 +13,7 @@ from qcmanybody.utils import delabeler
 from bodyorder._checks import InputError
 from bodyorder.engine import decompose
 from bodyorder.engine.counterpoise import parts
-from bodyorder.sources.base import Precision
-from bodyorder.sources.evaluation import Evaluation
+from bodyorder.sources.protocol import Capabilities, EnergySource, Evaluation, Precision
 
 
 def energy(present, lent):
@@ -22,16 +22,16 @@ def energy(present, lent):
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big") / 2**48 - 0.5
 
 
-class Table:
+class Table(EnergySource):
     """Energies that depend on the atoms' places in the structure; bodies of ``size`` atoms."""
 
     name = fingerprint = "table"
     cutoff = None
     precision = Precision(absolute=1e-3)
-    batch_size = 5
 
     def __init__(self, scheme, size=1):
-        self.counterpoise, self.size = scheme, size
+        self.size = size
+        self.capabilities = Capabilities(records=("uncertainty",), batch_size=5, counterpoise=scheme)
 
     def evaluate(self, batch, forces):
         values = [
@@ -120,6 +120,10 @@ def test_lent_bodies_are_all_others_and_never_those_present():
 
 def test_forces_are_refused():
     class Forces(Table):
+        def __init__(self, scheme):
+            super().__init__(scheme)
+            self.capabilities = replace(self.capabilities, forces=True)
+
         def energies_and_forces(self, batch):
             raise NotImplementedError
 

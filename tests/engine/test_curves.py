@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -9,7 +11,8 @@ from bodyorder.engine import Store
 from bodyorder.engine.curves import COINCIDENT, default_distances, pair_curve, triple_map
 from bodyorder.results.files import save
 from bodyorder.results.variables import VARIABLES
-from bodyorder.sources.base import Precision, load_source
+from bodyorder.sources.protocol import Precision
+from bodyorder.sources.registry import load_source
 
 FCI = "pyscf:fci/sto-6g?spin=low"
 GRID = np.linspace(0.5, 5.0, 31)
@@ -17,12 +20,16 @@ ANGLES = (45.0, 60.0, 90.0, 180.0)
 
 
 class Counted(type(load_source("analytic:axilrod-teller"))):
-    """Counts what it is asked, in calls of ``batch_size`` at most, and fails for atoms farther apart than ``reach``."""
+    """Counts what it is asked, in calls of as many as it claims at most, and fails for atoms farther apart than ``reach``."""
 
-    batch_size, reach = 7, np.inf
+    reach = np.inf
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.capabilities = replace(self.capabilities, batch_size=7)
 
     def energies(self, batch):
-        assert len(batch) <= self.batch_size
+        assert len(batch) <= self.capabilities.batch_size
         self.asked = getattr(self, "asked", 0) + len(batch)
         spans = np.linalg.norm(batch.positions[:, :, None] - batch.positions[:, None], axis=-1).max(axis=(1, 2))
         if (spans > self.reach).any():

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from bodyorder._checks import InputError
 from bodyorder.engine import decompose
 from bodyorder.results.variables import VARIABLES
-from bodyorder.sources.base import Precision, load_source
-from bodyorder.sources.evaluation import FailedClusters
+from bodyorder.sources.protocol import Capabilities, EnergySource, FailedClusters, Precision
+from bodyorder.sources.registry import load_source
 from bodyorder.subsets import connected, order_coefficients
 
 
-class TabulatedEnergies:
+class TabulatedEnergies(EnergySource):
     """Random energies by which atoms are there: nothing is zero, so no error can hide."""
 
     name, fingerprint, cutoff, precision = "table", "table", None, Precision(absolute=1e-3)
@@ -124,7 +124,7 @@ def test_subsets():
 def test_batches_do_not_matter(batch_size):
     source = TabulatedEnergies()
     expected = decompose(clusters(), source)
-    source.batch_size = batch_size
+    source.capabilities = Capabilities(batch_size=batch_size)
     np.testing.assert_array_equal(decompose(clusters(), source).contribution, expected.contribution)
 
 
@@ -148,7 +148,7 @@ def test_an_additive_source_needs_only_connected_subclusters():
     calculator = LennardJones(epsilon=0.01, sigma=1.2, rc=2.2)
     frames = clusters(2, 8, spread=5.5)
     complete = decompose(frames, calculator, forces=True)
-    from bodyorder.sources.calculator import CalculatorSource
+    from bodyorder.sources.ase.calculator import CalculatorSource
 
     source = CalculatorSource(calculator, cutoff=2.2)
     connected = decompose(frames, source, cutoff=2.2, forces=True)
@@ -194,6 +194,8 @@ def test_a_failed_subcluster_spoils_only_what_needs_it(kind):
 
 def test_failures_keep_the_forces_of_lower_orders():
     class Forces(TabulatedEnergies):
+        capabilities = Capabilities(forces=True)
+
         def energies_and_forces(self, batch):
             forces = np.ones((*batch.members.shape, 3))
             try:
@@ -248,7 +250,7 @@ def test_a_result_says_with_which_options_and_programs_it_was_made():
     result = decompose(clusters(1, 2), "ase:ase.calculators.lj.LennardJones?sigma=1.2&epsilon=1e+1&additive_cutoff=9")
     assert result.attrs["source"] == "ase:ase.calculators.lj.LennardJones?additive_cutoff=9&epsilon=10.0&sigma=1.2"
     source = TabulatedEnergies()
-    source.versions = {"table": "1.2"}
+    source.capabilities = Capabilities(versions={"table": "1.2"})
     versions = json.loads(decompose(clusters(1, 2), source).attrs["versions"])
     assert versions.keys() >= {"table", "bodyorder", "numpy", "ase"}
     assert versions["table"] == "1.2"

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -5,8 +7,8 @@ from ase import Atoms
 from bodyorder._checks import ComputationError
 from bodyorder.engine import decompose
 from bodyorder.engine.computation import Wanted, compute
-from bodyorder.sources.base import load_source
-from bodyorder.sources.evaluation import FailedClusters
+from bodyorder.sources.protocol import Capabilities, EnergySource, FailedClusters
+from bodyorder.sources.registry import load_source
 from bodyorder.structures import ClusterBatch
 
 BROKEN = (1, 3)
@@ -32,10 +34,10 @@ class Partly(type(load_source("analytic:sutton-chen"))):
         return energies, forces
 
 
-def partly(kind, **attributes):
+def partly(kind, **claims):
     source = Partly()
     source.kind = kind
-    vars(source).update(attributes)
+    source.capabilities = replace(source.capabilities, **claims)
     return source
 
 
@@ -96,8 +98,9 @@ def test_a_row_with_forces_that_are_not_finite_failed():
     np.testing.assert_array_equal(np.isnan(computed.forces).all(axis=(1, 2)), [False, True])
 
 
-class Gives:
+class Gives(EnergySource):
     name, fingerprint, cutoff, precision = "odd", "odd", None, None
+    capabilities = Capabilities(forces=True)
 
     def __init__(self, energies, forces=None):
         self.given, self.slopes = energies, forces

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from ase import Atoms
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.engine import decompose, dispatch, evaluation
 from bodyorder.engine.executors import open_executor
-from bodyorder.sources.base import load_source
+from bodyorder.sources.registry import load_source
 
 SUTTON_CHEN = "analytic:sutton-chen"
 
@@ -79,7 +80,6 @@ def deadly(**options):
     """A source that kills its worker when one sub-cluster of two atoms is in the batch. Its class travels with it."""
 
     class Deadly(type(load_source(SUTTON_CHEN))):
-        batch_size = 8
         victims = ((1, 3),)
         group = False
 
@@ -89,6 +89,7 @@ def deadly(**options):
             return super().energies(batch)
 
     source = Deadly()
+    source.capabilities = replace(source.capabilities, batch_size=8)
     vars(source).update(options)
     return source
 
@@ -191,7 +192,7 @@ def test_twins_in_flight_are_computed_once(tmp_path):
     """Who is faster does not matter: every batch holds sub-clusters that another one holds too."""
     frames = clusters(1, 5) * 6
     source = load_source(SUTTON_CHEN)
-    source.batch_size = 4
+    source.capabilities = replace(source.capabilities, batch_size=4)
     serial = decompose(frames, source, forces=True, store=tmp_path / "a.sqlite")
     with open_executor(workers=2) as executor:
         result = decompose(frames, source, forces=True, store=tmp_path / "b.sqlite", executor=executor)

@@ -17,7 +17,8 @@ import numpy as np
 from ase import Atoms
 from bodyorder.engine import Store, decompose
 from bodyorder.results.files import save
-from bodyorder.sources.base import load_source
+from dataclasses import replace
+from bodyorder.sources.registry import load_source
 from bodyorder.sources.pyscf import fci, source  # what takes long to import is there before the forks
 
 rng = np.random.default_rng(0)
@@ -25,7 +26,7 @@ frames = [Atoms(f"H{n}", positions=rng.uniform(0, 2.0, (n, 3))) for n in (8, 6, 
 
 def label(store, output=None):
     source = load_source("pyscf:fci/sto-6g?spin=ground")
-    source.batch_size = 16
+    source.capabilities = replace(source.capabilities, batch_size=16)
     result = decompose(frames, source, subsets=True, store=store)
     if output:
         save(result, output)

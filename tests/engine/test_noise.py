@@ -8,12 +8,13 @@ from ase import Atoms
 
 from bodyorder._checks import InputError
 from bodyorder.engine import Sampling, decompose
-from bodyorder.sources.base import Precision, load_source
+from bodyorder.sources.protocol import Capabilities, EnergySource, Precision
+from bodyorder.sources.registry import load_source
 
 TRIPLES = "analytic:axilrod-teller?epsilon=0.3&sigma=1.2"
 
 
-class Rounded:
+class Rounded(EnergySource):
     """A three-body potential that adds up atoms in single precision, claims double, and may feel how a structure lies."""
 
     name, fingerprint, cutoff, precision = "rounded", "rounded", None, Precision(absolute=1e-14)
@@ -84,7 +85,7 @@ def test_double_precision_stays_what_it_is():
 
 def test_sources_that_round_coarsely_are_measured_unasked():
     source = Rounded()
-    source.rounds = True
+    source.capabilities = Capabilities(single_precision=True)
     assert decompose(cluster(), source).attrs["noise"].startswith("measured")
     assert decompose(cluster(), source, measure_noise=False).attrs["noise"].startswith("claimed")
 

@@ -9,8 +9,8 @@ from ase.neighborlist import neighbor_list
 
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.engine import Sampling, decompose
-from bodyorder.sources.base import load_source
-from bodyorder.sources.calculator import CalculatorSource
+from bodyorder.sources.ase.calculator import CalculatorSource
+from bodyorder.sources.registry import load_source
 from bodyorder.structures import ClusterBatch
 
 PAIR = "analytic:pair?kind=lennard-jones&epsilon=0.3&sigma=2.1&cutoff=4.2"

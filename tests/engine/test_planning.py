@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,10 +9,11 @@ from ase import Atoms
 from bodyorder.engine import Sampling, decompose
 from bodyorder.engine.planning import plan
 from bodyorder.engine.selection import Selection
-from bodyorder.sources.base import Precision, load_source
+from bodyorder.sources.protocol import Capabilities, EnergySource, Precision
+from bodyorder.sources.registry import load_source
 
 
-class Clocked:
+class Clocked(EnergySource):
     """A source that takes as long as its cost says, by a clock of its own, and keeps what it was asked."""
 
     name, fingerprint = "clocked", "clocked 1"
@@ -109,7 +111,7 @@ def test_a_first_run_that_spends_the_budget_is_the_figure():
 
 def test_a_large_family_is_not_cut_to_time_a_few_rows():
     source = Clocked(lambda n: 1e-4)
-    source.batch_size = 16
+    source.capabilities = replace(source.capabilities, batch_size=16)
     result = planned([line(20)], source)
     assert result.measured.all()
     assert int(result.n_clusters.sum()) == 2**20 - 1
@@ -139,7 +141,7 @@ def test_noise_is_that_of_independent_errors():
     np.testing.assert_allclose(result.expected_noise, 1e-3 * np.sqrt([3, 3 + 3 * 4, 1 + 3 + 3]))
 
 
-class Silent:
+class Silent(EnergySource):
     """All energies are zero within 1 eV: contributions do not scatter, and noise is that of the energies alone."""
 
     name, fingerprint, cutoff, precision = "silent", "silent", None, Precision(absolute=1.0)
@@ -179,7 +181,8 @@ class Estimated(Clocked):
 
     def __init__(self, cost, counterpoise="none"):
         super().__init__(None)
-        self.cost, self.counterpoise, self.given = cost, counterpoise, set()
+        self.cost, self.given = cost, set()
+        self.capabilities = Capabilities(seconds=True, megabytes=True, counterpoise=counterpoise)
 
     def seconds(self, batch):
         return 50 * self.cost(batch.n_atoms, batch.ghosts.shape[1])

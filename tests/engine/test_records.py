@@ -8,18 +8,18 @@ from bodyorder._checks import ComputationError
 from bodyorder.engine import decompose
 from bodyorder.engine.executors import open_executor
 from bodyorder.results.files import load, save
-from bodyorder.sources.base import Precision, load_source
-from bodyorder.sources.evaluation import Evaluation
+from bodyorder.sources.protocol import Capabilities, EnergySource, Evaluation, Precision
+from bodyorder.sources.registry import load_source
 from bodyorder.structures import ClusterBatch
 
 
-class Knowing:
+class Knowing(EnergySource):
     """Energies of Sutton and Chen, and records that follow from the number and places of the atoms."""
 
     name = fingerprint = "knowing"
     cutoff = None
     precision = Precision(absolute=0.0)
-    batch_size = 7
+    capabilities = Capabilities(records=("multiplicity", "gap", "uncertainty"), batch_size=7)
 
     def energies(self, batch):
         return load_source("analytic:sutton-chen").energies(batch)
@@ -36,10 +36,10 @@ class Wrong(Knowing):
     name = fingerprint = "wrong"
 
     def __init__(self, records):
-        self.records = records
+        self._records = records
 
     def evaluate(self, batch, forces):
-        return Evaluation(self.energies(batch), records=self.records)
+        return Evaluation(self.energies(batch), records=self._records)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from ase import Atoms
 
 from bodyorder._checks import InputError
 from bodyorder.engine import Sampling, Store, decompose
-from bodyorder.sources.base import load_source
+from bodyorder.sources.registry import load_source
 
 THREE_BODY = "analytic:axilrod-teller"
 MANY_BODY = "analytic:sutton-chen"

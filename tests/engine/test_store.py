@@ -12,8 +12,8 @@ from ase import Atoms
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.engine import Store, decompose
 from bodyorder.engine.store import STORE_VERSION, opened
-from bodyorder.sources.base import load_source
-from bodyorder.sources.evaluation import Evaluation
+from bodyorder.sources.protocol import Evaluation
+from bodyorder.sources.registry import load_source
 
 LENNARD_JONES = "ase:ase.calculators.lj.LennardJones?epsilon=0.01&sigma=1.2&rc=20.0"
 
@@ -212,10 +212,11 @@ class Slow(LennardJones):
         time.sleep(0.002)
         super().calculate(*args, **kwargs)
 
-from bodyorder.sources.calculator import CalculatorSource
+from dataclasses import replace
+from bodyorder.sources.ase.calculator import CalculatorSource
 source = CalculatorSource(LennardJones(epsilon=0.01, sigma=1.2, rc=20.0))
 source.calculator.__class__ = Slow
-source.batch_size = 8
+source.capabilities = replace(source.capabilities, batch_size=8)
 rng = np.random.default_rng(0)
 frames = [Atoms("H6", positions=rng.uniform(0, 4, (6, 3))) for _ in range(3)]
 print("ready", flush=True)

@@ -10,8 +10,8 @@ from bodyorder.engine import decompose
 from bodyorder.engine.executors import open_executor
 from bodyorder.engine.planning import plan
 from bodyorder.engine.selection import Selection
-from bodyorder.sources.base import load_source
-from bodyorder.sources.evaluation import Evaluation, FailedClusters
+from bodyorder.sources.protocol import Evaluation, FailedClusters
+from bodyorder.sources.registry import load_source
 
 MANY = "analytic:sutton-chen?cutoff=3.6"
 
@@ -153,9 +153,9 @@ def test_a_million_triples_leave_no_trace_in_memory(tmp_path):
         "from bodyorder.engine.timing import peak_megabytes\n"
         "graphs.HELD = 2**14\n"
         "class Counts:\n"
-        "    name, fingerprint, cutoff, batch_size = 'counts', 'counts', 6.0, 4096\n"
-        "    from bodyorder.sources.base import Precision\n"
-        "    precision = Precision()\n"
+        "    name, fingerprint, cutoff = 'counts', 'counts', 6.0\n"
+        "    from bodyorder.sources import Capabilities, Precision\n"
+        "    precision, capabilities = Precision(), Capabilities(batch_size=4096)\n"
         "    def energies(self, batch):\n"
         "        return np.full(len(batch), float(batch.n_atoms**2))\n"
         "decompose(bulk('Si', cubic=True), Counts(), max_order=3)\n"

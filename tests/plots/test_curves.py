@@ -8,7 +8,6 @@ from bodyorder.analysis.curves import combine_curves, distance_density
 from bodyorder.engine.curves import pair_curve, triple_map
 from bodyorder.plots.curves import pair_curve_figure, save_figure, triple_map_figure
 from bodyorder.plots.style import Theme
-from bodyorder.report.svg import render_svg
 
 MORSE = "analytic:pair?kind=morse"
 
@@ -63,7 +62,7 @@ def test_curves_without_a_well(curves):
     assert low < 0 < high < 1
     wall["pair_contribution"][:] = np.nan
     assert pair_curve_figure(wall.assign_attrs(reference="lj")).axes[0].get_ylim() == pytest.approx((-1e-4, 1e-3))
-    render_svg(pair_curve_figure(wall.isel(distance=[3]).assign_attrs(reference="lj")), "a", "one point")
+    pair_curve_figure(wall.isel(distance=[3]).assign_attrs(reference="lj")).canvas.draw()
 
 
 def test_training_distances_stand_below(curves):
@@ -117,7 +116,7 @@ def test_missing_energies_are_masked(maps):
     panels = [axis for axis in triple_map_figure(holes).axes if axis.get_aspect() == 1]
     assert panels[2].collections[0].get_array().mask.sum() == 6
     holes["triple_contribution"][:] = np.nan
-    render_svg(triple_map_figure(holes), "a", "nothing")
+    triple_map_figure(holes).canvas.draw()
 
 
 def test_maps_of_one_geometry():
@@ -126,7 +125,7 @@ def test_maps_of_one_geometry():
     mesh = figure.axes[0].collections[0]
     np.testing.assert_allclose(mesh.get_array(), [[2.75]])
     assert mesh.get_clim() == pytest.approx((-2.75, 2.75))
-    render_svg(figure, "a", "one point")
+    figure.canvas.draw()
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def clusters():
 
 
 @pytest.fixture(scope="session")
-def separate(clusters) -> dict[str, xr.Dataset]:
+def separate(clusters) -> dict[str, xr.DataTree]:
     """Results by name: a many-body potential, a pair potential, and one with three-body terms."""
     specs = {
         "many-body": "analytic:sutton-chen?epsilon=1.0&a=1.0&c=3.0&n=6&m=3",
@@ -51,7 +51,7 @@ def separate(clusters) -> dict[str, xr.Dataset]:
 
 
 @pytest.fixture(scope="session")
-def results(separate) -> xr.Dataset:
+def results(separate) -> xr.DataTree:
     return combine(separate)
 
 
@@ -65,8 +65,8 @@ class Seen:
 
 
 @pytest.fixture(scope="session")
-def browse(tmp_path_factory) -> Callable[[Path], Seen]:
-    """Open a page in a real browser, without a network."""
+def browse(tmp_path_factory) -> Callable[..., Seen]:
+    """Open a page in a real browser, without a network, in a window of some size, for readers who like it light or dark."""
     program = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if program is None:
         reason = f"no browser: install one of {', '.join(BROWSERS)} (Debian: apt-get install chromium)"
@@ -74,12 +74,13 @@ def browse(tmp_path_factory) -> Callable[[Path], Seen]:
             pytest.fail(reason)
         pytest.skip(reason)
 
-    def look(page: Path) -> Seen:
+    def look(page: Path, size: tuple[int, int] = (1000, 900), dark: bool = False) -> Seen:
         folder = tmp_path_factory.mktemp("browser")
         shot = folder / "page.png"
         command = [
-            program, *FLAGS, f"--user-data-dir={folder / 'profile'}", "--window-size=1000,900", "--dump-dom",
-            f"--screenshot={shot}", "--host-resolver-rules=MAP * ~NOTFOUND", page.resolve().as_uri(),
+            program, *FLAGS, f"--user-data-dir={folder / 'profile'}", f"--window-size={size[0]},{size[1]}", "--dump-dom",
+            f"--blink-settings=preferredColorScheme={0 if dark else 1}", f"--screenshot={shot}",
+            "--host-resolver-rules=MAP * ~NOTFOUND", page.resolve().as_uri(),
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
         messages = [line for line in done.stderr.splitlines() if "CONSOLE" in line]

@@ -8,7 +8,7 @@ import ase
 import numpy as np
 import torch
 
-from bodyorder.sources.base import load_source
+from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch
 
 VARIABLE = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"

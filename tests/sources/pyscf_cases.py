@@ -3,7 +3,7 @@
 import ase
 import numpy as np
 
-from bodyorder.sources.pyscf.task import Task
+from bodyorder.sources.pyscf.problem import Problem
 from bodyorder.structures.clusters import ClusterBatch
 
 
@@ -19,4 +19,4 @@ def random_hydrogen(n_atoms, seed, size=1.5):
 def unrestricted_task(atoms, spins=None):
     """The energy of one structure, with the fewest unpaired electrons if no others are given."""
     spins = [int(atoms.numbers.sum()) % 2] if spins is None else spins
-    return Task(ClusterBatch.from_atoms([atoms]), spins, False, 1e9)
+    return Problem(ClusterBatch.from_atoms([atoms]), spins, False, 1e9)

@@ -14,8 +14,8 @@ from bodyorder import decompose
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.sources.analytic import AxilrodTeller, LennardJones, Morse, SuttonChen
 from bodyorder.sources.analytic import source as analytic_source
-from bodyorder.sources.base import load_source
-from bodyorder.sources.evaluation import FailedClusters
+from bodyorder.sources.protocol import FailedClusters
+from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.subsets.family import complete
 from bodyorder.subsets.moebius import order_totals
@@ -304,9 +304,11 @@ def test_a_cell_of_copper_has_its_cohesive_energy():
 
 def test_without_a_cutoff_there_is_no_energy_of_a_cell():
     for source in (LennardJones(), Morse(), AxilrodTeller(), SuttonChen()):
-        assert not hasattr(source, "cell_energy")
-    with pytest.raises(AttributeError, match=r"analytic:axilrod-teller.* has no `cell_energy`: without a cutoff"):
-        _ = AxilrodTeller().cell_energy
+        assert not source.capabilities.cell_energy
+    with pytest.raises(
+        InputError, match=r"analytic:axilrod-teller.* must give cell_energy, and does not; without a cutoff"
+    ):
+        AxilrodTeller().cell_energy(ase.Atoms("H"))
 
 
 def test_atoms_on_one_spot_have_no_energy_in_a_cell():

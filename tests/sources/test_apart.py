@@ -13,11 +13,11 @@ from ase.calculators.lj import LennardJones
 from ase.calculators.tersoff import Tersoff, TersoffParameters
 
 from bodyorder._checks import InputError
-from bodyorder.sources.base import Precision, load_source
-from bodyorder.sources.calculator import CalculatorSource
-from bodyorder.sources.evaluation import FailedClusters
-from bodyorder.sources.layout import side_by_side, spread, structure
-from bodyorder.sources.memory import Portions
+from bodyorder.sources.ase.calculator import CalculatorSource
+from bodyorder.sources.portions import Portions
+from bodyorder.sources.protocol import FailedClusters, Precision
+from bodyorder.sources.registry import load_source
+from bodyorder.sources.spacing import side_by_side, spread, structure
 from bodyorder.structures.clusters import ClusterBatch
 
 RC = 5.0

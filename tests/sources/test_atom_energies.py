@@ -16,9 +16,9 @@ from metatomic_ase import MetatomicCalculator
 
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.sources import analytic
-from bodyorder.sources.base import load_source
-from bodyorder.sources.calculator import CalculatorSource
-from bodyorder.sources.source_calculator import SourceCalculator
+from bodyorder.sources.ase.calculator import CalculatorSource
+from bodyorder.sources.ase.source_calculator import SourceCalculator
+from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch
 
 METALS = [analytic.SuttonChen(epsilon=0.1, a=1.0, c=8.0, n=7, m=6, cutoff=cutoff) for cutoff in (None, 2.5)]
@@ -228,5 +228,5 @@ def test_models_without_energies_of_atoms_say_so(models, tmp_path):
         tmp_path / "m.pt", models.PairSum(2.5, 3.0, True), claimed_range=3.0, kind="system"
     )
     source = load_source(f"metatomic:{path}")
-    with pytest.raises(InputError, match=r"m\.pt must give energies of atoms that add up to its energy, and does not"):
+    with pytest.raises(InputError, match=r"m\.pt must give atom_energies, and does not; it has none that add up"):
         source.evaluate_atoms(pieces(2, 3, elements=(1,)), False)

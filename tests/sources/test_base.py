@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bodyorder._checks import InputError
-from bodyorder.sources.base import format_spec, load_source, parse_spec
+from bodyorder.sources.registry import load_source
+from bodyorder.sources.spec import format_spec, parse_spec
 
 KEYS = st.text(st.characters(categories=["Ll"], max_codepoint=127), min_size=1)
 VALUES = st.one_of(

@@ -14,10 +14,10 @@ from ase.optimize import BFGS
 
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.sources import analytic
-from bodyorder.sources.base import Precision, load_source
-from bodyorder.sources.calculator import CalculatorSource
-from bodyorder.sources.evaluation import FailedClusters
-from bodyorder.sources.source_calculator import SourceCalculator
+from bodyorder.sources.ase.calculator import CalculatorSource
+from bodyorder.sources.ase.source_calculator import SourceCalculator
+from bodyorder.sources.protocol import FailedClusters, Precision
+from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch
 from bodyorder.structures.dynamics import LangevinSettings, langevin
 from bodyorder.structures.hydrogen import high_density, low_density
@@ -63,6 +63,34 @@ class Scaled(EnergyOnly):
         super().__init__(note="the same for all")
         self.factor = factor
 
+    @classmethod
+    def doubled(cls, factor):
+        """A calculator as some classes make it from what they are given."""
+        return cls(2 * factor)
+
+    @staticmethod
+    def recorded():
+        CALLS.append("recorded")
+
+
+#: What was called although nobody said that it may be.
+CALLS = []
+
+
+def called():
+    CALLS.append("called")
+
+
+class Recorder:
+    """No calculator."""
+
+    def __init__(self):
+        CALLS.append("Recorder")
+
+    @classmethod
+    def made(cls):
+        CALLS.append("made")
+
 
 def lennard_jones(depth=1.0):
     return LennardJones(epsilon=depth)
@@ -103,17 +131,59 @@ def test_a_spec_makes_the_calculator():
     )
     assert source.cutoff == 12
     assert source.precision == Precision(absolute=0.001)
-    assert source.processes
+    assert source.capabilities.serial
     instance = load_source(LennardJones(epsilon=0.01, sigma=1.1, rc=12))
     np.testing.assert_array_equal(source.energies(CLUSTERS), instance.energies(CLUSTERS))
     assert source.fingerprint == instance.fingerprint
     assert instance.cutoff is None
 
 
-def test_a_function_that_returns_a_calculator_will_do():
-    source = load_source(f"ase:{__name__}.lennard_jones?depth=0.5")
+def test_a_function_that_returns_a_calculator_will_do_where_it_is_trusted():
+    spec = f"ase:{__name__}.lennard_jones?depth=0.5&trust=true"
+    source = load_source(spec)
     expected = CalculatorSource(LennardJones(epsilon=0.5)).energies(CLUSTERS)
     np.testing.assert_array_equal(source.energies(CLUSTERS), expected)
+    assert source.name == spec.replace("true", "True")
+    assert load_source(source.name).fingerprint == source.fingerprint
+
+
+def test_a_calculator_class_needs_no_trust_and_takes_it():
+    plain = load_source("ase:ase.calculators.emt.EMT")
+    trusted = load_source("ase:ase.calculators.emt.EMT?trust=true")
+    assert (trusted.name, trusted.fingerprint) == (plain.name, plain.fingerprint)
+
+
+def test_a_class_method_of_a_calculator_needs_no_trust():
+    source = load_source(f"ase:{__name__}.Scaled.doubled?factor=1.5")
+    assert source.calculator.factor == 3.0
+    assert source.name == f"ase:{__name__}.Scaled.doubled?factor=1.5"
+
+
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [
+        ("called", "function"),
+        ("Recorder", "class"),
+        ("Recorder.made", "function"),
+        ("Scaled.recorded", "function"),
+        ("Scaled.register", "function"),
+    ],
+)
+def test_what_is_not_trusted_is_not_called(target, kind):
+    CALLS.clear()
+    message = (
+        f"^ase:{__name__}.{target} must name an ASE calculator class or one of its class methods, or be trusted: it is "
+        f"another {kind}, and calling it runs whatever it does; say trust=true if you know that it makes a calculator$"
+    )
+    with pytest.raises(InputError, match=message):
+        load_source(f"ase:{__name__}.{target}")
+    assert not CALLS
+
+
+def test_nothing_of_the_standard_library_is_called(tmp_path):
+    with pytest.raises(InputError, match=r"ase:os.rmdir must name an ASE calculator class .*, or be trusted"):
+        load_source({"source": "ase:os.rmdir", "path": str(tmp_path)})
+    assert tmp_path.exists()
 
 
 def test_failures_stay_with_their_cluster():
@@ -215,7 +285,7 @@ def test_fingerprints_see_the_attributes_of_a_class_without_parameters():
 def test_fingerprints_are_the_same_in_another_process():
     code = (
         "from ase.calculators.lj import LennardJones; from ase.calculators.emt import EMT;"
-        "from ase.calculators.mixing import SumCalculator; from bodyorder.sources.calculator import CalculatorSource;"
+        "from ase.calculators.mixing import SumCalculator; from bodyorder.sources.ase.calculator import CalculatorSource;"
         "print(CalculatorSource(LennardJones(rc=3.0)).fingerprint);"
         "print(CalculatorSource(SumCalculator([LennardJones(), EMT()])).fingerprint)"
     )
@@ -273,6 +343,10 @@ def test_a_calculator_that_cannot_be_pickled_works_and_is_never_found_again():
         ),
         ("ase:ase.calculators.lj.np", "must name an ASE calculator class, or a function that returns a calculator"),
         ("ase:ase.Atoms", "must name an ASE calculator class"),
+        ("ase:os.getcwd?trust=true", "must give an ASE calculator, got str"),
+        ("ase:os.getcwd?trust=yes", "`trust` must be true or false, got 'yes'"),
+        ("ase:ase.calculators.emt.EMT.nothing", "ase.calculators.emt.EMT has no 'nothing'"),
+        ("ase:ase.calculators.emt.Nothing.made", "No module named 'ase.calculators.emt.Nothing'"),
         (
             "ase:ase.calculators.lj.LennardJones?epsilom=1",
             "has no option 'epsilom'; options: .*; did you mean 'epsilon'",
@@ -290,10 +364,10 @@ def test_a_calculator_that_cannot_be_pickled_works_and_is_never_found_again():
             "^`additive_cutoff` must be a positive number, got -1",
         ),
         ("ase:ase.calculators.lj.LennardJones?energy_error=low", "`energy_error` must be a positive number, got 'low'"),
-        (f"ase:{__name__}.not_a_calculator", "must give an ASE calculator, got int"),
+        (f"ase:{__name__}.not_a_calculator?trust=true", "must give an ASE calculator, got int"),
         (
-            f"ase:{__name__}.lennard_jones?width=1",
-            "has no option 'width'; options: additive_cutoff, boxed, charged, depth, energy_error, invariant",
+            f"ase:{__name__}.lennard_jones?width=1&trust=true",
+            "has no option 'width'; options: additive_cutoff, boxed, charged, depth, energy_error, invariant, trust",
         ),
     ],
 )

@@ -11,7 +11,7 @@ from metatomic_ase import MetatomicCalculator
 
 from bodyorder import decompose
 from bodyorder._checks import InputError
-from bodyorder.sources.base import load_source
+from bodyorder.sources.registry import load_source
 
 
 def crystal(n, pbc=True, *, elements=(1, 6, 8), edge=2.6, seed=0):

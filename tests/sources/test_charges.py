@@ -12,8 +12,8 @@ from metatomic_ase import MetatomicCalculator
 
 from bodyorder import decompose
 from bodyorder._checks import InputError
-from bodyorder.sources.base import load_source
-from bodyorder.sources.calculator import CalculatorSource
+from bodyorder.sources.ase.calculator import CalculatorSource
+from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch
 
 COULOMB = 14.399645  # e²/(4πε₀) in eV Å
@@ -60,7 +60,7 @@ def test_a_calculator_gets_the_charges_of_atoms_and_of_the_whole_if_it_takes_the
     batch = ClusterBatch.from_atoms([ions(), ions((-1, 0, 0)), ions((0.5, -0.5, 0))])
     wanted = [coulomb(batch.of_members("charges")[row], batch.positions[row]) for row in range(3)]
     source = CalculatorSource(Coulomb(), charged=True)
-    assert source.charged
+    assert source.capabilities.charged
     np.testing.assert_allclose(source.energies(batch), wanted, rtol=1e-14)
     found = source.evaluate_atoms(batch, False)
     np.testing.assert_allclose(found.atom_energies.sum(axis=1), wanted, rtol=1e-12)
@@ -85,9 +85,9 @@ def test_the_store_tells_apart_how_a_charge_is_spread(tmp_path):
         for _ in range(2):
             found = decompose(atoms, source, store=store)
             assert float(found.total[0]) == pytest.approx(energy, abs=1e-12)
-    assert source.context == ("charges",)
+    assert source.capabilities.context == ("charges",)
     assert source.fingerprint == CalculatorSource(Coulomb()).fingerprint + " charged"
-    keys, _ = ClusterBatch.from_atoms(spread).canonical(source.context)
+    keys, _ = ClusterBatch.from_atoms(spread).canonical(source.capabilities.context)
     assert len(set(keys)) == 4
 
 
@@ -110,8 +110,8 @@ def test_charged_sub_clusters_stand_alone_and_the_others_together():
 def test_a_spec_says_that_charges_are_taken():
     spec = f"ase:{__name__}.Range?charged=True&invariant=True"
     source = load_source(spec)
-    assert (source.charged, source.invariant, source.name) == (True, True, spec)
-    assert not load_source(f"ase:{__name__}.Range").charged
+    assert (source.capabilities.charged, source.capabilities.invariant, source.name) == (True, True, spec)
+    assert not load_source(f"ase:{__name__}.Range").capabilities.charged
     with pytest.raises(InputError, match="`charged` must be true or false, got 3"):
         load_source(f"ase:{__name__}.Range?charged=3")
 
@@ -159,7 +159,7 @@ def by_mace(path, batch, multiplicity=None):
 def test_mace_is_told_the_charge_of_each_of_many_sub_clusters(tmp_path, specs, k):
     path = save_model(tmp_path / "a.model", embedding_specs=specs)
     source, batch = source_of(path, charged=True), charged_pieces(20, k)
-    assert source.charged
+    assert source.capabilities.charged
     assert source.cutoff is None  # each atom knows the charge of the whole
     assert source.name == f"mace:{path}?charged=True"
     energies, forces = source.energies_and_forces(batch)
@@ -198,7 +198,7 @@ def test_an_energy_of_charge_that_belongs_to_no_atom_leaves_no_energies_of_atoms
     path = save_model(tmp_path / "a.model", embedding_specs=CONTINUOUS, use_embedding_readout=True)
     source, batch = source_of(path, charged=True), charged_pieces(6, 3)
     np.testing.assert_allclose(source.energies(batch), by_mace(path, batch), rtol=0, atol=1e-10)
-    with pytest.raises(InputError, match="must give energies of atoms that add up to its energy, and does not"):
+    with pytest.raises(InputError, match="must give atom_energies, and does not; it has none that add up"):
         source.evaluate_atoms(batch, False)
     plain = source_of(path)
     np.testing.assert_allclose(plain.energies(pieces(6, 3)), by_mace(path, pieces(6, 3)), rtol=0, atol=1e-10)
@@ -262,8 +262,8 @@ def hydrogen(n, k):
 def test_metatomic_models_are_told_charges(models, tmp_path, kind, cutoff, context):
     path = models.export_closed_form(tmp_path / "m.pt", models.Told("charge", kind), claimed_range=3.0)
     source, batch = load_source(f"metatomic:{path}?charged=true"), hydrogen(20, 4)
-    assert source.charged
-    assert (source.cutoff, source.context) == (cutoff, context)
+    assert source.capabilities.charged
+    assert (source.cutoff, source.capabilities.context) == (cutoff, context)
     energies, forces = source.energies_and_forces(batch)
     wanted, slopes = by_metatomic(path, batch)
     np.testing.assert_allclose(energies, wanted, rtol=0, atol=1e-12)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bodyorder.sources.evaluation import Evaluation, FailedClusters
+from bodyorder.sources.protocol import Evaluation, FailedClusters
 
 
 def answer(n, k, seed, *, forces=True, atoms=True):

@@ -1,5 +1,7 @@
 """Models whose energies do not see how a sub-cluster is turned are found, and one of its copies is evaluated."""
 
+from dataclasses import replace
+
 import ase
 import numpy as np
 import pytest
@@ -9,10 +11,10 @@ from mace_models import pieces, save_model, source_of
 from scipy.spatial.transform import Rotation
 
 from bodyorder import decompose
-from bodyorder.sources.base import load_source
-from bodyorder.sources.calculator import CalculatorSource
-from bodyorder.sources.model import Clusters
-from bodyorder.sources.probe import probe
+from bodyorder.sources.ase.calculator import CalculatorSource
+from bodyorder.sources.networks.network import Clusters
+from bodyorder.sources.networks.traits import measure_traits
+from bodyorder.sources.registry import load_source
 
 SQUARE = ase.Atoms("H4", [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
 
@@ -28,14 +30,14 @@ def copies(batch):
 @pytest.mark.parametrize(("name", "invariant"), [("soap-bpnn", True), ("mace", True), ("pet", False)])
 def test_metatomic_models_that_are_built_on_symmetry_are_invariant_and_others_are_not(networks, name, invariant):
     source, batch = load_source(f"metatomic:{networks[name]}"), pieces(12, 5)
-    assert source.invariant is invariant
+    assert source.capabilities.invariant is invariant
     turned = source._network.evaluate(copies(batch), packed=True).energies
     assert (np.abs(turned - source.energies(batch)).max() < 1e-9) == invariant
 
 
 def test_rounding_in_single_precision_is_no_invariance(single_precision, tmp_path):
-    assert not load_source(f"metatomic:{single_precision['mace']}").invariant
-    assert not source_of(save_model(tmp_path / "a.model", dtype="float32")).invariant
+    assert not load_source(f"metatomic:{single_precision['mace']}").capabilities.invariant
+    assert not source_of(save_model(tmp_path / "a.model", dtype="float32")).capabilities.invariant
 
 
 def test_one_of_all_copies_is_evaluated(networks):
@@ -66,7 +68,7 @@ def test_a_model_that_tells_left_from_right_is_not_invariant(tmp_path):
 
     network.evaluate = handed.__get__(network)
     try:
-        assert not probe(network).invariant
+        assert not measure_traits(network).invariant
     finally:
         del network.evaluate
 
@@ -88,8 +90,8 @@ def test_a_crystal_is_mostly_copies_and_a_displaced_one_is_not(tmp_path):
     displaced.rattle(0.05, seed=0)
     for atoms, least, most in ((crystal, 0, 0.1), (displaced, 0.9, 1)):
         result = decompose(atoms, source, max_order=3)
-        source.costly = False
+        source.capabilities = replace(source.capabilities, costly=False)
         plain = decompose(atoms, source, max_order=3)
-        source.costly = True
+        source.capabilities = replace(source.capabilities, costly=True)
         np.testing.assert_allclose(result.contribution, plain.contribution, rtol=0, atol=1e-9)
         assert least <= float(result.n_evaluations[0] / plain.n_evaluations[0]) <= most

@@ -13,12 +13,12 @@ import torch
 from mace_models import VARIABLE, one_by_one, pieces, save_model, source_of
 
 from bodyorder._checks import ComputationError, InputError
-from bodyorder.sources.base import load_source
 from bodyorder.sources.mace.network import MaceNetwork
 from bodyorder.sources.mace.settings import Settings
-from bodyorder.sources.memory import Portions
-from bodyorder.sources.model import Clusters
+from bodyorder.sources.networks.network import Clusters
 from bodyorder.sources.pairs import DENSE
+from bodyorder.sources.portions import Portions
+from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.structures.hydrogen import high_density
 from bodyorder.subsets import complete, contributions, order_totals
@@ -111,8 +111,8 @@ def test_single_precision_claims_its_rounding_and_double_removes_it(single_preci
     single, double = source_of(single_precision), source_of(single_precision, dtype="float64")
     assert 1e-9 < single.precision.sigma(np.array(100.0)) < 1e-3
     assert double.precision.sigma(np.array(100.0)) < 1e-11
-    assert double.invariant
-    assert not single.invariant
+    assert double.capabilities.invariant
+    assert not single.capabilities.invariant
     batch = pieces(10, 4)
     wanted, slopes = one_by_one(single_precision, batch)
     energies, forces = double.energies_and_forces(batch)
@@ -147,8 +147,8 @@ def test_names_and_fingerprints(path, tmp_path):
     assert source_of(path, dtype="float32").fingerprint != source.fingerprint
     other = save_model(tmp_path / "other.model", seed=1)
     assert source_of(other).fingerprint != source.fingerprint
-    assert source.versions.keys() == {"torch", "mace-torch"}
-    assert source.versions["mace-torch"] in source.fingerprint
+    assert source.capabilities.versions.keys() == {"torch", "mace-torch"}
+    assert source.capabilities.versions["mace-torch"] in source.fingerprint
 
 
 class Unmade:
@@ -233,7 +233,7 @@ def test_sub_clusters_that_a_model_cannot_take(path):
     )
     with pytest.raises(InputError, match=r"sub-clusters must be neutral for mace:.*, which takes no charges"):
         source.energies(charged)
-    assert not source.charged
+    assert not source.capabilities.charged
 
 
 def test_files_that_are_no_models(path, tmp_path):
@@ -264,7 +264,7 @@ def test_files_that_are_no_models(path, tmp_path):
 def test_loading_changes_nothing_for_the_rest_of_the_process(path):
     code = (
         "import os, sys, torch\n"
-        "from bodyorder.sources.base import load_source\n"
+        "from bodyorder.sources import load_source\n"
         f"try: load_source('mace:{path}')\n"
         "except ValueError: print('mace' in sys.modules)\n"
         f"load_source('mace:{path}?trust=true')\n"

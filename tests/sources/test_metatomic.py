@@ -17,9 +17,9 @@ from metatomic_ase import MetatomicCalculator
 from scipy.spatial.transform import Rotation
 
 from bodyorder._checks import ComputationError, InputError
-from bodyorder.sources.base import load_source
 from bodyorder.sources.metatomic.archive import read_extensions
 from bodyorder.sources.metatomic.source import load_network
+from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.structures.hydrogen import high_density, low_density
 from bodyorder.subsets import complete, contributions, order_totals
@@ -385,7 +385,7 @@ LOAD = """
 import sys
 import ase
 from bodyorder._checks import InputError
-from bodyorder.sources.base import load_source
+from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch
 try:
     source = load_source(sys.argv[1])

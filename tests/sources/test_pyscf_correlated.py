@@ -9,12 +9,12 @@ from pyscf.cc import gccsd_t
 
 from bodyorder._checks import InputError
 from bodyorder.engine import decompose
-from bodyorder.sources.base import load_source
 from bodyorder.sources.pyscf import correlated, mean_field
 from bodyorder.sources.pyscf.correlated import coupled_cluster, reference, response
 from bodyorder.sources.pyscf.integrals import IntegralCache
 from bodyorder.sources.pyscf.mean_field import lowest_fields
-from bodyorder.sources.pyscf.task import Task
+from bodyorder.sources.pyscf.problem import Problem
+from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.structures.hydrogen import high_density, low_density
 
@@ -32,8 +32,8 @@ CLUSTERS = {
 METHODS = {"mp2": correlated.mp2, "ccsd": correlated.ccsd, "ccsd(t)": correlated.ccsd_t}
 
 
-def task(structures, spins, gradient=False):
-    return Task(ClusterBatch.from_atoms(structures), spins, gradient, 1e9)
+def problem(structures, spins, gradient=False):
+    return Problem(ClusterBatch.from_atoms(structures), spins, gradient, 1e9)
 
 
 def plain(atoms, basis, unpaired, ghosts=()):
@@ -63,13 +63,13 @@ def test_two_electrons_are_correlated_exactly(spin):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("name", "unpaired"), [("He2", 0), ("H3", 1), ("H4", 2), ("LiH", 0), ("OH", 1)])
 def test_plain_pyscf_gives_the_same(method, name, unpaired):
-    outcome = METHODS[method](task([CLUSTERS[name]], [unpaired]), IntegralCache("6-31g", 1e9))
+    answer = METHODS[method](problem([CLUSTERS[name]], [unpaired]), IntegralCache("6-31g", 1e9))
     field = plain(CLUSTERS[name], "6-31g", unpaired)
-    ours = lowest_fields(task([CLUSTERS[name]], [unpaired]), IntegralCache("6-31g", 1e9))[0]
+    ours = lowest_fields(problem([CLUSTERS[name]], [unpaired]), IntegralCache("6-31g", 1e9))[0]
     field.kernel(dm0=ours.make_rdm1())
-    assert not outcome.messages
-    assert outcome.energies[0] == pytest.approx(correlate(method, field), abs=1e-8)
-    assert outcome.records["multiplicity"][0] == unpaired + 1
+    assert not answer.messages
+    assert answer.energies[0] == pytest.approx(correlate(method, field), abs=1e-8)
+    assert answer.records["multiplicity"][0] == unpaired + 1
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -85,21 +85,21 @@ def test_plain_pyscf_gives_the_same(method, name, unpaired):
     ],
 )
 def test_nothing_to_correlate_leaves_the_mean_field(method, atoms, basis, unpaired):
-    outcome = METHODS[method](task([atoms], [unpaired], gradient=method != "ccsd(t)"), IntegralCache(basis, 1e9))
-    assert outcome.energies[0] == pytest.approx(plain(atoms, basis, unpaired).run().e_tot, abs=1e-9)
+    answer = METHODS[method](problem([atoms], [unpaired], gradient=method != "ccsd(t)"), IntegralCache(basis, 1e9))
+    assert answer.energies[0] == pytest.approx(plain(atoms, basis, unpaired).run().e_tot, abs=1e-9)
     if method != "ccsd(t)":
-        assert np.isfinite(outcome.gradients).all()
+        assert np.isfinite(answer.gradients).all()
 
 
 @pytest.mark.parametrize(("name", "unpaired"), [("N2", 6), ("H4", 2), ("LiH", 2)])
 def test_triples_where_one_spin_leaves_no_room(name, unpaired):
-    outcome = correlated.ccsd_t(task([CLUSTERS[name]], [unpaired]), IntegralCache("sto-3g", 1e9))
-    field = lowest_fields(task([CLUSTERS[name]], [unpaired]), IntegralCache("sto-3g", 1e9))[0]
+    answer = correlated.ccsd_t(problem([CLUSTERS[name]], [unpaired]), IntegralCache("sto-3g", 1e9))
+    field = lowest_fields(problem([CLUSTERS[name]], [unpaired]), IntegralCache("sto-3g", 1e9))[0]
     whole = plain(CLUSTERS[name], "sto-3g", unpaired)
     whole.kernel(dm0=field.make_rdm1())
     general = cc.GCCSD(scf.addons.convert_to_ghf(whole)).set(conv_tol=1e-11, conv_tol_normt=1e-8).run()
     expected = general.e_tot + gccsd_t.kernel(general, general.ao2mo(), general.t1, general.t2, verbose=0)
-    assert outcome.energies[0] == pytest.approx(expected, abs=1e-8)
+    assert answer.energies[0] == pytest.approx(expected, abs=1e-8)
 
 
 @pytest.mark.parametrize(("method", "basis"), [("mp2", "aug-cc-pvdz"), ("ccsd", "6-31g"), ("ccsd(t)", "6-31g")])
@@ -108,27 +108,27 @@ def test_functions_of_other_atoms(method, basis, members):
     square = ase.Atoms("He4", [[0, 0, 0], [2, 0, 0], [2, 2, 0], [0, 2, 0]])
     others = [atom for atom in range(4) if atom not in members]
     batch = ClusterBatch.cut({0: System.from_atoms(square)}, np.array([0]), np.array([members]), np.array([others]))
-    outcome = METHODS[method](Task(batch, [0], False, 1e9), IntegralCache(basis, 1e9))
+    answer = METHODS[method](Problem(batch, [0], False, 1e9), IntegralCache(basis, 1e9))
     field = plain(square[members], basis, 0, square[others]).run()
-    assert outcome.energies[0] == pytest.approx(correlate(method, field), abs=1e-9)
+    assert answer.energies[0] == pytest.approx(correlate(method, field), abs=1e-9)
 
 
 def test_the_spin_with_the_lowest_correlated_energy_is_kept():
     square = ase.Atoms("H4", [[0, 0, 0], [1.3, 0, 0], [1.3, 1.3, 0], [0, 1.3, 0]])
     structures, cache = [square, H4], IntegralCache("6-31g", 1e9)
     for function in METHODS.values():
-        whole = function(task(structures, [0, 2, 4]), cache)
-        alone = np.array([function(task(structures, [spin]), cache).energies for spin in (0, 2, 4)])
+        whole = function(problem(structures, [0, 2, 4]), cache)
+        alone = np.array([function(problem(structures, [spin]), cache).energies for spin in (0, 2, 4)])
         assert whole.energies == pytest.approx(alone.min(axis=0), abs=1e-9)
         assert whole.records["multiplicity"].tolist() == (2 * alone.argmin(axis=0) + 1).tolist()
 
 
 def test_contaminated_references_are_recorded():
     stretched = ase.Atoms("H4", [[0, 0, 0], [1.8, 0, 0], [1.8, 1.9, 0], [0, 1.7, 0]])
-    outcome = correlated.mp2(task([stretched, H4[[0, 1, 2, 3]]], [0]), IntegralCache("6-31g", 1e9))
-    assert outcome.records["contamination"][0] > 1.0
-    assert outcome.records["uncertainty"][0] > 1e-3
-    closed = correlated.mp2(task([CLUSTERS["He2"]], [0]), IntegralCache("6-31g", 1e9))
+    answer = correlated.mp2(problem([stretched, H4[[0, 1, 2, 3]]], [0]), IntegralCache("6-31g", 1e9))
+    assert answer.records["contamination"][0] > 1.0
+    assert answer.records["uncertainty"][0] > 1e-3
+    closed = correlated.mp2(problem([CLUSTERS["He2"]], [0]), IntegralCache("6-31g", 1e9))
     assert closed.records["contamination"][0] == pytest.approx(0.0, abs=1e-8)
     assert np.isnan(closed.records.get("uncertainty", np.array([np.nan]))).all()
 
@@ -137,7 +137,7 @@ def test_contaminated_references_are_recorded():
 def test_exact_states_of_two_electrons_are_not_in_doubt(distance):
     molecule = [ase.Atoms("H2", [[0, 0, 0], [0, 0, distance]])]
     field, coupled = (
-        method(task(molecule, [0]), IntegralCache("6-31g", 1e9)) for method in (mean_field.evaluate, correlated.ccsd)
+        method(problem(molecule, [0]), IntegralCache("6-31g", 1e9)) for method in (mean_field.evaluate, correlated.ccsd)
     )
     assert (field.records["contamination"][0] > 0.1) == (distance > 1.0)
     assert coupled.records["contamination"][0] == 0.0
@@ -148,13 +148,13 @@ def test_exact_states_of_two_electrons_are_not_in_doubt(distance):
 @pytest.mark.parametrize(("name", "unpaired"), [("H3", 1), ("H4", 0), ("H4", 2), ("LiH", 0), ("OH", 1)])
 def test_forces_are_the_negative_gradient(method, name, unpaired):
     atoms, cache = CLUSTERS[name], IntegralCache("6-31g", 1e9)
-    outcome = METHODS[method](task([atoms], [unpaired], gradient=True), cache)
+    answer = METHODS[method](problem([atoms], [unpaired], gradient=True), cache)
     direction, step = np.random.default_rng(0).standard_normal((len(atoms), 3)), 0.002
     moved = [ase.Atoms(atoms.symbols, atoms.positions + places * step * Bohr * direction) for places in (-2, -1, 1, 2)]
-    energies = METHODS[method](task(moved, [unpaired]), cache).energies
+    energies = METHODS[method](problem(moved, [unpaired]), cache).energies
     slope = energies @ [1.0, -8.0, 8.0, -1.0] / (12 * step)
-    assert np.sum(outcome.gradients[0] * direction) == pytest.approx(slope, abs=1e-6)
-    assert outcome.gradients[0].sum(axis=0) == pytest.approx(np.zeros(3), abs=1e-7)
+    assert np.sum(answer.gradients[0] * direction) == pytest.approx(slope, abs=1e-6)
+    assert answer.gradients[0].sum(axis=0) == pytest.approx(np.zeros(3), abs=1e-7)
 
 
 def test_triples_have_no_analytic_forces():
@@ -164,14 +164,14 @@ def test_triples_have_no_analytic_forces():
         source.evaluate(batch, forces=True)
     with pytest.raises(InputError, match=r"ccsd\(t\)/6-31g\?spin=low gives energies only; use forces=numerical"):
         decompose(H4[:3], "pyscf:ccsd(t)/6-31g?spin=low", forces=True)
-    outcome = correlated.ccsd_t(task([H4[:3]], [1], gradient=True), IntegralCache("6-31g", 1e9))
-    assert outcome.messages == {0: "ccsd(t) has no analytic forces; use forces=numerical"}
-    assert np.isnan(outcome.energies).all()
+    answer = correlated.ccsd_t(problem([H4[:3]], [1], gradient=True), IntegralCache("6-31g", 1e9))
+    assert answer.messages == {0: "ccsd(t) has no analytic forces; use forces=numerical"}
+    assert np.isnan(answer.energies).all()
 
 
 def test_integrals_are_not_evaluated_again(monkeypatch):
     cache = IntegralCache("6-31g", 1e9)
-    asked = task([H4], [2])
+    asked = problem([H4], [2])
     expected = correlated.ccsd_t(asked, cache).energies
     evaluate = gto.Mole.intor
 
@@ -187,10 +187,10 @@ def test_integrals_are_not_evaluated_again(monkeypatch):
 
 def test_amplitudes_that_do_not_converge_are_reported(monkeypatch):
     monkeypatch.setattr(coupled_cluster, "ATTEMPTS", ((0.0, 6, 2), (0.3, 6, 3)))
-    outcome = correlated.ccsd(task([H4], [0, 2]), IntegralCache("6-31g", 1e9))
-    assert np.isnan(outcome.energies).all()
-    assert "multiplicity" not in outcome.records
-    assert outcome.messages[0].startswith(
+    answer = correlated.ccsd(problem([H4], [0, 2]), IntegralCache("6-31g", 1e9))
+    assert np.isnan(answer.energies).all()
+    assert "multiplicity" not in answer.records
+    assert answer.messages[0].startswith(
         "coupled clusters must converge, those of the state with 2S+1 = 1 do not in 5 steps with level shifts up to 0.3"
     )
 
@@ -201,32 +201,32 @@ def test_amplitudes_of_stretched_clusters_converge():
         positions = rng.uniform(-2.2, 2.2, (5, 3))
         if np.linalg.norm(positions[:, None] - positions, axis=2)[np.triu_indices(5, 1)].min() > 0.8:
             structures.append(ase.Atoms("H5", positions))
-    outcome = correlated.ccsd(task(structures, [1, 3]), IntegralCache("6-31g", 1e9))
-    assert not outcome.messages
+    answer = correlated.ccsd(problem(structures, [1, 3]), IntegralCache("6-31g", 1e9))
+    assert not answer.messages
     exact = load_source("pyscf:fci/6-31g?spin=ground").energies(ClusterBatch.from_atoms(structures)) / Hartree
-    assert outcome.energies == pytest.approx(exact, abs=0.02)
+    assert answer.energies == pytest.approx(exact, abs=0.02)
 
 
 def test_amplitudes_are_tried_again(monkeypatch):
-    expected = correlated.ccsd(task([H4], [0]), IntegralCache("6-31g", 1e9)).energies
+    expected = correlated.ccsd(problem([H4], [0]), IntegralCache("6-31g", 1e9)).energies
     monkeypatch.setattr(coupled_cluster, "ATTEMPTS", ((0.0, 6, 2), *coupled_cluster.ATTEMPTS[1:]))
-    outcome = correlated.ccsd(task([H4], [0]), IntegralCache("6-31g", 1e9))
-    assert outcome.energies == pytest.approx(expected, abs=1e-8)
+    answer = correlated.ccsd(problem([H4], [0]), IntegralCache("6-31g", 1e9))
+    assert answer.energies == pytest.approx(expected, abs=1e-8)
 
 
 def test_a_mean_field_that_does_not_converge_is_reported(monkeypatch):
     monkeypatch.setattr(reference, "STEPS", 0)
-    outcome = correlated.mp2(task([H4], [0]), IntegralCache("6-31g", 1e9))
-    assert "the mean field of the state with 2S+1 = 1 must converge" in outcome.messages[0]
-    assert np.isnan(outcome.energies).all()
+    answer = correlated.mp2(problem([H4], [0]), IntegralCache("6-31g", 1e9))
+    assert "the mean field of the state with 2S+1 = 1 must converge" in answer.messages[0]
+    assert np.isnan(answer.energies).all()
 
 
 def test_a_response_that_does_not_converge_is_reported(monkeypatch):
     monkeypatch.setattr(response, "STEPS", 0.0)
-    outcome = correlated.mp2(task([H4], [0], gradient=True), IntegralCache("6-31g", 1e9))
-    assert "the response of the orbitals must converge" in outcome.messages[0]
-    assert np.isnan(outcome.gradients).all()
-    assert np.isnan(outcome.energies).all()
+    answer = correlated.mp2(problem([H4], [0], gradient=True), IntegralCache("6-31g", 1e9))
+    assert "the response of the orbitals must converge" in answer.messages[0]
+    assert np.isnan(answer.gradients).all()
+    assert np.isnan(answer.energies).all()
 
 
 def test_size_consistency():

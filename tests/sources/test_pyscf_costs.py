@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from bodyorder.sources.base import load_source
 from bodyorder.sources.pyscf import METHODS
 from bodyorder.sources.pyscf.costs import COSTS, Size, determinants
+from bodyorder.sources.registry import load_source
 from bodyorder.structures import ClusterBatch, System
 
 
@@ -55,10 +55,10 @@ def test_what_a_sub_cluster_asks_for_is_not_cut_to_what_there_is():
 
 
 def test_only_methods_without_directions_of_their_own_have_copies():
-    assert source_of("fci").invariant
-    assert source_of("uhf").invariant
-    assert not source_of("uks").invariant
-    assert not source_of("rks").invariant
-    assert not source_of("dmrg").invariant
+    assert source_of("fci").capabilities.invariant
+    assert source_of("uhf").capabilities.invariant
+    assert not source_of("uks").capabilities.invariant
+    assert not source_of("rks").capabilities.invariant
+    assert not source_of("dmrg").capabilities.invariant
     # what a user's rule looks at is not known
-    assert not source_of("fci", spin="textwrap:dedent").invariant
+    assert not source_of("fci", spin="textwrap:dedent").capabilities.invariant

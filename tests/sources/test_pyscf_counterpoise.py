@@ -7,7 +7,7 @@ from ase.units import Hartree
 
 from bodyorder._checks import InputError
 from bodyorder.engine import decompose
-from bodyorder.sources.base import load_source
+from bodyorder.sources.registry import load_source
 from bodyorder.structures import ClusterBatch, System
 
 SQUARE = Atoms("He4", positions=[[0, 0, 0], [2, 0, 0], [2, 2, 0], [0, 2, 0]])

@@ -46,9 +46,9 @@ def test_fock_matrices_are_those_of_pyscf(reordered):
 
 def test_second_derivatives_are_those_of_pyscf():
     atoms = random_hydrogen(5, 0, 1.2)
-    task, cache = unrestricted_task(atoms), IntegralCache("6-31g", 1e8)
-    field = mean_field.lowest_fields(task, cache)[0]
-    ((_, space),) = of_one_rank(cache.integrals(task.batch))
+    problem, cache = unrestricted_task(atoms), IntegralCache("6-31g", 1e8)
+    field = mean_field.lowest_fields(problem, cache)[0]
+    ((_, space),) = of_one_rank(cache.integrals(problem.batch))
     turned = scipy.linalg.expm(0.1 * np.tri(10) - 0.1 * np.tri(10).T)
     elsewhere = field.make_rdm1(field.mo_coeff @ turned, field.mo_occ)
     descent = Descent(space, 0, elsewhere, (3, 2))
@@ -69,38 +69,38 @@ def test_second_derivatives_are_those_of_pyscf():
 def test_descent_leaves_a_saddle_point(distance):
     atoms = ase.Atoms("H2", [[0, 0, 0], [0, 0, distance]])
     closed = scf.RHF(molecule(atoms.numbers, atoms.positions, "6-31g")).set(conv_tol=1e-13).run()
-    task, cache = unrestricted_task(atoms), IntegralCache("6-31g", 1e8)
-    ((_, space),) = of_one_rank(cache.integrals(task.batch))
+    problem, cache = unrestricted_task(atoms), IntegralCache("6-31g", 1e8)
+    ((_, space),) = of_one_rank(cache.integrals(problem.batch))
     descent = Descent(space, 0, np.array([closed.make_rdm1() / 2] * 2), (1, 1))
     assert descent.energy == pytest.approx(closed.e_tot, abs=1e-10)
     assert descent.solve()
     assert descent.energy < closed.e_tot - 1e-3
-    assert descent.energy == pytest.approx(mean_field.evaluate(task, cache).energies[0], abs=1e-10)
+    assert descent.energy == pytest.approx(mean_field.evaluate(problem, cache).energies[0], abs=1e-10)
 
 
 @pytest.mark.parametrize("atoms", [random_hydrogen(5, 4, 1.5), ase.Atoms("OH", [[0, 0, 0], [0, 0, 1.0]])], ids=str)
 def test_one_at_a_time_through_pyscf_gives_the_same(atoms):
-    task, cache = unrestricted_task(atoms), IntegralCache("6-31g", 1e8)
-    density = mean_field.candidate_densities(task, cache, 1)[0][0]
+    problem, cache = unrestricted_task(atoms), IntegralCache("6-31g", 1e8)
+    density = mean_field.candidate_densities(problem, cache, 1)[0][0]
     mol = molecule(atoms.numbers, atoms.positions, "6-31g")
-    found = solve_iteratively(mol, cache.integrals(task.batch), 0, density)
-    assert found.energy == pytest.approx(mean_field.evaluate(task, cache).energies[0], abs=1e-9)
+    found = solve_iteratively(mol, cache.integrals(problem.batch), 0, density)
+    assert found.energy == pytest.approx(mean_field.evaluate(problem, cache).energies[0], abs=1e-9)
 
 
 def test_contamination_is_that_of_pyscf():
     for seed, unpaired in ((0, 0), (0, 2), (1, 0)):
-        task, cache = unrestricted_task(random_hydrogen(4, seed, 1.6), [unpaired]), IntegralCache("6-31g", 1e8)
-        field = mean_field.lowest_fields(task, cache)[0]
+        problem, cache = unrestricted_task(random_hydrogen(4, seed, 1.6), [unpaired]), IntegralCache("6-31g", 1e8)
+        field = mean_field.lowest_fields(problem, cache)[0]
         spin = unpaired / 2
         expected = field.spin_square()[0] - spin * (spin + 1)
-        assert mean_field.evaluate(task, cache).records["contamination"][0] == pytest.approx(expected, abs=1e-8)
+        assert mean_field.evaluate(problem, cache).records["contamination"][0] == pytest.approx(expected, abs=1e-8)
 
 
 def test_projected_energy_of_a_stretched_molecule():
     """Of |φχ̄⟩ the singlet is (|φχ̄⟩ + |χφ̄⟩)/√(2 + 2s²): E = (h_φφ + h_χχ + 2s h_φχ + J + K)/(1 + s²)."""
     atoms = ase.Atoms("H2", [[0, 0, 0], [0, 0, 2.0]])
-    task, cache = unrestricted_task(atoms), IntegralCache("6-31g", 1e8)
-    solution, integrals = Unrestricted(task, cache).solve(0)[0], cache.integrals(task.batch)
+    problem, cache = unrestricted_task(atoms), IntegralCache("6-31g", 1e8)
+    solution, integrals = Unrestricted(problem, cache).solve(0)[0], cache.integrals(problem.batch)
     first, second = solution.coefficients[0, :, 0], solution.coefficients[1, :, 0]
     overlap, core = first @ integrals.overlap[0] @ second, integrals.core[0]
     four = molecule(atoms.numbers, atoms.positions, "6-31g").intor("int2e")
@@ -113,8 +113,8 @@ def test_projected_energy_of_a_stretched_molecule():
 
 @pytest.mark.parametrize(("n_atoms", "unpaired"), [(4, 0), (4, 2), (3, 1), (5, 1)])
 def test_projected_energy_is_that_of_the_determinant_without_other_spins(n_atoms, unpaired):
-    task, cache = unrestricted_task(random_hydrogen(n_atoms, 0, 1.6), [unpaired]), IntegralCache("sto-3g", 1e8)
-    solution, integrals = Unrestricted(task, cache).solve(unpaired)[0], cache.integrals(task.batch)
+    problem, cache = unrestricted_task(random_hydrogen(n_atoms, 0, 1.6), [unpaired]), IntegralCache("sto-3g", 1e8)
+    solution, integrals = Unrestricted(problem, cache).solve(unpaired)[0], cache.integrals(problem.batch)
     electrons = ((n_atoms + unpaired) // 2, (n_atoms - unpaired) // 2)
     basis = np.linalg.inv(np.linalg.cholesky(integrals.overlap[0])).T
     filled = [np.linalg.solve(basis, solution.coefficients[spin, :, :n]) for spin, n in enumerate(electrons)]
@@ -131,7 +131,7 @@ def test_projected_energy_is_that_of_the_determinant_without_other_spins(n_atoms
     repulsion = ao2mo.kernel(integrals.repulsion[0], basis)
     expected = direct_spin1.energy(core, repulsion, state, n_atoms, electrons) + integrals.nuclear[0]
     assert projected_energy(solution, electrons, integrals, 0) == pytest.approx(expected, abs=1e-10)
-    found = mean_field.evaluate(task, cache)
+    found = mean_field.evaluate(problem, cache)
     assert found.records["uncertainty"][0] == pytest.approx(abs(expected - solution.energy), abs=1e-9)
 
 

@@ -11,20 +11,20 @@ from pyscf.cc import ccsd_t_lambda
 from pyscf.grad import ccsd_t
 
 from bodyorder._checks import InputError
-from bodyorder.sources.base import load_source
 from bodyorder.sources.pyscf import correlated, differences, fci
 from bodyorder.sources.pyscf.integrals import IntegralCache
 from bodyorder.sources.pyscf.mean_field import evaluate as uhf
 from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
-from bodyorder.sources.pyscf.task import Task
+from bodyorder.sources.pyscf.problem import Problem
+from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch
 
 H4 = ase.Atoms("H4", [[0, 0, 0], [0.9, 0.1, 0], [0.4, 0.8, 0.3], [0.1, 0.4, 1.1]])
 LIH = ase.Atoms("LiH", [[0, 0, 0], [0.3, 1.5, 0.2]])
 
 
-def task(structures, spins):
-    return Task(ClusterBatch.from_atoms(structures), spins, True, 1e9)
+def problem(structures, spins):
+    return Problem(ClusterBatch.from_atoms(structures), spins, True, 1e9)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def task(structures, spins):
     ],
 )
 def test_analytic_forces_are_the_same(function, basis, structures, spins):
-    asked, cache = task(structures, spins), IntegralCache(basis, 1e9)
+    asked, cache = problem(structures, spins), IntegralCache(basis, 1e9)
     analytic, numerical = function(asked, cache), differences.gradients(function, asked, cache)
     assert not numerical.messages
     assert numerical.energies == pytest.approx(analytic.energies, abs=1e-9)
@@ -61,7 +61,7 @@ def test_triples_against_the_closed_shell_gradient_of_pyscf():
 
 
 def test_nuclei_that_nearly_meet():
-    asked = task([ase.Atoms("H2", [[0, 0, 0], [0, 0, 0.06]])], [0, 2])
+    asked = problem([ase.Atoms("H2", [[0, 0, 0], [0, 0, 0.06]])], [0, 2])
     cache = IntegralCache("sto-6g", 1e9)
     numerical = differences.gradients(fci.evaluate, asked, cache).gradients
     assert numerical == pytest.approx(fci.evaluate(asked, cache).gradients, abs=1e-6)
@@ -83,7 +83,7 @@ def test_every_place_is_computed_in_the_spin_of_the_middle():
         assert not asked.gradient
         return fci.evaluate(asked, cache)
 
-    asked, cache = task(structures, [0, 2]), IntegralCache("sto-6g", 1e9)
+    asked, cache = problem(structures, [0, 2]), IntegralCache("sto-6g", 1e9)
     numerical = differences.gradients(watched, asked, cache)
     assert spins == [[0, 2], [0]]
     assert sizes == [2, 24]  # one atom of each pair, three directions, four places, all at once
@@ -92,7 +92,7 @@ def test_every_place_is_computed_in_the_spin_of_the_middle():
 
 def test_charges_stay():
     batch = replace(ClusterBatch.from_atoms([H4[:3]]), charges=np.array([1]))
-    asked, cache = Task(batch, [0], True, 1e9), IntegralCache("6-31g", 1e9)
+    asked, cache = Problem(batch, [0], True, 1e9), IntegralCache("6-31g", 1e9)
     numerical = differences.gradients(fci.evaluate, asked, cache)
     assert numerical.gradients == pytest.approx(fci.evaluate(asked, cache).gradients, abs=1e-6)
 
@@ -104,7 +104,7 @@ def test_little_memory_makes_small_batches():
         sizes.append(len(asked.batch))
         return fci.evaluate(asked, cache)
 
-    asked, cache = task([H4[:3]], [1]), IntegralCache("sto-6g", 1e9)
+    asked, cache = problem([H4[:3]], [1]), IntegralCache("sto-6g", 1e9)
     whole = differences.gradients(fci.evaluate, asked, cache)
     parts = differences.gradients(watched, replace(asked, memory=5 * 40.0 * 3**4), cache)
     assert max(sizes) == 5
@@ -114,44 +114,44 @@ def test_little_memory_makes_small_batches():
 
 def test_states_that_cross_are_reported():
     def jumping(asked, cache):
-        outcome = fci.evaluate(asked, cache)
-        outcome.energies[asked.batch.positions[:, 0, 0] > 2e-4] += 1e-5
-        return outcome
+        answer = fci.evaluate(asked, cache)
+        answer.energies[asked.batch.positions[:, 0, 0] > 2e-4] += 1e-5
+        return answer
 
-    asked = task([H4[:3], H4[:3] * (1, 1, 1)], [1])
+    asked = problem([H4[:3], H4[:3] * (1, 1, 1)], [1])
     asked.batch.positions[1] += [-1.0, 0.0, 0.0]
-    outcome = differences.gradients(jumping, asked, IntegralCache("sto-6g", 1e9))
-    assert list(outcome.messages) == [0]
-    assert outcome.messages[0].startswith("energies must lie on one smooth curve for forces=numerical")
-    assert np.isnan(outcome.energies[0])
-    assert np.isnan(outcome.gradients[0]).all()
-    assert np.isfinite(outcome.gradients[1]).all()
+    answer = differences.gradients(jumping, asked, IntegralCache("sto-6g", 1e9))
+    assert list(answer.messages) == [0]
+    assert answer.messages[0].startswith("energies must lie on one smooth curve for forces=numerical")
+    assert np.isnan(answer.energies[0])
+    assert np.isnan(answer.gradients[0]).all()
+    assert np.isfinite(answer.gradients[1]).all()
 
 
 def test_a_place_that_fails_is_reported():
     def failing(asked, cache):
-        outcome = fci.evaluate(asked, cache)
+        answer = fci.evaluate(asked, cache)
         for row in np.flatnonzero(asked.batch.positions[:, 1, 2] > 0.003):
-            outcome.energies[row], outcome.messages[int(row)] = np.nan, "it did not converge"
-        return outcome
+            answer.energies[row], answer.messages[int(row)] = np.nan, "it did not converge"
+        return answer
 
-    outcome = differences.gradients(failing, task([H4[:2]], [0]), IntegralCache("sto-6g", 1e9))
-    assert np.isfinite(outcome.energies).all()  # the last atom stays in place
-    outcome = differences.gradients(failing, task([H4[:3]], [1]), IntegralCache("sto-6g", 1e9))
-    assert outcome.messages == {0: "displaced for its forces: it did not converge"}
-    assert np.isnan(outcome.energies).all()
+    answer = differences.gradients(failing, problem([H4[:2]], [0]), IntegralCache("sto-6g", 1e9))
+    assert np.isfinite(answer.energies).all()  # the last atom stays in place
+    answer = differences.gradients(failing, problem([H4[:3]], [1]), IntegralCache("sto-6g", 1e9))
+    assert answer.messages == {0: "displaced for its forces: it did not converge"}
+    assert np.isnan(answer.energies).all()
 
 
 def test_what_the_middle_cannot_do_is_not_differentiated():
     def failing(asked, cache):
-        outcome = fci.evaluate(asked, cache)
+        answer = fci.evaluate(asked, cache)
         assert len(asked.batch) == 2
-        outcome.energies[:], outcome.messages = np.nan, {0: "no", 1: "no"}
-        return outcome
+        answer.energies[:], answer.messages = np.nan, {0: "no", 1: "no"}
+        return answer
 
-    outcome = differences.gradients(failing, task([H4[:3], H4[1:]], [1]), IntegralCache("sto-6g", 1e9))
-    assert outcome.messages == {0: "no", 1: "no"}
-    assert np.isnan(outcome.gradients).all()
+    answer = differences.gradients(failing, problem([H4[:3], H4[1:]], [1]), IntegralCache("sto-6g", 1e9))
+    assert answer.messages == {0: "no", 1: "no"}
+    assert np.isnan(answer.gradients).all()
 
 
 def test_forces_must_be_analytic_or_numerical():

@@ -14,7 +14,7 @@ from bodyorder.sources.pyscf.dmrg.chain import spectral_order
 from bodyorder.sources.pyscf.dmrg.search import _Run, slope
 from bodyorder.sources.pyscf.integrals import IntegralCache
 from bodyorder.sources.pyscf.orbitals import orthonormal
-from bodyorder.sources.pyscf.task import Task
+from bodyorder.sources.pyscf.problem import Problem
 from bodyorder.structures.clusters import ClusterBatch, System
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
@@ -53,40 +53,40 @@ def evaluate(method, basis, batch, spins=None, memory=1e9, **options):
         batch = ClusterBatch.from_atoms([batch])
     count = int(batch.numbers[0].sum())
     spins = list(range(count % 2, count + 1, 2)) if spins is None else spins
-    return method.evaluate(Task(batch, spins, False, memory, options=options), IntegralCache(basis, 1e9))
+    return method.evaluate(Problem(batch, spins, False, memory, options=options), IntegralCache(basis, 1e9))
 
 
 def energy(method, basis, atoms, spins=None, **options):
-    outcome = evaluate(method, basis, atoms, spins, **options)
-    assert not outcome.messages
-    return outcome.energies[0]
+    answer = evaluate(method, basis, atoms, spins, **options)
+    assert not answer.messages
+    return answer.energies[0]
 
 
 @pytest.mark.parametrize(("atoms", "bond_dimension"), [(chain(6), 50), (dense(6), 70)], ids=["chain", "dense"])
 def test_six_atoms_are_within_1e_5_hartree_of_full_configuration_interaction(atoms, bond_dimension):
-    outcome = evaluate(dmrg, "6-31g", atoms, [0], exact=0, bond_dimension=bond_dimension)
-    error = outcome.energies[0] - energy(fci, "6-31g", atoms, [0])
+    answer = evaluate(dmrg, "6-31g", atoms, [0], exact=0, bond_dimension=bond_dimension)
+    error = answer.energies[0] - energy(fci, "6-31g", atoms, [0])
     assert -1e-9 < error < 1e-5
-    assert 0 < outcome.records["discarded_weight"][0] < 1e-5
+    assert 0 < answer.records["discarded_weight"][0] < 1e-5
 
 
 def test_uncertainty_has_the_size_of_the_error():
     exact = energy(fci, "6-31g", dense(6), [0])
-    outcome = evaluate(dmrg, "6-31g", dense(6), [0], exact=0, bond_dimension=36)
-    error = outcome.energies[0] - exact
+    answer = evaluate(dmrg, "6-31g", dense(6), [0], exact=0, bond_dimension=36)
+    error = answer.energies[0] - exact
     assert error > 5e-5
-    assert error / 2 < outcome.records["uncertainty"][0] < 2 * error
-    assert outcome.records["extrapolation"][0] == pytest.approx(-outcome.records["uncertainty"][0])
-    assert abs(outcome.energies[0] + outcome.records["extrapolation"][0] - exact) < error / 2
-    assert outcome.records["discarded_weight"][0] > 1e-6
+    assert error / 2 < answer.records["uncertainty"][0] < 2 * error
+    assert answer.records["extrapolation"][0] == pytest.approx(-answer.records["uncertainty"][0])
+    assert abs(answer.energies[0] + answer.records["extrapolation"][0] - exact) < error / 2
+    assert answer.records["discarded_weight"][0] > 1e-6
 
 
 def test_too_few_sweeps_are_reported():
-    outcome = evaluate(dmrg, "6-31g", dense(4), [0], exact=0, bond_dimension=12, sweeps=1)
-    assert np.isnan(outcome.energies[0])
-    assert np.isnan(outcome.records.get("uncertainty", np.array([np.nan]))[0])
-    assert "did not converge" in outcome.messages[0]
-    assert "sweeps=1; allow more sweeps" in outcome.messages[0]
+    answer = evaluate(dmrg, "6-31g", dense(4), [0], exact=0, bond_dimension=12, sweeps=1)
+    assert np.isnan(answer.energies[0])
+    assert np.isnan(answer.records.get("uncertainty", np.array([np.nan]))[0])
+    assert "did not converge" in answer.messages[0]
+    assert "sweeps=1; allow more sweeps" in answer.messages[0]
 
 
 @pytest.mark.parametrize("basis", ["sto-6g", "6-31g"])
@@ -140,9 +140,9 @@ def test_square_of_hydrogen_changes_its_spin_with_the_basis():
 
 @pytest.mark.parametrize("most", [100, 350], ids=["quintet", "singlet and quintet"])
 def test_spins_diagonalised_and_spins_renormalised_are_compared(most):
-    outcome = evaluate(dmrg, "6-31g", square(), exact=most, bond_dimension=60)
-    assert outcome.energies[0] == pytest.approx(energy(fci, "6-31g", square()), abs=1e-8)
-    assert outcome.records["multiplicity"][0] == 3
+    answer = evaluate(dmrg, "6-31g", square(), exact=most, bond_dimension=60)
+    assert answer.energies[0] == pytest.approx(energy(fci, "6-31g", square()), abs=1e-8)
+    assert answer.records["multiplicity"][0] == 3
 
 
 def test_degenerate_ground_states():
@@ -179,9 +179,9 @@ def test_a_result_does_not_depend_on_what_came_before():
 
 
 def test_too_little_memory_is_reported():
-    outcome = evaluate(dmrg, "6-31g", dense(5), [1], memory=1e7, exact=0)
-    assert np.isnan(outcome.energies[0])
-    assert outcome.messages[0].startswith("DMRG of 10 orbitals at bond_dimension=250 needs about memory=")
+    answer = evaluate(dmrg, "6-31g", dense(5), [1], memory=1e7, exact=0)
+    assert np.isnan(answer.energies[0])
+    assert answer.messages[0].startswith("DMRG of 10 orbitals at bond_dimension=250 needs about memory=")
 
 
 @pytest.mark.parametrize("name", ["bond_dimension", "sweeps", "exact"])

@@ -11,7 +11,7 @@ from pyscf_cases import random_hydrogen
 
 from bodyorder.sources.pyscf.fci import evaluate, spaces, states
 from bodyorder.sources.pyscf.integrals import IntegralCache, single_thread
-from bodyorder.sources.pyscf.task import Task
+from bodyorder.sources.pyscf.problem import Problem
 from bodyorder.structures.clusters import ClusterBatch
 
 SQUARE = ase.Atoms("H4", [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
@@ -38,9 +38,9 @@ def ours(basis, rule, *clusters, **options):
     cache = IntegralCache(basis, 1e9)
     count = len(clusters[0])
     spins = {"low": [count % 2], "high": [count], "ground": list(range(count % 2, count + 1, 2))}[rule]
-    outcome = evaluate(Task(batch, spins, False, 1e9, options=options), cache)
-    assert not outcome.messages
-    return outcome
+    answer = evaluate(Problem(batch, spins, False, 1e9, options=options), cache)
+    assert not answer.messages
+    return answer
 
 
 class Plain:
@@ -102,16 +102,16 @@ def test_gap_is_that_of_the_whole_spectrum(name, solver, monkeypatch):
     atoms, basis = CLUSTERS[name]
     plain = Plain(atoms, basis)
     everything = plain.sector(len(atoms) % 2)
-    outcome = ours(basis, "ground", atoms, gap=True)
-    assert outcome.energies[0] == pytest.approx(everything[0], abs=1e-9)
-    assert outcome.records["gap"][0] == pytest.approx(everything[1] - everything[0], abs=1e-8)
+    answer = ours(basis, "ground", atoms, gap=True)
+    assert answer.energies[0] == pytest.approx(everything[0], abs=1e-9)
+    assert answer.records["gap"][0] == pytest.approx(everything[1] - everything[0], abs=1e-8)
     for rule, unpaired in (("low", len(atoms) % 2), ("high", len(atoms))):
-        outcome, expected = ours(basis, rule, atoms, gap=True), plain.spin(unpaired)
-        assert outcome.energies[0] == pytest.approx(expected[0], abs=1e-9)
+        answer, expected = ours(basis, rule, atoms, gap=True), plain.spin(unpaired)
+        assert answer.energies[0] == pytest.approx(expected[0], abs=1e-9)
         if len(expected) > 1:
-            assert outcome.records["gap"][0] == pytest.approx(expected[1] - expected[0], abs=1e-8)
+            assert answer.records["gap"][0] == pytest.approx(expected[1] - expected[0], abs=1e-8)
         else:
-            assert np.isnan(outcome.records["gap"][0])
+            assert np.isnan(answer.records["gap"][0])
 
 
 def test_degenerate_ground_states_have_no_gap():
@@ -122,9 +122,9 @@ def test_degenerate_ground_states_have_no_gap():
 def test_gap_of_seven_atoms():
     atoms = random_hydrogen(7, 3)
     everything = Plain(atoms, "sto-6g").sector(1)
-    outcome = ours("sto-6g", "ground", atoms, gap=True)
-    assert outcome.energies[0] == pytest.approx(everything[0], abs=1e-9)
-    assert outcome.records["gap"][0] == pytest.approx(everything[1] - everything[0], abs=1e-8)
+    answer = ours("sto-6g", "ground", atoms, gap=True)
+    assert answer.energies[0] == pytest.approx(everything[0], abs=1e-9)
+    assert answer.records["gap"][0] == pytest.approx(everything[1] - everything[0], abs=1e-8)
 
 
 def test_gaps_nobody_asked_for_are_known_between_spins_alone():
@@ -152,10 +152,10 @@ def test_errors_of_iterations_are_bounded_and_small(monkeypatch):
 def test_davidson_at_the_lowest_sz_misses_a_triplet_and_this_search_does_not():
     plain = Plain(SQUARE, "6-31g")
     missed = plain.davidson(pyscf_fci.direct_spin1.FCI())
-    outcome = ours("6-31g", "ground", SQUARE)
+    answer = ours("6-31g", "ground", SQUARE)
     assert missed == pytest.approx(-2.029905, abs=1e-6)
-    assert outcome.energies[0] == pytest.approx(-2.031757, abs=1e-6)
-    assert outcome.records["multiplicity"][0] == 3
+    assert answer.energies[0] == pytest.approx(-2.031757, abs=1e-6)
+    assert answer.records["multiplicity"][0] == 3
 
 
 def test_no_search_with_a_spin_penalty_ends_lower():
@@ -190,7 +190,7 @@ def test_sectors_are_ordered(n_atoms):
         spins = list(range(n_atoms % 2, n_atoms + 1, 2))
         cache = IntegralCache("sto-6g", 1e9)
         batch = ClusterBatch.from_atoms([atoms])
-        alone = [evaluate(Task(batch, [spin], False, 1e9), cache).energies[0] for spin in spins]
+        alone = [evaluate(Problem(batch, [spin], False, 1e9), cache).energies[0] for spin in spins]
         of_sectors = np.minimum.accumulate(alone[::-1])[::-1]
         assert (np.diff(of_sectors) >= 0.0).all()
         assert of_sectors == pytest.approx(np.array([plain.sector(spin)[0] for spin in spins]), abs=1e-9)

@@ -6,9 +6,9 @@ import pytest
 from ase.units import Bohr, Hartree
 from pyscf import gto, mcscf, scf
 
-from bodyorder.sources.base import load_source
-from bodyorder.sources.evaluation import FailedClusters
+from bodyorder.sources.protocol import FailedClusters
 from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
+from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch
 
 STEP = 2e-3  # Å

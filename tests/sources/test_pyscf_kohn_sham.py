@@ -8,13 +8,13 @@ from pyscf import dft, gto
 from scipy.spatial.transform import Rotation
 
 from bodyorder._checks import InputError
-from bodyorder.sources.base import load_source
 from bodyorder.sources.pyscf.integrals import IntegralCache
 from bodyorder.sources.pyscf.mean_field import kohn_sham
 from bodyorder.sources.pyscf.mean_field.fields import molecule_of
 from bodyorder.sources.pyscf.mean_field.functionals import USUAL, check_functional, has_curvature
 from bodyorder.sources.pyscf.methods import TABLE
-from bodyorder.sources.pyscf.task import Task
+from bodyorder.sources.pyscf.problem import Problem
+from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch, System
 
 pytestmark = pytest.mark.usefixtures("no_temporary_files")
@@ -30,8 +30,8 @@ CLUSTERS = {
 }
 
 
-def task(structures, spins, gradient=False, **options):
-    return Task(ClusterBatch.from_atoms(structures), spins, gradient, 1e9, options=options)
+def problem(structures, spins, gradient=False, **options):
+    return Problem(ClusterBatch.from_atoms(structures), spins, gradient, 1e9, options=options)
 
 
 def plain(kind, atoms, unpaired, xc, level, basis="6-31g"):
@@ -55,32 +55,34 @@ def plain(kind, atoms, unpaired, xc, level, basis="6-31g"):
     ],
 )
 def test_plain_pyscf_gives_the_same(name, unpaired, xc, level):
-    outcome = kohn_sham.unrestricted(task([CLUSTERS[name]], [unpaired], xc=xc, grid=level), IntegralCache("6-31g", 1e9))
+    answer = kohn_sham.unrestricted(
+        problem([CLUSTERS[name]], [unpaired], xc=xc, grid=level), IntegralCache("6-31g", 1e9)
+    )
     expected = plain(dft.UKS, CLUSTERS[name], unpaired, xc, level).e_tot
-    assert not outcome.messages
-    assert outcome.records["multiplicity"][0] == unpaired + 1
-    assert outcome.energies[0] == pytest.approx(expected, abs=1e-8)
+    assert not answer.messages
+    assert answer.records["multiplicity"][0] == unpaired + 1
+    assert answer.energies[0] == pytest.approx(expected, abs=1e-8)
 
 
 @pytest.mark.slow
 def test_one_start_is_not_enough_for_a_radical():
     """PySCF's own iteration does not end, wherever rounding takes it; its second-order solver agrees with what is found."""
-    outcome = kohn_sham.unrestricted(task([CLUSTERS["OH"]], [1], xc="lda,vwn", grid=2), IntegralCache("6-31g", 1e9))
+    answer = kohn_sham.unrestricted(problem([CLUSTERS["OH"]], [1], xc="lda,vwn", grid=2), IntegralCache("6-31g", 1e9))
     field = plain(dft.UKS, CLUSTERS["OH"], 1, "lda,vwn", 2)
     assert not field.converged
     solved = field.newton().run()
     assert solved.converged
     # which of two degenerate orbitals is singly filled differs by what the grid makes of a rotation
-    assert outcome.energies[0] == pytest.approx(solved.e_tot, abs=1e-7)
-    assert not outcome.messages
+    assert answer.energies[0] == pytest.approx(solved.e_tot, abs=1e-7)
+    assert not answer.messages
 
 
 @pytest.mark.parametrize(("name", "unpaired"), [("H", 1), ("H3", 1), ("LiH", 0), ("LiH", 2)])
 def test_both_spins_in_the_same_orbitals(name, unpaired):
-    outcome = kohn_sham.restricted(task([CLUSTERS[name]], [unpaired], xc="pbe0", grid=2), IntegralCache("6-31g", 1e9))
+    answer = kohn_sham.restricted(problem([CLUSTERS[name]], [unpaired], xc="pbe0", grid=2), IntegralCache("6-31g", 1e9))
     kind = dft.ROKS if unpaired else dft.RKS
-    assert outcome.energies[0] == pytest.approx(plain(kind, CLUSTERS[name], unpaired, "pbe0", 2).e_tot, abs=1e-8)
-    assert outcome.records["contamination"][0] == pytest.approx(0.0, abs=1e-8)
+    assert answer.energies[0] == pytest.approx(plain(kind, CLUSTERS[name], unpaired, "pbe0", 2).e_tot, abs=1e-8)
+    assert answer.records["contamination"][0] == pytest.approx(0.0, abs=1e-8)
 
 
 @pytest.mark.parametrize("xc", ["pbe", "r2scan"])
@@ -88,11 +90,11 @@ def test_a_symmetric_start_ends_too_high(xc):
     pair = ase.Atoms("H2", [[0, 0, 0], [0, 0, 3.0]])
     chain = ase.Atoms("H4", [[0, 0, 2.2 * place] for place in range(4)])
     for atoms in (pair, chain):
-        outcome = kohn_sham.unrestricted(task([atoms], [0], xc=xc, grid=2), IntegralCache("6-31g", 1e9))
+        answer = kohn_sham.unrestricted(problem([atoms], [0], xc=xc, grid=2), IntegralCache("6-31g", 1e9))
         symmetric = plain(dft.UKS, atoms, 0, xc, 2)
         assert symmetric.converged
-        assert outcome.energies[0] < symmetric.e_tot - 0.01
-        assert outcome.records["contamination"][0] > 0.3
+        assert answer.energies[0] < symmetric.e_tot - 0.01
+        assert answer.records["contamination"][0] > 0.3
 
 
 def test_a_saddle_point_is_left():
@@ -104,16 +106,16 @@ def test_a_saddle_point_is_left():
     # no start but the symmetric one
     found = solver.lowest(0, np.empty((0, 2, mol.nao, mol.nao)))
     assert found.e_tot < plain(dft.UKS, pair, 0, "pbe", 2).e_tot - 0.01
-    broken = kohn_sham.unrestricted(task([pair], [0], xc="pbe", grid=2), cache).energies[0]
+    broken = kohn_sham.unrestricted(problem([pair], [0], xc="pbe", grid=2), cache).energies[0]
     assert found.e_tot == pytest.approx(broken, abs=1e-6)
 
 
 def test_the_lowest_spin_is_kept():
     square = ase.Atoms("H4", [[0, 0, 0], [1.3, 0, 0], [1.3, 1.3, 0], [0, 1.3, 0]])
     cache = IntegralCache("sto-6g", 1e9)
-    whole = kohn_sham.unrestricted(task([square], [0, 2, 4], xc="pbe", grid=0), cache)
+    whole = kohn_sham.unrestricted(problem([square], [0, 2, 4], xc="pbe", grid=0), cache)
     alone = np.array(
-        [kohn_sham.unrestricted(task([square], [spin], xc="pbe", grid=0), cache).energies for spin in (0, 2, 4)]
+        [kohn_sham.unrestricted(problem([square], [spin], xc="pbe", grid=0), cache).energies for spin in (0, 2, 4)]
     )
     assert whole.energies == pytest.approx(alone.min(axis=0), abs=1e-8)
     assert whole.records["multiplicity"].tolist() == (2 * alone.argmin(axis=0) + 1).tolist()
@@ -131,14 +133,14 @@ def test_functions_of_other_atoms_bring_no_points(xc):
     square = ase.Atoms("He4", [[0, 0, 0], [2, 0, 0], [2, 2, 0], [0, 2, 0]])
     batch = ClusterBatch.cut({0: System.from_atoms(square)}, np.array([0]), np.array([[1]]), np.array([[0, 2, 3]]))
     cache = IntegralCache("6-31g", 1e9)
-    outcome = kohn_sham.unrestricted(Task(batch, [0], False, 1e9, options={"xc": xc}), cache)
+    answer = kohn_sham.unrestricted(Problem(batch, [0], False, 1e9, options={"xc": xc}), cache)
     sites = [("He" if atom == 1 else "ghost-He", square.positions[atom] / Bohr) for atom in range(4)]
     mol = gto.M(atom=sites, unit="Bohr", basis="6-31g", verbose=0)
     fine = dft.UKS(mol, xc=xc).set(conv_tol=1e-10)
     fine.grids.level = 6
-    alone = kohn_sham.unrestricted(task([square[:1]], [0], xc=xc), cache)
-    assert outcome.energies[0] == pytest.approx(fine.kernel(), abs=1e-7)
-    assert outcome.energies[0] < alone.energies[0]
+    alone = kohn_sham.unrestricted(problem([square[:1]], [0], xc=xc), cache)
+    assert answer.energies[0] == pytest.approx(fine.kernel(), abs=1e-7)
+    assert answer.energies[0] < alone.energies[0]
     mol, bare = molecule_of(batch, 0, "6-31g", 0), molecule_of(ClusterBatch.from_atoms([square[1:2]]), 0, "6-31g", 0)
     solver = kohn_sham.Solver(mol, bare, cache.integrals(batch), 0, kohn_sham.Functional(xc, 4, False))
     points = dft.gen_grid.Grids(bare).set(level=4).build()
@@ -152,9 +154,9 @@ def test_the_error_of_the_grid_is_within_the_precision(xc):
         copy = CLUSTERS["H3"].copy()
         copy.positions = Rotation.random(random_state=seed).apply(copy.positions) + seed
         turned.append(copy)
-    energies = kohn_sham.unrestricted(task(turned, [1], xc=xc), cache).energies * Hartree
+    energies = kohn_sham.unrestricted(problem(turned, [1], xc=xc), cache).energies * Hartree
     assert np.ptp(energies) < 3 * TABLE["uks"].precision
-    finer = kohn_sham.unrestricted(task([CLUSTERS["H3"]], [1], xc=xc, grid=6), cache).energies * Hartree
+    finer = kohn_sham.unrestricted(problem([CLUSTERS["H3"]], [1], xc=xc, grid=6), cache).energies * Hartree
     assert energies == pytest.approx(np.full(2, finer[0]), abs=3 * TABLE["uks"].precision)
 
 
@@ -174,19 +176,19 @@ def test_the_error_of_the_grid_is_within_the_precision(xc):
 def test_forces_are_the_negative_gradient(method, name, unpaired, xc):
     function = kohn_sham.unrestricted if method == "uks" else kohn_sham.restricted
     atoms, cache = CLUSTERS[name], IntegralCache("6-31g", 1e9)
-    outcome = function(task([atoms], [unpaired], gradient=True, xc=xc, grid=0), cache)
+    answer = function(problem([atoms], [unpaired], gradient=True, xc=xc, grid=0), cache)
     direction, step = np.random.default_rng(0).standard_normal((len(atoms), 3)), 0.005
     moved = [ase.Atoms(atoms.symbols, atoms.positions + places * step * Bohr * direction) for places in (-2, -1, 1, 2)]
-    energies = function(task(moved, [unpaired], xc=xc, grid=0), cache).energies
+    energies = function(problem(moved, [unpaired], xc=xc, grid=0), cache).energies
     slope = energies @ [1.0, -8.0, 8.0, -1.0] / (12 * step)
-    assert np.sum(outcome.gradients[0] * direction) == pytest.approx(slope, abs=1e-5)
-    assert outcome.gradients[0].sum(axis=0) == pytest.approx(np.zeros(3), abs=1e-6)
+    assert np.sum(answer.gradients[0] * direction) == pytest.approx(slope, abs=1e-5)
+    assert answer.gradients[0].sum(axis=0) == pytest.approx(np.zeros(3), abs=1e-6)
 
 
 def test_dependent_functions():
     crowd = ase.Atoms("H3", [[0, 0, 0], [0, 0, 0.06], [0, 0, 0.12]])
-    outcome = kohn_sham.unrestricted(task([crowd], [1], xc="pbe", grid=1), IntegralCache("6-31++g", 1e9))
-    assert np.isfinite(outcome.energies).all() or "must have a converged and stable solution" in outcome.messages[0]
+    answer = kohn_sham.unrestricted(problem([crowd], [1], xc="pbe", grid=1), IntegralCache("6-31++g", 1e9))
+    assert np.isfinite(answer.energies).all() or "must have a converged and stable solution" in answer.messages[0]
 
 
 def test_usual_functionals_are_known():
@@ -217,7 +219,7 @@ def test_functionals_are_for_density_functional_theory():
     with pytest.raises(InputError, match="has no option 'xc'"):
         load_source("pyscf:mp2/sto-3g?spin=low&xc=pbe")
     with pytest.raises(InputError, match="`xc` must name a density functional for rks and uks"):
-        kohn_sham.unrestricted(task([CLUSTERS["H"]], [1]), IntegralCache("sto-3g", 1e9))
+        kohn_sham.unrestricted(problem([CLUSTERS["H"]], [1]), IntegralCache("sto-3g", 1e9))
 
 
 def test_the_functional_is_part_of_the_fingerprint():

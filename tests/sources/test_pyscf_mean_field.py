@@ -12,7 +12,6 @@ from ase.units import Hartree
 from pyscf import gto, scf
 from pyscf_cases import random_hydrogen, unrestricted_task
 
-from bodyorder.sources.base import load_source
 from bodyorder.sources.pyscf import mean_field
 from bodyorder.sources.pyscf.integrals import IntegralCache, molecule
 from bodyorder.sources.pyscf.mean_field.descent import CURVATURE
@@ -24,7 +23,8 @@ from bodyorder.sources.pyscf.mean_field.starts import (
     polarisations,
 )
 from bodyorder.sources.pyscf.orbitals import orthonormal
-from bodyorder.sources.pyscf.task import Task
+from bodyorder.sources.pyscf.problem import Problem
+from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch, System
 
 pytestmark = pytest.mark.usefixtures("no_temporary_files")
@@ -163,12 +163,12 @@ def test_the_lowest_known_solution_of_stretched_clusters_from_bad_starts(moments
     """
     rng, missed = np.random.default_rng(3), []
     for one in KNOWN:
-        task = unrestricted_task(ase.Atoms(f"H{len(one['positions'])}", one["positions"]))
+        problem = unrestricted_task(ase.Atoms(f"H{len(one['positions'])}", one["positions"]))
         if moments != "none":
-            task.moments = np.ones((1, task.batch.n_atoms))
+            problem.moments = np.ones((1, problem.batch.n_atoms))
         if moments == "random":
-            task.moments *= rng.choice([-1.0, 1.0], task.moments.shape)
-        found = mean_field.evaluate(task, IntegralCache(one["basis"], 1e8))
+            problem.moments *= rng.choice([-1.0, 1.0], problem.moments.shape)
+        found = mean_field.evaluate(problem, IntegralCache(one["basis"], 1e8))
         assert not found.messages
         if found.energies[0] > one["energy"] + 1e-6:
             missed.append(one)
@@ -189,8 +189,8 @@ def test_the_lowest_known_solution_of_stretched_clusters_from_bad_starts(moments
     ids=str,
 )
 def test_solutions_are_stationary_and_stable_in_the_eyes_of_pyscf(atoms, basis, spins):
-    task = unrestricted_task(atoms, spins)
-    (field,) = mean_field.lowest_fields(task, IntegralCache(basis, 1e8))
+    problem = unrestricted_task(atoms, spins)
+    (field,) = mean_field.lowest_fields(problem, IntegralCache(basis, 1e8))
     plain = scf.UHF(molecule(atoms.numbers, atoms.positions, basis))
     plain.mol.spin = spins[0]
     assert plain.energy_tot(field.make_rdm1()) == pytest.approx(field.e_tot, abs=1e-9)
@@ -198,26 +198,26 @@ def test_solutions_are_stationary_and_stable_in_the_eyes_of_pyscf(atoms, basis, 
     assert field.converged
     plain.mo_coeff, plain.mo_occ, plain.mo_energy = field.mo_coeff, field.mo_occ, field.mo_energy
     assert plain.stability(return_status=True)[2]
-    assert mean_field.evaluate(task, IntegralCache(basis, 1e8)).energies[0] == pytest.approx(field.e_tot, abs=1e-12)
+    assert mean_field.evaluate(problem, IntegralCache(basis, 1e8)).energies[0] == pytest.approx(field.e_tot, abs=1e-12)
 
 
 def test_fields_of_exactly_one_number_of_unpaired_electrons():
     atoms = random_hydrogen(4, 1, 1.2)
-    task, cache = unrestricted_task(atoms, [0, 2, 4]), IntegralCache("6-31g", 1e8)
-    found = {spin: mean_field.lowest_fields(task, cache, spins=[spin])[0] for spin in (0, 2, 4)}
+    problem, cache = unrestricted_task(atoms, [0, 2, 4]), IntegralCache("6-31g", 1e8)
+    found = {spin: mean_field.lowest_fields(problem, cache, spins=[spin])[0] for spin in (0, 2, 4)}
     assert [field.mol.spin for field in found.values()] == [0, 2, 4]
     assert [int(field.mo_occ[0].sum() - field.mo_occ[1].sum()) for field in found.values()] == [0, 2, 4]
-    lowest = mean_field.lowest_fields(task, cache)[0]
+    lowest = mean_field.lowest_fields(problem, cache)[0]
     assert lowest.e_tot == pytest.approx(min(field.e_tot for field in found.values()), abs=1e-12)
     for field in found.values():
-        candidates = mean_field.candidate_densities(task, cache, field.mol.spin)[0]
+        candidates = mean_field.candidate_densities(problem, cache, field.mol.spin)[0]
         assert field.energy_tot(candidates[0]) == pytest.approx(field.e_tot, abs=1e-3)
 
 
 def test_helium_with_the_functions_of_a_ghost():
     system = System(np.array([2, 2]), np.array([[0.0, 0, 0], [0, 0, 2.0]]))
     batch = ClusterBatch.cut({0: system}, np.array([0]), np.array([[0]]), np.array([[1]]))
-    found = mean_field.evaluate(Task(batch, [0], False, 1e9), IntegralCache("cc-pvdz", 1e8))
+    found = mean_field.evaluate(Problem(batch, [0], False, 1e9), IntegralCache("cc-pvdz", 1e8))
     plain = scf.RHF(gto.M(atom="He 0 0 0; ghost-He 0 0 2", basis="cc-pvdz", verbose=0)).set(conv_tol=1e-12).run()
     assert found.energies[0] == pytest.approx(plain.e_tot, abs=1e-9)
     alone = mean_field.evaluate(unrestricted_task(ase.Atoms("He")), IntegralCache("cc-pvdz", 1e8))
@@ -230,7 +230,7 @@ def test_rows_of_a_batch_do_not_know_each_other():
         ase.Atoms("H4", [[0, 0, 0], [0, 0, 0.06], [0, 0, 0.12], [0, 0, 1.5]])
     )  # linearly dependent in 6-31g
     cache = IntegralCache("6-31g", 1e8)
-    together = mean_field.evaluate(Task(ClusterBatch.from_atoms(clusters), [0, 2], False, 1e9), cache)
+    together = mean_field.evaluate(Problem(ClusterBatch.from_atoms(clusters), [0, 2], False, 1e9), cache)
     ranks = orthonormal(cache.integrals(ClusterBatch.from_atoms(clusters)).overlap)[1]
     assert ranks.min() < ranks.max() == 8
     for row, atoms in enumerate(clusters):

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from ase.units import Hartree
 
-from bodyorder.sources.base import load_source
 from bodyorder.sources.pyscf.fci import evaluate
 from bodyorder.sources.pyscf.integrals import IntegralCache, single_thread
-from bodyorder.sources.pyscf.task import Task
+from bodyorder.sources.pyscf.problem import Problem
+from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.subsets.family import complete
 from bodyorder.subsets.moebius import order_totals
@@ -48,9 +48,9 @@ def totals(spec, atoms):
 def lowest_of_spins(basis, atoms, *unpaired):
     """Lowest FCI energy at each number of unpaired electrons, in hartree."""
     batch = ClusterBatch.from_atoms([atoms])
-    tasks = [Task(batch, [spin], False, 1e9) for spin in unpaired]
+    tasks = [Problem(batch, [spin], False, 1e9) for spin in unpaired]
     with single_thread():
-        return [evaluate(task, IntegralCache(basis, 1e9)).energies[0] for task in tasks]
+        return [evaluate(problem, IntegralCache(basis, 1e9)).energies[0] for problem in tasks]
 
 
 def reference(name):

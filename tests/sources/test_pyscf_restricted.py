@@ -8,10 +8,10 @@ from ase.units import Bohr
 from pyscf import scf
 from pyscf_cases import random_hydrogen, unrestricted_task
 
-from bodyorder.sources.base import load_source
 from bodyorder.sources.pyscf import mean_field
 from bodyorder.sources.pyscf.integrals import IntegralCache, molecule
 from bodyorder.sources.pyscf.mean_field import restricted
+from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch
 
 pytestmark = pytest.mark.usefixtures("no_temporary_files")
@@ -37,9 +37,9 @@ def test_closed_shells_only():
 @pytest.mark.parametrize(("n_atoms", "unpaired"), [(3, 1), (4, 0), (4, 2), (5, 1)])
 def test_restricted_solutions_are_the_lowest_and_stable(n_atoms, unpaired):
     atoms = random_hydrogen(n_atoms, 1, 1.3)
-    task, cache = unrestricted_task(atoms, [unpaired]), IntegralCache("6-31g", 1e8)
-    found = restricted.open_shell(task, cache).energies[0]
-    assert found >= mean_field.evaluate(task, cache).energies[0] - 1e-9
+    problem, cache = unrestricted_task(atoms, [unpaired]), IntegralCache("6-31g", 1e8)
+    found = restricted.open_shell(problem, cache).energies[0]
+    assert found >= mean_field.evaluate(problem, cache).energies[0] - 1e-9
     mol, rng = molecule(atoms.numbers, atoms.positions, "6-31g"), np.random.default_rng(1)
     mol.spin = unpaired
     values, vectors = np.linalg.eigh(mol.intor("int1e_ovlp"))

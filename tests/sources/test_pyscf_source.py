@@ -10,9 +10,9 @@ import pytest
 from numpy.testing import assert_allclose
 
 from bodyorder._checks import InputError
-from bodyorder.sources.base import EnergySource, load_source
-from bodyorder.sources.evaluation import FailedClusters
+from bodyorder.sources.protocol import EnergySource, FailedClusters
 from bodyorder.sources.pyscf.integrals import IntegralCache
+from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.testing import check_source
 
@@ -121,8 +121,8 @@ def test_it_is_an_energy_source():
     assert isinstance(source, EnergySource)
     assert source.name == "pyscf:fci/sto-6g?spin=ground"
     assert source.cutoff is None
-    assert source.processes
-    assert source.batch_size > 1
+    assert source.capabilities.serial
+    assert source.capabilities.batch_size > 1
 
 
 def test_fingerprints_tell_what_decides_the_numbers():

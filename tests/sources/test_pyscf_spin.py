@@ -13,12 +13,12 @@ from pyscf import ao2mo, fci, gto, scf
 
 from bodyorder import decompose
 from bodyorder._checks import InputError
-from bodyorder.sources.base import load_source
 from bodyorder.sources.pyscf.atoms import unpaired_of_atom
 from bodyorder.sources.pyscf.options import check_names, check_values
+from bodyorder.sources.pyscf.problem import Settings
 from bodyorder.sources.pyscf.source import PyscfSource
 from bodyorder.sources.pyscf.spin import spin_rule
-from bodyorder.sources.pyscf.task import Settings
+from bodyorder.sources.registry import load_source
 from bodyorder.structures import ClusterBatch, System
 
 SQUARE = ase.Atoms("H4", [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], magmoms=[1, -1, 1, -1])
@@ -221,7 +221,7 @@ def test_pattern_of_a_determinant():
     assert spin_rule("pattern", False).moments(batch).tolist() == [[1, 1], [1, 1]]
     assert spin_rule("pattern", False).moments(neighbours).tolist() == [[1, -1], [1, -1]]
     source = load_source("pyscf:uhf/sto-6g?spin=pattern")
-    assert source.context == ("moments",)
+    assert source.capabilities.context == ("moments",)
     answer = source.evaluate(batch_of(SQUARE), forces=False)
     assert answer.records["multiplicity"].tolist() == [1.0]
 

@@ -9,8 +9,7 @@ from pyscf import fci as pyscf_fci
 from pyscf import gto
 from pyscf_cases import random_hydrogen
 
-from bodyorder.sources.base import load_source
-from bodyorder.sources.evaluation import FailedClusters
+from bodyorder.sources.protocol import FailedClusters
 from bodyorder.sources.pyscf.fci.configurations import dimension, spin_table
 from bodyorder.sources.pyscf.fci.determinants import DeterminantSpace
 from bodyorder.sources.pyscf.fci.hamiltonian import Hamiltonians
@@ -20,6 +19,7 @@ from bodyorder.sources.pyscf.integrals import IntegralCache
 from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
 from bodyorder.sources.pyscf.orbitals import mean_field_orbitals, orthonormal, transform_one, transform_two
 from bodyorder.sources.pyscf.spin import candidate_spins, unpaired_electrons
+from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch
 
 

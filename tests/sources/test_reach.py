@@ -10,10 +10,10 @@ from ase.calculators.lj import LennardJones
 
 from bodyorder._checks import InputError
 from bodyorder.sources import analytic
-from bodyorder.sources.base import Precision
-from bodyorder.sources.calculator import CalculatorSource
-from bodyorder.sources.layout import at_distance
-from bodyorder.sources.reach import check_cutoff
+from bodyorder.sources.ase.calculator import CalculatorSource
+from bodyorder.sources.cutoff import check_cutoff
+from bodyorder.sources.protocol import Precision
+from bodyorder.sources.spacing import at_distance
 from bodyorder.structures.clusters import ClusterBatch, System
 
 COPPER = bulk("Cu", cubic=True) * (2, 2, 2)
@@ -144,9 +144,9 @@ def test_nothing_to_check():
 
 
 def test_calculators_whose_cutoff_was_given_say_that_it_is_a_claim():
-    assert CalculatorSource(EMT(), cutoff=6.0).claims_cutoff
-    assert not CalculatorSource(EMT()).claims_cutoff
-    assert not hasattr(analytic.Morse(cutoff=6.0), "claims_cutoff")
+    assert CalculatorSource(EMT(), cutoff=6.0).capabilities.unproven_cutoff
+    assert not CalculatorSource(EMT()).capabilities.unproven_cutoff
+    assert not analytic.Morse(cutoff=6.0).capabilities.unproven_cutoff
 
 
 def test_both_parts_keep_what_belongs_to_their_atoms():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bodyorder._checks import InputError
-from bodyorder.sources.base import load_source
+from bodyorder.sources.registry import load_source
 from bodyorder.training import label
 
 

@@ -15,7 +15,7 @@ import yaml
 
 from bodyorder.engine import decompose
 from bodyorder.sources import load_source
-from bodyorder.sources.base import EnergySource
+from bodyorder.sources.protocol import EnergySource
 from bodyorder.structures import ClusterBatch
 from bodyorder.testing import check_source
 from bodyorder.training import prediction_errors, training_options

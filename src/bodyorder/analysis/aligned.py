@@ -79,7 +79,7 @@ def align(results: SeveralResults) -> Aligned:
     """
     if isinstance(results, Aligned):
         return results
-    if isinstance(results, Mapping) and not isinstance(results, xr.DataTree):  # a tree is a mapping, too
+    if isinstance(results, Mapping) and not isinstance(results, xr.DataTree | xr.Dataset):  # these are mappings, too
         return Aligned(side_by_side(results))
     if not isinstance(results, xr.DataTree):
         raise InputError(

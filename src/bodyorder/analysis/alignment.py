@@ -16,7 +16,7 @@ from bodyorder.results.variables import VARIABLES, describe
 #: Variables that describe the structures and their subsets, the same for every source.
 _SHARED = {
     "n_bodies", "site_structure", "site_number", "site_body", "site_position", "site_charge",
-    "subset_members", "subset_cells", "subset_structure", "subset_order", "cell",
+    "subset_members", "subset_cells", "subset_structure", "subset_order", "cell", "periodic",
 }  # fmt: skip
 
 #: Positions (Å) that agree to this length are of the same structure.
@@ -69,8 +69,17 @@ def side_by_side(results: Mapping[str, xr.DataTree]) -> xr.Dataset:
 
 
 def alone(result: xr.Dataset) -> xr.Dataset:
-    """One result, flat, with a ``source`` dimension of length one; its attribute ``source`` names it."""
-    name = str(result.attrs.get("source", "source"))
+    """One result, flat, with a ``source`` dimension of length one.
+
+    Its attribute ``source`` names it, or its coordinate of that name where it was taken out of several.
+    """
+    if "source" in result.coords:
+        name = str(result["source"].item())
+        own = json.loads(result.attrs.get("results", "{}")).get(name, {})
+        result = result.drop_vars("source").assign_attrs(own)
+        del result.attrs["results"]
+    else:
+        name = str(result.attrs.get("source", "source"))
     structure_names(result, repr(name))
     variables = {
         key: array.variable if key in _SHARED else array.variable.expand_dims("source")
@@ -100,6 +109,24 @@ def groups(dataset: xr.Dataset) -> dict[str, np.ndarray]:
         return {UNGROUPED: np.arange(dataset.sizes["structure"])}
     labels = dataset["group"].values.astype(str)
     return {str(name): np.flatnonzero(labels == name) for name in dict.fromkeys(labels)}
+
+
+def unknown_orders(combined: xr.Dataset) -> xr.DataArray:
+    """Which orders nothing is known of in a group: none of its structures of that many bodies has a contribution.
+
+    Structures of fewer bodies have an exact zero there, which says nothing of the others. Orders beyond all structures of a
+    group are known to be zero.
+
+    :param combined: of :func:`combine`
+    :return: bool, dims (source, group, order)
+    """
+    missing = combined["contribution"].isnull().transpose("source", "structure", "order")
+    there = combined["order"] <= combined["n_bodies"]
+    parts = [
+        (missing | ~there).isel(structure=rows).all("structure") & there.isel(structure=rows).any("structure")
+        for rows in groups(combined).values()
+    ]
+    return xr.concat(parts, xr.IndexVariable("group", list(groups(combined)))).transpose("source", "group", "order")
 
 
 def per_body(combined: xr.Dataset, name: str) -> np.ndarray:

@@ -9,7 +9,7 @@ import xarray as xr
 
 from bodyorder._checks import InputError, check_choice
 from bodyorder.analysis.aligned import SeveralResults, align
-from bodyorder.analysis.alignment import groups, per_body
+from bodyorder.analysis.alignment import groups, per_body, unknown_orders
 from bodyorder.analysis.correlation import correlation
 from bodyorder.results.variables import describe
 
@@ -154,12 +154,16 @@ def _force_scores(
     forces = combined["force_contribution"].transpose("source", "order", "site", "xyz").values
     owner = combined["site_structure"].values
     complete = combined["n_bodies"].values <= combined["order"].values.max()
+    unknown = unknown_orders(combined).values
+    unknown = unknown | unknown[reference]
     by_order = np.full((len(forces), len(members), forces.shape[1]), np.nan)
     total = np.full(by_order.shape[:2], np.nan)
     for place, rows in enumerate(members.values()):
         inside = np.isin(owner, rows)
         for order in range(forces.shape[1]):
-            by_order[:, place, order] = _scores(_flat(forces[:, order, inside]), reference)["rmse"]
+            found = _scores(_flat(forces[:, order, inside]), reference)["rmse"]
+            # the zeros of structures of fewer bodies say nothing where those that have the order lack it
+            by_order[:, place, order] = np.where(unknown[:, place, order], np.nan, found)
         whole = forces[:, :, inside & complete[owner]].sum(axis=1)
         total[:, place] = _scores(_flat(whole), reference)["rmse"]
     return {

@@ -7,7 +7,7 @@ import xarray as xr
 
 from bodyorder._checks import check_positive
 from bodyorder.analysis.aligned import SeveralResults, align
-from bodyorder.analysis.alignment import groups
+from bodyorder.analysis.alignment import groups, unknown_orders
 from bodyorder.engine.noise import ROUNDING, SIGNIFICANT
 from bodyorder.results.variables import describe
 
@@ -16,6 +16,11 @@ TOLERANCE = 0.010
 
 #: First order that counts for alternation: order 1 is a baseline that no interaction enters.
 _FIRST_INTERACTION = 2
+
+#: Of a group, what is unknown in an order that none of its structures has.
+_KNOWN_BY_ORDER = (
+    "group_contribution", "group_spread", "group_noise", "group_truncation_error", "group_truncation_noise",
+)  # fmt: skip
 
 
 def order_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> xr.Dataset:
@@ -35,7 +40,7 @@ def order_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
       |E⁽ⁿ⁾| falls like exp(−decay · n); below zero the orders grow. NaN for fewer than two such orders
     - ``effective_body_order``: the smallest n with |E − E^{≤m}|/N < ``tolerance`` for every m ≥ n that is known. That
       all later orders count keeps a sum that passes through the right value by chance from counting as converged.
-      NaN if no known order suffices.
+      NaN if no known order suffices, or a later one is unknown because energies failed.
 
     :param results: a result, several on the same structures by name, or a combined one
     :param tolerance: in eV per body
@@ -67,7 +72,7 @@ def order_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
             "growth": growth,
             "alternation": changes / n_steps.where(n_steps > 0),
             "decay": _decay(contribution.where(heard & (combined["order"] >= _FIRST_INTERACTION))),
-            "effective_body_order": sufficient_order(error, tolerance),
+            "effective_body_order": sufficient_order(error, _failed(combined, error), tolerance),
         },
         attrs={"tolerance": tolerance},
     )
@@ -82,6 +87,7 @@ def group_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
     squares of σ⁽ⁿ⁾/N, of (E − E^{≤n})/N and of its noise; ``group_growth``: geometric mean of the growth;
     ``group_alternation`` and ``group_decay``: means of alternation and decay; ``group_body_order``: median effective body
     order, where structures that do not converge count as infinite; ``group_size``: structures that have any contribution.
+    What has an order is NaN where none of the structures of so many bodies has it: the zeros of smaller ones say nothing then.
     Each is defined in :func:`order_convergence`.
 
     :param results: a result, several on the same structures by name, or a combined one
@@ -102,6 +108,8 @@ def group_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
         compat="override",
         join="exact",
     )
+    known = ~unknown_orders(combined)
+    dataset = dataset.assign({name: dataset[name].where(known) for name in _KNOWN_BY_ORDER})
     dataset.attrs = {"tolerance": single.attrs["tolerance"]}
     return describe(dataset.transpose("source", "group", "order"))
 
@@ -121,9 +129,19 @@ def _decay(contribution: xr.DataArray) -> xr.DataArray:
     return -(offset * logarithm).sum("order") / (offset**2).sum("order").where(lambda spread: spread > 0)
 
 
-def sufficient_order(error: xr.DataArray, tolerance: float) -> xr.DataArray:
-    """The lowest order from which on all known errors are smaller than a tolerance; NaN if there is none."""
-    small = (abs(error) < tolerance) | error.isnull()
+def _failed(combined: xr.Dataset, error: xr.DataArray) -> xr.DataArray:
+    """Which orders are unknown although somebody asked for them."""
+    if "failure" not in combined:
+        return xr.zeros_like(error, dtype=bool)
+    return error.isnull() & (combined["failure"] != "") & (combined["order"] <= combined["n_bodies"])
+
+
+def sufficient_order(error: xr.DataArray, failed: xr.DataArray, tolerance: float) -> xr.DataArray:
+    """The lowest order from which on all errors are smaller than a tolerance; NaN if there is none.
+
+    :param failed: orders that are unknown although they were asked for; others that are unknown do not count
+    """
+    small = (abs(error) < tolerance) | (error.isnull() & ~failed)
     backwards = small.isel(order=slice(None, None, -1))
     stays = backwards.cumprod("order").astype(bool).isel(order=slice(None, None, -1))
     stays = stays.assign_coords(order=error["order"]) & error.notnull()

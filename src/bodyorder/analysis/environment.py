@@ -129,7 +129,7 @@ def _top(table: np.ndarray, max_order: int | None) -> int:
 def _errors(fit: SubsetFit, order: int, table: np.ndarray) -> dict[str, np.ndarray]:
     squares = fit.squared_residuals(order, table)
     without = fit.left_out_residuals(order, table)
-    alone = fit.left_one_out_residuals(order, table)
+    alone = fit.left_one_out_residuals(order, table, squares)
     counts = _counts(fit.n_bodies)[:, None, None]
     sizes = np.arange(1, fit.n_bodies + 1)[:, None, None]
     return {

@@ -95,8 +95,9 @@ def environment_functions(
     # both hold the sub-clusters of this size in the same order
     alone = vacuum["subset_order"].values == size
     pairs = {
-        "term": terms["environment_term"].transpose("source", "subset").values[:, rows],
-        "vacuum": vacuum["interaction"].transpose("source", "subset").values[:, alone],
+        # those of one result have no source
+        "term": np.atleast_2d(terms["environment_term"].transpose(..., "subset").values)[:, rows],
+        "vacuum": np.atleast_2d(vacuum["interaction"].transpose(..., "subset").values)[:, alone],
     }
     kinds = sorted(set(species))
     which = np.array([kinds.index(kind) for kind in species])

@@ -11,7 +11,7 @@ import xarray as xr
 
 from bodyorder._checks import InputError
 from bodyorder.analysis.alignment import attributes
-from bodyorder.sources.base import parse_spec
+from bodyorder.sources.spec import parse_spec
 
 #: Factors that every *ab initio* source has. All others are options of its method.
 FACTORS = ("spin", "basis", "counterpoise", "method")

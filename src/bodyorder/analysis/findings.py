@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from bodyorder.analysis.aligned import Aligned, SeveralResults, align
-from bodyorder.analysis.alignment import attributes
+from bodyorder.analysis.alignment import attributes, groups, unknown_orders
 from bodyorder.analysis.comparison import compare
 from bodyorder.analysis.convergence import TOLERANCE, group_convergence, sufficient_order
 from bodyorder.analysis.multiplicity import doubts
@@ -26,6 +26,7 @@ def findings(results: SeveralResults, reference: str | None = None, tolerance: f
     - ``pair_contribution_per_body``: the two-body total; ``largest_order``, ``largest_contribution``: of the orders above 2 the
       one of largest size, and its total; ``largest_ratio``: its size over that of order 2, if that is above rounding
     - ``largest_noise``, ``noisiest_order``: the largest 1σ of an order total, and of which order
+    - ``is_unknown``, of every order: whether no structure of so many bodies has it, although it was asked for
     - ``n_heard``, ``n_lost``: order totals from order 2 on that are above twice their noise, and that are not
 
     Of :func:`bodyorder.analysis.compare`, if there is a reference: ``total_rmse`` and ``deviation_order``, ``largest_deviation``:
@@ -39,12 +40,12 @@ def findings(results: SeveralResults, reference: str | None = None, tolerance: f
     :param results: one result, several by name, or a combined one
     :param reference: source that the others are compared with
     :param tolerance: in eV per body
-    :return: energies in eV per body, dims (source, group) and (source); NaN where nothing is known
+    :return: energies in eV per body, dims (source, group), (source, group, order) and (source); NaN where nothing is known
     :raises InputError: if there is no such reference, or as :func:`bodyorder.analysis.order_convergence`
     """
     aligned = align(results)
     convergence = group_convergence(aligned, tolerance)
-    found = convergence[["group_size", "group_alternation"]].merge(_of_orders(convergence))
+    found = convergence[["group_size", "group_alternation"]].merge(_of_orders(convergence, _unknown(aligned)))
     if reference is not None:
         compared = compare(aligned, reference)
         deviation = compared["order_rmse"].where(compared["source"] != reference)
@@ -71,11 +72,18 @@ def missing_contributions(results: SeveralResults) -> xr.DataArray:
     return missing & (~missing.all("structure") | failed)
 
 
-def _of_orders(convergence: xr.Dataset) -> xr.Dataset:
+def _unknown(aligned: Aligned) -> xr.DataArray:
+    """Orders that nothing is known of in a group although they were asked for, dims (source, group, order)."""
+    missing, members = missing_contributions(aligned), groups(aligned.data)
+    asked = [missing.isel(structure=rows).any("structure") for rows in members.values()]
+    return unknown_orders(aligned.data) & xr.concat(asked, xr.IndexVariable("group", list(members)))
+
+
+def _of_orders(convergence: xr.Dataset, unknown: xr.DataArray) -> xr.Dataset:
     totals, noise = convergence["group_contribution"], convergence["group_noise"]
     order = totals["order"]
     errors = convergence["group_truncation_error"]
-    enough = sufficient_order(errors, convergence.attrs["tolerance"])
+    enough = sufficient_order(errors, unknown, convergence.attrs["tolerance"])
     last = order.where(errors.notnull()).max("order")
     largest = _order_of_largest(totals.where(order > 2))
     pair = totals.where(order == 2).sum("order", min_count=1)
@@ -98,6 +106,7 @@ def _of_orders(convergence: xr.Dataset) -> xr.Dataset:
             "largest_ratio": abs(_at(totals, largest)) / abs(pair).where(abs(pair) > ROUNDING),
             "noisiest_order": noisiest,
             "largest_noise": _at(noise, noisiest),
+            "is_unknown": unknown.transpose(*totals.dims),
             "n_lost": lost.sum("order"),
             "n_heard": (interactions.notnull() & ~lost).sum("order"),
         }

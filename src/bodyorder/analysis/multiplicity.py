@@ -16,7 +16,7 @@ from bodyorder.analysis.diagnosis import pair_coordinates
 from bodyorder.analysis.factors import pairs
 from bodyorder.engine.subset_energies import DEGENERATE
 from bodyorder.results.variables import describe
-from bodyorder.sources.evaluation import CONTAMINATED
+from bodyorder.sources.protocol import CONTAMINATED
 
 #: What can be in doubt about a sub-cluster's energy, and the variables that count it.
 DOUBTS = ("n_contaminated", "n_degenerate", "n_uncertain", "n_failed")

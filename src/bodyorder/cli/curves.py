@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from bodyorder.engine.curves import Running
-    from bodyorder.sources.base import EnergySource
+    from bodyorder.sources.protocol import EnergySource
 
 #: Most distances of a curve; a map has its own, smaller bound.
 _MOST_DISTANCES = 10_000

@@ -11,7 +11,7 @@ from bodyorder.cli.sources import SOURCE_HELP, add_trust, trusted
 
 if TYPE_CHECKING:
     from bodyorder.engine import Sampling
-    from bodyorder.sources.base import EnergySource
+    from bodyorder.sources.protocol import EnergySource
 
 
 def add_commands(commands: Any) -> None:
@@ -220,7 +220,7 @@ def _workers(wanted: int | None, source: EnergySource) -> int:
     """Processes pay off for sources that do one sub-cluster after the other; others use the cores by themselves."""
     if wanted is not None:
         return wanted
-    if not getattr(source, "processes", False):
+    if not source.capabilities.serial:
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

@@ -12,10 +12,10 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trust",
         action="store_true",
-        help="load what can run code: pickled MACE models, compiled operators beside metatomic models",
+        help="load what can run code: pickled MACE models, operators beside metatomic models, functions after ase:",
     )
 
 
 def trusted(spec: str, trust: bool) -> str | dict[str, object]:
-    """A spec with the user's word that a model file may be loaded although it can run code."""
-    return {"source": spec, "trust": True} if trust and spec.startswith(("mace:", "metatomic:")) else spec
+    """A spec with the user's word that what it names may be loaded although it can run code."""
+    return {"source": spec, "trust": True} if trust and spec.startswith(("ase:", "mace:", "metatomic:")) else spec

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from bodyorder.study.planning import StudyPlan
-    from bodyorder.testing import Report
+    from bodyorder.testing import Conformance
 
 #: A structure's orders are printed one by one up to this many structures, as means of their group beyond.
 FEW = 4
@@ -56,13 +56,14 @@ def print_orders(result: xr.DataTree) -> None:
     drowned = np.array([drowns(per_body[rows].mean(axis=0), _rms(noise[rows])) for rows in members.values()])
     for column, order in enumerate(result.order.values):
         marks = ["~" if lost else " " for lost in drowned[:, column]]
-        means = [f"{np.mean(per_body[rows, column]):+.6f}" for rows in members.values()]
+        means = [_mean(per_body[rows, column]) for rows in members.values()]
         cells = [mean + mark * bool(drowned.any()) for mean, mark in zip(means, marks, strict=True)]
-        table.add_row(str(order), *cells, f"{_rms(noise)[column]:.0e}")
+        sigma = _rms(noise)[column]
+        table.add_row(str(order), *cells, "-" if np.isnan(sigma) else f"{sigma:.0e}")
     for name in ("total", "residual"):
         values = (result[name] / result.n_bodies).values
         # what periodic structures have no whole for; what failed is said below
-        means = ["-" if np.isnan(values[rows]).all() else f"{np.mean(values[rows]):+.6f}" for rows in members.values()]
+        means = [_mean(values[rows]) for rows in members.values()]
         table.add_row(name, *means, "", end_section=True)
     print_table(table)
     if drowned.any():
@@ -81,6 +82,11 @@ def _lacks_total(result: xr.DataTree) -> bool:
     """Whether a periodic structure has no energy of the whole."""
     periodic = result["cells"]["cell"].notnull().all(("vector", "xyz"))
     return bool((periodic & result["total"].isnull()).any())
+
+
+def _mean(values: np.ndarray) -> str:
+    """Mean in eV; a dash where one of them is unknown."""
+    return "-" if np.isnan(values).any() else f"{np.mean(values):+.6f}"
 
 
 def _rms(values: np.ndarray) -> np.ndarray:
@@ -242,7 +248,7 @@ def _figure(values: xr.DataArray, style: str) -> str:
     return format(float((values**2).mean() ** 0.5), style) if values.notnull().any() else "-"
 
 
-def print_checks(report: Report) -> None:
+def print_checks(report: Conformance) -> None:
     """The outcome of each check of an energy source."""
     table = Table(title=report.source)
     for column in ("check", "", "largest deviation", "allowed", "detail"):

@@ -16,7 +16,7 @@ from pydantic import (
 from bodyorder._checks import InputError, check_choice
 from bodyorder.config.samplers import FEWEST, Count, FromFile, HighDensity, LowDensity, Options, Sampler, Seed, Thermal
 from bodyorder.engine.curves import check_species
-from bodyorder.sources.base import parse_spec
+from bodyorder.sources.spec import parse_spec
 from bodyorder.training.datasets import Composition, split_structures
 from bodyorder.training.models import MODELS
 

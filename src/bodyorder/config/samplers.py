@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloa
 
 from bodyorder._checks import InputError
 from bodyorder.sources import load_source
-from bodyorder.sources.source_calculator import SourceCalculator
+from bodyorder.sources.ase.source_calculator import SourceCalculator
 from bodyorder.structures import read_structures
 from bodyorder.structures.dynamics import LangevinSettings, langevin
 from bodyorder.structures.hydrogen import high_density, low_density
@@ -137,7 +137,7 @@ class Thermal(Hydrogen):
         :raises InputError: if the source of the dynamics has no forces
         """
         source = load_source(self.source)
-        if not hasattr(source, "energies_and_forces"):
+        if not source.capabilities.forces:
             raise InputError(f"dynamics need a source with forces, {source.name} gives energies only")
         (start,) = sample(self.start, self.n_atoms, 1, seed)
         settings = LangevinSettings(

@@ -22,8 +22,7 @@ from bodyorder.engine.subset_energies import DOUBTS, Evaluated, SubsetEnergies
 from bodyorder.results.files import SCHEMA_VERSION
 from bodyorder.results.tree import grown
 from bodyorder.results.variables import describe
-from bodyorder.sources.base import EnergySource
-from bodyorder.sources.evaluation import RECORDS
+from bodyorder.sources.protocol import RECORDS, EnergySource
 from bodyorder.structures.io import structure_names
 
 #: Distributions whose versions are written into every result.
@@ -75,8 +74,8 @@ def assemble(
             "fingerprint": source.fingerprint,
             "precision_absolute": float(source.precision.absolute),
             "precision_relative": float(source.precision.relative),
-            "spin": getattr(source, "spin", "none"),
-            "counterpoise": getattr(source, "counterpoise", "none"),
+            "spin": source.capabilities.spin,
+            "counterpoise": source.capabilities.counterpoise,
             "noise": describe_noise(evaluated.measured, any(own.piece.is_estimated for own in by_structure)),
             "bodies": selection.bodies if isinstance(selection.bodies, str) else "given",
             "family": ", ".join(sorted({own.piece.family.kind for own in by_structure})),
@@ -104,7 +103,7 @@ def _cutoff(selection: Selection, source: EnergySource, by_structure: Sequence[S
 
 
 def _versions(source: EnergySource) -> str:
-    return json.dumps(_own_versions() | getattr(source, "versions", {}))
+    return json.dumps(_own_versions() | dict(source.capabilities.versions))
 
 
 @lru_cache(maxsize=1)
@@ -147,16 +146,18 @@ def _stacked(sums: Sequence[np.ndarray | None], top: int) -> np.ndarray:
 def _cells(by_structure: Sequence[SubsetEnergies], top: int) -> xr.Dataset:
     """What belongs to periodic structures, NaN for others."""
     cells = np.full((len(by_structure), 3, 3), np.nan)
+    periodic = np.zeros((len(by_structure), 3), dtype=bool)
     stress = np.full((len(by_structure), top, 6), np.nan)
     for row, own in enumerate(by_structure):
         if own.piece.cell is not None:
             atoms = own.piece.cell.crystal.atoms
-            cells[row] = atoms.cell.array
+            cells[row], periodic[row] = atoms.cell.array, atoms.pbc
             if own.force_sums is not None and atoms.cell.rank == 3:
                 virial = -(own.virial + own.virial.transpose(0, 2, 1)) / 2 / atoms.get_volume()
                 stress[row, : len(virial)] = full_3x3_to_voigt_6_stress(virial)
     dataset = xr.Dataset(
-        {"cell": (("structure", "vector", "xyz"), cells)}, coords={"vector": ["a", "b", "c"], "xyz": ["x", "y", "z"]}
+        {"cell": (("structure", "vector", "xyz"), cells), "periodic": (("structure", "vector"), periodic)},
+        coords={"vector": ["a", "b", "c"], "xyz": ["x", "y", "z"]},
     )
     if by_structure[0].force_sums is not None:
         dataset["stress_contribution"] = (("structure", "order", "voigt"), stress)

@@ -10,7 +10,7 @@ import numpy as np
 
 from bodyorder.engine import counterpoise
 from bodyorder.engine.pieces import Piece
-from bodyorder.sources.base import EnergySource
+from bodyorder.sources.protocol import EnergySource
 from bodyorder.structures import ClusterBatch
 
 #: Sub-clusters per batch for sources that do not say what suits them.
@@ -78,8 +78,8 @@ def rows_per_batch(source: EnergySource, example: ClusterBatch) -> int:
 
     :param example: one sub-cluster
     """
-    largest = getattr(source, "batch_size", DEFAULT_BATCH_SIZE)
-    if not hasattr(source, "seconds"):
+    largest = source.capabilities.batch_size or DEFAULT_BATCH_SIZE
+    if not source.capabilities.seconds:
         return largest
     return max(1, min(largest, int(BATCH_SECONDS / max(source.seconds(example), 1e-9))))
 
@@ -88,7 +88,7 @@ class _Packer:
     """Gathers sub-clusters of one number of atoms until they make a batch."""
 
     def __init__(self, pieces: Sequence[Piece], source: EnergySource):
-        self.largest = getattr(source, "batch_size", DEFAULT_BATCH_SIZE)
+        self.largest = source.capabilities.batch_size or DEFAULT_BATCH_SIZE
         self._pieces, self._source = pieces, source
         self._systems = {index: piece.system for index, piece in enumerate(pieces)}
         # by the number of atoms that are there and of those that lend their functions
@@ -133,7 +133,7 @@ class _Packer:
 
     def _size(self, structure: int, atoms: np.ndarray, ghosts: np.ndarray) -> int:
         """Sub-clusters in a batch."""
-        if not hasattr(self._source, "seconds"):  # few do, and those that do not must not pay for it
+        if not self._source.capabilities.seconds:  # few do, and those that do not must not pay for it
             return self.largest
         heaviest = self._pieces[structure].system.numbers[atoms].sum(axis=1).argmax()
         example = [np.array([structure]), atoms[heaviest][None], ghosts[heaviest][None]]

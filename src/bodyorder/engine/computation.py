@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from bodyorder._checks import ComputationError, InputError, first_line
-from bodyorder.sources.base import EnergySource
-from bodyorder.sources.evaluation import RECORDS, Evaluation, FailedClusters
+from bodyorder.sources.protocol import RECORDS, EnergySource, Evaluation, FailedClusters
 from bodyorder.structures import ClusterBatch
 
 
@@ -60,12 +59,12 @@ def compute(source: EnergySource, batch: ClusterBatch, wanted: Wanted) -> Evalua
 def _ask(source: EnergySource, batch: ClusterBatch, wanted: Wanted) -> Any:
     try:
         if wanted.atom_energies:
-            return source.evaluate_atoms(batch, wanted.forces)  # type: ignore[attr-defined]
-        if hasattr(source, "evaluate"):
+            return source.evaluate_atoms(batch, wanted.forces)
+        if source.capabilities.records:
             return source.evaluate(batch, wanted.forces)
         if not wanted.forces:
             return Evaluation(source.energies(batch))
-        pair = source.energies_and_forces(batch)  # type: ignore[attr-defined]
+        pair = source.energies_and_forces(batch)
         return Evaluation(*pair) if isinstance(pair, tuple | list) and len(pair) == 2 else pair
     except FailedClusters as failed:
         found = wanted.unknown(len(batch), batch.n_atoms)

@@ -16,7 +16,8 @@ from bodyorder._checks import InputError
 from bodyorder.engine.decomposition import decompose
 from bodyorder.engine.store import Store
 from bodyorder.results.variables import describe
-from bodyorder.sources.base import EnergySource, SourceLike, load_source
+from bodyorder.sources.protocol import EnergySource
+from bodyorder.sources.registry import SourceLike, load_source
 
 #: Atoms closer than this (Å) are not evaluated: sources overflow or do not converge there.
 TOO_CLOSE = 0.2

@@ -25,8 +25,9 @@ from bodyorder.engine.sampling import Sampling
 from bodyorder.engine.selection import Selection
 from bodyorder.engine.store import Store, opened
 from bodyorder.engine.subset_energies import Evaluated, SampledEnergies, SubsetEnergies, empty
-from bodyorder.sources.base import EnergySource, SourceLike, load_source
-from bodyorder.sources.reach import check_cutoff
+from bodyorder.sources.cutoff import check_cutoff
+from bodyorder.sources.protocol import EnergySource
+from bodyorder.sources.registry import SourceLike, load_source
 from bodyorder.structures import read_structures
 from bodyorder.structures.bodies import BodiesLike
 from bodyorder.structures.clusters import evenly
@@ -169,16 +170,15 @@ class _Run:
 
 def _check_by_atom(source: EnergySource, wanted: Wanted) -> None:
     """Check that a source gives what belongs to single atoms."""
-    asked = {
-        "forces": (wanted.forces, "energies_and_forces"),
-        "atom_energies": (wanted.atom_energies, "evaluate_atoms"),
-    }
-    for name, (is_wanted, method) in asked.items():
-        if is_wanted and getattr(source, "counterpoise", "none") != "none":
+    can = source.capabilities
+    asked = {"forces": (wanted.forces, can.forces), "atom_energies": (wanted.atom_energies, can.atom_energies)}
+    for name, (is_wanted, is_claimed) in asked.items():
+        if is_wanted and can.counterpoise != "none":
             raise InputError(f"`{name}` need a source without counterpoise correction, got {source.name}")
-        if is_wanted and not hasattr(source, method):
-            advice = getattr(source, "forces_advice", "") if name == "forces" else ""
-            raise InputError(f"`{name}` need a source that gives them, {source.name} gives energies only{advice}")
+        if is_wanted and not is_claimed:
+            raise InputError(
+                f"`{name}` need a source that gives them, {source.name} gives energies only{can.why_not(name)}"
+            )
 
 
 def _try_reach(pieces: Sequence[Piece], source: EnergySource) -> None:
@@ -187,17 +187,18 @@ def _try_reach(pieces: Sequence[Piece], source: EnergySource) -> None:
     :raises InputError: if it is found to be wrong
     """
     resting = [piece for piece in pieces if piece.family.nodes is not None]
-    if resting and getattr(source, "claims_cutoff", False):
-        order = min(resting[0].family.max_order, LARGEST_TRIED)
+    if resting and source.capabilities.unproven_cutoff:
+        # bodies that are all farther apart have sub-clusters of one body only
+        order = int(np.flatnonzero(resting[0].family.sizes[:LARGEST_TRIED])[-1]) + 1
         batch = draw(resting[:1], order, source)[0].batch
         check_cutoff(source, batch.select(evenly(len(batch), N_TRIED)))
 
 
 def _measures(wanted: bool | None, source: EnergySource) -> bool:
     """Whether the noise of energies is measured: where it is wanted, or nothing is said and the source rounds coarsely."""
-    if wanted and getattr(source, "counterpoise", "none") != "none":
+    if wanted and source.capabilities.counterpoise != "none":
         raise InputError(f"`measure_noise` needs a source without counterpoise correction, got {source.name}")
-    return bool(getattr(source, "rounds", False)) if wanted is None else wanted
+    return source.capabilities.single_precision if wanted is None else wanted
 
 
 def _by_structure(outcome: Outcome) -> Iterator[tuple[int, np.ndarray]]:

@@ -15,8 +15,7 @@ import numpy as np
 
 from bodyorder._checks import ComputationError, InputError, first_line
 from bodyorder.engine.computation import Wanted, compute
-from bodyorder.sources.base import EnergySource
-from bodyorder.sources.evaluation import Evaluation
+from bodyorder.sources.protocol import EnergySource, Evaluation
 from bodyorder.structures import ClusterBatch
 
 #: Sub-clusters in a row whose workers died before any batch came back: then the fault is not theirs.

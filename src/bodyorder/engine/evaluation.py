@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import cache
 
 from bodyorder._checks import ComputationError
 from bodyorder.engine.batching import Task
@@ -14,7 +16,7 @@ from bodyorder.engine.dispatch import Dispatcher
 from bodyorder.engine.jobs import Job, Outcome, Run
 from bodyorder.engine.memory import Memory
 from bodyorder.engine.store import Store
-from bodyorder.sources.base import EnergySource
+from bodyorder.sources.protocol import EnergySource
 from bodyorder.structures.symmetry import SHAPE_RESOLUTION
 
 #: Batches handed out and not yet taken back: enough to keep a cluster busy.
@@ -22,6 +24,8 @@ MAX_IN_FLIGHT = 512
 
 #: Sub-clusters held beside the oldest batch that is not done: few enough to bound memory, enough to work on meanwhile.
 MAX_HELD = 200_000
+
+logger = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -49,7 +53,10 @@ def evaluate(
     :param same_distance: Å by which the distances of copies may differ
     :raises ComputationError: if local worker processes die, or a cluster is gone
     """
-    if store is None and (getattr(source, "processes", False) or getattr(source, "costly", False)):
+    if executor is not None and (why := source.capabilities.one_process):
+        _say(f"{source.name} runs in one process: {why}")
+        executor = None
+    if store is None and (source.capabilities.serial or source.capabilities.costly):
         store = Memory()
     line = _Line(Run(source, wanted, Dispatcher(source, wanted, executor), store, same_distance=same_distance))
     try:
@@ -70,6 +77,12 @@ def evaluate(
     finally:
         for job in line.jobs:
             job.cancel()
+
+
+@cache
+def _say(line: str) -> None:
+    """Say something once, however many rounds of a sample it holds for."""
+    logger.warning(line)
 
 
 class _Line:

@@ -12,8 +12,7 @@ from bodyorder.engine.computation import Wanted
 from bodyorder.engine.dispatch import Dispatcher
 from bodyorder.engine.memory import Memory
 from bodyorder.engine.store import Store
-from bodyorder.sources.base import EnergySource
-from bodyorder.sources.evaluation import Evaluation
+from bodyorder.sources.protocol import EnergySource, Evaluation
 from bodyorder.structures import ClusterBatch
 from bodyorder.structures.clusters import evenly
 from bodyorder.structures.symmetry import SHAPE_RESOLUTION, Shapes
@@ -70,12 +69,12 @@ class Run:
     @property
     def merges(self) -> bool:
         """Whether one energy serves all copies of a sub-cluster. What belongs to atoms would have to be turned, and is not."""
-        return getattr(self.source, "invariant", False) and not self.wanted.by_atom and not self.context
+        return self.source.capabilities.invariant and not self.wanted.by_atom and not self.context
 
     @property
     def context(self) -> tuple[str, ...]:
         """What else of their structure the energies of sub-clusters depend on."""
-        return getattr(self.source, "context", ())
+        return self.source.capabilities.context
 
     @property
     def room(self) -> float:
@@ -88,7 +87,7 @@ class Run:
         Naming them takes longer than a fast network takes for one. A run that is not stored tries on some of the first whether
         there are enough copies.
         """
-        if not isinstance(self.store, Memory) or not getattr(self.source, "costly", False) or len(batch) < FEW:
+        if not isinstance(self.store, Memory) or not self.source.capabilities.costly or len(batch) < FEW:
             return self.store
         if batch.n_atoms not in self.worth:
             some = batch.select(evenly(len(batch), TRIED))

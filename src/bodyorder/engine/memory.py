@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bodyorder.sources.evaluation import Evaluation
+from bodyorder.sources.protocol import Evaluation
 
 #: Sub-clusters that are kept: some hundred bytes each.
 MOST = 2**20

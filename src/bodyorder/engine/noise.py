@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from bodyorder.engine.computation import Wanted, compute
 from bodyorder.engine.pieces import Piece
 from bodyorder.engine.probes import draw
-from bodyorder.sources.base import EnergySource
+from bodyorder.sources.protocol import EnergySource
 from bodyorder.structures import ClusterBatch, System
 from bodyorder.structures.clusters import evenly
 

@@ -17,7 +17,7 @@ from bodyorder.engine.probes import WHOLE, Probe, draw
 from bodyorder.engine.selection import Selection
 from bodyorder.engine.timing import Timer
 from bodyorder.results.variables import describe
-from bodyorder.sources.base import EnergySource
+from bodyorder.sources.protocol import EnergySource
 from bodyorder.subsets import order_coefficients
 
 #: Seconds that the timed probe may take; sizes beyond are extrapolated.
@@ -114,7 +114,7 @@ def _cost(kinds: list[Probe], timer: Timer) -> _Cost:
 
 
 def _megabytes(kinds: list[Probe], source: EnergySource, forces: bool) -> float:
-    if not hasattr(source, "megabytes"):
+    if not source.capabilities.megabytes:
         return np.nan
     return max(float(source.megabytes(kind.batch, forces)) for kind in kinds)
 

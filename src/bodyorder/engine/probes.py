@@ -11,7 +11,7 @@ import numpy as np
 from bodyorder.engine import counterpoise
 from bodyorder.engine.batching import DEFAULT_BATCH_SIZE, WHOLE, rows_per_batch
 from bodyorder.engine.pieces import Piece
-from bodyorder.sources.base import EnergySource
+from bodyorder.sources.protocol import EnergySource
 from bodyorder.structures import ClusterBatch
 from bodyorder.structures.clusters import evenly
 
@@ -51,7 +51,7 @@ def draw(pieces: Sequence[Piece], order: int, source: EnergySource) -> list[Prob
         piece = next(p for p in pieces if p.family.max_order >= order and p.family.sizes[order - 1])
         members = next(piece.family.chunks(order)).members
         scheme = piece.counterpoise
-    rows = min(getattr(source, "batch_size", DEFAULT_BATCH_SIZE), DEFAULT_BATCH_SIZE)
+    rows = min(source.capabilities.batch_size or DEFAULT_BATCH_SIZE, DEFAULT_BATCH_SIZE)
     chosen = members[evenly(len(members), rows)]
     found: dict[int, Probe] = {}
     for there, lent in counterpoise.parts(scheme, chosen, len(piece.bodies)):

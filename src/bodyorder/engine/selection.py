@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
+from weakref import WeakValueDictionary
 
 import ase
 
 from bodyorder._checks import InputError, check_between, check_positive
 from bodyorder.engine.pieces import Cell, Piece
 from bodyorder.engine.sampling import Sampling, along_joints, by_distance
-from bodyorder.sources.base import EnergySource
+from bodyorder.sources.protocol import EnergySource
 from bodyorder.structures import Bodies, System, find_bodies
 from bodyorder.structures.bodies import BodiesLike, body_charges
 from bodyorder.structures.periodic import whole_bodies
@@ -70,7 +70,7 @@ class Selection:
         _check_charges(atoms, partition, source, f"structure {index}")
         system = System.from_atoms(atoms, partition.labels)
         top = min(self.max_order or len(partition), len(partition))
-        scheme = getattr(source, "counterpoise", "none")
+        scheme = source.capabilities.counterpoise
         if self.sampling is not None:
             if source.cutoff is None:
                 growth = by_distance(partition.distances(system.positions))
@@ -125,7 +125,7 @@ class Selection:
             raise InputError(
                 "`cutoff` and a sample must not be given together; a sample draws near bodies more often by itself"
             )
-        if getattr(source, "counterpoise", "none") == "vmfc":
+        if source.capabilities.counterpoise == "vmfc":
             raise InputError(
                 f"a sample must be of energies in one set of functions, got {source.name}; use counterpoise=full"
             )
@@ -142,13 +142,19 @@ class Selection:
 
 def _check_charges(atoms: ase.Atoms, bodies: Bodies, source: EnergySource, name: str) -> None:
     charges = body_charges(atoms, bodies, name)
-    if charges.any() and not getattr(source, "charged", False):
+    if charges.any() and not source.capabilities.charged:
         raise InputError(
             f"{source.name} takes no charges, {name} has a body of charge {charges[charges != 0][0]:+d}; "
             "use a source that does, such as pyscf, or remove the initial charges"
         )
 
 
-@lru_cache(maxsize=8)
+#: Complete families that are in use: structures alike share one, and none outlives its run.
+_families: WeakValueDictionary[tuple[int, int], Family] = WeakValueDictionary()
+
+
 def _complete(n_bodies: int, max_order: int) -> Family:
-    return complete(n_bodies, max_order)
+    family = _families.get((n_bodies, max_order))
+    if family is None:
+        _families[n_bodies, max_order] = family = complete(n_bodies, max_order)
+    return family

@@ -14,7 +14,7 @@ from types import TracebackType
 import numpy as np
 
 from bodyorder._checks import ComputationError, InputError, first_line
-from bodyorder.sources.evaluation import Evaluation
+from bodyorder.sources.protocol import Evaluation
 
 #: Layout of the file; goes up when an older program could no longer read it.
 STORE_VERSION = 3

@@ -16,8 +16,7 @@ from bodyorder.engine.counterpoise import VMFC
 from bodyorder.engine.jobs import Outcome
 from bodyorder.engine.noise import variance
 from bodyorder.engine.pieces import Piece
-from bodyorder.sources.base import EnergySource
-from bodyorder.sources.evaluation import CONTAMINATED, Evaluation
+from bodyorder.sources.protocol import CONTAMINATED, EnergySource, Evaluation
 from bodyorder.subsets import Sample, contributions, order_coefficients
 from bodyorder.subsets.moebius import with_nothing
 
@@ -57,7 +56,7 @@ class SubsetEnergies:
     :param coefficients: how much each energy counts in each order total (:func:`bodyorder.subsets.order_coefficients`)
     :param energies: for each order that the family keeps E(S) in eV, shape (n_subsets,)
     :param records: what is known of the states behind the energies, by name (see
-        :data:`bodyorder.sources.evaluation.RECORDS`) and order, shape (n_subsets,)
+        :data:`bodyorder.sources.protocol.RECORDS`) and order, shape (n_subsets,)
     :param shortfalls: what else the result lacks, a line each
     :param counts: sub-clusters that failed (``n_failed``) or give reason to doubt (:data:`DOUBTS`), by name and order
     """
@@ -137,7 +136,7 @@ class SubsetEnergies:
     def take_cell(self) -> None:
         """Ask the source for the energy of a periodic structure, if it gives one."""
         source, cell = self.evaluated.source, self.piece.cell
-        if cell is None or not hasattr(source, "cell_energy"):
+        if cell is None or not source.capabilities.cell_energy:
             return
         try:
             self.whole = source.cell_energy(cell.crystal.atoms)

@@ -12,7 +12,7 @@ import numpy as np
 
 from bodyorder.engine.computation import Wanted, compute
 from bodyorder.engine.probes import Probe
-from bodyorder.sources.base import EnergySource
+from bodyorder.sources.protocol import EnergySource
 from bodyorder.structures import ClusterBatch
 
 #: Until two sizes are timed, cost is taken to grow like this power of the number of atoms, as in mean-field methods.
@@ -87,7 +87,7 @@ class Timer:
 
     def _estimate(self, probe: Probe) -> float:
         """What the source says, in seconds; 0 if it says nothing."""
-        return float(self.source.seconds(probe.batch)) if hasattr(self.source, "seconds") else 0.0
+        return float(self.source.seconds(probe.batch)) if self.source.capabilities.seconds else 0.0
 
     def _predict(self, probe: Probe) -> float:
         """Seconds of one sub-cluster alone, from those that were timed."""

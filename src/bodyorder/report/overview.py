@@ -27,6 +27,10 @@ _DOUBTS = {
 }
 
 
+#: How expansions can converge, in the order in which that is said.
+_VERDICTS = ("from", "perhaps", "complete", "none", "open", "unknown")
+
+
 class Place(NamedTuple):
     """A source in a group, by names; both are empty where there is one only."""
 
@@ -67,10 +71,9 @@ def _places(found: xr.Dataset, sources: list[str]) -> Iterator[tuple[Place, dict
     for source in sources:
         for group in found["group"].values:
             part = found.sel(source=source, group=group)
-            yield (
-                _place(found, source, group_title(str(group))),
-                {str(name): part[name].item() for name in part.data_vars},
-            )
+            values = {str(name): part[name].item() for name in part.data_vars if not part[name].dims}
+            values["unknown"] = [int(order) for order in part["order"].values[part["is_unknown"].values]]
+            yield _place(found, source, group_title(str(group))), values
 
 
 def _place(found: xr.Dataset, source: str, group: str) -> Place:
@@ -84,15 +87,13 @@ def _converges(found: xr.Dataset, leading: list[str], theme: Theme) -> Markup:
         if np.isnan(last):
             key = ("unknown", 0)
         elif np.isnan(order):
-            key = ("none", int(last))
+            # what follows a small error may be unknown
+            key = ("none" if part["last_error"] >= found.attrs["tolerance"] else "open", int(last))
         else:
             complete = order == last > 1 and part["last_error"] < NEGLIGIBLE
             key = ("complete" if complete else "from" if part["is_certain"] else "perhaps", int(order))
         verdicts.setdefault(key, []).append(place)
-    ordered = sorted(
-        verdicts.items(),
-        key=lambda item: (("from", "perhaps", "complete", "none", "unknown").index(item[0][0]), item[0][1]),
-    )
+    ordered = sorted(verdicts.items(), key=lambda item: (_VERDICTS.index(item[0][0]), item[0][1]))
     held = [(kind, order, _labels(found, places)) for (kind, order), places in ordered]
     return words(
         "sentences.html", "converges", verdicts=held, tolerance=1e3 * found.attrs["tolerance"], body=theme.body
@@ -164,16 +165,15 @@ def _distrust(found: xr.Dataset) -> Markup:
         counts = [(int(own[key]), what) for key, what in _DOUBTS.items() if int(own[key])]
         if counts:
             doubts.append((called, counts, float(own["n_all"])))
+    shown = [_place(found, name, "").source for name in names]
+    lacking = zip(shown, found["n_lacking"].values.tolist(), strict=True)
     return words(
         "sentences.html",
         "distrust",
         doubts=doubts,
-        lacking=[
-            (_place(found, name, "").source, int(number))
-            for name, number in zip(names, found["n_lacking"].values, strict=True)
-            if number
-        ],
-        sampled=[name for name, own in zip(names, found["is_sampled"].values, strict=True) if own],
-        cut=[name for name, own in zip(names, found["is_cut"].values, strict=True) if own],
+        lacking=[(name, number) for name, number in lacking if number],
+        unknown=[(place, part["unknown"]) for place, part in _places(found, names) if part["unknown"]],
+        sampled=[name for name, own in zip(shown, found["is_sampled"].values, strict=True) if own],
+        cut=[name for name, own in zip(shown, found["is_cut"].values, strict=True) if own],
         n_dissociated=int(found["n_dissociated_states"].sum()),
     )

@@ -88,8 +88,8 @@ def render_report(report: Report) -> str:
     return page.render(
         title=report.title,
         scope=words(
-            "sentences.html", "scope", n_structures=results.sizes["structure"], n_sources=len(names), source=names[0], body=theme.body,
-            sizes=sorted({int(size) for size in results["n_bodies"].values}),
+            "sentences.html", "scope", n_structures=results.sizes["structure"], n_sources=len(names), source=names[0],
+            body=theme.body, sizes=sorted({int(size) for size in results["n_bodies"].values}),
         ),
         sentences=overview.sentences(found, theme),
         picture=overview.picture(convergence, found, theme),
@@ -110,12 +110,12 @@ def _structures(results: xr.Dataset, report: Report) -> Section:
     if sampled or any(name not in results for name in needed):
         return Section("structures", title, "not shown", body=words("viewer.html", "no_viewer", sampled=sampled))
     viewer = make_viewer(results, report.title, report.reference)
-    script = _asset("viewer.js").replace("VIEWER_DATA", viewer.script())
+    script = Markup(str(_asset("viewer.js")).replace("VIEWER_DATA", viewer.script()))  # markup escapes what it is given
     body = (
         environment()
         .get_template("viewer.html")
         .module.viewer(  # type: ignore[attr-defined]
-            viewer.n_left_out, SHOWN_PER_GROUP, Markup(chemiscope_script()), Markup(script)
+            viewer.n_left_out, SHOWN_PER_GROUP, Markup(chemiscope_script()), script
         )
     )
     return Section("structures", title, "in three dimensions, atoms coloured by their share of an order", body=body)

@@ -1,6 +1,14 @@
-"""Where energies come from. Importing this imports no backend."""
+"""Where energies come from. Importing this imports no backend.
 
-from bodyorder.sources.base import EnergySource, Precision, load_source
-from bodyorder.sources.evaluation import FailedClusters
+- ``protocol``: what a source is: :class:`EnergySource`, its :class:`Capabilities`, what it answers
+- ``registry``, ``spec``, ``adapter``: how a name, a mapping, a calculator or an object becomes a source
+- ``ase``: calculators of ASE; ``networks``: what models in memory have in common; ``mace``, ``metatomic``, ``pyscf``,
+  ``analytic``: one program each
+- ``spacing``, ``rounding``, ``cutoff``: sub-clusters set apart in space, and whether that leaves their energies as they are
+- ``pairs``, ``portions``: neighbours, and how much of a batch goes into one call
+"""
 
-__all__ = ["EnergySource", "FailedClusters", "Precision", "load_source"]
+from bodyorder.sources.protocol import Capabilities, EnergySource, Evaluation, FailedClusters, Precision
+from bodyorder.sources.registry import load_source
+
+__all__ = ["Capabilities", "EnergySource", "Evaluation", "FailedClusters", "Precision", "load_source"]

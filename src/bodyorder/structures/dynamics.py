@@ -96,7 +96,7 @@ def langevin(
     the Maxwell–Boltzmann distribution.
 
     :param atoms: where to start, in vacuum; left as it is
-    :param calculator: any ASE calculator with forces; ``bodyorder.sources.source_calculator.SourceCalculator`` makes one of
+    :param calculator: any ASE calculator with forces; ``bodyorder.sources.ase.source_calculator.SourceCalculator`` makes one of
         an energy source
     :param n_samples: how many clusters to draw
     :param seed: not negative

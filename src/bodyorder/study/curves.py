@@ -17,7 +17,7 @@ from bodyorder.engine.curves import Running, default_distances, pair_curve, trip
 from bodyorder.engine.executors import open_executor
 from bodyorder.results.files import load_analysis, save
 from bodyorder.sources import load_source
-from bodyorder.sources.base import SourceLike
+from bodyorder.sources.registry import SourceLike
 from bodyorder.study.data import Data
 from bodyorder.study.grid import Grid
 from bodyorder.study.stages import Stage, in_own_process

@@ -15,7 +15,7 @@ from bodyorder.engine import Store, decompose
 from bodyorder.engine.executors import open_executor
 from bodyorder.results.files import load, save
 from bodyorder.sources import load_source
-from bodyorder.sources.base import parse_spec
+from bodyorder.sources.spec import parse_spec
 from bodyorder.structures import read_structures, write_structures
 from bodyorder.study.sampling import sample_group
 from bodyorder.study.stages import Stage
@@ -38,7 +38,7 @@ class Data:
         self.root = Path(options.output)
         #: Where reference energies come from.
         self.source = load_source(options.reference)
-        if options.with_forces and not hasattr(self.source, "energies_and_forces"):
+        if options.with_forces and not self.source.capabilities.forces:
             raise InputError(
                 f"`reference` must give forces, {self.source.name} gives energies only; give another, or set `forces: false` in "
                 "all training sets"

@@ -14,7 +14,7 @@ import xarray as xr
 from bodyorder.config import StudyOptions
 from bodyorder.results.variables import describe
 from bodyorder.sources import load_source
-from bodyorder.sources.base import SourceLike
+from bodyorder.sources.registry import SourceLike
 from bodyorder.study.data import Data
 from bodyorder.study.grid import Grid, read_errors, train_and_test
 from bodyorder.study.runs import Run

@@ -16,7 +16,7 @@ from bodyorder._files import replacing
 from bodyorder.engine import decompose
 from bodyorder.results.files import load, load_analysis, save
 from bodyorder.sources import load_source
-from bodyorder.sources.base import SourceLike
+from bodyorder.sources.registry import SourceLike
 from bodyorder.study.data import RESULT, Data, check_known
 from bodyorder.study.measures import measure_run
 from bodyorder.study.runs import Run, pretrained_runs, trained_runs
@@ -198,7 +198,7 @@ def resolve(source: SourceLike, tests: Mapping[str, TestSet], folder: Path) -> N
     model = load_source(source)
     results = []
     for file, test in tests.items():
-        forces = test.forces and hasattr(model, "energies_and_forces")
+        forces = test.forces and model.capabilities.forces
         results.append(decompose(test.clusters, model, max_order=test.max_order, forces=forces, subsets=True))
         save(results[-1], folder / file)
     check_known(results)

@@ -61,14 +61,16 @@ class SubsetFit:
         """Σ_{|S|=k} r(S)² of the residuals r of the best approximation, for k = 1 … N, shape (N, …)."""
         return self._squares(size_fits(weights, order))
 
-    def left_one_out_residuals(self, order: int, weights: np.ndarray) -> np.ndarray:
+    def left_one_out_residuals(self, order: int, weights: np.ndarray, squares: np.ndarray | None = None) -> np.ndarray:
         """Σ_{|S|=k} r(S)² when each S alone is left out of the approximation that is to predict it.
 
+        :param squares: what :meth:`squared_residuals` says of the same order and weights, where it is known
         :return: for k = 1 … N, shape (N, …); NaN where the other subsets do not determine all terms
         """
         free = 1 - leverages(weights, order)
         free[free < _SATURATED] = np.nan
-        return self.squared_residuals(order, weights) / free.reshape(-1, *[1] * len(self._trailing)) ** 2
+        known = self.squared_residuals(order, weights) if squares is None else squares
+        return known / free.reshape(-1, *[1] * len(self._trailing)) ** 2
 
     def left_out_residuals(self, order: int, weights: np.ndarray) -> np.ndarray:
         """Σ_{|S|=k} r(S)² when the k-subsets are left out of the approximation that is to predict them.

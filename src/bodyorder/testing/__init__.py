@@ -8,7 +8,7 @@ In the tests of a package with a source of its own::
         check_source(MySource()).raise_if_failed()
 """
 
+from bodyorder.testing.checks import Check, Conformance, ConformanceError
 from bodyorder.testing.conformance import check_source
-from bodyorder.testing.report import Check, ConformanceError, Report
 
-__all__ = ["Check", "ConformanceError", "Report", "check_source"]
+__all__ = ["Check", "Conformance", "ConformanceError", "check_source"]

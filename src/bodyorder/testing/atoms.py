@@ -8,8 +8,8 @@ import numpy as np
 
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.structures.clusters import ClusterBatch, FloatArray, System
+from bodyorder.testing.checks import Check
 from bodyorder.testing.clusters import alone, permuted
-from bodyorder.testing.report import Check
 from bodyorder.testing.subject import FLOOR, Subject, measured, split
 
 
@@ -48,8 +48,8 @@ def forces_in_batch(subject: Subject, name: str) -> Check:
 
 def atom_energies(subject: Subject, name: str) -> Check:
     """Energies of atoms add up to the energy, in a batch and alone, and follow their atoms to another place in the list."""
-    if not hasattr(subject.source, "evaluate_atoms"):
-        return Check(name, None, detail="the source has none")
+    if not subject.source.capabilities.atom_energies:
+        return Check(name, None, detail=f"not claimed{subject.source.capabilities.why_not('atom_energies')}")
     batch = subject.many()
     try:
         single = np.concatenate([_shares(subject, one) for one in split(batch)])
@@ -75,11 +75,12 @@ def _slopes(subject: Subject, cluster: System, step: float) -> FloatArray:
 
 
 def _both(subject: Subject, batch: ClusterBatch) -> tuple[FloatArray, FloatArray]:
-    return subject.source.energies_and_forces(batch)  # type: ignore[attr-defined]
+    return subject.source.energies_and_forces(batch)
 
 
 def _shares(subject: Subject, batch: ClusterBatch) -> FloatArray:
-    found = subject.source.evaluate_atoms(batch, False).atom_energies  # type: ignore[attr-defined]
-    if found is None or found.shape != batch.numbers.shape:
-        raise ComputationError(f"`atom_energies` must be of shape {batch.numbers.shape}, got {np.shape(found)}")
+    found = subject.source.evaluate_atoms(batch, False).atom_energies
+    shape = None if found is None else np.shape(found)
+    if found is None or shape != batch.numbers.shape:
+        raise ComputationError(f"`atom_energies` must be of shape {batch.numbers.shape}, got {shape}")
     return found

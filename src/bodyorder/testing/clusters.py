@@ -22,9 +22,9 @@ def random_cluster(rng: np.random.Generator, species: Sequence[int], n_atoms: in
     while placed < n_atoms:
         lengths = covalent_radii[numbers[:placed]] + covalent_radii[numbers[placed]]
         anchor = rng.integers(placed)
-        trial = positions[anchor] + direction(rng) * lengths[anchor] * rng.uniform(NEAR, FAR)
-        if (np.linalg.norm(positions[:placed] - trial, axis=1) >= NEAR * lengths).all():
-            positions[placed] = trial
+        place = positions[anchor] + direction(rng) * lengths[anchor] * rng.uniform(NEAR, FAR)
+        if (np.linalg.norm(positions[:placed] - place, axis=1) >= NEAR * lengths).all():
+            positions[placed] = place
             placed += 1
     return System(numbers, positions)
 

@@ -10,24 +10,26 @@ from typing import Any
 import numpy as np
 
 from bodyorder._checks import ComputationError, InputError
-from bodyorder.sources.base import EnergySource, Precision
-from bodyorder.sources.evaluation import FailedClusters
-from bodyorder.testing import atoms, energies
+from bodyorder.sources.protocol import FailedClusters, Precision
+from bodyorder.sources.registry import SourceLike, load_source
+from bodyorder.testing import atoms, claims, energies
+from bodyorder.testing.checks import Check, Conformance
 from bodyorder.testing.clusters import alone, part, permuted, random_rotation, rotated, shifted
-from bodyorder.testing.report import Check, Report
 from bodyorder.testing.subject import Subject
 
 
 def check_source(
-    source: EnergySource, *, species: Sequence[str] | None = None, forces: bool | None = None, seed: int = 0
-) -> Report:
+    source: SourceLike, *, species: Sequence[str] | None = None, forces: bool | None = None, seed: int = 0
+) -> Conformance:
     """Hold an energy source against what the protocol promises, on random clusters of up to six atoms.
 
     Checked are: attributes; shape and type of what comes back; single atoms; the same numbers on repetition, after
     pickling, for any order of atoms, rotation and translation, alone and in a batch, cut from a parent and standing alone;
     that energies of parts farther apart than the claimed cutoff add up; that the noise of an energy is not above the
     claimed precision; that forces are the negative gradient; that energies of atoms add up and follow their atoms; and that
-    a source that claims to be invariant does not see reflections either. Tolerances are 6σ of the claimed precision, and at
+    a source that claims to be invariant does not see reflections either; and every other claim of its capabilities that numbers
+    can decide: batches as large as it says, records, context, charges, functions of other atoms, energies of cells, estimates,
+    versions. Whether it is serial or costly is left to whoever times it. Tolerances are 6σ of the claimed precision, and at
     least 1e-9 eV. All but the checks of batches evaluate one cluster at a time; those take enough sub-clusters of one make-up for
     sources that evaluate many together.
 
@@ -38,14 +40,14 @@ def check_source(
     :return: a report; ``raise_if_failed()`` turns it into an exception for tests
     :raises InputError: for an unknown species, or when the source rejects the clusters as input (an element it does not know)
     """
-    subject = Subject(source, species or ("H",), seed)
-    return Report(str(getattr(source, "name", source)), tuple(_Kit(subject, forces).run()))
+    subject = Subject(load_source(source), species or ("H",), seed)
+    return Conformance(str(subject.source.name), tuple(_Kit(subject, forces).run()))
 
 
 class _Kit:
     def __init__(self, subject: Subject, forces: bool | None):
         self.subject, self.source, self.forces = subject, subject.source, forces
-        self.fingerprint, self.copied_fingerprint = getattr(self.source, "fingerprint", None), None
+        self.fingerprint, self.copied_fingerprint = self.source.fingerprint, None
 
     def run(self) -> Iterator[Check]:
         """Every check in turn; without the first two the others mean nothing."""
@@ -63,9 +65,18 @@ class _Kit:
             "translation": partial(energies.symmetry, subject, change=lambda one: shifted(one, rng)),
             "invariance": partial(energies.invariance, subject),
             "batch": partial(energies.batch, subject),
+            "batch size": partial(claims.batch_size, subject),
             "parent": partial(energies.parent, subject),
             "additivity": partial(energies.additivity, subject),
             "precision": partial(energies.noise, subject),
+            "single precision": partial(claims.single_precision, subject),
+            "records": partial(claims.records, subject),
+            "context": partial(claims.context, subject),
+            "charges": partial(claims.charges, subject),
+            "counterpoise": partial(claims.counterpoise, subject),
+            "cells": partial(claims.cells, subject),
+            "estimates": partial(claims.estimates, subject),
+            "versions": partial(claims.versions, subject),
             "energies of atoms": partial(atoms.atom_energies, subject),
             "energies with forces": partial(atoms.energies_with_forces, subject),
             "forces": partial(atoms.gradient, subject),
@@ -81,12 +92,17 @@ class _Kit:
         """Name, fingerprint, cutoff and precision are what they must be."""
         source = self.source
         wrong = [
-            f"`{attribute}` must be {wanted}, got {getattr(source, attribute, None)!r}"
-            for attribute, wanted, right in (
-                ("name", "a text", isinstance(getattr(source, "name", None), str)),
-                ("fingerprint", "a text", isinstance(self.fingerprint, str) and self.fingerprint),
-                ("cutoff", "a length in Å or None", _is_length(getattr(source, "cutoff", "missing"))),
-                ("precision", "a Precision", isinstance(getattr(source, "precision", None), Precision)),
+            f"`{attribute}` must be {wanted}, got {value!r}"
+            for attribute, wanted, value, right in (
+                ("name", "a text", source.name, isinstance(source.name, str)),
+                (
+                    "fingerprint",
+                    "a text",
+                    source.fingerprint,
+                    isinstance(source.fingerprint, str) and source.fingerprint,
+                ),
+                ("cutoff", "a length in Å or None", source.cutoff, _is_length(source.cutoff)),
+                ("precision", "a Precision", source.precision, isinstance(source.precision, Precision)),
             )
             if not right
         ]
@@ -96,15 +112,16 @@ class _Kit:
         """Arrays of the promised shape and type, and whether there are forces."""
         wrong = []
         self.no_forces = "not asked for" if self.forces is False else ""
-        if not self.no_forces and not hasattr(self.source, "energies_and_forces"):
-            self.no_forces = "the source has none"
+        can = self.source.capabilities
+        if not self.no_forces and not can.forces:
+            self.no_forces = f"not claimed{can.why_not('forces')}"
         for batch in (alone(part(self.subject.parents[5], [0])), self.subject.triples()):
             wrong += _misfit("energies", self.source.energies(batch), (len(batch),))
             try:
-                both = self.source.energies_and_forces(batch) if not self.no_forces else None  # type: ignore[attr-defined]
+                both = self.source.energies_and_forces(batch) if not self.no_forces else None
             except InputError as error:
                 self.no_forces, both = str(error), None
-            if hasattr(self.source, "evaluate"):
+            if can.records:
                 wrong += _misfit("energies of evaluate()", self.source.evaluate(batch, False).energies, (len(batch),))
             if both is not None:
                 wrong += _misfit("energies with forces", both[0], (len(batch),))

@@ -9,8 +9,9 @@ import numpy as np
 from ase.data import chemical_symbols
 from scipy.spatial.transform import Rotation
 
-from bodyorder.sources.layout import GAP, at_distance
+from bodyorder.sources.spacing import GAP, at_distance
 from bodyorder.structures.clusters import ClusterBatch, System
+from bodyorder.testing.checks import Check
 from bodyorder.testing.clusters import (
     direction,
     mirrored,
@@ -20,7 +21,6 @@ from bodyorder.testing.clusters import (
     random_rotation,
     rotated,
 )
-from bodyorder.testing.report import Check
 from bodyorder.testing.subject import FLOOR, Subject, measured, split
 
 #: Distance (Å) at which additivity is reported for a source that claims no cutoff.
@@ -61,7 +61,7 @@ def batch(subject: Subject, name: str) -> Check:
     batch, source = subject.many(), subject.source
     single = np.array([source.energies(one)[0] for one in split(batch)])
     together = subject.at_once(source.energies, batch)
-    if hasattr(source, "evaluate"):  # what the engine asks for in place of the energies
+    if source.capabilities.records:  # what the engine asks for in place of the energies
         evaluated = subject.at_once(lambda many: source.evaluate(many, False).energies, batch)
         together = np.stack([together, evaluated])
     return subject.compare(name, together, single, f"{len(batch)} sub-clusters at once and one by one")
@@ -108,7 +108,7 @@ def noise(subject: Subject, name: str) -> Check:
 
 def invariance(subject: Subject, name: str) -> Check:
     """A source that claims that one copy stands for all: reflected, turned, its atoms in another order."""
-    if not getattr(subject.source, "invariant", False):
+    if not subject.source.capabilities.invariant:
         return Check(name, None, detail="not claimed: copies are evaluated one by one")
     changed = subject.energies(
         [rotated(mirrored(permuted(one)), random_rotation(subject.rng)) for one in subject.clusters]

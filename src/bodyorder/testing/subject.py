@@ -9,11 +9,11 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from bodyorder._checks import ComputationError, InputError, check_between, did_you_mean
-from bodyorder.sources.apart import FEWEST
-from bodyorder.sources.base import EnergySource
+from bodyorder.sources.ase.apart import FEWEST
+from bodyorder.sources.protocol import EnergySource
 from bodyorder.structures.clusters import ClusterBatch, FloatArray, System
+from bodyorder.testing.checks import Check
 from bodyorder.testing.clusters import alone, random_cluster
-from bodyorder.testing.report import Check
 
 #: Energies (eV) closer than this are the same, however precise a source says it is.
 FLOOR = 1e-9
@@ -68,13 +68,18 @@ class Subject:
     def triples(self) -> ClusterBatch:
         """Sub-clusters of three atoms from two structures of different size."""
         rows = np.array([[0, 1, 2], [2, 3, 4], [4, 0, 1], [1, 2, 3], [0, 4, 3], [3, 1, 0]])
-        return ClusterBatch.cut(self.parents, np.array([5, 6, 6, 5, 6, 5]), rows)
+        return self._at_most(ClusterBatch.cut(self.parents, np.array([5, 6, 6, 5, 6, 5]), rows))
 
     def many(self) -> ClusterBatch:
         """The same, and more from many structures, all of which hold the same elements."""
         few = self.triples()
         rows = np.concatenate([few.members, np.tile([0, 1, 2], (len(self.crowd), 1))])
-        return ClusterBatch.cut(self.parents | self.crowd, np.concatenate([few.parents, list(self.crowd)]), rows)
+        parents = np.concatenate([few.parents, list(self.crowd)])
+        return self._at_most(ClusterBatch.cut(self.parents | self.crowd, parents, rows))
+
+    def _at_most(self, batch: ClusterBatch) -> ClusterBatch:
+        """As much of a batch as the source takes at once."""
+        return batch.select(np.arange(min(len(batch), self.source.capabilities.batch_size or len(batch))))
 
     @staticmethod
     def at_once(ask: Callable[[ClusterBatch], Answer], batch: ClusterBatch) -> Answer:

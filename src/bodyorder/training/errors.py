@@ -9,7 +9,7 @@ import numpy as np
 
 from bodyorder._checks import ComputationError, InputError, first_line
 from bodyorder.sources import FailedClusters
-from bodyorder.sources.base import EnergySource
+from bodyorder.sources.protocol import EnergySource
 from bodyorder.structures import ClusterBatch
 
 
@@ -25,7 +25,7 @@ def prediction_errors(source: EnergySource, clusters: Sequence[ase.Atoms]) -> di
     """
     if not len(clusters):
         raise InputError("errors need labelled clusters, and none are given")
-    with_forces = all("forces" in atoms.arrays for atoms in clusters) and hasattr(source, "energies_and_forces")
+    with_forces = all("forces" in atoms.arrays for atoms in clusters) and source.capabilities.forces
     energy_errors, force_errors = [], []
     for own, answered in zip(clusters, _answers(source, clusters, with_forces), strict=True):
         energy, forces = answered
@@ -50,7 +50,7 @@ def predictions(source: EnergySource, clusters: Sequence[ase.Atoms]) -> list[ase
     :raises ComputationError: if the model fails on some
     """
     with_forces = all("forces" in atoms.arrays for atoms in clusters)
-    if with_forces and not hasattr(source, "energies_and_forces"):
+    if with_forces and not source.capabilities.forces:
         raise InputError(f"what is learnt from must give forces, {source.name} gives energies only")
     copies = [atoms.copy() for atoms in clusters]
     for atoms, (energy, forces) in zip(copies, _answers(source, copies, with_forces), strict=True):
@@ -68,14 +68,16 @@ def _answers(
     sizes = np.array([len(atoms) for atoms in clusters])
     for size in np.unique(sizes):
         same = np.flatnonzero(sizes == size)
-        step = getattr(source, "batch_size", len(same))
+        step = source.capabilities.batch_size or len(same)
         for part in (same[start : start + step] for start in range(0, len(same), step)):
             batch = ClusterBatch.from_atoms([clusters[row] for row in part])
             try:
+                forces: Sequence[np.ndarray | None] = [None] * len(part)
                 if with_forces:
-                    energies, forces = source.energies_and_forces(batch)  # type: ignore[attr-defined]
+                    energies, slopes = source.energies_and_forces(batch)
+                    forces = list(slopes)
                 else:
-                    energies, forces = source.energies(batch), [None] * len(part)
+                    energies = source.energies(batch)
             except FailedClusters as error:
                 raise ComputationError(
                     f"{source.name} lacks energies of {len(error.messages)} clusters: {first_line(error)}"

@@ -17,7 +17,7 @@ from bodyorder.engine.computation import Wanted
 from bodyorder.engine.evaluation import evaluate
 from bodyorder.engine.pieces import Piece
 from bodyorder.engine.store import Store, opened
-from bodyorder.sources.base import SourceLike, load_source
+from bodyorder.sources.registry import SourceLike, load_source
 from bodyorder.structures import ClusterBatch, System, find_bodies, read_structures
 from bodyorder.structures.copies import first_copies
 from bodyorder.structures.io import StructuresLike
@@ -121,11 +121,11 @@ def label(
         for atoms in frames
     ]
     engine = load_source(source)
-    if getattr(engine, "counterpoise", "none") != "none":
+    if engine.capabilities.counterpoise != "none":
         raise InputError(
             f"labels must be energies of clusters by themselves, {engine.name} adds functions of other atoms"
         )
-    forces = hasattr(engine, "energies_and_forces") if forces is None else forces
+    forces = engine.capabilities.forces if forces is None else forces
     tasks = make_tasks(pieces, engine)
     parts: dict[int, list[tuple[ClusterBatch, np.ndarray, np.ndarray | None]]] = defaultdict(list)
     failures = []

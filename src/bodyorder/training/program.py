@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any, NoReturn
 
 import numpy as np
@@ -17,7 +18,6 @@ import xarray as xr
 
 from bodyorder._checks import ComputationError, require
 from bodyorder.engine.executors import THREAD_VARIABLES
-from bodyorder.sources.base import package_version
 from bodyorder.training.job import LOSS_HISTORY, TrainingJob
 from bodyorder.training.loss_history import read_metatrain_log, write_history
 from bodyorder.training.models import curated_model
@@ -38,7 +38,7 @@ def program_of(model: str) -> str:
     """
     _, package = _OWN.get(curated_model(model).architecture, ("metatrain", "metatrain"))
     require(package.replace("-", "."), "mlip")
-    return f"{package} {package_version(package)}"
+    return f"{package} {version(package)}"
 
 
 def run_program(job: TrainingJob, options: Mapping[str, Any], lock: int) -> float:

@@ -25,6 +25,9 @@ FINDINGS = {
     ),
     "noisiest_order": Variable(_GROUP, "1", "n", "order with the largest noise"),
     "largest_noise": Variable(_GROUP, "eV/body", r"\sigma/N", "largest 1σ of an n-body total per body"),
+    "is_unknown": Variable(
+        ("group", "order"), "1", "", "whether no structure of so many bodies has an order that was asked for"
+    ),
     "n_lost": Variable(_GROUP, "1", "", "n-body totals from order 2 on that are not above twice their noise"),
     "n_heard": Variable(_GROUP, "1", "", "n-body totals from order 2 on that are above twice their noise"),
     "deviation_order": Variable(_GROUP, "1", "n", "order that deviates most from the reference"),

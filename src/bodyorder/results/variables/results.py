@@ -29,6 +29,7 @@ RESULTS = {
         ("structure", "order", "voigt"), "eV/Å³", r"\sigma^{(n)}", "n-body stress of a periodic structure"
     ),
     "cell": Variable(("structure", "vector", "xyz"), "Å", "", "lattice vectors of a periodic structure"),
+    "periodic": Variable(("structure", "vector"), "1", "", "whether a structure repeats along a lattice vector"),
     "site_structure": Variable(("site",), "1", "", "structure that an atom belongs to"),
     "site_number": Variable(("site",), "1", "Z", "atomic number of an atom"),
     "site_body": Variable(("site",), "1", "", "body that an atom belongs to, counted within its structure"),

@@ -12,7 +12,7 @@ from bodyorder.sources.analytic.metal import SuttonChen
 from bodyorder.sources.analytic.pairs import LennardJones, Morse
 from bodyorder.sources.analytic.source import AnalyticSource, parameters
 from bodyorder.sources.analytic.triples import AxilrodTeller
-from bodyorder.sources.base import EnergySource
+from bodyorder.sources.protocol import EnergySource
 
 __all__ = ["AxilrodTeller", "LennardJones", "Morse", "SuttonChen", "load"]
 

@@ -12,7 +12,7 @@ from bodyorder.sources.pairs import Pairs
 from bodyorder.structures.clusters import FloatArray
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, repr=False)
 class SuttonChen(AnalyticSource):
     """E = ε[Σ_{i<j} (a/r_ij)ⁿ − c Σ_i √ρ_i] with ρ_i = Σ_{j≠i} (a/r_ij)ᵐ: every body order from 2 on.
 

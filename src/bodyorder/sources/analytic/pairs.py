@@ -29,7 +29,7 @@ class PairPotential(AnalyticSource):
         return float(self.switched(pairs.distances, *self.radial(pairs.distances))[0].sum())
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, repr=False)
 class LennardJones(PairPotential):
     """u(r) = 4ε[(σ/r)¹² − (σ/r)⁶].
 
@@ -48,7 +48,7 @@ class LennardJones(PairPotential):
         return lennard_jones(distances, self.epsilon, self.sigma)
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, repr=False)
 class Morse(PairPotential):
     """u(r) = ε[e^{−2α(r − r₀)} − 2e^{−α(r − r₀)}].
 

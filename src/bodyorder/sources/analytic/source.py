@@ -7,18 +7,18 @@ the cutoff do not feel each other at all. Without a cutoff the energies of dista
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
+from abc import abstractmethod
 from dataclasses import dataclass, field, fields
+from importlib.metadata import version
 from typing import Any
 
 import ase
 import numpy as np
 
 from bodyorder._checks import ComputationError, check_positive
-from bodyorder.sources.base import Precision, format_spec, package_version
-from bodyorder.sources.evaluation import Evaluation
 from bodyorder.sources.pairs import Pairs, pairs_of_cell
+from bodyorder.sources.protocol import Capabilities, EnergySource, Evaluation, Precision
+from bodyorder.sources.spec import format_spec
 from bodyorder.structures.clusters import ClusterBatch, FloatArray
 
 #: Where the switching function leaves 1, as a fraction of the cutoff.
@@ -27,8 +27,8 @@ SWITCH_ONSET = 0.75
 CHUNK = 2**17
 
 
-@dataclass(kw_only=True)
-class AnalyticSource(ABC):
+@dataclass(kw_only=True, repr=False)
+class AnalyticSource(EnergySource):
     """An energy that is a function of the pair distances alone, evaluated for many sub-clusters at once in float64.
 
     :param cutoff: strict cutoff in Å of every pair distance, or None
@@ -39,6 +39,7 @@ class AnalyticSource(ABC):
     name: str = field(init=False)
     fingerprint: str = field(init=False)
     precision: Precision = field(init=False, default=Precision(absolute=1e-14, relative=4e-15))
+    capabilities: Capabilities = field(init=False)
 
     #: what follows ``analytic:`` in a spec, and the option ``kind`` where the target has several
     target, kind = "", ""
@@ -50,7 +51,9 @@ class AnalyticSource(ABC):
                 settings[key] = check_positive(key, value)
                 setattr(self, key, settings[key])
         self.name = format_spec("analytic", self.target, settings)
-        self.fingerprint = f"{self.name} bodyorder {package_version('bodyorder')}"
+        self.fingerprint = f"{self.name} bodyorder {version('bodyorder')}"
+        endless = {"cell_energy": "without a cutoff its sum over images does not end"} if self.cutoff is None else {}
+        self.capabilities = Capabilities(forces=True, atom_energies=True, cell_energy=not endless, missing=endless)
 
     @abstractmethod
     def _shares_and_slopes(self, distances: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -83,18 +86,14 @@ class AnalyticSource(ABC):
         """
         return self._evaluate(batch, atoms=True, forces=forces)
 
-    @property
-    def cell_energy(self) -> Callable[[ase.Atoms], float]:
-        """Energy in eV of a periodic structure by cell, exact. Sources without a cutoff, whose sums do not end, have none.
+    def cell_energy(self, atoms: ase.Atoms) -> float:
+        """Energy in eV of a periodic structure by cell, exact.
 
-        :raises ComputationError: when called, for atoms so close that it is not finite
+        :raises InputError: without a cutoff, where sums do not end
+        :raises ComputationError: for atoms so close that it is not finite
         """
         if self.cutoff is None:
-            raise AttributeError(f"{self.name} has no `cell_energy`: without a cutoff its sum over images does not end")
-        return self._cell_energy
-
-    def _cell_energy(self, atoms: ase.Atoms) -> float:
-        assert self.cutoff is not None
+            raise self._without("cell_energy")
         with np.errstate(all="ignore"):
             energy = self._energy_by_cell(pairs_of_cell(atoms, self.cutoff), len(atoms))
         if not np.isfinite(energy):

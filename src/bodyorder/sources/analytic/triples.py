@@ -12,7 +12,7 @@ from bodyorder.sources.pairs import Pairs, pairs_inside
 from bodyorder.structures.clusters import FloatArray
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, repr=False)
 class AxilrodTeller(AnalyticSource):
     """E = Σ_{i<j<l} ν (1 + 3 cos γ_i cos γ_j cos γ_l) / (r_ij r_jl r_il)³: nothing above body order 3.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bodyorder._checks import InputError, check_choice, check_switch, require
 from bodyorder.sources.mace.settings import Settings
-from bodyorder.sources.settings import model_file
+from bodyorder.sources.networks.settings import model_file
 
 if TYPE_CHECKING:
     from bodyorder.sources.mace.source import MaceSource

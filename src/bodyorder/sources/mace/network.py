@@ -21,12 +21,11 @@ import numpy as np
 import torch
 
 from bodyorder._checks import InputError, check_choice, first_line, require
-from bodyorder.sources.checkpoint import describe_checkpoint
 from bodyorder.sources.mace.settings import Settings
-from bodyorder.sources.memory import keep_freed_memory
-from bodyorder.sources.model import Answer, Clusters, Network
-from bodyorder.sources.network import check_device, check_known, check_told
+from bodyorder.sources.networks.checkpoint import describe_checkpoint
+from bodyorder.sources.networks.network import Clusters, Network, Output, check_device, check_known, check_told
 from bodyorder.sources.pairs import Pairs, pairs_inside, pairs_of_cell
+from bodyorder.sources.portions import keep_freed_memory
 
 #: What a model can be told of each sub-cluster: its charge, and its multiplicity 2S + 1.
 CHARGE, SPIN = "total_charge", "total_spin"
@@ -94,8 +93,8 @@ class MaceNetwork(Network):
                 strange = values[(values < low) | (values > high)][0]
                 raise InputError(f"`{name}` for {self.label} must be between {low} and {high}, got {strange:g}")
 
-    def forward(self, clusters: Clusters, *, packed: bool, atoms: bool, forces: bool) -> Answer:
-        """Run the model once; parameters as for :meth:`bodyorder.sources.model.Network.forward`."""
+    def forward(self, clusters: Clusters, *, packed: bool, atoms: bool, forces: bool) -> Output:
+        """Run the model once; parameters as for :meth:`bodyorder.sources.networks.network.Network.forward`."""
         graph = self.build(clusters, pairs_inside(clusters.positions, self.list_cutoff), packed=packed)
         with torch.set_grad_enabled(forces):
             return self.run(graph, clusters.numbers.shape, packed=packed)
@@ -110,14 +109,14 @@ class MaceNetwork(Network):
         with torch.no_grad():
             return float(self.run(graph, clusters.numbers.shape, packed=False).energies[0])
 
-    def run(self, graph: dict[str, torch.Tensor], shape: tuple[int, ...], *, packed: bool) -> Answer:
+    def run(self, graph: dict[str, torch.Tensor], shape: tuple[int, ...], *, packed: bool) -> Output:
         """What the model says of the sub-clusters of a graph."""
         # TorchScript's optimizer would spend seconds on the first calls and again whenever shapes change.
         with _default_dtype(self.dtype), torch.jit.optimized_execution(False):
             output = self.model(graph, compute_force=False)
         atoms = output["node_energy"].to(torch.float64).reshape(shape)
         energies = atoms.sum(dim=1) if packed else output["energy"].to(torch.float64)
-        return Answer(energies, atoms, [graph["positions"]])
+        return Output(energies, atoms, [graph["positions"]])
 
     def build(
         self, clusters: Clusters, pairs: Pairs, *, packed: bool, cell: np.ndarray | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bodyorder.sources.settings import ModelSettings
+from bodyorder.sources.networks.settings import ModelSettings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from functools import lru_cache
+from importlib.metadata import version
 
 from bodyorder._checks import ComputationError, InputError, first_line
-from bodyorder.sources.base import package_version
 from bodyorder.sources.mace.network import MaceNetwork
 from bodyorder.sources.mace.settings import Settings
-from bodyorder.sources.network import NetworkSource
-from bodyorder.sources.probe import Traits, probe
+from bodyorder.sources.networks.source import NetworkSource
+from bodyorder.sources.networks.traits import Traits, measure_traits
 
 #: Models that a process keeps in memory.
 MAX_LOADED = 8
@@ -21,8 +21,8 @@ class MaceSource(NetworkSource):
     """A MACE model, evaluated for many sub-clusters at once.
 
     ``cutoff``, ``precision`` and ``invariant`` are measured on test clusters when the model is loaded
-    (:func:`~bodyorder.sources.probe.probe`). A copy that went through pickle finds its model by path, makes sure that it is
-    the same file before it loads it, and each process loads a model once.
+    (:func:`~bodyorder.sources.networks.traits.measure_traits`). A copy that went through pickle finds its model by path, makes
+    sure that it is the same file before it loads it, and each process loads a model once.
 
     :param settings: which model, where it runs and in what precision
     :raises InputError: if the model cannot be used, see :func:`bodyorder.sources.mace.load`
@@ -32,13 +32,13 @@ class MaceSource(NetworkSource):
         self.settings = settings
         digest = file_digest(settings)
         network, traits = _load_once(settings, digest)
-        super().__init__(network, traits)
+        versions = {name: version(name) for name in ("torch", "mace-torch")}
+        super().__init__(network, traits, versions)
         self.name = settings.name("mace", head=settings.head)
-        self.versions = {name: package_version(name) for name in ("torch", "mace-torch")}
         dtype = str(network.dtype).removeprefix("torch.")
         # not whether it is told charges: without them the numbers are those of charges that are zero
         spin = f" spin={settings.spin}" if settings.spin else ""
-        self.fingerprint = f"mace:{digest} {network.head} {dtype} mace-torch {self.versions['mace-torch']}{spin}"
+        self.fingerprint = f"mace:{digest} {network.head} {dtype} mace-torch {versions['mace-torch']}{spin}"
 
     def __reduce__(self) -> tuple[Callable[..., MaceSource], tuple[Settings, str]]:
         return restore, (self.settings, self.fingerprint)
@@ -75,7 +75,7 @@ def _load_once(settings: Settings, digest: str) -> tuple[MaceNetwork, Traits]:
     """A model and what was found out about it; from memory if this process has it. The digest tells files of one name apart."""
     network = MaceNetwork(settings)
     try:
-        return network, probe(network)
+        return network, measure_traits(network)
     except (RuntimeError, ValueError) as error:
         where = f" in {settings.dtype}" if settings.dtype else ""
         raise InputError(f"mace:{settings.target} must run{where}, and fails: {first_line(error)}") from error

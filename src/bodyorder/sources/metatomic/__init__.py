@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bodyorder._checks import check_choice, check_switch, require
 from bodyorder.sources.metatomic.archive import Settings, extensions_folder, read_extensions
-from bodyorder.sources.settings import model_file
+from bodyorder.sources.networks.settings import model_file
 
 if TYPE_CHECKING:
     from bodyorder.sources.metatomic.source import MetatomicSource

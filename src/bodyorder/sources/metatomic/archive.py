@@ -6,12 +6,12 @@ import json
 import sys
 import zipfile
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from bodyorder._checks import InputError
-from bodyorder.sources.base import package_version
-from bodyorder.sources.checkpoint import describe_checkpoint
-from bodyorder.sources.settings import ModelSettings
+from bodyorder.sources.networks.checkpoint import describe_checkpoint
+from bodyorder.sources.networks.settings import ModelSettings
 
 #: How folders of libraries for one version of torch are called.
 _BUILT_FOR = "torch-"
@@ -99,7 +99,7 @@ def of_another_version(path: Path) -> str:
     """
     with zipfile.ZipFile(path) as archive:
         recorded = [archive.read(name).decode() for name in archive.namelist() if name.endswith(_VERSION)]
-    here = package_version("metatomic-torch")
+    here = version("metatomic-torch")
     if recorded == [here]:
         return ""
     return (
@@ -128,4 +128,4 @@ def _find(name: str, path: Path, model: Path) -> Extension:
 
 
 def _torch() -> str:
-    return ".".join(package_version("torch").split(".")[:2])
+    return ".".join(version("torch").split(".")[:2])

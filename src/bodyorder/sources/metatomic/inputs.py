@@ -10,8 +10,7 @@ from metatensor.torch import Labels, TensorBlock, TensorMap
 from metatomic.torch import ModelOutput, System
 
 from bodyorder.sources.metatomic.archive import Settings
-from bodyorder.sources.model import Clusters
-from bodyorder.sources.network import check_known, check_told
+from bodyorder.sources.networks.network import Clusters, check_known, check_told
 
 #: metatomic's names of the charge, of atoms or systems, and of the multiplicity 2S + 1 of a system.
 CHARGE, SPIN = "charge", "spin_multiplicity"

@@ -3,7 +3,7 @@
 All sub-clusters go to the model as one ``System`` whose neighbour lists hold pairs inside each sub-cluster only, so that the
 network sees one large graph of unconnected parts and the fixed cost of a call is paid once for all of them. Energies of
 atoms then add up to energies of sub-clusters. Where a model gives no energies of atoms, or feels more than its neighbour
-lists (:mod:`~bodyorder.sources.probe` finds out), each sub-cluster is a ``System`` of its own in one call.
+lists (:mod:`~bodyorder.sources.networks.traits` finds out), each sub-cluster is a ``System`` of its own in one call.
 """
 
 from __future__ import annotations
@@ -27,12 +27,11 @@ from metatomic.torch import (
 )
 
 from bodyorder._checks import InputError, check_choice, first_line
-from bodyorder.sources.memory import keep_freed_memory
 from bodyorder.sources.metatomic.archive import Settings, of_another_version, read_extensions
 from bodyorder.sources.metatomic.inputs import Inputs
-from bodyorder.sources.model import Answer, Clusters, Network
-from bodyorder.sources.network import check_device
+from bodyorder.sources.networks.network import Clusters, Network, Output, check_device
 from bodyorder.sources.pairs import Pairs, pairs_inside, pairs_of_cell
+from bodyorder.sources.portions import keep_freed_memory
 
 _PAIR_NAMES = ["first_atom", "second_atom", "cell_shift_a", "cell_shift_b", "cell_shift_c"]
 
@@ -72,10 +71,10 @@ class MetatomicNetwork(Network):
         self._xyz = Labels(["xyz"], torch.arange(3, dtype=torch.int32).reshape(3, 1)).to(self.device)
         self._distance = Labels(["distance"], torch.zeros(1, 1, dtype=torch.int32)).to(self.device)
 
-    def forward(self, clusters: Clusters, *, packed: bool, atoms: bool, forces: bool) -> Answer:
+    def forward(self, clusters: Clusters, *, packed: bool, atoms: bool, forces: bool) -> Output:
         """Run the model once, all sub-clusters as one system if packed, else each as its own.
 
-        Parameters as for :meth:`bodyorder.sources.model.Network.forward`.
+        Parameters as for :meth:`bodyorder.sources.networks.network.Network.forward`.
         """
         n, k = clusters.numbers.shape
         systems, leaves = self.build(clusters, packed=packed, forces=forces)
@@ -83,11 +82,11 @@ class MetatomicNetwork(Network):
         values = block.values.reshape(-1).to(torch.float64)
         owners = block.samples.column("system").to(torch.int64)
         if not packed and not atoms:
-            return Answer(values.new_zeros(n).index_add(0, owners, values), None, leaves)
+            return Output(values.new_zeros(n).index_add(0, owners, values), None, leaves)
         # of all atoms, in whatever order and however many times the model names them
         sites = block.samples.column("atom").to(torch.int64) + (0 if packed else k * owners)
         shares = values.new_zeros(n * k).index_add(0, sites, values).reshape(n, k)
-        return Answer(shares.sum(dim=1), shares, leaves)
+        return Output(shares.sum(dim=1), shares, leaves)
 
     def build(self, clusters: Clusters, *, packed: bool, forces: bool) -> tuple[list[System], list[torch.Tensor]]:
         """Systems with their neighbour lists, and the positions in them; parameters as for :meth:`forward`."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from functools import lru_cache
+from importlib.metadata import version
 
 from bodyorder._checks import ComputationError, InputError
-from bodyorder.sources.base import package_version
 from bodyorder.sources.metatomic.archive import Settings
 from bodyorder.sources.metatomic.network import MetatomicNetwork, last_line
-from bodyorder.sources.network import NetworkSource
-from bodyorder.sources.probe import Traits, probe
+from bodyorder.sources.networks.source import NetworkSource
+from bodyorder.sources.networks.traits import Traits, measure_traits
 
 #: Models that a process keeps in memory.
 MAX_LOADED = 8
@@ -22,7 +22,7 @@ class MetatomicSource(NetworkSource):
 
     Lengths and energies are converted from the units that the model declares; where it declares none they are taken for Å
     and eV. ``cutoff``, ``precision`` and ``invariant`` are measured on test clusters when the model is loaded
-    (:func:`~bodyorder.sources.probe.probe`). A copy that went through pickle finds its model by path, and each
+    (:func:`~bodyorder.sources.networks.traits.measure_traits`). A copy that went through pickle finds its model by path, and each
     process loads a model once.
 
     The way of evaluation is that of the metatomic interface (F. Bigi et al., doi:10.48550/arXiv.2508.15704).
@@ -34,14 +34,15 @@ class MetatomicSource(NetworkSource):
     def __init__(self, settings: Settings):
         self.settings = settings
         network, traits, digest = load_network(settings)
-        super().__init__(network, traits)
+        versions = {name: version(name) for name in ("torch", "metatomic-torch")}
+        super().__init__(network, traits, versions)
         self.name = settings.name("metatomic", variant=settings.variant)
         dtype = str(network.dtype).removeprefix("torch.")
-        self.versions = {name: package_version(name) for name in ("torch", "metatomic-torch")}
-        version = self.versions["metatomic-torch"]
         # not whether it is told charges: without them the numbers are those of charges that are zero
         spin = f" spin={settings.spin}" if settings.spin else ""
-        self.fingerprint = f"metatomic:{digest} {network.output} {dtype} metatomic-torch {version}{spin}"
+        self.fingerprint = (
+            f"metatomic:{digest} {network.output} {dtype} metatomic-torch {versions['metatomic-torch']}{spin}"
+        )
 
     def __reduce__(self) -> tuple[Callable[..., MetatomicSource], tuple[Settings, str]]:
         return restore, (self.settings, self.fingerprint)
@@ -78,7 +79,7 @@ def _load_once(settings: Settings, state: tuple[int, int]) -> tuple[MetatomicNet
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     network = MetatomicNetwork(settings)
     try:
-        traits = probe(network)
+        traits = measure_traits(network)
     except (RuntimeError, ValueError) as error:
         where = f" in {settings.dtype}" if settings.dtype else ""
         raise InputError(f"metatomic:{settings.target} must run{where}, and fails: {last_line(error)}") from error

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bodyorder._checks import InputError, check_choice, check_positive, require
 from bodyorder.sources.pyscf.methods import TABLE
 from bodyorder.sources.pyscf.options import check_names, check_values
-from bodyorder.sources.pyscf.user_spin import reference
+from bodyorder.sources.pyscf.spin import reference
 
 if TYPE_CHECKING:
     from bodyorder.sources.pyscf.source import PyscfSource
@@ -59,7 +59,7 @@ def load(
 
     :param target: method, one of :data:`METHODS`, and basis set by its usual name, such as ``fci/cc-pvdz``
     :param spin: spin rule, one of :data:`SPIN_RULES`; or ``module:function``, or the function itself, for a rule of your own
-        (:class:`~bodyorder.sources.pyscf.user_spin.FunctionRule`). It decides what the expansion says, so it has no default.
+        (:class:`~bodyorder.sources.pyscf.spin.FunctionRule`). It decides what the expansion says, so it has no default.
     :param counterpoise: correction of the basis-set superposition error, one of :data:`COUNTERPOISE`
     :param memory: what one process may use for wave functions and integrals, in MB; a sub-cluster that needs more is
         reported as failed
@@ -86,13 +86,12 @@ def load(
     for program in TABLE[method].programs:
         require(program, "qc")
     from bodyorder.sources.pyscf.basis import check_basis
-    from bodyorder.sources.pyscf.source import PyscfForceSource, PyscfSource
-    from bodyorder.sources.pyscf.task import Settings
+    from bodyorder.sources.pyscf.problem import Settings
+    from bodyorder.sources.pyscf.source import PyscfSource
 
     values = check_values(f"pyscf:{target}", takes, options)
     settings = Settings(method, check_basis(basis), rule, scheme, limit, values, tuple(options))
-    has_forces = scheme == "none" and (TABLE[method].gradient or values.get("forces") == "numerical")
-    return PyscfForceSource(settings) if has_forces else PyscfSource(settings)
+    return PyscfSource(settings)
 
 
 def _check_spin(spin: str | Callable[..., Any]) -> str:

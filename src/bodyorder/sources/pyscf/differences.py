@@ -14,7 +14,7 @@ import numpy as np
 from ase.units import Bohr
 
 from bodyorder.sources.pyscf.integrals import IntegralCache, all_numbers, nuclear_gradient, nuclear_repulsion
-from bodyorder.sources.pyscf.task import Outcome, Task
+from bodyorder.sources.pyscf.problem import Answer, Problem
 from bodyorder.structures.clusters import ClusterBatch, System
 
 #: Displacement in bohr.
@@ -31,10 +31,10 @@ AGREEMENT, HALVINGS = 1e-5, 3
 #: Bytes that a displaced sub-cluster takes for each (pq|rs).
 PER_INTEGRAL = 40.0
 
-Run = Callable[[Task, IntegralCache], Outcome]
+Run = Callable[[Problem, IntegralCache], Answer]
 
 
-def gradients(run: Run, task: Task, cache: IntegralCache, step: float = STEP) -> Outcome:
+def gradients(run: Run, problem: Problem, cache: IntegralCache, step: float = STEP) -> Answer:
     """Energies and what is known of the states as ``run`` gives them, gradients by differences of its energies.
 
     Every displaced sub-cluster is computed in the spin that the one in place has.
@@ -43,36 +43,36 @@ def gradients(run: Run, task: Task, cache: IntegralCache, step: float = STEP) ->
     :param step: displacement in bohr
     :return: gradients in hartree/bohr; rows whose energies do not lie on one smooth curve have a message and no energy
     """
-    outcome = run(replace(task, gradient=False), cache)
-    slopes = np.zeros((len(task.batch), task.batch.n_atoms, 3))
-    if task.batch.n_atoms > 1:
-        _differentiate(run, task, cache, outcome, slopes, step)
-    outcome.gradients[:] = slopes + nuclear_gradient(task.batch)
-    for values in (outcome.energies, outcome.gradients, *outcome.records.values()):
-        values[list(outcome.messages)] = np.nan
-    return outcome
+    answer = run(replace(problem, gradient=False), cache)
+    slopes = np.zeros((len(problem.batch), problem.batch.n_atoms, 3))
+    if problem.batch.n_atoms > 1:
+        _differentiate(run, problem, cache, answer, slopes, step)
+    answer.gradients[:] = slopes + nuclear_gradient(problem.batch)
+    for values in (answer.energies, answer.gradients, *answer.records.values()):
+        values[list(answer.messages)] = np.nan
+    return answer
 
 
 def _differentiate(
-    run: Run, task: Task, cache: IntegralCache, outcome: Outcome, slopes: np.ndarray, step: float
+    run: Run, problem: Problem, cache: IntegralCache, answer: Answer, slopes: np.ndarray, step: float
 ) -> None:
     """Derivatives of the energies without the repulsion of the nuclei, in ``slopes``."""
-    middle = outcome.energies - nuclear_repulsion(task.batch)
-    for unpaired, rows in _by_spin(outcome):
-        asked = replace(task, gradient=False, spins=task.spins if unpaired is None else [unpaired])
-        energies = _displaced_energies(run, asked, cache, outcome, rows, step)
+    middle = answer.energies - nuclear_repulsion(problem.batch)
+    for unpaired, rows in _by_spin(answer):
+        asked = replace(problem, gradient=False, spins=problem.spins if unpaired is None else [unpaired])
+        energies = _displaced_energies(run, asked, cache, answer, rows, step)
         bends = np.abs(energies @ CURVED + MIDDLE * middle[rows][:, None, None]).max(axis=(1, 2))
         slopes[rows] = _slopes(energies, step)
         doubtful = rows[bends > SMOOTH]
         for closer in step / 2.0 ** np.arange(1, HALVINGS + 1):
             if not len(doubtful):
                 break
-            better = _slopes(_displaced_energies(run, asked, cache, outcome, doubtful, closer), closer)
+            better = _slopes(_displaced_energies(run, asked, cache, answer, doubtful, closer), closer)
             apart = np.abs(better - slopes[doubtful]).max(axis=(1, 2))
             slopes[doubtful] = better
             doubtful, apart = doubtful[apart > AGREEMENT], apart[apart > AGREEMENT]
         for row, difference in zip(doubtful.tolist(), apart if len(doubtful) else [], strict=True):
-            outcome.messages.setdefault(
+            answer.messages.setdefault(
                 row,
                 "energies must lie on one smooth curve for forces=numerical, with the last two steps, down to "
                 f"{closer:.1g} bohr, their derivatives differ by {difference:.1e} hartree/bohr; states cross here",
@@ -80,26 +80,26 @@ def _differentiate(
 
 
 def _displaced_energies(
-    run: Run, task: Task, cache: IntegralCache, outcome: Outcome, rows: np.ndarray, step: float
+    run: Run, problem: Problem, cache: IntegralCache, answer: Answer, rows: np.ndarray, step: float
 ) -> np.ndarray:
     """Without the repulsion of the nuclei, of all atoms but the last moved each way, shape (rows, k − 1, 3, places)."""
-    k = task.batch.n_atoms
+    k = problem.batch.n_atoms
     moves = np.zeros((k - 1, 3, len(PLACES), k, 3))
     atoms, axes, places = np.indices(moves.shape[:3])
     moves[atoms, axes, places, atoms, axes] = PLACES[places] * step * Bohr
     shifts = moves.reshape(-1, k, 3)
     energies = np.empty(len(rows) * len(shifts))
-    functions = float(cache.functions(all_numbers(task.batch)[0]).sum())
-    size = max(1, int(task.memory / (PER_INTEGRAL * functions**4)))
+    functions = float(cache.functions(all_numbers(problem.batch)[0]).sum())
+    size = max(1, int(problem.memory / (PER_INTEGRAL * functions**4)))
     owners, kinds = np.repeat(rows, len(shifts)), np.tile(np.arange(len(shifts)), len(rows))
     for first in range(0, len(energies), size):
         part = slice(first, first + size)
-        batch = _displaced(task.batch, owners[part], shifts[kinds[part]])
-        moments = None if task.moments is None else task.moments[owners[part]]
-        answer = run(replace(task, batch=batch, moments=moments), cache)
-        energies[part] = answer.energies - nuclear_repulsion(batch)
-        for place, message in answer.messages.items():
-            outcome.messages.setdefault(int(owners[part][place]), f"displaced for its forces: {message}")
+        batch = _displaced(problem.batch, owners[part], shifts[kinds[part]])
+        moments = None if problem.moments is None else problem.moments[owners[part]]
+        moved = run(replace(problem, batch=batch, moments=moments), cache)
+        energies[part] = moved.energies - nuclear_repulsion(batch)
+        for place, message in moved.messages.items():
+            answer.messages.setdefault(int(owners[part][place]), f"displaced for its forces: {message}")
     return energies.reshape(len(rows), k - 1, 3, len(PLACES))
 
 
@@ -108,10 +108,10 @@ def _slopes(energies: np.ndarray, step: float) -> np.ndarray:
     return np.concatenate([slopes, -slopes.sum(axis=1, keepdims=True)], axis=1)
 
 
-def _by_spin(outcome: Outcome) -> list[tuple[int | None, np.ndarray]]:
+def _by_spin(answer: Answer) -> list[tuple[int | None, np.ndarray]]:
     """Rows that have an energy, by the unpaired electrons of their states; None where these are not known."""
-    rows = np.array([row for row in range(len(outcome.energies)) if row not in outcome.messages], dtype=np.int64)
-    multiplicities = np.nan_to_num(outcome.records.get("multiplicity", np.zeros(len(outcome.energies)))[rows])
+    rows = np.array([row for row in range(len(answer.energies)) if row not in answer.messages], dtype=np.int64)
+    multiplicities = np.nan_to_num(answer.records.get("multiplicity", np.zeros(len(answer.energies)))[rows])
     return [(int(value) - 1 if value else None, rows[multiplicities == value]) for value in np.unique(multiplicities)]
 
 

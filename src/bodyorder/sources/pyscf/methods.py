@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bodyorder.sources.pyscf.task import Outcome, Task
+from bodyorder.sources.pyscf.problem import Answer, Problem
 
 if TYPE_CHECKING:
     from bodyorder.sources.pyscf.integrals import IntegralCache
@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 class Method:
     """One method.
 
-    :param function: ``module:function`` in this package, called as ``function(task, cache) -> Outcome``
+    :param function: ``module:function`` in this package, called as ``function(problem, cache) -> Answer``
     :param precision: 1σ of one energy in eV: rounding and convergence
     :param batch: most sub-clusters per call; fewer where they take long
     :param copies: of all (pq|rs) of a sub-cluster that it holds, without and with forces
     :param gradient: whether it has analytic forces
-    :param total_spin: whether ``Task.spins`` are total spins of its states, all of which it can choose from; else they are
+    :param total_spin: whether ``Problem.spins`` are total spins of its states, all of which it can choose from; else they are
         the unpaired electrons of a determinant, Sz alone
     :param invariant: whether rotated and reflected copies of a sub-cluster have the same energy within its precision: not with
         a grid that has directions of its own, and not where orbitals are cut in an order that follows the axes
     :param options: that it takes, by their names in :data:`bodyorder.sources.pyscf.options.OPTIONS`
+    :param records: what it can tell of a state, names among :data:`bodyorder.sources.protocol.RECORDS`
     :param programs: packages that it runs, whose versions are part of the fingerprint
     """
 
@@ -38,17 +39,18 @@ class Method:
     total_spin: bool = False
     invariant: bool = False
     options: tuple[str, ...] = ()
+    records: tuple[str, ...] = ("multiplicity", "contamination", "gap", "uncertainty")
     programs: tuple[str, ...] = ("pyscf",)
 
-    def run(self, task: Task, cache: IntegralCache) -> Outcome:
+    def run(self, problem: Problem, cache: IntegralCache) -> Answer:
         """Compute."""
         module, _, name = self.function.partition(":")
-        function: Callable[[Task, IntegralCache], Outcome] = getattr(importlib.import_module(module), name)
-        if task.gradient and task.options.get("forces") == "numerical":
+        function: Callable[[Problem, IntegralCache], Answer] = getattr(importlib.import_module(module), name)
+        if problem.gradient and problem.options.get("forces") == "numerical":
             from bodyorder.sources.pyscf.differences import gradients
 
-            return gradients(function, task, cache)
-        return function(task, cache)
+            return gradients(function, problem, cache)
+        return function(problem, cache)
 
 
 _KOHN_SHAM = "bodyorder.sources.pyscf.mean_field.kohn_sham"
@@ -57,7 +59,14 @@ _CORRELATED = "bodyorder.sources.pyscf.correlated"
 #: By the names of :data:`bodyorder.sources.pyscf.METHODS`.
 TABLE = {
     "fci": Method(
-        "bodyorder.sources.pyscf.fci:evaluate", 1e-8, 512, (3.0, 5.0), total_spin=True, invariant=True, options=("gap",)
+        "bodyorder.sources.pyscf.fci:evaluate",
+        1e-8,
+        512,
+        (3.0, 5.0),
+        total_spin=True,
+        invariant=True,
+        options=("gap",),
+        records=("multiplicity", "gap", "uncertainty"),
     ),
     "dmrg": Method(
         "bodyorder.sources.pyscf.dmrg:evaluate",
@@ -67,6 +76,7 @@ TABLE = {
         gradient=False,
         total_spin=True,
         options=("bond_dimension", "sweeps", "exact", "forces"),
+        records=("multiplicity", "uncertainty", "discarded_weight", "extrapolation"),
         programs=("pyscf", "block2"),
     ),
     "uhf": Method("bodyorder.sources.pyscf.mean_field:evaluate", 1e-7, 256, (1.0, 1.0), invariant=True),

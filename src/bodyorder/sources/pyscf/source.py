@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 from ase.units import Bohr, Hartree
 
 from bodyorder._checks import InputError
-from bodyorder.sources.base import Precision, format_spec, package_version
-from bodyorder.sources.evaluation import ENERGY_RECORDS, Evaluation, FailedClusters
+from bodyorder.sources.protocol import ENERGY_RECORDS, Capabilities, EnergySource, Evaluation, FailedClusters, Precision
 from bodyorder.sources.pyscf import costs, methods
 from bodyorder.sources.pyscf.integrals import (
     IntegralCache,
@@ -19,8 +19,9 @@ from bodyorder.sources.pyscf.integrals import (
     nuclear_repulsion,
     single_thread,
 )
+from bodyorder.sources.pyscf.problem import Answer, Problem, Settings
 from bodyorder.sources.pyscf.spin import electrons, spin_rule
-from bodyorder.sources.pyscf.task import Outcome, Settings, Task
+from bodyorder.sources.spec import format_spec
 from bodyorder.structures.clusters import ClusterBatch
 
 #: Goes up whenever an energy could change although PySCF does not.
@@ -29,41 +30,57 @@ SOLVER = 3
 CLOSEST = 0.05
 
 
-class PyscfSource:
+class PyscfSource(EnergySource):
     """*Ab initio* energies of sub-clusters in vacuum, each with the basis functions of its own atoms and of its ghosts.
 
-    Settings that give forces make a :class:`PyscfForceSource`.
+    Forces are analytic ones of the method, or differences of its energies: those of the state whose energy is given. Where that
+    state is degenerate (an atom with an open p shell, an equilateral H₃) they are the forces of one state of the degenerate set
+    and may lack its symmetry.
 
     :param settings: everything that names it
     """
 
     cutoff = None
-    processes = True
-    charged = True
-    forces_advice = "; use forces=numerical"
 
     def __init__(self, settings: Settings):
         self.settings = settings
-        self.spin = settings.spin
-        self.counterpoise = settings.counterpoise
         self._method = methods.TABLE[settings.method]
         target = f"{settings.method}/{settings.basis}"
         self._rule = spin_rule(settings.spin, self._method.total_spin)
-        self.context = self._rule.context
-        # a rule that the user wrote is given positions, and may look at their directions
-        self.invariant = self._method.invariant and not self._rule.identity
         # a sub-cluster and its ghosts have one energy, whatever the scheme that asks for it; options count whether given or not
         decisive = format_spec("pyscf", target, settings.options | {"spin": settings.spin})
-        self.versions = {program: package_version(program) for program in self._method.programs}
-        programs = " ".join(f"{program}={version}" for program, version in self.versions.items())
+        versions = {program: version(program) for program in self._method.programs}
+        programs = " ".join(f"{program}={version}" for program, version in versions.items())
         self.fingerprint = f"{decisive} {programs} solver={SOLVER}{self._rule.identity}"
         named = {name: settings.options[name] for name in settings.shown} | {"spin": settings.spin}
         if settings.counterpoise != "none":
             named["counterpoise"] = settings.counterpoise
         self.name = format_spec("pyscf", target, named)
         self.precision = Precision(absolute=self._method.precision)
-        self.batch_size = self._method.batch
+        self.capabilities = Capabilities(
+            forces=not (no_forces := self._no_forces()),
+            records=self._method.records,
+            seconds=True,
+            megabytes=True,
+            charged=True,
+            context=self._rule.context,
+            # a rule that the user wrote is given positions, and may look at their directions
+            invariant=self._method.invariant and not self._rule.identity,
+            batch_size=self._method.batch,
+            serial=True,
+            spin=settings.spin,
+            counterpoise=settings.counterpoise,
+            versions=versions,
+            missing={"forces": no_forces} if no_forces else {},
+        )
         self._cache = self._new_cache()
+
+    def _no_forces(self) -> str:
+        """Why there are no forces; empty if there are."""
+        if self.settings.counterpoise != "none":
+            return "use counterpoise=none"
+        numerical = self.settings.options.get("forces") == "numerical"
+        return "" if self._method.gradient or numerical else "use forces=numerical"
 
     def _new_cache(self) -> IntegralCache:
         return IntegralCache(self.settings.basis, 0.25e6 * self.settings.memory)
@@ -86,6 +103,18 @@ class PyscfSource:
             raise FailedClusters(result.messages, result.energies)
         return result.energies
 
+    def energies_and_forces(self, batch: ClusterBatch) -> tuple[np.ndarray, np.ndarray]:
+        """Energies in eV, shape (n,), and forces in eV/Å, shape (n, k, 3).
+
+        :raises InputError: as :meth:`energies`, and where there are no forces
+        :raises FailedClusters: as :meth:`energies`, and where the basis is too close to linear dependence for forces
+        """
+        result = self.evaluate(batch, forces=True)
+        assert result.forces is not None
+        if result.messages:
+            raise FailedClusters(result.messages, result.energies, result.forces)
+        return result.energies, result.forces
+
     def evaluate(self, batch: ClusterBatch, forces: bool) -> Evaluation:
         """Energies, forces and what is known of the states behind them.
 
@@ -94,7 +123,7 @@ class PyscfSource:
         check_nuclei(batch)
         if forces and batch.ghosts.shape[1]:
             raise InputError(
-                f"`forces` must be without functions of other atoms, counterpoise={self.counterpoise} brings them; "
+                f"`forces` must be without functions of other atoms, counterpoise={self.settings.counterpoise} brings them; "
                 "use counterpoise=none"
             )
         if forces and not self._method.gradient and self.settings.options.get("forces") != "numerical":
@@ -104,12 +133,12 @@ class PyscfSource:
         )
         with single_thread():
             for rows, spins in self._groups(batch, forces):
-                outcome = self._compute(batch.select(rows), list(spins), forces)
-                result.energies[rows] = outcome.energies * Hartree
+                answer = self._compute(batch.select(rows), list(spins), forces)
+                result.energies[rows] = answer.energies * Hartree
                 if result.forces is not None:
-                    result.forces[rows] = outcome.gradients * (-Hartree / Bohr)
-                result.messages.update({int(rows[place]): message for place, message in outcome.messages.items()})
-                for name, values in outcome.records.items():
+                    result.forces[rows] = answer.gradients * (-Hartree / Bohr)
+                result.messages.update({int(rows[place]): message for place, message in answer.messages.items()})
+                for name, values in answer.records.items():
                     unit = Hartree if name in ENERGY_RECORDS else 1.0
                     result.records.setdefault(name, np.full(len(batch), np.nan))[rows] = values * unit
         return result
@@ -141,22 +170,22 @@ class PyscfSource:
         (spins,) = self._rule.spins(one, np.array([functions]))
         return costs.Size(functions, electrons(one.numbers[0], int(one.charges[0])), spins)
 
-    def _compute(self, batch: ClusterBatch, spins: list[int], forces: bool) -> Outcome:
+    def _compute(self, batch: ClusterBatch, spins: list[int], forces: bool) -> Answer:
         moments = self._rule.moments(batch)
-        task = Task(batch, spins, forces, 0.5e6 * self.settings.memory, moments, self.settings.options)
-        if task.n_electrons == 0:
-            outcome = Outcome(nuclear_repulsion(batch), nuclear_gradient(batch))
-            outcome.record("multiplicity", np.arange(len(batch)), 1.0)
-            return outcome
+        problem = Problem(batch, spins, forces, 0.5e6 * self.settings.memory, moments, self.settings.options)
+        if problem.n_electrons == 0:
+            answer = Answer(nuclear_repulsion(batch), nuclear_gradient(batch))
+            answer.record("multiplicity", np.arange(len(batch)), 1.0)
+            return answer
         needed = self._room(batch, forces)
         if needed > self.settings.memory:
-            outcome = Outcome.empty(batch)
+            answer = Answer.empty(batch)
             message = (
                 f"{self._functions(batch)} basis functions need about memory={needed:.0f} (MB) for their integrals"
             )
-            outcome.messages.update(dict.fromkeys(range(len(batch)), message))
-            return outcome
-        return self._method.run(task, self._cache)
+            answer.messages.update(dict.fromkeys(range(len(batch)), message))
+            return answer
+        return self._method.run(problem, self._cache)
 
     def _groups(self, batch: ClusterBatch, forces: bool) -> Iterator[tuple[np.ndarray, tuple[int, ...]]]:
         """Rows of one sequence of elements, one charge and one choice of spins, as many at a time as there is room for."""
@@ -178,26 +207,6 @@ class PyscfSource:
     def _room(self, batch: ClusterBatch, forces: bool) -> float:
         """MB that the integrals of one sub-cluster and what is made of them take."""
         return 8e-6 * self._method.copies[forces] * float(self._functions(batch)) ** 4
-
-
-class PyscfForceSource(PyscfSource):
-    """The same for settings that give forces: analytic ones of the method, or differences of its energies.
-
-    They are those of the state whose energy is given. Where that state is degenerate (an atom with an open p shell, an
-    equilateral H₃) they are the forces of one state of the degenerate set and may lack its symmetry.
-    """
-
-    def energies_and_forces(self, batch: ClusterBatch) -> tuple[np.ndarray, np.ndarray]:
-        """Energies in eV, shape (n,), and forces in eV/Å, shape (n, k, 3).
-
-        :raises InputError: as :meth:`energies`
-        :raises FailedClusters: as :meth:`energies`, and where the basis is too close to linear dependence for forces
-        """
-        result = self.evaluate(batch, forces=True)
-        assert result.forces is not None
-        if result.messages:
-            raise FailedClusters(result.messages, result.energies, result.forces)
-        return result.energies, result.forces
 
 
 def check_nuclei(batch: ClusterBatch) -> None:

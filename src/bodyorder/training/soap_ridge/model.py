@@ -3,6 +3,7 @@
 # Metatomic compares the annotations of `forward` with its own, so they are neither postponed nor modern.
 # ruff: noqa: UP006, UP035, UP045
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import Any, Dict, List, Optional
 
 import torch
@@ -16,8 +17,6 @@ from metatomic.torch import (
     NeighborListOptions,
     System,
 )
-
-from bodyorder.sources.base import package_version
 
 #: Species of the two neighbours, which featomic keeps apart as blocks and we as features.
 _NEIGHBOURS = ["neighbor_1_type", "neighbor_2_type"]
@@ -94,7 +93,7 @@ class LinearSoap(torch.nn.Module):
         )
         metadata = ModelMetadata(
             name="ridge regression on the SOAP power spectrum",
-            description=f"features by featomic-torch {package_version('featomic-torch')}",
+            description=f"features by featomic-torch {version('featomic-torch')}",
             references={"architecture": ["https://doi.org/10.1103/PhysRevB.87.184115"]},
         )
         return AtomisticModel(self.eval(), metadata, capabilities)

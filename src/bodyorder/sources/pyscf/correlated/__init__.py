@@ -19,55 +19,55 @@ from bodyorder.sources.pyscf.correlated.reference import Correlated, Reference, 
 from bodyorder.sources.pyscf.correlated.response import NoResponse, solved_response
 from bodyorder.sources.pyscf.integrals import IntegralCache
 from bodyorder.sources.pyscf.mean_field.records import record_state
-from bodyorder.sources.pyscf.task import Outcome, Task
+from bodyorder.sources.pyscf.problem import Answer, Problem
 
 #: Makes the correlated state of a mean field, with bytes to use, or says why there is none.
 Correlation = Callable[[uhf.UHF, float], "Correlated | str"]
 
 
-def mp2(task: Task, cache: IntegralCache) -> Outcome:
+def mp2(problem: Problem, cache: IntegralCache) -> Answer:
     """Second-order Møller–Plesset perturbation theory (doi:10.1103/PhysRev.46.618)."""
-    return _evaluate(task, cache, second_order)
+    return _evaluate(problem, cache, second_order)
 
 
-def ccsd(task: Task, cache: IntegralCache) -> Outcome:
+def ccsd(problem: Problem, cache: IntegralCache) -> Answer:
     """Coupled clusters with single and double excitations (Purvis and Bartlett, doi:10.1063/1.443164)."""
-    return _evaluate(task, cache, doubles)
+    return _evaluate(problem, cache, doubles)
 
 
-def ccsd_t(task: Task, cache: IntegralCache) -> Outcome:
+def ccsd_t(problem: Problem, cache: IntegralCache) -> Answer:
     """The same with perturbative triples (Raghavachari et al., doi:10.1016/S0009-2614(89)87395-6); no gradients."""
-    return _evaluate(task, cache, triples)
+    return _evaluate(problem, cache, triples)
 
 
-def _evaluate(task: Task, cache: IntegralCache, correlation: Correlation) -> Outcome:
-    outcome = Outcome.empty(task.batch)
+def _evaluate(problem: Problem, cache: IntegralCache, correlation: Correlation) -> Answer:
+    answer = Answer.empty(problem.batch)
     best: dict[int, tuple[Reference, Correlated]] = {}
     energies: dict[int, list[float]] = {}
-    for reference in references(task, cache):
+    for reference in references(problem, cache):
         row = reference.row
-        if row in outcome.messages:
+        if row in answer.messages:
             continue
         field = reference.field()
-        state = field if isinstance(field, str) else correlation(field, task.memory)
+        state = field if isinstance(field, str) else correlation(field, problem.memory)
         if isinstance(state, str):
             # whether the spin that failed would have been the lowest is not known
-            outcome.messages[row] = state
+            answer.messages[row] = state
             best.pop(row, None)
             continue
         energies.setdefault(row, []).append(state.energy)
         if state.energy <= min(energies[row]):
             best[row] = reference, state
     for row, (reference, state) in best.items():
-        gradient = _gradient(state) if task.gradient else outcome.gradients[row]
+        gradient = _gradient(state) if problem.gradient else answer.gradients[row]
         if isinstance(gradient, str):
-            outcome.messages[row] = gradient
+            answer.messages[row] = gradient
             continue
-        outcome.gradients[row] = gradient
+        answer.gradients[row] = gradient
         mixed, doubt = (0.0, 0.0) if state.pure else reference.impurity()
-        outcome.record("contamination", row, mixed)
-        record_state(outcome, row, reference.unpaired, sorted(energies[row]), max(doubt, state.doubt))
-    return outcome
+        answer.record("contamination", row, mixed)
+        record_state(answer, row, reference.unpaired, sorted(energies[row]), max(doubt, state.doubt))
+    return answer
 
 
 def _gradient(state: Correlated) -> np.ndarray | str:

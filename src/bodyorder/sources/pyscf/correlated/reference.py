@@ -16,7 +16,7 @@ from bodyorder.sources.pyscf.mean_field import UNSOLVED
 from bodyorder.sources.pyscf.mean_field.fields import Solution, molecule_of, to_pyscf
 from bodyorder.sources.pyscf.mean_field.projection import impurity
 from bodyorder.sources.pyscf.mean_field.unrestricted import Unrestricted
-from bodyorder.sources.pyscf.task import Task
+from bodyorder.sources.pyscf.problem import Problem
 
 #: Derivative with respect to rotations of the orbitals: a correlated energy is linear in what is left of it.
 GRADIENT = 1e-9
@@ -61,7 +61,7 @@ class Reference:
         """As a converged PySCF object that holds its integrals, or why there is none."""
         if self.solution is None:
             return UNSOLVED
-        mol = molecule_of(self.solver.task.batch, self.row, self.solver.basis, self.unpaired)
+        mol = molecule_of(self.solver.problem.batch, self.row, self.solver.basis, self.unpaired)
         return tightened(to_pyscf(self.solution, mol, self.solver.integrals, self.row))
 
     def impurity(self) -> tuple[float, float]:
@@ -70,10 +70,10 @@ class Reference:
         return impurity(self.solution, self.solver.electrons(self.unpaired), self.solver.integrals, self.row)
 
 
-def references(task: Task, cache: IntegralCache) -> Iterator[Reference]:
+def references(problem: Problem, cache: IntegralCache) -> Iterator[Reference]:
     """All rows with their mean fields of each spin in turn."""
-    solver = Unrestricted(task, cache)
-    for unpaired in task.spins:
+    solver = Unrestricted(problem, cache)
+    for unpaired in problem.spins:
         for row, solution in enumerate(solver.solve(unpaired)):
             yield Reference(solver, row, unpaired, solution)
 

@@ -14,14 +14,14 @@ from bodyorder.sources.pyscf.fci.states import lowest_states
 from bodyorder.sources.pyscf.integrals import ClusterIntegrals, IntegralCache
 from bodyorder.sources.pyscf.options import OPTIONS
 from bodyorder.sources.pyscf.orbitals import orthonormal, transform_one, transform_two, unpack
-from bodyorder.sources.pyscf.task import Outcome, Task
+from bodyorder.sources.pyscf.problem import Answer, Problem
 
 #: Fewer orbitals than this make no chain.
 SHORTEST = 4
 
 
-def evaluate(task: Task, cache: IntegralCache) -> Outcome:
-    """Lowest state of each sub-cluster among the spins of the task.
+def evaluate(problem: Problem, cache: IntegralCache) -> Answer:
+    """Lowest state of each sub-cluster among the spins of the problem.
 
     Spins with up to ``exact`` configurations, and all spaces of fewer than four orbitals, are left to full configuration
     interaction: there it takes a second or two (H₆ in 6-31G), where a matrix product state that is nearly exact takes several.
@@ -35,22 +35,22 @@ def evaluate(task: Task, cache: IntegralCache) -> Outcome:
 
     :raises InputError: for options that cannot work, or if block2 is not installed
     """
-    bond_dimension, sweeps, most = (_option(task, name) for name in ("bond_dimension", "sweeps", "exact"))
+    bond_dimension, sweeps, most = (_option(problem, name) for name in ("bond_dimension", "sweeps", "exact"))
     schedule = Schedule(bond_dimension, sweeps)
-    outcome = Outcome.empty(task.batch)
-    integrals = cache.integrals(task.batch)
+    answer = Answer.empty(problem.batch)
+    integrals = cache.integrals(problem.batch)
     coefficients, ranks = orthonormal(integrals.overlap)
     for rank in np.unique(ranks):
         rows = np.flatnonzero(ranks == rank)
-        sizes = {spin: dimension(rank, task.n_electrons, spin) for spin in task.spins}
+        sizes = {spin: dimension(rank, problem.n_electrons, spin) for spin in problem.spins}
         spins = [spin for spin, size in sizes.items() if size]
         if not spins:
             message = "this spin must have linearly independent functions, the atoms are too close; use a larger basis"
-            outcome.messages.update(dict.fromkeys(rows.tolist(), message))
+            answer.messages.update(dict.fromkeys(rows.tolist(), message))
             continue
         exact = [spin for spin in spins if rank < SHORTEST or sizes[spin] <= most]
-        hamiltonians = _hamiltonians(integrals, coefficients, rows, rank, task.n_electrons)
-        known = _diagonalised(hamiltonians, exact, task.memory)
+        hamiltonians = _hamiltonians(integrals, coefficients, rows, rank, problem.n_electrons)
+        known = _diagonalised(hamiltonians, exact, problem.memory)
         # orbitals of functions that depend on each other belong to no atom
         atoms = integrals.atoms if rank == coefficients.shape[1] else np.zeros(rank, dtype=np.int64)
         rest = [spin for spin in spins if spin not in exact]
@@ -58,15 +58,15 @@ def evaluate(task: Task, cache: IntegralCache) -> Outcome:
             found = known[place]
             if rest and not (found and found.message):
                 own = hamiltonians.core[place], unpack(hamiltonians.repulsion[place, None], rank)[0]
-                found = _renormalised(arrange(*own, task.n_electrons, atoms), rest, schedule, task.memory, found)
+                found = _renormalised(arrange(*own, problem.n_electrons, atoms), rest, schedule, problem.memory, found)
             if found:
-                _enter(outcome, int(row), found, integrals.nuclear[row])
-    return outcome
+                _enter(answer, int(row), found, integrals.nuclear[row])
+    return answer
 
 
-def _option(task: Task, name: str) -> int:
+def _option(problem: Problem, name: str) -> int:
     option = OPTIONS[name]
-    value = option.check(name, task.options.get(name, option.default))
+    value = option.check(name, problem.options.get(name, option.default))
     assert isinstance(value, int)
     return value
 
@@ -103,12 +103,12 @@ def _renormalised(links: Chain, spins: list[int], schedule: Schedule, memory: fl
         return Lowest(np.nan, -1, message=f"block2 failed: {first_line(error)}")
 
 
-def _enter(outcome: Outcome, row: int, found: Lowest, nuclear: float) -> None:
+def _enter(answer: Answer, row: int, found: Lowest, nuclear: float) -> None:
     if found.message:
-        outcome.messages[row] = found.message
+        answer.messages[row] = found.message
         return
-    outcome.energies[row] = found.energy + nuclear
-    outcome.record("multiplicity", row, found.unpaired + 1.0)
-    outcome.record("discarded_weight", row, found.discarded_weight)
-    outcome.record("extrapolation", row, found.extrapolation)
-    outcome.record("uncertainty", row, found.uncertainty)
+    answer.energies[row] = found.energy + nuclear
+    answer.record("multiplicity", row, found.unpaired + 1.0)
+    answer.record("discarded_weight", row, found.discarded_weight)
+    answer.record("extrapolation", row, found.extrapolation)
+    answer.record("uncertainty", row, found.uncertainty)

@@ -6,10 +6,10 @@ nearly degenerate, their distance as gap and uncertainty.
 
 What other methods build on:
 
-- :func:`lowest_fields` gives, for each row of a task, the lowest stable unrestricted solution as a converged PySCF object
+- :func:`lowest_fields` gives, for each row of a problem, the lowest stable unrestricted solution as a converged PySCF object
   (``mo_coeff``, ``mo_occ``, ``mo_energy``, ``e_tot``, ``mol`` with charge, spin and ghosts, the integrals in place), or one
   line that says why there is none. ``spins=[2]`` asks for exactly two unpaired electrons; by default the lowest among
-  ``task.spins`` is given.
+  ``problem.spins`` is given.
 - :func:`candidate_densities` gives densities close to the few lowest solutions, to start other mean fields from.
 """
 
@@ -25,53 +25,53 @@ from bodyorder.sources.pyscf.mean_field.fields import Solution, molecule_of, to_
 from bodyorder.sources.pyscf.mean_field.projection import impurity
 from bodyorder.sources.pyscf.mean_field.records import record_state
 from bodyorder.sources.pyscf.mean_field.unrestricted import Unrestricted
-from bodyorder.sources.pyscf.task import Outcome, Task
+from bodyorder.sources.pyscf.problem import Answer, Problem
 
 #: Why a row failed.
 UNSOLVED = "unrestricted Hartree-Fock must have a converged and stable solution, and none was found; use fci"
 
 
-def evaluate(task: Task, cache: IntegralCache) -> Outcome:
+def evaluate(problem: Problem, cache: IntegralCache) -> Answer:
     """Unrestricted Hartree–Fock."""
-    outcome = Outcome.empty(task.batch)
-    solver = Unrestricted(task, cache)
-    for row, solutions in enumerate(_solutions(solver, task.spins)):
+    answer = Answer.empty(problem.batch)
+    solver = Unrestricted(problem, cache)
+    for row, solutions in enumerate(_solutions(solver, problem.spins)):
         if isinstance(solutions, str):
-            outcome.messages[row] = solutions
+            answer.messages[row] = solutions
             continue
         solution, energies = solutions[0], [solution.energy for solution in solutions]
         mixed, doubt = impurity(solution, solver.electrons(solution.unpaired), solver.integrals, row)
-        outcome.record("contamination", row, mixed)
-        record_state(outcome, row, solution.unpaired, energies, doubt)
-        if task.gradient:
-            mol = molecule_of(task.batch, row, cache.basis, solution.unpaired)
+        answer.record("contamination", row, mixed)
+        record_state(answer, row, solution.unpaired, energies, doubt)
+        if problem.gradient:
+            mol = molecule_of(problem.batch, row, cache.basis, solution.unpaired)
             field = to_pyscf(solution, mol, solver.integrals, row)
-            outcome.gradients[row] = field.nuc_grad_method().set(verbose=0).kernel()
-    return outcome
+            answer.gradients[row] = field.nuc_grad_method().set(verbose=0).kernel()
+    return answer
 
 
-def lowest_fields(task: Task, cache: IntegralCache, spins: Sequence[int] | None = None) -> list[uhf.UHF | str]:
+def lowest_fields(problem: Problem, cache: IntegralCache, spins: Sequence[int] | None = None) -> list[uhf.UHF | str]:
     """The lowest stable unrestricted solution of each row as a converged PySCF object, or why there is none.
 
-    :param spins: numbers of unpaired electrons to choose from; those of the task if not given
+    :param spins: numbers of unpaired electrons to choose from; those of the problem if not given
     """
-    solver = Unrestricted(task, cache)
+    solver = Unrestricted(problem, cache)
     found: list[uhf.UHF | str] = []
-    for row, solutions in enumerate(_solutions(solver, task.spins if spins is None else spins)):
+    for row, solutions in enumerate(_solutions(solver, problem.spins if spins is None else spins)):
         if isinstance(solutions, str):
             found.append(solutions)
             continue
-        mol = molecule_of(task.batch, row, cache.basis, solutions[0].unpaired)
+        mol = molecule_of(problem.batch, row, cache.basis, solutions[0].unpaired)
         found.append(to_pyscf(solutions[0], mol, solver.integrals, row))
     return found
 
 
-def candidate_densities(task: Task, cache: IntegralCache, unpaired: int) -> list[np.ndarray]:
+def candidate_densities(problem: Problem, cache: IntegralCache, unpaired: int) -> list[np.ndarray]:
     """Densities of both spins close to the few lowest solutions with that many unpaired electrons, lowest first.
 
     :return: for each row, shape (starts, 2, m, m)
     """
-    return Unrestricted(task, cache).candidates(unpaired)
+    return Unrestricted(problem, cache).candidates(unpaired)
 
 
 def _solutions(solver: Unrestricted, spins: Sequence[int]) -> list[list[Solution] | str]:

@@ -25,7 +25,7 @@ from bodyorder.sources.pyscf.mean_field.functionals import check_functional, has
 from bodyorder.sources.pyscf.mean_field.records import record_state
 from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
 from bodyorder.sources.pyscf.orbitals import orthonormal
-from bodyorder.sources.pyscf.task import Outcome, Task
+from bodyorder.sources.pyscf.problem import Answer, Problem
 
 #: Level of PySCF's grids that energies are integrated on if not said otherwise, and of the one that ranks starts.
 GRID, COARSE = 4, 1
@@ -50,20 +50,20 @@ ESCAPES, ANGLES = 6, (1.0, 0.3)
 DENSE = 40
 
 
-def unrestricted(task: Task, cache: IntegralCache) -> Outcome:
+def unrestricted(problem: Problem, cache: IntegralCache) -> Answer:
     """Spin-polarised Kohn–Sham theory.
 
     :raises InputError: if the option ``xc`` is missing or unknown, or ``grid`` is no level
     """
-    return _evaluate(task, cache, restricted=False)
+    return _evaluate(problem, cache, restricted=False)
 
 
-def restricted(task: Task, cache: IntegralCache) -> Outcome:
+def restricted(problem: Problem, cache: IntegralCache) -> Answer:
     """Kohn–Sham theory with one set of orbitals for both spins; unpaired electrons are parallel.
 
     :raises InputError: as :func:`unrestricted`
     """
-    return _evaluate(task, cache, restricted=True)
+    return _evaluate(problem, cache, restricted=True)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Functional:
 
     @classmethod
     def of(cls, options: dict[str, object], restricted: bool) -> Functional:
-        """From the options ``xc`` and ``grid`` of a task.
+        """From the options ``xc`` and ``grid`` of a problem.
 
         :raises InputError: if ``xc`` is missing or unknown, or ``grid`` is no level
         """
@@ -253,31 +253,31 @@ def _lowest_curvature(found: rks.KohnShamDFT) -> tuple[float, np.ndarray]:
     return float(value), way
 
 
-def _evaluate(task: Task, cache: IntegralCache, restricted: bool) -> Outcome:
-    functional = Functional.of(task.options, restricted)
-    outcome = Outcome.empty(task.batch)
-    integrals = cache.integrals(task.batch)
-    spins = task.spins
-    starts = {spin: candidate_densities(task, cache, spin) for spin in spins}
-    bare = replace(task.batch, ghosts=np.empty((len(task.batch), 0), dtype=np.int64))
-    for row in range(len(task.batch)):
-        mol = molecule_of(task.batch, row, cache.basis, spins[0])
+def _evaluate(problem: Problem, cache: IntegralCache, restricted: bool) -> Answer:
+    functional = Functional.of(problem.options, restricted)
+    answer = Answer.empty(problem.batch)
+    integrals = cache.integrals(problem.batch)
+    spins = problem.spins
+    starts = {spin: candidate_densities(problem, cache, spin) for spin in spins}
+    bare = replace(problem.batch, ghosts=np.empty((len(problem.batch), 0), dtype=np.int64))
+    for row in range(len(problem.batch)):
+        mol = molecule_of(problem.batch, row, cache.basis, spins[0])
         solver = Solver(mol, molecule_of(bare, row, cache.basis, spins[0]), integrals, row, functional)
         fields = [solver.lowest(spin, starts[spin][row]) for spin in spins]
         failed = [spin for spin, found in zip(spins, fields, strict=True) if found is None]
         if failed:
-            outcome.messages[row] = (
+            answer.messages[row] = (
                 f"Kohn-Sham theory with xc={functional.name} must have a converged and stable solution, with "
                 f"2S+1 = {failed[0] + 1} none is found; use another functional or uhf"
             )
             continue
         found = sorted((one for one in fields if one is not None), key=lambda one: one.e_tot)
         best, unpaired = found[0], found[0].mol.spin
-        record_state(outcome, row, unpaired, [one.e_tot for one in found])
-        outcome.record("contamination", row, max(best.spin_square()[0] - 0.25 * unpaired * (unpaired + 2), 0.0))
-        if task.gradient:
-            outcome.gradients[row] = _gradient(best)
-    return outcome
+        record_state(answer, row, unpaired, [one.e_tot for one in found])
+        answer.record("contamination", row, max(best.spin_square()[0] - 0.25 * unpaired * (unpaired + 2), 0.0))
+        if problem.gradient:
+            answer.gradients[row] = _gradient(best)
+    return answer
 
 
 def _gradient(found: rks.KohnShamDFT) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pyscf.scf.hf import dot_eri_dm
 
-from bodyorder.sources.evaluation import CONTAMINATED
+from bodyorder.sources.protocol import CONTAMINATED
 from bodyorder.sources.pyscf.integrals import ClusterIntegrals
 from bodyorder.sources.pyscf.mean_field.fields import Solution
 from bodyorder.sources.pyscf.orbitals import transform_one, transform_two

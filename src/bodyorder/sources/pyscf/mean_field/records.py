@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bodyorder.sources.pyscf.task import Outcome
+from bodyorder.sources.pyscf.problem import Answer
 
 #: Solutions of two numbers of unpaired electrons closer than this (hartree) may stand in the wrong order.
 DEGENERATE = 1e-3
 
 
-def record_state(outcome: Outcome, row: int, unpaired: int, energies: Sequence[float], doubt: float = 0.0) -> None:
+def record_state(answer: Answer, row: int, unpaired: int, energies: Sequence[float], doubt: float = 0.0) -> None:
     """Keep the energy and multiplicity of a solution, and how much both may be trusted.
 
     :param unpaired: electrons of the lowest solution
     :param energies: the lowest with each number of unpaired electrons, ascending, in hartree
     :param doubt: uncertainty of the lowest one for another reason, in hartree
     """
-    outcome.energies[row] = energies[0]
-    outcome.record("multiplicity", row, unpaired + 1)
+    answer.energies[row] = energies[0]
+    answer.record("multiplicity", row, unpaired + 1)
     gap = energies[1] - energies[0] if len(energies) > 1 else DEGENERATE
     if gap < DEGENERATE:
-        outcome.record("gap", row, gap)
+        answer.record("gap", row, gap)
         doubt = max(doubt, gap)
     if doubt:
-        outcome.record("uncertainty", row, doubt)
+        answer.record("uncertainty", row, doubt)

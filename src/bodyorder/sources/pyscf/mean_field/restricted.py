@@ -16,7 +16,7 @@ from bodyorder.sources.pyscf.mean_field.iterative import stable
 from bodyorder.sources.pyscf.mean_field.records import record_state
 from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
 from bodyorder.sources.pyscf.orbitals import orthonormal
-from bodyorder.sources.pyscf.task import Outcome, Task
+from bodyorder.sources.pyscf.problem import Answer, Problem
 
 #: Starts from random orbitals.
 RANDOM = 4
@@ -28,40 +28,40 @@ SAME = 1e-5
 FINALISTS = 2
 
 
-def closed_shell(task: Task, cache: IntegralCache) -> Outcome:
+def closed_shell(problem: Problem, cache: IntegralCache) -> Answer:
     """Restricted Hartree–Fock without unpaired electrons."""
-    if 0 in task.spins:
-        return _evaluate(task, cache, [0])
-    outcome = Outcome.empty(task.batch)
-    message = f"rhf needs a closed shell, the spin rule leaves {task.spins[0]} electrons unpaired; use rohf or uhf"
-    outcome.messages.update(dict.fromkeys(range(len(task.batch)), message))
-    return outcome
+    if 0 in problem.spins:
+        return _evaluate(problem, cache, [0])
+    answer = Answer.empty(problem.batch)
+    message = f"rhf needs a closed shell, the spin rule leaves {problem.spins[0]} electrons unpaired; use rohf or uhf"
+    answer.messages.update(dict.fromkeys(range(len(problem.batch)), message))
+    return answer
 
 
-def open_shell(task: Task, cache: IntegralCache) -> Outcome:
+def open_shell(problem: Problem, cache: IntegralCache) -> Answer:
     """Restricted Hartree–Fock with any number of parallel unpaired electrons."""
-    return _evaluate(task, cache, task.spins)
+    return _evaluate(problem, cache, problem.spins)
 
 
-def _evaluate(task: Task, cache: IntegralCache, spins: list[int]) -> Outcome:
-    outcome, integrals = Outcome.empty(task.batch), cache.integrals(task.batch)
-    starts = {unpaired: candidate_densities(task, cache, unpaired) for unpaired in spins}
-    for row in range(len(task.batch)):
+def _evaluate(problem: Problem, cache: IntegralCache, spins: list[int]) -> Answer:
+    answer, integrals = Answer.empty(problem.batch), cache.integrals(problem.batch)
+    starts = {unpaired: candidate_densities(problem, cache, unpaired) for unpaired in spins}
+    for row in range(len(problem.batch)):
         fields = []
         for unpaired in spins:
-            mol = molecule_of(task.batch, row, cache.basis, unpaired)
+            mol = molecule_of(problem.batch, row, cache.basis, unpaired)
             fields.append(_lowest(mol, integrals, row, list(starts[unpaired][row])))
         found = sorted((field for field in fields if field is not None), key=lambda field: field.e_tot)
         if len(found) < len(fields):
-            outcome.messages[row] = (
+            answer.messages[row] = (
                 "a stable restricted Hartree-Fock solution must exist, and none was found; use uhf or fci"
             )
             continue
-        record_state(outcome, row, found[0].mol.spin, [field.e_tot for field in found])
-        outcome.record("contamination", row, 0.0)
-        if task.gradient:
-            outcome.gradients[row] = found[0].nuc_grad_method().set(verbose=0).kernel()
-    return outcome
+        record_state(answer, row, found[0].mol.spin, [field.e_tot for field in found])
+        answer.record("contamination", row, 0.0)
+        if problem.gradient:
+            answer.gradients[row] = found[0].nuc_grad_method().set(verbose=0).kernel()
+    return answer
 
 
 def _lowest(mol: gto.Mole, integrals: ClusterIntegrals, row: int, densities: list[np.ndarray]) -> hf.SCF | None:

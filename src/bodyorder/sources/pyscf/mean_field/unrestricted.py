@@ -1,4 +1,4 @@
-"""The lowest unrestricted solution of every sub-cluster of a task.
+"""The lowest unrestricted solution of every sub-cluster of a problem.
 
 Starts are brought close to self-consistency in the space of the atoms' own occupied orbitals, where a step costs next to
 nothing; the few different solutions found there, and some starts that know nothing of them, go on in all functions;
@@ -16,7 +16,7 @@ from bodyorder.sources.pyscf.mean_field.iterative import solve_iteratively
 from bodyorder.sources.pyscf.mean_field.relax import Tracks, relax
 from bodyorder.sources.pyscf.mean_field.space import Space, of_one_rank
 from bodyorder.sources.pyscf.mean_field.starts import AtomicOrbitals, patterns, polarisations
-from bodyorder.sources.pyscf.task import Task
+from bodyorder.sources.pyscf.problem import Problem
 
 #: Steps in the small space, when a start rests there (hartree), and how close solutions
 #: that will be one may still be.
@@ -37,17 +37,17 @@ RIVALS_SHELLS = 3
 
 
 class Unrestricted:
-    """The sub-clusters of a task.
+    """The sub-clusters of a problem.
 
-    :param task: what is asked
+    :param problem: what is asked
     :param cache: where integrals come from
     """
 
-    def __init__(self, task: Task, cache: IntegralCache):
-        self.task, self.basis = task, cache.basis
-        self.integrals: ClusterIntegrals = cache.integrals(task.batch)
-        counts = cache.functions(all_numbers(task.batch)[0])
-        numbers = task.batch.numbers[0]
+    def __init__(self, problem: Problem, cache: IntegralCache):
+        self.problem, self.basis = problem, cache.basis
+        self.integrals: ClusterIntegrals = cache.integrals(problem.batch)
+        counts = cache.functions(all_numbers(problem.batch)[0])
+        numbers = problem.batch.numbers[0]
         self.atoms = AtomicOrbitals.of_cluster(cache.basis, numbers, int(counts[len(numbers) :].sum()))
         # patterns of moments do not tell how the electrons of an open shell lie
         self._shells = len(self.atoms.atoms) > len(numbers)
@@ -58,7 +58,7 @@ class Unrestricted:
 
     def solve(self, unpaired: int) -> list[Solution | None]:
         """The lowest stable solution of each row with that many unpaired electrons, None where none was found."""
-        found: list[Solution | None] = [None] * len(self.task.batch)
+        found: list[Solution | None] = [None] * len(self.problem.batch)
         for rows, space, tracks in self._relaxed(unpaired):
             for place, row in enumerate(rows):
                 mine = tracks.select(np.flatnonzero(tracks.rows == place))
@@ -67,7 +67,7 @@ class Unrestricted:
 
     def candidates(self, unpaired: int) -> list[np.ndarray]:
         """Densities close to the few lowest solutions of each row, lowest first, shape (starts, 2, m, m) each."""
-        found = [np.empty(0)] * len(self.task.batch)
+        found = [np.empty(0)] * len(self.problem.batch)
         for rows, _, tracks in self._relaxed(unpaired):
             different = tracks.lowest(KEPT, ALIKE, np.inf)
             for place, row in enumerate(rows):
@@ -98,12 +98,12 @@ class Unrestricted:
 
     def electrons(self, unpaired: int) -> tuple[int, int]:
         """Electrons of either spin."""
-        count = self.task.n_electrons
+        count = self.problem.n_electrons
         return (count + unpaired) // 2, (count - unpaired) // 2
 
     def _starts(self, rows: np.ndarray, small: Space, unpaired: int) -> Tracks:
         """Densities in the space of the atoms' own orbitals."""
-        batch, moments = self.task.batch, self.task.moments
+        batch, moments = self.problem.batch, self.problem.moments
         owners, occupations = [], []
         for place, row in enumerate(rows):
             numbers = batch.numbers[row]
@@ -149,5 +149,5 @@ class Unrestricted:
         descent = Descent(space, place, density, electrons)
         if descent.n_rotations <= DENSE and descent.solve():
             return Solution(unpaired, descent.energy, descent.coefficients, descent.orbital_energies())
-        mol = molecule_of(self.task.batch, row, self.basis, unpaired)
+        mol = molecule_of(self.problem.batch, row, self.basis, unpaired)
         return solve_iteratively(mol, self.integrals, row, density)

@@ -1,0 +1,1 @@
+"""Calculators of ASE as sources, and sources as calculators of ASE."""

@@ -1,0 +1,83 @@
+"""Whether a cutoff that somebody claims is one: sub-clusters of the structure at hand, two by two, just beyond it.
+
+Expansions of connected sub-clusters leave out what is farther apart than the cutoff. Where that is known (analytic energies) or
+measured (networks) nothing is lost; where it is the word of a user, a wrong one would go unnoticed, since no sub-cluster that is
+evaluated holds parts farther apart.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bodyorder._checks import InputError
+from bodyorder.sources.protocol import EnergySource, FailedClusters
+from bodyorder.sources.rounding import is_single, tolerance
+from bodyorder.sources.spacing import GAP, at_distance
+from bodyorder.structures.clusters import ClusterBatch, FloatArray, System
+
+#: What a part may change by when it is moved, as a fraction of what a pair may be off: rounding that the source does not claim.
+ROUNDING = 10
+
+
+def check_cutoff(source: EnergySource, batch: ClusterBatch) -> None:
+    """Try out the cutoff of a source: energies of parts that are farther apart must add up.
+
+    Each sub-cluster is put beside the next one (a single one beside itself) in a random direction, their nearest atoms 0.01 Å
+    beyond the cutoff: E(A ∪ B) = E(A) + E(B) within the precision that the source claims
+    (:func:`~bodyorder.sources.rounding.tolerance`), or within what it is seen to round by where it claims less: moving a part,
+    and float32. Charged sub-clusters are left out where the source takes none, and so is what fails.
+
+    :param source: nothing is looked at if it has no cutoff
+    :param batch: a few sub-clusters of the structure that is resolved, of 2 to 4 atoms each
+    :raises InputError: if energies do not add up
+    """
+    if not source.capabilities.charged:
+        batch = batch.select(np.flatnonzero(batch.charges == 0))
+    if source.cutoff is None or not len(batch):
+        return
+    distance, k, rng = source.cutoff + GAP, batch.n_atoms, np.random.default_rng(0)
+    parts = _systems(batch)
+    ways = rng.normal(size=(len(parts), 3))
+    ways /= np.linalg.norm(ways, axis=1, keepdims=True)
+    pairs = [
+        at_distance(one, other, way, distance)
+        for one, other, way in zip(parts, parts[1:] + parts[:1], ways, strict=True)
+    ]
+    alone, both, moved = (
+        _energies(source, parts, 0, k),
+        _energies(source, pairs, 0, 2 * k),
+        _energies(source, pairs, k, 2 * k),
+    )
+    after = np.roll(alone, -1)
+    misfits, rounding = np.abs(both - alone - after), np.abs(moved - after)
+    seen = np.isfinite(misfits)
+    if not seen.any():
+        return
+    size = np.abs(np.concatenate([both[seen], alone[seen], after[seen]])).max()
+    allowed = max(
+        tolerance(source.precision, size), ROUNDING * np.max(rounding, where=np.isfinite(rounding), initial=0.0)
+    )
+    misfit = misfits[seen].max()
+    if misfit > allowed and not is_single(both[seen], misfit, size):
+        raise InputError(
+            f"the cutoff of {source.name} must be the distance beyond which parts do not feel each other at all, and "
+            f"{source.cutoff:g} Å is not: of two sub-clusters {distance:g} Å apart the energy differs by {misfit:.1e} eV from "
+            f"that of both alone; give a larger one, or leave it out"
+        )
+
+
+def _systems(batch: ClusterBatch) -> list[System]:
+    """Every sub-cluster as a structure of its own about the origin, where any two of them meet whatever the direction."""
+    positions = batch.positions - batch.positions.mean(axis=1, keepdims=True)
+    charges, moments, bodies = (batch.of_members(name) for name in ("charges", "moments", "bodies"))
+    return [System(*arrays) for arrays in zip(batch.numbers, positions, charges, moments, bodies, strict=True)]
+
+
+def _energies(source: EnergySource, systems: list[System], first: int, end: int) -> FloatArray:
+    """Energies in eV of these atoms of each structure, NaN where they fail."""
+    members = np.tile(np.arange(first, end), (len(systems), 1))
+    batch = ClusterBatch.cut(dict(enumerate(systems)), np.arange(len(systems)), members)
+    try:
+        return source.energies(batch)
+    except FailedClusters as error:
+        return error.energies

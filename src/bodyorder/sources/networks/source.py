@@ -1,0 +1,107 @@
+"""What all networks in memory have in common as energy sources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import ase
+import numpy as np
+import torch
+
+from bodyorder._checks import ComputationError, InputError, first_line
+from bodyorder.sources.networks.network import Clusters, Network
+from bodyorder.sources.networks.traits import Traits
+from bodyorder.sources.portions import Portions
+from bodyorder.sources.protocol import Capabilities, EnergySource, Evaluation
+from bodyorder.structures.clusters import ClusterBatch, FloatArray
+
+#: Sub-clusters in a batch that keep a network busy, where its calls are small; how many go through it at once is measured.
+BATCH = 500
+#: Atoms of a sub-cluster whose batch is one call, where calls are large.
+SIZE = 4
+
+
+class NetworkSource(EnergySource):
+    """A network, evaluated for many sub-clusters at once.
+
+    ``cutoff``, ``precision`` and ``invariant`` are those that :func:`~bodyorder.sources.networks.traits.measure_traits` measured.
+
+    :param network: the model in memory
+    :param traits: what was found out about it
+    :param versions: of the programs behind it
+    """
+
+    def __init__(self, network: Network, traits: Traits, versions: Mapping[str, str]):
+        self._network, self._traits = network, traits
+        self._portions = Portions(traits.atoms_per_call)
+        self.cutoff = traits.cutoff
+        self.precision = traits.precision
+        self.capabilities = Capabilities(
+            forces=True,
+            atom_energies=traits.atoms,
+            cell_energy=True,
+            charged=network.charged,
+            context=network.context,
+            invariant=traits.invariant,
+            batch_size=max(BATCH, traits.atoms_per_call // SIZE),
+            costly=True,
+            single_precision=network.dtype.itemsize < torch.float64.itemsize,
+            versions=versions,
+            missing={} if traits.atoms else {"atom_energies": "it has none that add up to its energy, do without them"},
+        )
+
+    def energies(self, batch: ClusterBatch) -> FloatArray:
+        """Energies of the sub-clusters, shape (n,), in eV and float64, whatever the model computes in.
+
+        :raises InputError: for an element that the model does not know, or a charge that it does not take
+        """
+        return self._evaluate(batch, atoms=False, forces=False).energies
+
+    def energies_and_forces(self, batch: ClusterBatch) -> tuple[FloatArray, FloatArray]:
+        """Energies, shape (n,), in eV and forces −dE/dr, shape (n, k, 3), in eV/Å, by automatic differentiation.
+
+        :raises InputError: for an element that the model does not know, or a charge that it does not take
+        """
+        found = self._evaluate(batch, atoms=False, forces=True)
+        assert found.forces is not None
+        return found.energies, found.forces
+
+    def evaluate_atoms(self, batch: ClusterBatch, forces: bool) -> Evaluation:
+        """Energies of the sub-clusters and of their atoms, as the model shares them out, and forces if wanted.
+
+        :raises InputError: as :meth:`energies`, or if the model gives no energies of atoms that add up to its energy
+        """
+        if not self._traits.atoms:
+            raise self._without("atom_energies")
+        return self._evaluate(batch, atoms=True, forces=forces)
+
+    def cell_energy(self, atoms: ase.Atoms) -> float:
+        """Energy of a periodic structure in eV by cell.
+
+        :raises InputError: as :meth:`energies`
+        :raises ComputationError: if the model fails
+        """
+        clusters = Clusters.of_cell(atoms, self.capabilities.charged)
+        self._network.check(clusters)
+        try:
+            return self._network.cell_energy(clusters, atoms)
+        except RuntimeError as error:
+            raise ComputationError(
+                f"{self.name} must give the energy of the periodic structure, and failed: {first_line(error)}"
+            ) from error
+
+    def _evaluate(self, batch: ClusterBatch, *, atoms: bool, forces: bool) -> Evaluation:
+        if batch.charges.any() and not self.capabilities.charged:
+            advice = "is not told theirs; say charged=true" if self._network.takes_charges else "takes no charges"
+            raise InputError(f"sub-clusters must be neutral for {self.name}, which {advice}")
+        clusters = Clusters.of(batch, self.capabilities.charged)
+        self._network.check(clusters)
+        found = Evaluation.unknown(len(batch), batch.n_atoms, forces=forces, atom_energies=atoms)
+        packed = self._traits.packed
+
+        def work(rows: slice) -> None:
+            part = self._network.evaluate(clusters.part(rows), packed=packed, atoms=atoms, forces=forces)
+            found.put(np.arange(rows.start, rows.stop), part)
+
+        self._portions.over(len(batch), batch.n_atoms, work)
+        return found

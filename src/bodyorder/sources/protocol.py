@@ -1,0 +1,397 @@
+"""What an energy source is: what it says of itself, what it is asked, and what it answers. Importing this imports no backend."""
+
+from __future__ import annotations
+
+import difflib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from types import MappingProxyType
+from typing import Any
+
+import ase
+import numpy as np
+
+from bodyorder._checks import InputError, check_between, check_choice, check_switch, did_you_mean
+from bodyorder.structures.clusters import ClusterBatch
+
+#: What of the structure around its atoms the energy of a sub-cluster can depend on (:class:`~bodyorder.structures.System`).
+CONTEXT = ("bodies", "charges", "moments")
+#: Whose basis functions a sub-cluster can be given beside its own.
+COUNTERPOISE = ("none", "full", "vmfc")
+#: How alike two names are of which one is taken for the other misspelt, 0 to 1.
+ALIKE = 0.8
+
+#: What can be known of the state behind one energy beside the energy; NaN where it is not known.
+RECORDS = {
+    "multiplicity": "2S + 1",
+    "contamination": "⟨S²⟩ − S(S + 1)",
+    "gap": "energy of the next state above this one, in eV",
+    "uncertainty": "1σ of this energy in eV, beyond the precision of its source",
+    "discarded_weight": "weight of the states left out of a matrix product state",
+    "extrapolation": "energy extrapolated to no discarded weight minus the energy, in eV",
+}
+
+#: Above this ⟨S²⟩ − S(S + 1) a state counts as spin contaminated.
+CONTAMINATED = 0.1
+
+#: Records that are energies.
+ENERGY_RECORDS = ("gap", "uncertainty", "extrapolation")
+
+
+@dataclass(frozen=True)
+class Precision:
+    """1σ error of one energy: √(absolute² + (relative·E)²).
+
+    :param absolute: in eV
+    :param relative: as a fraction of the energy
+    """
+
+    absolute: float = 0.0
+    relative: float = 0.0
+
+    def sigma(self, energies: np.ndarray) -> np.ndarray:
+        """Error of each energy in eV, in the shape of ``energies``."""
+        return np.hypot(self.absolute, self.relative * np.abs(energies))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capabilities:
+    """What an energy source can do, by its own word. ``check_source`` holds it against what the source does.
+
+    Claims that stand for a method, named in :data:`METHODS`, must come with it, and the method with its claim.
+
+    :param forces: it gives forces (``energies_and_forces``)
+    :param atom_energies: its energy is a sum over atoms, and it gives their energies (``evaluate_atoms``)
+    :param records: what it can tell of the state behind an energy (``evaluate``), names among :data:`RECORDS`
+    :param cell_energy: it gives energies of periodic structures by cell (``cell_energy``), which orders are held against
+    :param seconds: it estimates how long a sub-cluster takes (``seconds``): batches then hold fewer of those that take long
+    :param megabytes: it estimates the memory of a process that computes a batch (``megabytes``)
+    :param charged: it takes charged sub-clusters
+    :param context: what of the structure around its atoms the energy of a sub-cluster depends on, some of :data:`CONTEXT`
+    :param invariant: a rotated or reflected copy of a sub-cluster has the same energy to 1e-9 eV, and so has one with its atoms
+        in another order; one energy then serves all copies
+    :param batch_size: most sub-clusters in one call, 1 or more; None for as many as the engine likes
+    :param serial: it computes one sub-cluster after the other on one core, so that worker processes pay off, and so does
+        evaluating a sub-cluster that occurs again only once where there is no store
+    :param one_process: why it must not run in several processes at once, as a clause; empty if it may
+    :param costly: energies take longer than naming a sub-cluster, some µs, so that copies are looked for in runs that keep
+        nothing, too; serial sources need not say it
+    :param single_precision: energies are rounded as coarsely as float32 does, so that their error is worth measuring on copies
+    :param unproven_cutoff: its cutoff is the word of a user, which is tried out before anything rests on it
+        (:func:`~bodyorder.sources.cutoff.check_cutoff`)
+    :param spin: the rule for the spin of sub-clusters, ``"none"`` where there is none; results record it
+    :param counterpoise: whose basis functions a sub-cluster is given beside its own, one of :data:`COUNTERPOISE`
+    :param versions: of the programs behind it by name, which results record
+    :param missing: of claims whose method is there and yet cannot be asked, by their name: why, or what to do, as the end of a
+        sentence, such as ``{"forces": "use forces=numerical"}``
+    :raises InputError: for a field that there is not, with the nearest one, or a value that cannot be
+    """
+
+    forces: bool = False
+    atom_energies: bool = False
+    records: tuple[str, ...] = ()
+    cell_energy: bool = False
+    seconds: bool = False
+    megabytes: bool = False
+    charged: bool = False
+    context: tuple[str, ...] = ()
+    invariant: bool = False
+    batch_size: int | None = None
+    serial: bool = False
+    one_process: str = ""
+    costly: bool = False
+    single_precision: bool = False
+    unproven_cutoff: bool = False
+    spin: str = "none"
+    counterpoise: str = "none"
+    versions: Mapping[str, str] = field(default_factory=dict, hash=False)
+    missing: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def __new__(cls, **given: Any) -> Capabilities:
+        """Refuse fields that there are not; what is given is taken by ``__init__``."""
+        for name in given:
+            if name not in _FIELDS:
+                raise InputError(f"capabilities have no field {name!r}{did_you_mean(name, _FIELDS)}")
+        return super().__new__(cls)
+
+    def __post_init__(self) -> None:
+        for name, kind in _FIELDS.items():
+            object.__setattr__(self, name, _VALUES[kind](name, vars(self)[name]))
+        check_choice("counterpoise", self.counterpoise, COUNTERPOISE)
+        for name in self.missing:
+            check_choice("missing", name, METHODS)
+            if vars(self)[name]:
+                raise InputError(f"`missing` must name what is not claimed, and {name!r} is")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For workers: read-only mappings cannot be pickled."""
+        return _restored, ({name: dict(v) if isinstance(v, Mapping) else v for name, v in vars(self).items()},)
+
+    def __repr__(self) -> str:
+        said = [
+            f"{name}={vars(self)[name]!r}"
+            for name in _FIELDS
+            if vars(self)[name] not in (False, None, (), "", "none", {})
+        ]
+        return f"Capabilities({', '.join(said)})"
+
+    def why_not(self, claim: str) -> str:
+        """Why something is not claimed, as the end of a sentence that begins with a semicolon; empty if nothing is said."""
+        return f"; {self.missing[claim]}" if claim in self.missing else ""
+
+
+def _restored(given: dict[str, Any]) -> Capabilities:
+    return Capabilities(**given)
+
+
+def _choices(name: str, value: Any, known: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise InputError(f"`{name}` must be a tuple of names, got {value!r}; write ({str(value)!r},)")
+    return tuple(check_choice(name, one, known) for one in value)
+
+
+def _word(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not (value or name == "one_process"):
+        raise InputError(f"`{name}` must be a text, got {value!r}")
+    return value
+
+
+def _texts(name: str, value: Any) -> Mapping[str, str]:
+    if not isinstance(value, Mapping):
+        raise InputError(f"`{name}` must be a mapping from names to texts, got {value!r}")
+    return MappingProxyType({_word(name, key): _word(name, text) for key, text in value.items()})
+
+
+#: Fields of capabilities and how each is annotated, by which they are checked.
+_FIELDS: dict[str, str] = {one.name: str(one.type) for one in fields(Capabilities)}
+_VALUES: dict[str, Callable[[str, Any], Any]] = {
+    "bool": check_switch,
+    "int | None": lambda name, value: value if value is None else check_between(name, value, 1, 10**9),
+    "str": _word,
+    "tuple[str, ...]": lambda name, value: _choices(name, value, RECORDS if name == "records" else CONTEXT),
+    "Mapping[str, str]": _texts,
+}
+
+#: Claims that stand for a method, and the method behind each.
+METHODS = {
+    "forces": "energies_and_forces",
+    "atom_energies": "evaluate_atoms",
+    "records": "evaluate",
+    "cell_energy": "cell_energy",
+    "seconds": "seconds",
+    "megabytes": "megabytes",
+}
+#: What every source has.
+REQUIRED = ("name", "fingerprint", "cutoff", "precision", "energies")
+
+
+class EnergySource(ABC):
+    """Anything that gives energies of sub-clusters: what third parties derive theirs from.
+
+    ``name``, ``fingerprint``, ``cutoff`` and ``precision`` are attributes of the class or the object, and so are
+    ``capabilities``, which say what it can beside energies. A source must be picklable (worker processes receive it that way),
+    and the energy of a sub-cluster must not depend on what else is in the batch. Public names that look like one of these
+    misspelt are refused when the class is made; what is a class's own business may begin with an underscore.
+    """
+
+    #: what a person calls it
+    name: str
+    #: changes whenever the numbers could: hash of the model file, method, basis, spin rule, version of the package
+    fingerprint: str
+    #: distance in Å beyond which parts of a cluster do not feel each other at all, or None if energies are not additive
+    cutoff: float | None
+    precision: Precision
+    capabilities: Capabilities = Capabilities()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for kind in cls.__mro__:
+            if kind not in (EnergySource, ABC, object):
+                check_names(cls.__qualname__, vars(kind))
+
+    def __repr__(self) -> str:
+        reach = "" if self.cutoff is None else f", cutoff={self.cutoff:g}"
+        return f"{type(self).__name__}({self.name!r}{reach})"
+
+    @abstractmethod
+    def energies(self, batch: ClusterBatch) -> np.ndarray:
+        """Energies of the sub-clusters, shape (n,), in eV and float64.
+
+        :raises FailedClusters: with those that it could compute, where it could not compute all
+        """
+
+    def energies_and_forces(self, batch: ClusterBatch) -> tuple[np.ndarray, np.ndarray]:
+        """Energies, shape (n,), in eV and forces, shape (n, k, 3), in eV/Å; claimed by ``forces``.
+
+        :raises FailedClusters: as :meth:`energies`
+        """
+        raise self._without("forces")
+
+    def evaluate(self, batch: ClusterBatch, forces: bool) -> Evaluation:
+        """Energies, forces if wanted, and what is known of the states; asked in place of both, claimed by ``records``."""
+        raise self._without("records")
+
+    def evaluate_atoms(self, batch: ClusterBatch, forces: bool) -> Evaluation:
+        """The same with ``atom_energies``, which add up to the energy of their sub-cluster; claimed by ``atom_energies``."""
+        raise self._without("atom_energies")
+
+    def cell_energy(self, atoms: ase.Atoms) -> float:
+        """Energy of a periodic structure in eV by cell; claimed by ``cell_energy``.
+
+        :raises ComputationError: if it cannot be computed
+        """
+        raise self._without("cell_energy")
+
+    def seconds(self, batch: ClusterBatch) -> float:
+        """Rough time of the first sub-cluster of a batch on one core; claimed by ``seconds``."""
+        raise self._without("seconds")
+
+    def megabytes(self, batch: ClusterBatch, forces: bool) -> float:
+        """Rough memory of a process that computes a batch of sub-clusters like its first; claimed by ``megabytes``."""
+        raise self._without("megabytes")
+
+    def _without(self, claim: str) -> InputError:
+        return InputError(f"{self.name} must give {claim}, and does not{self.capabilities.why_not(claim)}")
+
+
+#: Public names that mean something on a source.
+_KNOWN = (*REQUIRED, "capabilities", *METHODS.values())
+
+
+def check_names(owner: str, names: Mapping[str, Any]) -> None:
+    """Check that what a source has means what its author thinks.
+
+    :param owner: name of its class
+    :param names: attributes and methods with their values
+    :raises InputError: for a name that looks like a misspelt one, a capability that is an attribute, or a method that is none
+    """
+    for name, value in names.items():
+        if name.startswith("_") or (name in _KNOWN and name not in METHODS.values()):
+            continue
+        if name in METHODS.values():
+            if not callable(value):
+                raise InputError(f"`{name}` of {owner} must be a method, got {value!r}{_belongs(name)}")
+        elif name in _FIELDS:
+            raise InputError(f"`{name}` of {owner} must stand in its capabilities, and is an attribute{_belongs(name)}")
+        elif near := difflib.get_close_matches(name, [*_KNOWN, *_FIELDS], n=1, cutoff=ALIKE):
+            raise InputError(
+                f"`{name}` of {owner} must not look like a misspelt {near[0]!r}; did you mean {near[0]!r}? call it _{name} if not"
+            )
+
+
+def _belongs(name: str) -> str:
+    return f"; write capabilities = Capabilities({name}=…)" + (
+        f" and a method {METHODS[name]}()" if name in METHODS and METHODS[name] != name else ""
+    )
+
+
+@dataclass
+class Evaluation:
+    """The answer of a source to a batch of n sub-clusters of k atoms.
+
+    :param energies: in eV, NaN in rows that failed, shape (n,)
+    :param forces: in eV/Å, shape (n, k, 3), or None where none were asked for
+    :param messages: one line for each row that failed
+    :param records: some of :data:`RECORDS`, each of shape (n,)
+    :param atom_energies: energies of the atoms in eV, which add up to the energy of their sub-cluster, NaN in rows that failed,
+        shape (n, k), or None where none were asked for
+    """
+
+    energies: np.ndarray
+    forces: np.ndarray | None = None
+    messages: dict[int, str] = field(default_factory=dict)
+    records: dict[str, np.ndarray] = field(default_factory=dict)
+    atom_energies: np.ndarray | None = None
+
+    @classmethod
+    def unknown(
+        cls, count: int, n_atoms: int | None = None, *, forces: bool = True, atom_energies: bool = False
+    ) -> Evaluation:
+        """Nothing known of so many sub-clusters.
+
+        :param n_atoms: atoms of each; without it there are neither forces nor energies of atoms
+        :param forces: whether there are to be forces
+        :param atom_energies: whether there are to be energies of atoms
+        """
+        return cls(
+            np.full(count, np.nan),
+            None if n_atoms is None or not forces else np.full((count, n_atoms, 3), np.nan),
+            atom_energies=None if n_atoms is None or not atom_energies else np.full((count, n_atoms), np.nan),
+        )
+
+    def put(self, rows: np.ndarray, other: Evaluation) -> None:
+        """Take what another answer says of some rows; messages are not taken."""
+        self.energies[rows] = other.energies
+        if self.forces is not None:
+            self.forces[rows] = other.forces
+        if self.atom_energies is not None:
+            self.atom_energies[rows] = other.atom_energies
+        for name, values in other.records.items():
+            self.records.setdefault(name, np.full(len(self.energies), np.nan))[rows] = values
+
+    def part(self, rows: np.ndarray) -> Evaluation:
+        """What this says of some rows, shape (m,)."""
+        return Evaluation(
+            self.energies[rows],
+            None if self.forces is None else self.forces[rows],
+            {place: self.messages[row] for place, row in enumerate(rows.tolist()) if row in self.messages},
+            {name: values[rows] for name, values in self.records.items()},
+            None if self.atom_energies is None else self.atom_energies[rows],
+        )
+
+    def reordered(self, permutation: np.ndarray) -> Evaluation:
+        """The same with the atoms of every sub-cluster in another order.
+
+        :param permutation: of the atoms of each, shape (n, k)
+        """
+        forces, shares = self.forces, self.atom_energies
+        if forces is not None:
+            forces = np.take_along_axis(forces, permutation[:, :, None], axis=1)
+        if shares is not None:
+            shares = np.take_along_axis(shares, permutation, axis=1)
+        return replace(self, forces=forces, atom_energies=shares)
+
+    def whole(self) -> Evaluation:
+        """This answer, if it is one to every row.
+
+        :raises FailedClusters: if some rows failed
+        """
+        if self.messages:
+            raise FailedClusters(self.messages, self.energies, self.forces)
+        return self
+
+    @classmethod
+    def joined(cls, first: Evaluation, second: Evaluation) -> Evaluation:
+        """Two answers, one behind the other."""
+        offset = len(first.energies)
+        held = [array for array in (first.forces, first.atom_energies) if array is not None]
+        whole = cls.unknown(
+            offset + len(second.energies),
+            held[0].shape[1] if held else None,
+            forces=first.forces is not None,
+            atom_energies=first.atom_energies is not None,
+        )
+        whole.put(np.arange(offset), first)
+        whole.put(np.arange(offset, len(whole.energies)), second)
+        whole.messages = first.messages | {row + offset: message for row, message in second.messages.items()}
+        return whole
+
+
+class FailedClusters(Exception):
+    """Raised by a source that could not compute some sub-clusters of a batch, with all that it did compute.
+
+    :param messages: one line for each row that failed
+    :param energies: shape (n,), NaN in rows that failed
+    :param forces: shape (n, k, 3), or None where no forces were asked for
+    """
+
+    def __init__(self, messages: Mapping[int, str], energies: np.ndarray, forces: np.ndarray | None = None):
+        super().__init__("; ".join(messages.values()))
+        self.messages = dict(messages)
+        self.energies = energies
+        self.forces = forces
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For workers, which send it back."""
+        return type(self), (self.messages, self.energies, self.forces)

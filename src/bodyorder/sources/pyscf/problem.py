@@ -1,0 +1,83 @@
+"""What a method is asked and what it answers, in hartree and bohr."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bodyorder.sources.pyscf.spin import electrons
+from bodyorder.structures.clusters import ClusterBatch
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that names a source.
+
+    :param method: one of :data:`bodyorder.sources.pyscf.METHODS`
+    :param basis: name of the basis set
+    :param spin: spin rule by name, or ``module:function``
+    :param counterpoise: whose functions a sub-cluster is given beside its own
+    :param memory: MB that one process may use
+    :param options: all that the method takes, by name
+    :param shown: names of the options that the user gave
+    """
+
+    method: str
+    basis: str
+    spin: str
+    counterpoise: str = "none"
+    memory: float = 2000.0
+    options: dict[str, object] = field(default_factory=dict)
+    shown: tuple[str, ...] = ()
+
+
+@dataclass
+class Problem:
+    """Sub-clusters with one sequence of elements (ghosts included), one charge and one choice of spins.
+
+    :param batch: n sub-clusters of k atoms; ``batch.ghosts`` names atoms of the structure that lend their functions only
+    :param spins: numbers of unpaired electrons to choose the lowest state from, ascending
+    :param gradient: whether derivatives are wanted (then there are no ghosts)
+    :param memory: bytes for wave functions
+    :param moments: unpaired electrons of each atom to start a mean field from, positive up and negative down, shape
+        (n, k); None where the method chooses
+    :param options: of the method
+    """
+
+    batch: ClusterBatch
+    spins: list[int]
+    gradient: bool
+    memory: float
+    moments: np.ndarray | None = None
+    options: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def n_electrons(self) -> int:
+        """Electrons of each sub-cluster."""
+        return electrons(self.batch.numbers[0], int(self.batch.charges[0]))
+
+
+@dataclass
+class Answer:
+    """The answer to a problem.
+
+    :param energies: in hartree, shape (n,), NaN where ``messages`` says why
+    :param gradients: in hartree/bohr, shape (n, k, 3), NaN where not asked for
+    :param messages: one line for each row that failed
+    :param records: some of :data:`bodyorder.sources.protocol.RECORDS`, shape (n,) each, energies in hartree
+    """
+
+    energies: np.ndarray
+    gradients: np.ndarray
+    messages: dict[int, str] = field(default_factory=dict)
+    records: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def empty(cls, batch: ClusterBatch) -> Answer:
+        """Nothing computed yet."""
+        return cls(np.full(len(batch), np.nan), np.full((len(batch), batch.n_atoms, 3), np.nan))
+
+    def record(self, name: str, rows: np.ndarray | int, values: object) -> None:
+        """Keep something known of some rows."""
+        self.records.setdefault(name, np.full(len(self.energies), np.nan))[rows] = values
