@@ -17,7 +17,7 @@ from bodyorder.structures.clusters import evenly
 
 
 @dataclass(frozen=True)
-class Probe:
+class Example:
     """Sub-clusters of one kind.
 
     :param order: number of bodies, those that only lend their functions included where these go with the subset
@@ -34,13 +34,13 @@ class Probe:
     batch: ClusterBatch = field(compare=False)
 
 
-def draw(pieces: Sequence[Piece], order: int, source: EnergySource) -> list[Probe]:
+def draw(pieces: Sequence[Piece], order: int, source: EnergySource) -> list[Example]:
     """Sub-clusters of one order, spread over the first structure that has any, all of the number of atoms that is typical.
 
     :param pieces: the structures
     :param order: number of bodies, :data:`~bodyorder.engine.batching.WHOLE` for whole structures outside their family
     :param source: where the energies would come from
-    :return: one probe, or with counterpoise after Valiron and Mayer one for each number of bodies that are there, the
+    :return: one example, or with counterpoise after Valiron and Mayer one for each number of bodies that are there, the
         largest first
     """
     if order == WHOLE:
@@ -53,7 +53,7 @@ def draw(pieces: Sequence[Piece], order: int, source: EnergySource) -> list[Prob
         scheme = piece.counterpoise
     rows = min(source.capabilities.batch_size or DEFAULT_BATCH_SIZE, DEFAULT_BATCH_SIZE)
     chosen = members[evenly(len(members), rows)]
-    found: dict[int, Probe] = {}
+    found: dict[int, Example] = {}
     for there, lent in counterpoise.parts(scheme, chosen, len(piece.bodies)):
         present = there.shape[1]
         if present in found:
@@ -63,7 +63,7 @@ def draw(pieces: Sequence[Piece], order: int, source: EnergySource) -> list[Prob
         # in the functions of the whole structure all have as many, and the atoms that are there make the difference
         size = batch.n_atoms + (batch.ghosts.shape[1] if scheme == counterpoise.VMFC else 0)
         few = np.arange(min(len(batch), rows_per_batch(source, batch)))
-        found[present] = Probe(order, present, weight, size, batch.select(few))
+        found[present] = Example(order, present, weight, size, batch.select(few))
     return list(found.values())
 
 

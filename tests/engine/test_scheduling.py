@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ase import Atoms
+from geometries import scattered
 
 from bodyorder._checks import ComputationError
 from bodyorder.engine import decompose
@@ -41,28 +41,24 @@ def partly(kind, **claims):
     return source
 
 
-def cluster(n=5, seed=3):
-    return Atoms(f"H{n}", positions=np.random.default_rng(seed).uniform(0, 3, (n, 3)))
-
-
 def batch_of_pairs():
-    return ClusterBatch.from_atoms([cluster(2, seed) for seed in range(4)])
+    return ClusterBatch.from_atoms([scattered(2, seed, spread=3) for seed in range(4)])
 
 
 @pytest.mark.parametrize("stored", [False, True])
 @pytest.mark.parametrize("kind", ["zeros", "silent", "raises"])
 def test_forces_are_missing_where_a_subcluster_failed_and_right_elsewhere(tmp_path, kind, stored):
     """The failed pair spoils the forces on its two atoms from order two on; all others are those of the whole run."""
-    whole = decompose(cluster(), "analytic:sutton-chen", forces=True)
+    whole = decompose(scattered(5, seed=3, spread=3), "analytic:sutton-chen", forces=True)
     source = partly(kind, batch_size=3)
     store = tmp_path / "s.sqlite" if stored else None
     for _ in range(2 if stored else 1):
-        result = decompose(cluster(), source, forces=True, store=store)
-        forces = result.force_contribution.values
+        result = decompose(scattered(5, seed=3, spread=3), source, forces=True, store=store)
+        forces = result.sites.force_contribution.values
         np.testing.assert_array_equal(np.isnan(forces).any(axis=(0, 2)), [False, True, False, True, False])
         np.testing.assert_array_equal(np.isnan(forces[:, BROKEN]).all(axis=(1, 2)), [False, True, True, True, True])
         found = np.isfinite(forces)
-        np.testing.assert_allclose(forces[found], whole.force_contribution.values[found], atol=1e-12)
+        np.testing.assert_allclose(forces[found], whole.sites.force_contribution.values[found], atol=1e-12)
         assert "1 of 31 sub-clusters failed, the first: atoms 1, 3: " in result.failure.item()
         np.testing.assert_array_equal(np.isnan(result.contribution[0]), [False, True, True, True, True])
 
@@ -71,7 +67,7 @@ def test_forces_are_missing_where_a_subcluster_failed_and_right_elsewhere(tmp_pa
 def test_a_failed_batch_without_forces_has_none(tmp_path, stored):
     source = partly("none")
     store = tmp_path / "s.sqlite" if stored else None
-    forces = decompose(cluster(), source, forces=True, store=store).force_contribution.values
+    forces = decompose(scattered(5, seed=3, spread=3), source, forces=True, store=store).sites.force_contribution.values
     assert np.isfinite(forces[0]).all()
     assert np.isnan(forces[1:]).all()
 
@@ -79,18 +75,22 @@ def test_a_failed_batch_without_forces_has_none(tmp_path, stored):
 def test_known_forces_come_back_in_the_order_of_the_atoms_beside_failures(tmp_path):
     """All pairs but one are known: only the failing one is asked for, and gives no forces."""
     path = tmp_path / "s.sqlite"
-    whole = decompose(cluster(), "analytic:sutton-chen", forces=True)
-    decompose(cluster(), partly("silent", batch_size=1), forces=True, store=path)
-    forces = decompose(cluster(), partly("none"), forces=True, store=path).force_contribution.values
+    whole = decompose(scattered(5, seed=3, spread=3), "analytic:sutton-chen", forces=True)
+    decompose(scattered(5, seed=3, spread=3), partly("silent", batch_size=1), forces=True, store=path)
+    forces = decompose(
+        scattered(5, seed=3, spread=3), partly("none"), forces=True, store=path
+    ).sites.force_contribution.values
     found = np.isfinite(forces)
     np.testing.assert_array_equal(found.all(axis=(0, 2)), [True, False, True, False, True])
-    np.testing.assert_allclose(forces[found], whole.force_contribution.values[found], atol=1e-12)
+    np.testing.assert_allclose(forces[found], whole.sites.force_contribution.values[found], atol=1e-12)
 
 
 def test_a_row_with_forces_that_are_not_finite_failed():
     source = partly("silent")
     batch = ClusterBatch.cut(
-        {0: ClusterBatch.from_atoms([cluster()]).systems[0]}, np.zeros(2, dtype=int), np.array([[0, 1], [1, 3]])
+        {0: ClusterBatch.from_atoms([scattered(5, seed=3, spread=3)]).systems[0]},
+        np.zeros(2, dtype=int),
+        np.array([[0, 1], [1, 3]]),
     )
     computed = compute(source, batch, Wanted(forces=True))
     assert computed.messages == {1: "the energy, a force or the energy of an atom is not finite"}

@@ -1,8 +1,6 @@
-"""Which sub-clusters are copies of each other: rotated, reflected, shifted, or with equal atoms in another order."""
+"""Which sub-clusters are congruent: rotated, reflected, shifted, or with equal atoms in another order."""
 
 from __future__ import annotations
-
-import hashlib
 
 import numpy as np
 
@@ -22,13 +20,13 @@ _NONE: tuple[int, ...] = ()
 
 
 class Shapes:
-    """The shapes of the sub-clusters met so far, each known by the first that had it, its model.
+    """The shapes of the sub-clusters met so far, each known by the first that had it, its representative.
 
-    A sub-cluster is a copy of a model if its sites (atoms, and those that lend their functions) can be brought into an order
-    in which elements and charge agree and no distance differs by more than half the tolerance; mirror images are copies. Two
-    copies of one model never differ by more than the tolerance, and no copy is missed for where its distances lie, as there are
-    no bins to fall into. One that fits several models is given to the oldest. A copy may be missed where the order of its sites
-    is not found:
+    A sub-cluster is congruent to a representative if its sites (atoms, and those that lend their functions) can be brought into
+    an order in which elements and charge agree and no distance differs by more than half the tolerance; mirror images are
+    congruent. Two of one representative never differ by more than the tolerance, and none is missed for where its distances lie,
+    as there are no bins to fall into. One that fits several is given to the oldest. One may be missed where the order of its
+    sites is not found:
 
     - It follows from the distances by refinement: sites are told apart by their distances to all others, then by what those
       look like; among sites that still look alike one is singled out, and so on (McKay and Piperno, J. Symb. Comput. 60, 94
@@ -41,23 +39,19 @@ class Shapes:
 
     def __init__(self, tolerance: float = SHAPE_RESOLUTION):
         self._reach = check_positive("tolerance", tolerance) / 2
-        # what _sites gives of each model, and the models in each bin of _bins
-        self._models: list[np.ndarray] = []
+        # what _sites gives of each representative, and the representatives in each bin of _bins
+        self._representatives: list[np.ndarray] = []
         self._bins: dict[int, tuple[int, ...]] = {}
 
     def of(self, batch: ClusterBatch) -> np.ndarray:
-        """Number of the model of each sub-cluster; those that are copies of none become models.
+        """Number of the representative of each sub-cluster; those that are congruent to none become representatives.
 
         :param batch: n sub-clusters
-        :return: from 0 in the order in which models are met, shape (n,)
+        :return: from 0 in the order in which representatives are met, shape (n,)
         """
         sites = _sites(batch)
-        return self._find(sites, _distances(sites))[0]
-
-    def _find(self, sites: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray, list[int]]:
-        """Number of the model of each sub-cluster, shape (n,), and which of them have become models."""
+        distances = _distances(sites)
         own, near = _bins(sites, distances, self._reach)
-        became: list[int] = []
         found = np.full(len(sites), -1, dtype=np.int64)
         left = list(range(len(sites)))
         refused: dict[int, set[int]] = {}
@@ -73,69 +67,40 @@ class Shapes:
                 if old:
                     asked.append((row, min(old)))
                 else:
-                    found[row] = model = len(self._models) + len(new)
-                    self._bins[own[row]] = (*there(own[row], _NONE), model)
+                    found[row] = representative = len(self._representatives) + len(new)
+                    self._bins[own[row]] = (*there(own[row], _NONE), representative)
                     new.append(row)
-            self._models.extend(sites[new])
-            became += new
+            self._representatives.extend(sites[new])
             left = []
             if asked:
-                rows, models = np.array(asked).T
-                same = self._agree(sites[rows], distances[rows], models)
-                found[rows[same]] = models[same]
+                rows, representatives = np.array(asked).T
+                same = self._agree(sites[rows], distances[rows], representatives)
+                found[rows[same]] = representatives[same]
                 left = rows[~same].tolist()
-                for row, model in zip(left, models[~same].tolist(), strict=True):
-                    refused.setdefault(row, set()).add(model)
-        return found, became
+                for row, representative in zip(left, representatives[~same].tolist(), strict=True):
+                    refused.setdefault(row, set()).add(representative)
+        return found
 
-    def _agree(self, sites: np.ndarray, one: np.ndarray, models: np.ndarray) -> np.ndarray:
-        """Whether each of n sub-clusters, with their distances, is a copy of the model it is held against, shape (n,)."""
-        known, which = np.unique(models, return_inverse=True)
-        model_sites = np.stack([self._models[model] for model in known])
-        other = _distances(model_sites)
+    def _agree(self, sites: np.ndarray, one: np.ndarray, representatives: np.ndarray) -> np.ndarray:
+        """Whether each of n sub-clusters, with their distances, is congruent to a representative, shape (n,)."""
+        known, which = np.unique(representatives, return_inverse=True)
+        other_sites = np.stack([self._representatives[representative] for representative in known])
+        other = _distances(other_sites)
         ranks, lengths = _sorted(one)
-        model_ranks, model_lengths = _sorted(other)
-        same = (np.abs(lengths - model_lengths[which]) <= self._reach).all(axis=1)
+        other_ranks, other_lengths = _sorted(other)
+        same = (np.abs(lengths - other_lengths[which]) <= self._reach).all(axis=1)
         rows = np.flatnonzero(same)
         one, which = one[rows], which[rows]
-        # Distances of a model that a copy may have in each other's place count as one. The distances of a copy count as those of
-        # the model in the same place among all: sorting takes none further apart than it is.
-        classes = np.cumsum(np.diff(model_lengths, axis=1, prepend=0.0) > 2 * self._reach, axis=1)
-        kinds, model_kinds = (some[..., 0].astype(np.int64) for some in (sites[rows], model_sites))
+        # Distances of a representative that another may have in each other's place count as one. Those of the other count as its
+        # in the same place among all: sorting takes none further apart than it is.
+        classes = np.cumsum(np.diff(other_lengths, axis=1, prepend=0.0) > 2 * self._reach, axis=1)
+        kinds, other_kinds = (some[..., 0].astype(np.int64) for some in (sites[rows], other_sites))
         order = _order(kinds, _matrices(ranks[rows], classes[which], one))
-        model_order = _order(model_kinds, _matrices(model_ranks, classes, other))[which]
-        apart = _reordered(one, order) - _reordered(other[which], model_order)
-        alike = np.take_along_axis(kinds, order, axis=1) == np.take_along_axis(model_kinds[which], model_order, axis=1)
+        other_order = _order(other_kinds, _matrices(other_ranks, classes, other))[which]
+        apart = _reordered(one, order) - _reordered(other[which], other_order)
+        alike = np.take_along_axis(kinds, order, axis=1) == np.take_along_axis(other_kinds[which], other_order, axis=1)
         same[rows] = (np.abs(apart) <= self._reach).all(axis=(1, 2)) & alike.all(axis=1)
         return same
-
-
-def shapes(batch: ClusterBatch, tolerance: float = SHAPE_RESOLUTION) -> list[bytes]:
-    """Keys that name the shape of each sub-cluster: its elements, charge and distances, whatever way it is turned.
-
-    No two sub-clusters of one key, of this batch or another, differ by more than the tolerance in any distance. Those of one
-    batch have one key if no distance differs by more than a quarter of it from that of the first of them (see :class:`Shapes`,
-    there half of its own tolerance); those of several batches if moreover the distances of these first ones round to the same
-    multiples of half the tolerance, which may divide copies. Use :class:`Shapes` to have models over batches.
-
-    :param batch: n sub-clusters
-    :param tolerance: in Å
-    :return: a 16-byte key per sub-cluster
-    """
-    if not len(batch):
-        return []
-    sites = _sites(batch)
-    distances = _distances(sites)
-    numbers, models = Shapes(tolerance / 2)._find(sites, distances)
-    grid = np.rint(distances[models] / (tolerance / 2)).astype(np.int64)
-    kinds = sites[models, :, 0].astype(np.int64)
-    order = _order(kinds, grid)
-    first, second = np.triu_indices(order.shape[1], 1)
-    words = np.concatenate(
-        [np.take_along_axis(kinds, order, axis=1), _reordered(grid, order)[:, first, second]], axis=1
-    )
-    keys = [hashlib.blake2b(word, digest_size=16).digest() for word in words]
-    return [keys[number] for number in numbers.tolist()]
 
 
 def _sites(batch: ClusterBatch) -> np.ndarray:
@@ -179,10 +144,10 @@ def _reordered(matrices: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 
 def _bins(sites: np.ndarray, distances: np.ndarray, reach: float) -> tuple[list[int], list[list[int]]]:
-    """A bin for each sub-cluster as a model, and the four bins in which models are that it may be a copy of.
+    """A bin for each sub-cluster as a representative, and the four bins in which those are that it may be congruent to.
 
     What is binned does not depend on the order of sites, and changes little with distances: their sum and the longest. Bins are
-    twice as wide as what the errors allowed can change, so that a model is in the bin of its copy or the next one.
+    twice as wide as what the errors allowed can change, so that a representative is in the same bin or the next one.
     """
     n_pairs = max(1, sites.shape[1] * (sites.shape[1] - 1) // 2)
     sums, longest = distances.sum(axis=(1, 2)) / 2, distances.max(axis=(1, 2))

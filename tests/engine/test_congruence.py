@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from ase import Atoms
 from ase.build import bulk
+from geometries import scattered, square
 from scipy.spatial.transform import Rotation
 
 from bodyorder._checks import InputError
@@ -16,7 +16,7 @@ from bodyorder.sources.registry import load_source
 from bodyorder.testing import check_source
 
 FCI = "pyscf:fci/sto-3g?spin=ground"
-HE4 = Atoms("He4", positions=[[0, 0, 0], [2, 0, 0], [2, 2, 0], [0, 2, 0]])
+HE4 = square(2.0, "He")
 
 
 def separately(spec):
@@ -26,18 +26,14 @@ def separately(spec):
     return source
 
 
-def cluster(n, seed=0, spread=2.2):
-    return Atoms(f"H{n}", positions=np.random.default_rng(seed).uniform(0, spread, (n, 3)))
-
-
 def test_a_square_has_five_shapes():
     """One atom, two pairs, one triple, the square."""
     result = decompose(HE4, FCI, subsets=True)
     assert result.n_evaluations == 1 + 2 + 1 + 1
     apart = decompose(HE4, separately(FCI), subsets=True)
     assert apart.n_evaluations == 15
-    np.testing.assert_allclose(result.subset_energy, apart.subset_energy, atol=1e-9, rtol=0)
-    np.testing.assert_array_equal(result.subset_multiplicity, apart.subset_multiplicity)
+    np.testing.assert_allclose(result.subsets.subset_energy, apart.subsets.subset_energy, atol=1e-9, rtol=0)
+    np.testing.assert_array_equal(result.subsets.subset_multiplicity, apart.subsets.subset_multiplicity)
 
 
 @pytest.mark.parametrize(
@@ -52,13 +48,15 @@ def test_functions_of_other_atoms_are_part_of_the_shape(scheme, count):
 
 
 def test_a_cluster_without_symmetry_shares_its_atoms_only():
-    result = decompose(cluster(5), FCI)
+    result = decompose(scattered(5, spread=2.2), FCI)
     assert result.n_evaluations == 31 - 4
-    np.testing.assert_allclose(result.contribution, decompose(cluster(5), separately(FCI)).contribution, atol=1e-8)
+    np.testing.assert_allclose(
+        result.contribution, decompose(scattered(5, spread=2.2), separately(FCI)).contribution, atol=1e-8
+    )
 
 
 def test_a_mirror_image_is_a_copy_and_so_is_a_turned_one(tmp_path):
-    first = cluster(5)
+    first = scattered(5, spread=2.2)
     image, turned = first.copy(), first.copy()
     image.positions[:, 2] *= -1
     turned.positions = first.positions[::-1] @ Rotation.from_euler("xyz", [0.3, 1.1, -0.4]).as_matrix().T + 3.0
@@ -99,7 +97,7 @@ def test_forces_are_not_copied():
     result = decompose(HE4, FCI, forces=True)
     assert result.n_evaluations == 10
     # the sum over the square is by symmetry
-    np.testing.assert_allclose(result.force_contribution.sum("site"), 0, atol=1e-8)
+    np.testing.assert_allclose(result.sites.force_contribution.sum("site"), 0, atol=1e-8)
 
 
 def test_what_depends_on_surroundings_or_directions_is_not_copied():
@@ -109,7 +107,7 @@ def test_what_depends_on_surroundings_or_directions_is_not_copied():
 
 
 def test_workers_give_the_same_sums_bitwise():
-    frames = [HE4, cluster(6), HE4[[2, 0, 1]], cluster(6)]
+    frames = [HE4, scattered(6, spread=2.2), HE4[[2, 0, 1]], scattered(6, spread=2.2)]
     source = load_source(FCI)
     source.capabilities = replace(source.capabilities, batch_size=4)
     alone = decompose(frames, source)

@@ -1,4 +1,4 @@
-"""Clusters that are copies of each other: shifted, turned, reflected, or with equal atoms in another order."""
+"""Structures of a data set that are congruent: shifted, turned, reflected, or with equal atoms in another order."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from scipy.spatial import KDTree
 from scipy.spatial.distance import pdist
 
-#: Clusters whose distances agree to this length (Å) are copies: that many digits survive a file with eight of them.
+#: Clusters whose distances agree to this length (Å) are duplicates: that many digits survive a file with eight of them.
 _SAME = 1e-5
 
 #: Clusters of at most so many atoms have so few distances that others share them by chance; theirs must agree to this length.
 _FEW, _SAME_FEW = 3, 1e-12
 
 
-def first_copies(structures: Sequence[ase.Atoms]) -> tuple[int, int] | None:
-    """The first two clusters that are copies of each other, None if there are none.
+def first_duplicates(structures: Sequence[ase.Atoms]) -> tuple[int, int] | None:
+    """The first two clusters that are duplicates, None if there are none.
 
     They are told by the distances of their atoms, sorted for each pair of elements. That two clusters of four atoms or more share
     all of these to 1e-5 Å and differ is possible, and does not happen; of fewer atoms only those that were moved without

@@ -12,7 +12,7 @@ from bodyorder.sources.protocol import Evaluation
 MOST = 2**20
 
 
-class Memory:
+class RunCache:
     """Energies by key, as many as there is room for, and gone with the run. Failures are not kept."""
 
     def __init__(self, most: int = MOST):

@@ -11,13 +11,13 @@ from functools import cache
 
 from bodyorder._checks import ComputationError
 from bodyorder.engine.batching import Task
+from bodyorder.engine.cache import RunCache
 from bodyorder.engine.computation import Wanted
 from bodyorder.engine.dispatch import Dispatcher
 from bodyorder.engine.jobs import Job, Outcome, Run
-from bodyorder.engine.memory import Memory
 from bodyorder.engine.store import Store
 from bodyorder.sources.protocol import EnergySource
-from bodyorder.structures.symmetry import SHAPE_RESOLUTION
+from bodyorder.structures.congruence import SHAPE_RESOLUTION
 
 #: Batches handed out and not yet taken back: enough to keep a cluster busy.
 MAX_IN_FLIGHT = 512
@@ -33,7 +33,7 @@ def evaluate(
     source: EnergySource,
     *,
     wanted: Wanted = Wanted(),  # noqa: B008 - it cannot change
-    store: Store | Memory | None = None,
+    store: Store | RunCache | None = None,
     executor: Executor | None = None,
     same_distance: float = SHAPE_RESOLUTION,
 ) -> Iterator[Outcome]:
@@ -41,23 +41,23 @@ def evaluate(
 
     Results are written to the store as they come, and yielded in the order of the tasks, so that sums over them do not
     depend on which worker was faster. A sub-cluster that occurs several times is evaluated once if there is somewhere to keep it,
-    and so are its rotated, reflected or permuted copies if the source is ``invariant`` and nothing is wanted that belongs to
-    single atoms.
+    and so are those congruent to it (rotated, reflected or permuted) if the source is ``invariant`` and nothing is wanted that
+    belongs to single atoms.
 
     :param tasks: drawn from only as fast as results are taken
     :param source: where energies come from
     :param wanted: what is asked of it beside energies
     :param store: looked up before, and written after: a store, or what is kept in memory as far as there is room. Without one
-        sources that take long (``processes``, ``costly``) get a memory that ends with the run.
+        sources that take long (``serial``, ``costly``) get a memory that ends with the run.
     :param executor: where batches run; None for this process
-    :param same_distance: Å by which the distances of copies may differ
+    :param same_distance: Å by which the distances of congruent sub-clusters may differ
     :raises ComputationError: if local worker processes die, or a cluster is gone
     """
     if executor is not None and (why := source.capabilities.one_process):
         _say(f"{source.name} runs in one process: {why}")
         executor = None
     if store is None and (source.capabilities.serial or source.capabilities.costly):
-        store = Memory()
+        store = RunCache()
     line = _Line(Run(source, wanted, Dispatcher(source, wanted, executor), store, same_distance=same_distance))
     try:
         for task in tasks:
