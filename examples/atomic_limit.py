@@ -15,9 +15,8 @@ from pathlib import Path
 import ase
 import xarray as xr
 
-from bodyorder import Report, combine, decompose, write_report
+from bodyorder import Report, combine, decompose, save_results, write_report
 from bodyorder.analysis import group_convergence
-from bodyorder.results.files import save
 from bodyorder.structures.hydrogen import high_density, low_density
 
 #: What the others are compared with.
@@ -47,21 +46,21 @@ def clusters(n_atoms: int) -> list[ase.Atoms]:
     return frames
 
 
-def run(folder: Path, sources: tuple[str, ...], n_atoms: int) -> xr.Dataset:
+def run(folder: Path, sources: tuple[str, ...], n_atoms: int) -> xr.DataTree:
     """Resolve the clusters by every source; energies, results and the report go into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     results = {}
     for number, source in enumerate(sources):
         print(f"{number + 1} of {len(sources)}: {source}", flush=True)
         result = decompose(clusters(n_atoms), source, subsets=True, store=folder / "energies.db", progress=True)
-        save(result, folder / f"result_{number}.nc")
+        save_results(result, folder / f"result_{number}.nc")
         results[result.attrs["source"]] = result
     combined = combine(results)
     write_report(folder / "report.html", Report(f"H{n_atoms} at the atomic limit", combined, REFERENCE))
     return combined
 
 
-def print_orders(results: xr.Dataset) -> None:
+def print_orders(results: xr.DataTree) -> None:
     """The order totals of every source, eV per atom."""
     means = group_convergence(results)["group_contribution"]
     width = max(len(str(source)) for source in means["source"].values)

@@ -30,8 +30,7 @@ from ase.calculators.calculator import Calculator
 from potentials_cases import CASES, Case
 from potentials_loops import Answer, Asked, free_orders, periodic_orders
 
-from bodyorder import InputError, Report, combine, decompose, load_source, write_report
-from bodyorder.results.files import save
+from bodyorder import InputError, Report, combine, decompose, load_source, save_results, write_report
 
 T = TypeVar("T")
 
@@ -52,7 +51,7 @@ class Comparison(NamedTuple):
     :param rates: sub-clusters by second of processor time, of bodyorder and of the loops
     """
 
-    result: xr.Dataset
+    result: xr.DataTree
     off: np.ndarray
     allowed: np.ndarray
     rates: tuple[float, float]
@@ -137,7 +136,7 @@ def write(folder: Path, comparisons: dict[str, Comparison]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     reports = defaultdict(dict)
     for name, found in comparisons.items():
-        save(found.result, folder / f"{name}.nc")
+        save_results(found.result, folder / f"{name}.nc")
         potential, structure = name.split("-")
         reports[structure][potential] = found.result
     for structure, results in reports.items():

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ase import Atoms
 from ase.io import write
+from geometries import scattered
 
 from bodyorder.engine import Store, decompose
 
@@ -43,7 +43,7 @@ def test_the_job_that_is_submitted(script):
 def test_the_rest_of_the_script(script):
     from distributed import LocalCluster
 
-    clusters = [Atoms("H4", positions=np.random.default_rng(seed).uniform(0, 2.5, (4, 3))) for seed in range(2)]
+    clusters = [scattered(4, seed, spread=2.5) for seed in range(2)]
     write(script["STRUCTURES"], clusters)
     script["SOURCE"] = "pyscf:fci/sto-6g?spin=ground"
     with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:

@@ -3,7 +3,9 @@
 import contextlib
 import io
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -15,7 +17,9 @@ BLOCKS = re.compile(r"^```(python|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_examples_print_what_they_say(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names, printed = {}, None
+    module = ModuleType(f"page_{page.stem}")  # what is defined on it can be pickled
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    names, printed = vars(module), None
     for language, text in BLOCKS.findall(page.read_text(encoding="utf-8")):
         if language == "text":
             assert printed == text

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bodyorder.results.files import load
+from bodyorder import load_results
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -17,7 +17,7 @@ def test_the_atomic_limit_in_its_quick_version(tmp_path, capsys):
     main = runpy.run_path(str(EXAMPLES / "atomic_limit.py"))["main"]
     main(["--quick", "-o", str(tmp_path / "run")])
     printed = capsys.readouterr().out
-    results = [load(path) for path in sorted((tmp_path / "run").glob("result_*.nc"))]
+    results = [load_results(path) for path in sorted((tmp_path / "run").glob("result_*.nc"))]
     assert len(results) >= 4
     for result in results:
         assert result["group"].values.tolist() == ["low", "high"]
@@ -44,7 +44,7 @@ def test_potentials_agree_with_loops(potentials, tmp_path, capsys):
         (line,) = (line.split() for line in summary if line.startswith(f"{name} "))
         assert float(line[1]) < 1e-10
         assert line[3] == "agrees"
-        result = load(tmp_path / f"{name}.nc")
+        result = load_results(tmp_path / f"{name}.nc")
         assert result.sizes["order"] == max_order
         np.testing.assert_allclose(result["residual"], 0, atol=1e-10)
     assert sorted(page.name for page in tmp_path.glob("*.html")) == ["gold.html", "h8.html", "silicon.html"]

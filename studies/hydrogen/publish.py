@@ -4,30 +4,26 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from bodyorder.study.closing import Closing
 
 from bodyorder.analysis.seeds import over_seeds
 from bodyorder.config import load_config
 from bodyorder.plots.curves import save_figure
-from bodyorder.plots.losses import loss_figure
-from bodyorder.plots.style import Theme
-from bodyorder.report.curve_section import curve_parts
-from bodyorder.report.environment import environment_parts
-from bodyorder.report.generalization import generalization_parts
 from bodyorder.results.files import load_analysis, save
 from bodyorder.study.curves import Curves
 from bodyorder.study.data import Data
 from bodyorder.study.distillation import Distillation
-from bodyorder.study.runs import Grid
+from bodyorder.study.final import FinalStages
+from bodyorder.study.grid import Grid
+from bodyorder.study.pages.sections import study_sections
 
 HERE = Path(__file__).parent
 #: How much of a training at its end shows whether its loss still fell; one epoch at least.
 END = 0.1
 
 data = Data(load_config(HERE / "study.yaml"))
-runs = Grid(data)
-curves = Curves(data, runs)
-closing = Closing(data, runs, curves, Distillation(data, runs))
+grid = Grid(data)
+curves = Curves(data, grid)
+final = FinalStages(data, grid, curves, Distillation(data, grid))
 table, distilled = (load_analysis(data.root / name) for name in ("generalization.nc", "distillation.nc"))
 (HERE / "figures").mkdir(exist_ok=True)
 (HERE / "generalization.csv").write_text((data.root / "generalization.csv").read_text())
@@ -39,8 +35,8 @@ save(means, HERE / "generalization.nc", compressed=True)
 save(distilled, HERE / "distillation.nc", compressed=True)
 
 found, drawn = [], {}
-for name in runs.trainings:
-    loss, run = runs.trained(name).loss_history, runs.runs[name]
+for name in grid.trainings:
+    loss, run = grid.trained(name).loss_history, grid.runs[name]
     if loss is None:  # its weights are solved for
         continue
     training, validation = loss["training_loss"].values, loss["validation_loss"].values
@@ -57,11 +53,7 @@ for name in runs.trainings:
         }
     )
     if run.n_clusters is None and run.seed == data.options.seed:
-        drawn[name.removesuffix(f"/seed={run.seed}")] = {
-            "epoch": loss["epoch"].values,
-            "training": training,
-            "validation": validation,
-        }
+        drawn[run.training] = loss
 groups = pd.DataFrame(found).groupby(["model", "training_set"], sort=False)
 losses = groups.agg(
     trainings=("epochs", "size"),
@@ -73,14 +65,9 @@ losses = groups.agg(
 )
 losses.to_csv(HERE / "losses.csv", float_format="%.3f", lineterminator="\n")
 
-theme = Theme.of([])
-parts = [*generalization_parts(table, theme), *environment_parts(table, distilled, theme)]
-parts += curve_parts(closing.curve_sets(), table)
-shown = [(name, figure, caption) for part in parts for name, figure, _, caption in part.figures]
-caption = "Loss against epoch of the first seed of every training: dotted training, solid validation."
-shown.append(("losses", loss_figure(drawn, theme), caption))
+sections = study_sections(table, distilled, final.curve_sets(), drawn)
 lines = ["# Figures of the study of record", ""]
-for name, figure, caption in shown:
-    save_figure(figure, HERE / "figures" / f"{name}.png")
-    lines += [f"## {name}", "", caption, "", f"![{name}]({name}.png)", ""]
+for picture in (picture for section in sections for picture in section.pictures):
+    save_figure(picture.figure, HERE / "figures" / f"{picture.name}.png")
+    lines += [f"## {picture.name}", "", str(picture.caption), "", f"![{picture.name}]({picture.name}.png)", ""]
 (HERE / "figures" / "README.md").write_text("\n".join(lines))

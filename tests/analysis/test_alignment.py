@@ -9,6 +9,7 @@ from trees import changed
 from bodyorder import decompose
 from bodyorder._checks import InputError
 from bodyorder.analysis import align, attributes, combine, groups
+from bodyorder.results import flat
 
 
 @pytest.fixture
@@ -154,7 +155,8 @@ def test_results_of_other_structures_are_refused_by_name(build, structures):
     moved["sites/site_position"][5, 0] += 0.1
     with pytest.raises(InputError, match="'two' and 'one' differ in s1: position of an atom"):
         combine({"one": result, "two": moved})
-    fewer = changed(result, lambda held: held.assign(n_bodies=("structure", [4, 4, 3])))
+    bodies = np.where(np.arange(12) == 11, 2, flat(result)["site_body"])
+    fewer = changed(result, lambda held: held.assign(n_bodies=("structure", [4, 4, 3]), site_body=("site", bodies)))
     with pytest.raises(InputError, match="'two' and 'one' differ in s2: number of bodies"):
         combine({"one": result, "two": fewer})
 

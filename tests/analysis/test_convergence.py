@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bodyorder._checks import InputError
-from bodyorder.analysis import group_convergence, order_convergence
+from bodyorder.analysis import combine, group_convergence, order_convergence
 from bodyorder.results import grown
 from bodyorder.results.variables import VARIABLES
 
@@ -121,16 +121,23 @@ def test_truncated_results_that_do_not_suffice_have_no_effective_order(build, te
 
 def test_missing_orders_leave_the_others_alone(build, terms):
     result = build({"a": terms(4, [1.0, 1.0], 3), "b": terms(4, [1.0, 1.0], 4)})
-    result["contribution"][1, 2:] = np.nan
-    result["failure"][1] = "no triples"
+    result = combine({"terms": result})  # which may lack orders that another source has
+    result["contribution"][0, 1, 2:] = np.nan
     found = order_convergence(result).squeeze("source")
     assert np.isfinite(found["truncation"].values[1, :2]).all()
     assert np.isnan(found["truncation"].values[1, 2:]).all()
-    # what failed above order 2 may lead away again
-    np.testing.assert_array_equal(found["effective_body_order"].values, [2, np.nan])
+    assert found["effective_body_order"].values.tolist() == [2, 2]
     groups = group_convergence(result)
     assert groups["group_size"].item() == 2
     assert groups["group_contribution"].sel(order=3).item() == pytest.approx(0, abs=1e-14)
+
+
+def test_what_failed_above_an_order_may_lead_away_again(build, terms):
+    result = build({"a": terms(4, [1.0, 1.0], 3), "b": terms(4, [1.0, 1.0], 4)})
+    result["contribution"][1, 2:] = np.nan
+    result["failure"] = result["failure"].copy(data=["", "no triples"])
+    found = order_convergence(result).squeeze("source")
+    np.testing.assert_array_equal(found["effective_body_order"].values, [2, np.nan])
 
 
 def test_groups_are_summed_up_apart(build, terms):

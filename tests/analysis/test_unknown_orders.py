@@ -1,16 +1,14 @@
 """Orders whose energies failed are unknown, whatever the exact zeros of smaller structures beside them."""
 
 import numpy as np
-import pytest
-import xarray as xr
 from ase import Atoms
 from ase.calculators.calculator import all_changes
 from ase.calculators.lj import LennardJones
+from trees import changed
 
-from bodyorder.analysis import align, compare, group_convergence, order_convergence
+from bodyorder.analysis import align, combine, compare, group_convergence, order_convergence
 from bodyorder.analysis.alignment import unknown_orders
 from bodyorder.engine import decompose
-from bodyorder.results import grown
 
 CORNERS = [[0, 0, 0], [3.8, 0, 0], [0, 3.8, 0], [3.8, 3.8, 0]]
 
@@ -56,8 +54,9 @@ def test_zeros_of_smaller_structures_are_exact_where_the_others_are_known():
 
 
 def test_orders_beyond_all_structures_of_a_group_are_zero_and_not_unknown():
-    results = resolved(FailsForThree, 2, 4)
-    results.coords["group"] = ("structure", ["small", "large"])
+    results = changed(
+        resolved(FailsForThree, 2, 4), lambda held: held.assign_coords(group=("structure", ["small", "large"]))
+    )
     unknown = unknown_orders(align(results).data).isel(source=0)
     np.testing.assert_array_equal(unknown, [[False] * 4, [False, False, True, True]])
     np.testing.assert_array_equal(group_convergence(results).group_contribution.sel(group="small")[0, 2:], 0)
@@ -70,19 +69,19 @@ def test_errors_of_an_order_that_is_unknown_are_unknown_in_energies_and_forces()
         np.testing.assert_array_equal(np.isnan(found[name]), [False, False, True, True], err_msg=name)
 
 
-def test_an_order_suffices_only_if_those_above_it_did_not_fail():
+def test_an_order_suffices_only_if_those_above_it_did_not_fail(build):
     """Truncated at order 2 the energy may be right by chance: an unknown order 3 may lead away from it."""
-    flat = xr.Dataset(
-        {
-            "contribution": (("structure", "order"), [[-1.0, -5.0, np.nan, np.nan]]),
-            "total": ("structure", [-6.0]),
-            "n_bodies": ("structure", [4]),
-            "failure": ("structure", ["1 of 15 sub-clusters failed"]),
-            "site_structure": ("site", [0, 0, 0, 0]),
-        },
-        coords={"structure": ["a"], "order": [1, 2, 3, 4]},
-        attrs={"source": "given"},
-    )
-    assert np.isnan(order_convergence(grown(flat)).effective_body_order.item())
-    flat["failure"][:] = ""
-    assert order_convergence(grown(flat.isel(order=slice(2)))).effective_body_order.item() == pytest.approx(2)
+    terms = {(0,): -1.0, (1,): 0.0, (2,): 0.0, (3,): 0.0, (0, 1): -5.0}
+    terms |= dict.fromkeys([(0, 2), (0, 3), (1, 2), (1, 3), (2, 3)], 0.0)
+    whole = build({"a": terms | {(0, 1, 2): 0.0, (0, 1, 3): 0.0, (0, 2, 3): 0.0, (1, 2, 3): 0.0, (0, 1, 2, 3): 0.0}})
+    # one source was never asked for more than pairs, the triples of the other failed
+    pairs = changed(whole, lambda held: held.isel(order=slice(2), subset=held["subset_order"].values <= 2))
+    failed = whole.copy(deep=True)
+    failed["contribution"][0, 2:] = np.nan
+    failed["failure"] = failed["failure"].copy(data=["1 of 15 sub-clusters failed"])
+    results = {"whole": whole, "pairs": pairs, "failed": failed}
+    np.testing.assert_array_equal(combine(results)["contribution"][1:, 0], [[-1.0, -5.0, np.nan, np.nan]] * 2)
+    found = order_convergence(results).effective_body_order.squeeze("structure")
+    assert found.sel(source=["whole", "pairs"]).values.tolist() == [2, 2]
+    assert np.isnan(found.sel(source="failed"))
+    assert np.isnan(order_convergence(failed).effective_body_order.item())

@@ -8,9 +8,12 @@ import pytest
 import xarray as xr
 from ase import Atoms
 from ase.build import bulk
+from geometries import clusters as hydrogen_clusters
+from geometries import scattered
 
 from bodyorder.cli.tables import print_orders
 from bodyorder.engine import decompose
+from bodyorder.results import grown
 from bodyorder.results.files import load
 from bodyorder.sources.protocol import Precision
 from bodyorder.structures import read_structures, write_structures
@@ -18,9 +21,7 @@ from bodyorder.structures import read_structures, write_structures
 
 @pytest.fixture
 def clusters(tmp_path):
-    rng = np.random.default_rng(0)
-    frames = [Atoms("H4", positions=rng.uniform(0, 3, (4, 3))) for _ in range(2)]
-    return write_structures(tmp_path / "clusters.xyz", frames)
+    return write_structures(tmp_path / "clusters.xyz", hydrogen_clusters(2, 4, spread=3))
 
 
 def one_line(text):
@@ -66,7 +67,7 @@ def test_environment_orders_of_one_result_and_of_several(run, clusters, tmp_path
 
 
 def test_environment_orders_are_printed_for_each_group_and_number_of_bodies(run, tmp_path):
-    frames = [Atoms(f"H{n}", positions=np.random.default_rng(n).uniform(0, 3, (n, 3))) for n in (2, 4, 5)]
+    frames = [scattered(n, seed=n, spread=3) for n in (2, 4, 5)]
     for atoms, group in zip(frames, ("low", "low", "high"), strict=True):
         atoms.info["group"] = group
     path = tmp_path / "metal.nc"
@@ -92,7 +93,7 @@ def test_interaction_indices_stand_beside_environment_orders(run, clusters, tmp_
     found, result = xr.load_dataset(output, engine="h5netcdf"), load(path)
     assert found.environment_rms.dims == ("structure", "order")
     triples = found.interaction.sel(index="faith_shap").values[found.subset_order.values == 3]
-    expected = result.subset_contribution.values[result.subset_order.values == 3]
+    expected = result.subsets.subset_contribution.values[result.subsets.subset_order.values == 3]
     np.testing.assert_allclose(triples, expected, atol=1e-10)
     code, _, err = run("environment", path, "--interactions", 5, "-o", output)
     assert code == 2
@@ -361,14 +362,13 @@ def test_a_periodic_structure(run, tmp_path):
     )
     result = load(tmp_path / "si.nc")
     assert abs(float(result.contribution[0, 3])) < 1e-9 < abs(float(result.contribution[0, 2]))
-    assert "stress_contribution" in result
+    assert "stress_contribution" in result.cells
     code, _, err = run("decompose", tmp_path / "si.xyz", *source, "-o", tmp_path / "x.nc")
     assert (code, "`max_order` must be given for structure 0, which is periodic" in one_line(err)) == (2, True)
 
 
 def test_a_plan_of_a_sample_says_what_it_leaves_out(run, tmp_path):
-    positions = np.random.default_rng(0).uniform(0, 12, (14, 3))
-    path = write_structures(tmp_path / "c.xyz", [Atoms("Ar14", positions=positions)])
+    path = write_structures(tmp_path / "c.xyz", [scattered(14, spread=12, symbol="Ar")])
     common = ("plan", path, "--source", "analytic:sutton-chen", "--max-order", 3)
     scatter = "noise without the error of sampling, which comes on top and is known only afterwards"
     first = "only the first round of the sample is priced; more is drawn until every order is known to 0.05 eV"
@@ -384,8 +384,7 @@ def test_a_plan_of_a_sample_says_what_it_leaves_out(run, tmp_path):
 
 
 def test_orders_that_drown_are_marked_and_say_in_what(run, tmp_path):
-    positions = np.random.default_rng(0).uniform(0, 12, (14, 3))
-    path = write_structures(tmp_path / "c.xyz", [Atoms("Ar14", positions=positions)])
+    path = write_structures(tmp_path / "c.xyz", [scattered(14, spread=12, symbol="Ar")])
     common = ("decompose", path, "--source", "analytic:sutton-chen", "-o", tmp_path / "r.nc")
     code, out, _ = run(*common, "--max-order", 6, "--samples", 10)
     drowned = load(tmp_path / "r.nc").pipe(lambda held: ~held.above_noise & (held.noise > 0)).values[0]
@@ -410,11 +409,12 @@ def test_means_are_held_against_the_noise_of_a_structure(capsys):
             "residual": ("structure", np.zeros(100)),
             "n_bodies": ("structure", np.full(100, 3)),
             "n_evaluations": ("structure", np.full(100, 7)),
+            "site_structure": ("site", np.repeat(np.arange(100), 3)),
         },
         coords={"structure": np.arange(100), "order": [1, 2, 3]},
         attrs={"source": "made", "noise": "claimed by the source", "family": "complete"},
     )
-    print_orders(result)
+    print_orders(grown(result))
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│")][:3]
     assert ["~" in row for row in rows] == [False, False, True]
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from ase import Atoms
+from geometries import scattered
 from qcelemental.models import Molecule
 from qcmanybody.core import ManyBodyCore
 from qcmanybody.utils import delabeler
@@ -82,13 +83,13 @@ def test_order_totals_agree_with_qcmanybody(scheme, theirs, n_bodies):
 
 @pytest.mark.parametrize(("scheme", "count"), [("none", 15), ("full", 15), ("vmfc", 65)])
 def test_what_is_evaluated(scheme, count):
-    clusters = Atoms("He8", positions=np.random.default_rng(0).uniform(0, 9, (8, 3)))
+    clusters = scattered(8, spread=9, symbol="He")
     result = decompose(clusters, Table(scheme, size=2), bodies=[0, 0, 1, 1, 2, 2, 3, 3], subsets=True)
     assert int(result.n_evaluations[0]) == count
     for row in range(15):
-        present = {int(body) for body in result.subset_members[row] if body >= 0}
+        present = {int(body) for body in result.subsets.subset_members[row] if body >= 0}
         lent = {0, 1, 2, 3} - present if scheme == "full" else ()
-        assert float(result.subset_energy[row]) == energy(present, lent)
+        assert float(result.subsets.subset_energy[row]) == energy(present, lent)
 
 
 def test_noise_counts_every_energy_once():

@@ -6,6 +6,7 @@ import pytest
 from ase import Atoms
 from ase.build import molecule
 from ase.calculators.lj import LennardJones
+from geometries import clusters
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -46,11 +47,6 @@ class Raising(TabulatedEnergies):
         return super().energies(batch)
 
 
-def clusters(n_structures=3, n_atoms=6, seed=0, spread=4.0):
-    rng = np.random.default_rng(seed)
-    return [Atoms(f"H{n_atoms}", positions=rng.uniform(0, spread, (n_atoms, 3))) for _ in range(n_structures)]
-
-
 def order_totals_by_hand(source, parent, bodies):
     n_bodies = len(bodies)
     epsilon = {}
@@ -83,7 +79,7 @@ def test_molecules_of_different_sizes_as_bodies():
     result = decompose(whole, source, bodies="molecules")
     bodies = [[0, 1, 2], [3, 4], [5, 6, 7, 8, 9], [10, 11, 12]]
     np.testing.assert_allclose(result.contribution[0], order_totals_by_hand(source, 0, bodies), atol=1e-11)
-    np.testing.assert_array_equal(result.site_body, np.repeat([0, 1, 2, 3], [3, 2, 5, 3]))
+    np.testing.assert_array_equal(result.sites.site_body, np.repeat([0, 1, 2, 3], [3, 2, 5, 3]))
 
 
 def test_truncated_expansion_keeps_its_orders_and_gains_a_residual():
@@ -110,13 +106,15 @@ def test_structures_of_different_sizes():
 def test_subsets():
     source = TabulatedEnergies()
     result = decompose(clusters(2, 4), source, subsets=True)
-    assert result.sizes["subset"] == 2 * 15
-    for row in range(result.sizes["subset"]):
-        members = result.subset_members.values[row]
-        assert result.subset_order[row] == (members >= 0).sum()
-        expected = source.one(int(result.subset_structure[row]), members[members >= 0])
-        assert result.subset_energy[row] == expected
-    by_order = [result.subset_contribution[result.subset_order == order].sum() for order in result.order]
+    assert result.subsets.sizes["subset"] == 2 * 15
+    for row in range(result.subsets.sizes["subset"]):
+        members = result.subsets.subset_members.values[row]
+        assert result.subsets.subset_order[row] == (members >= 0).sum()
+        expected = source.one(int(result.subsets.subset_structure[row]), members[members >= 0])
+        assert result.subsets.subset_energy[row] == expected
+    by_order = [
+        result.subsets.subset_contribution[result.subsets.subset_order == order].sum() for order in result.order
+    ]
     np.testing.assert_allclose(by_order, result.contribution.sum("structure"), atol=1e-12)
 
 
@@ -137,10 +135,10 @@ def test_a_pair_potential_ends_at_order_two(seed):
     calculator = LennardJones(epsilon=0.01, sigma=1.2, rc=20.0)
     result = decompose(atoms, calculator, forces=True)
     np.testing.assert_allclose(result.contribution[0, 2:], 0, atol=1e-10)
-    np.testing.assert_allclose(result.force_contribution[2:], 0, atol=1e-10)
+    np.testing.assert_allclose(result.sites.force_contribution[2:], 0, atol=1e-10)
     atoms.calc = calculator
     assert result.contribution[0, 1].item() == pytest.approx(atoms.get_potential_energy(), abs=1e-10)
-    np.testing.assert_allclose(result.force_contribution[1], atoms.get_forces(), atol=1e-10)
+    np.testing.assert_allclose(result.sites.force_contribution[1], atoms.get_forces(), atol=1e-10)
 
 
 def test_an_additive_source_needs_only_connected_subclusters():
@@ -155,7 +153,7 @@ def test_an_additive_source_needs_only_connected_subclusters():
     assert connected.attrs["family"] == "connected"
     assert (connected.n_evaluations < complete.n_evaluations).all()
     np.testing.assert_allclose(connected.contribution, complete.contribution, atol=1e-9)
-    np.testing.assert_allclose(connected.force_contribution, complete.force_contribution, atol=1e-9)
+    np.testing.assert_allclose(connected.sites.force_contribution, complete.sites.force_contribution, atol=1e-9)
     np.testing.assert_allclose(connected.residual, 0, atol=1e-9)
 
 
@@ -165,7 +163,7 @@ def test_cliques_leave_their_rest_in_the_residual():
     result = decompose(frames, source, cutoff=2.5, subsets=True)
     assert result.attrs["family"] == "cliques"
     distances = frames[0].get_all_distances()
-    for members in result.subset_members.values:
+    for members in result.subsets.subset_members.values:
         held = members[members >= 0]
         assert distances[np.ix_(held, held)].max() < 2.5
     np.testing.assert_allclose(result.residual, result.total - result.contribution.sum("order"))
@@ -187,7 +185,7 @@ def test_a_failed_subcluster_spoils_only_what_needs_it(kind):
     np.testing.assert_array_equal(np.isnan(result.contribution), [[False, False, True, True, True, True]] * 3)
     np.testing.assert_allclose(result.contribution[:, :2], whole.contribution[:, :2])
     assert np.isnan(result.residual).all()
-    assert np.isnan(result.subset_energy).sum() == 3
+    assert np.isnan(result.subsets.subset_energy).sum() == 3
     reason = "out of luck" if kind is TabulatedEnergies else "ZeroDivisionError: no way"
     assert result.failure[0].item() == f"1 of 63 sub-clusters failed, the first: atoms 0, 2, 5: {reason}"
 
@@ -205,7 +203,7 @@ def test_failures_keep_the_forces_of_lower_orders():
                 raise FailedClusters(failed.messages, failed.energies, forces) from None
 
     result = decompose(clusters(1), Forces(broken=[(1, 2)]), forces=True)
-    finite = np.isfinite(result.force_contribution.values).all(axis=2)
+    finite = np.isfinite(result.sites.force_contribution.values).all(axis=2)
     np.testing.assert_array_equal(finite[0], True)
     np.testing.assert_array_equal(finite[1], [True, False, False, True, True, True])
 
@@ -239,11 +237,11 @@ def test_a_failure_leaves_the_orders_alone_that_do_not_count_it():
     assert not counted.all()
     orders = result.sizes["order"]
     np.testing.assert_array_equal(np.isnan(result.noise[0]), counted[:orders])
-    forces = result.force_contribution.values
+    forces = result.sites.force_contribution.values
     np.testing.assert_array_equal(np.isnan(forces).any(axis=(1, 2)), counted[:orders])
     kept = ~counted[:orders]
     np.testing.assert_allclose(result.noise[0, kept], whole.noise[0, kept])
-    np.testing.assert_allclose(forces[kept], whole.force_contribution.values[kept], atol=1e-12)
+    np.testing.assert_allclose(forces[kept], whole.sites.force_contribution.values[kept], atol=1e-12)
 
 
 def test_a_result_says_with_which_options_and_programs_it_was_made():

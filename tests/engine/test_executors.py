@@ -8,28 +8,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ase import Atoms
+from geometries import clusters
 
 from bodyorder._checks import ComputationError, InputError
-from bodyorder.engine import decompose, dispatch, evaluation
+from bodyorder.engine import decompose, dispatch, scheduling
 from bodyorder.engine.executors import open_executor
 from bodyorder.sources.registry import load_source
 
 SUTTON_CHEN = "analytic:sutton-chen"
 
 
-def clusters(n_structures=4, n_atoms=6, seed=0):
-    rng = np.random.default_rng(seed)
-    return [Atoms(f"H{n_atoms}", positions=rng.uniform(0, 4, (n_atoms, 3))) for _ in range(n_structures)]
-
-
 def test_local_processes_give_the_same_numbers(tmp_path):
-    expected = decompose(clusters(), SUTTON_CHEN, forces=True)
+    expected = decompose(clusters(4), SUTTON_CHEN, forces=True)
     with open_executor(workers=2) as executor:
-        result = decompose(clusters(), SUTTON_CHEN, forces=True, executor=executor, store=tmp_path / "s.sqlite")
+        result = decompose(clusters(4), SUTTON_CHEN, forces=True, executor=executor, store=tmp_path / "s.sqlite")
         assert executor.submit(os.getpid).result() != os.getpid()
     np.testing.assert_allclose(result.contribution, expected.contribution, atol=1e-12)
-    np.testing.assert_allclose(result.force_contribution, expected.force_contribution, atol=1e-12)
+    np.testing.assert_allclose(result.sites.force_contribution, expected.sites.force_contribution, atol=1e-12)
 
 
 #: Waits until two processes have come here, so that no worker can answer twice.
@@ -48,12 +43,12 @@ def test_every_worker_runs_one_thread(monkeypatch, tmp_path):
 def test_dask_gives_the_same_numbers():
     from distributed import LocalCluster
 
-    expected = decompose(clusters(), SUTTON_CHEN)
+    expected = decompose(clusters(4), SUTTON_CHEN)
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         open_executor(url=cluster.scheduler_address) as executor,
     ):
-        result = decompose(clusters(), SUTTON_CHEN, executor=executor)
+        result = decompose(clusters(4), SUTTON_CHEN, executor=executor)
     np.testing.assert_allclose(result.contribution, expected.contribution, atol=1e-12)
 
 
@@ -61,7 +56,7 @@ def test_a_worker_that_dies_is_reported():
     with open_executor(workers=2) as executor:
         executor.submit(os._exit, 1)
         with pytest.raises(ComputationError, match="worker processes must stay alive, and one died"):
-            decompose(clusters(), SUTTON_CHEN, executor=executor)
+            decompose(clusters(4), SUTTON_CHEN, executor=executor)
 
 
 def test_a_pool_that_breaks_while_it_is_given_work_is_reported_alike(monkeypatch):
@@ -73,10 +68,10 @@ def test_a_pool_that_breaks_while_it_is_given_work_is_reported_alike(monkeypatch
     with open_executor(workers=2) as executor:
         monkeypatch.setattr(type(executor), "submit", closed)
         with pytest.raises(ComputationError, match="worker processes must stay alive, and one died"):
-            decompose(clusters(), SUTTON_CHEN, executor=executor)
+            decompose(clusters(4), SUTTON_CHEN, executor=executor)
 
 
-def deadly(**options):
+def deadly(batch_size=8, **options):
     """A source that kills its worker when one sub-cluster of two atoms is in the batch. Its class travels with it."""
 
     class Deadly(type(load_source(SUTTON_CHEN))):
@@ -89,7 +84,7 @@ def deadly(**options):
             return super().energies(batch)
 
     source = Deadly()
-    source.capabilities = replace(source.capabilities, batch_size=8)
+    source.capabilities = replace(source.capabilities, batch_size=batch_size)
     vars(source).update(options)
     return source
 
@@ -117,9 +112,11 @@ def test_a_dask_worker_that_dies_costs_one_subcluster(tmp_path):
         "1 of 31 sub-clusters failed, the first: atoms 1, 3: every worker that computed it died (out of memory, or "
         "killed); give workers more memory"
     )
-    there = np.isfinite(result.subset_energy.values)
+    there = np.isfinite(result.subsets.subset_energy.values)
     assert (~there).sum() == 1
-    np.testing.assert_allclose(result.subset_energy.values[there], whole.subset_energy.values[there], atol=1e-12)
+    np.testing.assert_allclose(
+        result.subsets.subset_energy.values[there], whole.subsets.subset_energy.values[there], atol=1e-12
+    )
     mended = decompose(clusters(1, 5), SUTTON_CHEN, store=tmp_path / "s.sqlite")
     assert mended.n_evaluations == 1
     np.testing.assert_allclose(mended.contribution, whole.contribution, atol=1e-12)
@@ -146,7 +143,7 @@ if __name__ == "__main__":
 
 def test_a_dask_cluster_that_is_gone_ends_the_run(monkeypatch, tmp_path):
     """Scheduler and workers are killed at once, from inside: what was stored before is kept."""
-    monkeypatch.setattr(evaluation, "MAX_IN_FLIGHT", 2)
+    monkeypatch.setattr(scheduling, "MAX_IN_FLIGHT", 2)
     script = tmp_path / "cluster.py"
     script.write_text(CLUSTER)
     process = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, start_new_session=True)
@@ -199,9 +196,9 @@ def test_twins_in_flight_are_computed_once(tmp_path):
     assert result.n_evaluations.sum() == 31 - 4
     np.testing.assert_array_equal(result.n_evaluations, serial.n_evaluations)
     np.testing.assert_array_equal(result.contribution, serial.contribution)
-    np.testing.assert_array_equal(result.force_contribution, serial.force_contribution)
+    np.testing.assert_array_equal(result.sites.force_contribution, serial.sites.force_contribution)
     np.testing.assert_allclose(
-        result.force_contribution, decompose(frames, source, forces=True).force_contribution, atol=1e-12
+        result.sites.force_contribution, decompose(frames, source, forces=True).sites.force_contribution, atol=1e-12
     )
 
 

@@ -5,6 +5,7 @@ import os
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,10 +58,10 @@ def cluster():
 def resolved(calculator, executor=None):
     source = CalculatorSource(calculator)
     # batches small enough for every worker to have some
-    source.batch_size = 2
+    source.capabilities = replace(source.capabilities, batch_size=2)
     result = decompose(cluster(), source, subsets=True, executor=executor)
     assert result.failure.item() == ""
-    return result.subset_energy.values
+    return result.subsets.subset_energy.values
 
 
 @pytest.mark.parametrize("kind", [filed, profiled, summed])

@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 import numpy as np
-import xarray as xr
 
 from bodyorder.engine import Store
+from bodyorder.results import load_results
 
 #: Forks a labelling run, kills it at a random moment, and looks at what the store holds then; ten times over.
 SCRIPT = """
@@ -79,7 +79,7 @@ def test_killed_while_labelling_with_fci(tmp_path):
     assert run.returncode == 0, run.stderr
     seen = json.loads(run.stdout)
     assert seen["held"] == sorted(seen["held"])
-    whole = xr.load_dataset(tmp_path / "whole.nc", engine="h5netcdf")
+    whole = load_results(tmp_path / "whole.nc")
     with Store(tmp_path / "whole.sqlite") as store:
         total = len(store)
     assert seen["status"] == [0, 0, 0]
@@ -87,13 +87,13 @@ def test_killed_while_labelling_with_fci(tmp_path):
     counts = [int((tmp_path / f"{name}.count").read_text()) for name in ("resumed", "again")]
     assert counts == [total - seen["held"][-1], 0]
     for name in ("resumed", "again"):
-        found = xr.load_dataset(tmp_path / f"{name}.nc", engine="h5netcdf")
+        found = load_results(tmp_path / f"{name}.nc")
         for variable in (
             "contribution",
             "total",
             "noise",
-            "subset_energy",
-            "subset_contribution",
-            "subset_multiplicity",
+            "subsets/subset_energy",
+            "subsets/subset_contribution",
+            "subsets/subset_multiplicity",
         ):
             np.testing.assert_array_equal(found[variable], whole[variable])

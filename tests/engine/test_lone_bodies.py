@@ -18,7 +18,7 @@ def test_atoms_that_are_all_farther_apart_than_a_claimed_cutoff_are_alone():
     source = SPEC.format(5)
     result = decompose(ARGON, source, cutoff=5.0, subsets=True)
     assert result.attrs["family"] == "connected"
-    np.testing.assert_array_equal(result.subset_energy, [0, 0, 0])
+    np.testing.assert_array_equal(result.subsets.subset_energy, [0, 0, 0])
     assert not result.contribution.any()
     assert plan([ARGON], load_source(source), Selection(cutoff=5.0)).n_clusters.sel(order=1) == 3
 

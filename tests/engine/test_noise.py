@@ -1,10 +1,10 @@
-"""The error of single energies measured on copies, and orders that drown in it."""
+"""The error of single energies measured on replicas, and orders that drown in it."""
 
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from ase import Atoms
+from geometries import on_a_grid
 
 from bodyorder._checks import InputError
 from bodyorder.engine import Sampling, decompose
@@ -32,8 +32,7 @@ class Rounded(EnergySource):
 
 
 def cluster(n_atoms=7):
-    grid = np.stack(np.meshgrid(*[np.arange(2.0)] * 3), axis=-1).reshape(-1, 3)[:n_atoms]
-    return Atoms(f"H{n_atoms}", positions=1.5 * grid + np.random.default_rng(0).normal(0, 0.1, (n_atoms, 3)))
+    return on_a_grid("H", n_atoms, spacing=1.5, shift=0.1, per_edge=2)
 
 
 def test_rounding_is_found_where_none_is_claimed():
@@ -41,7 +40,7 @@ def test_rounding_is_found_where_none_is_claimed():
     measured = decompose(cluster(), Rounded(), measure_noise=True)
     np.testing.assert_array_equal(measured.contribution, claimed.contribution)
     assert claimed.attrs["noise"] == "claimed by the source"
-    assert measured.attrs["noise"].startswith("measured on copies: ")
+    assert measured.attrs["noise"].startswith("measured on replicas: ")
     # float32 near 4,000 eV rounds to steps of 2⁻¹² eV, an error of 7e-5 eV in each of several sums
     exact = decompose(cluster(), TRIPLES)
     off = (measured.contribution - exact.contribution).values[0, 3:]
@@ -104,7 +103,7 @@ def test_streamed_sampled_and_by_workers(monkeypatch):
     assert (sampled.noise.values[0, 1:] > 1e-4).all()
 
 
-@pytest.mark.parametrize(("measured", "rest"), [(False, "claimed by the source"), (True, "measured on copies: ")])
+@pytest.mark.parametrize(("measured", "rest"), [(False, "claimed by the source"), (True, "measured on replicas: ")])
 def test_a_sample_says_that_its_error_is_noise(measured, rest):
     options = {"max_order": 3, "measure_noise": measured}
     sampled = decompose(cluster(), TRIPLES, sampling=Sampling(10), **options)

@@ -66,9 +66,11 @@ def test_supercells_have_the_same_orders_per_cell(repeats):
         decompose(atoms, MANY, max_order=3, forces=True) for atoms in (crystal(), crystal().repeat(repeats))
     )
     np.testing.assert_allclose(large.contribution[0], small.contribution[0] * np.prod(repeats), atol=1e-9)
-    np.testing.assert_allclose(large.stress_contribution[0], small.stress_contribution[0], atol=1e-11)
+    np.testing.assert_allclose(large.cells.stress_contribution[0], small.cells.stress_contribution[0], atol=1e-11)
     np.testing.assert_allclose(
-        large.force_contribution, np.tile(small.force_contribution, (1, int(np.prod(repeats)), 1)), atol=1e-9
+        large.sites.force_contribution,
+        np.tile(small.sites.force_contribution, (1, int(np.prod(repeats)), 1)),
+        atol=1e-9,
     )
 
 
@@ -105,9 +107,9 @@ def test_forces_and_stress_are_derivatives():
         return decompose(other, MANY, max_order=3)
 
     ahead, behind = orders(moved)
-    np.testing.assert_allclose(result.force_contribution[:, 1, 2], -(ahead - behind) / (2 * step), atol=1e-6)
+    np.testing.assert_allclose(result.sites.force_contribution[:, 1, 2], -(ahead - behind) / (2 * step), atol=1e-6)
     ahead, behind = orders(strained)
-    found = result.stress_contribution.sel(voigt="xz")[0] * atoms.get_volume()
+    found = result.cells.stress_contribution.sel(voigt="xz")[0] * atoms.get_volume()
     np.testing.assert_allclose(found, (ahead - behind) / (2 * step), atol=1e-6)
 
 
@@ -115,8 +117,8 @@ def test_molecules_as_bodies_and_where_their_images_are():
     dimers = Atoms("H4", positions=[[0.1, 0, 0], [4.6, 0, 0], [2, 2, 2], [2, 2, 2.7]], cell=[5, 5, 5], pbc=True)
     result = decompose(dimers, MANY, max_order=2, bodies="molecules", subsets=True)
     assert result.n_bodies.values.tolist() == [2]
-    assert result.site_body.values.tolist() == [0, 0, 1, 1]
-    pairs = result.isel(subset=(result.subset_order == 2).values)
+    assert result.sites.site_body.values.tolist() == [0, 0, 1, 1]
+    pairs = result.subsets.to_dataset().isel(subset=(result.subsets.subset_order == 2).values)
     for row in range(pairs.sizes["subset"]):
         cells = pairs.subset_cells.values[row]
         assert (cells[0] == 0).all()
@@ -128,8 +130,8 @@ def test_free_and_periodic_structures_together():
     result = decompose([free, crystal()], MANY, max_order=2, cutoff=3.6, forces=True)
     alone = decompose(free, MANY, max_order=2, cutoff=3.6, forces=True)
     np.testing.assert_allclose(result.contribution[0], alone.contribution[0], atol=1e-12)
-    assert np.isnan(result.stress_contribution[0]).all()
-    assert np.isfinite(result.stress_contribution[1]).all()
+    assert np.isnan(result.cells.stress_contribution[0]).all()
+    assert np.isfinite(result.cells.stress_contribution[1]).all()
 
 
 @pytest.mark.parametrize(
@@ -177,8 +179,8 @@ def test_orders_of_a_pair_potential_add_up_to_the_energy_of_the_cell():
     assert abs(float(result.residual[0])) < 1e-10
     atoms.calc = load_source(spec).calculator
     assert float(result.total[0]) == pytest.approx(atoms.get_potential_energy(), abs=1e-12)
-    np.testing.assert_allclose(result.force_contribution.sum("order"), atoms.get_forces(), atol=1e-10)
-    np.testing.assert_allclose(result.stress_contribution.sum("order")[0], atoms.get_stress(), atol=1e-12)
+    np.testing.assert_allclose(result.sites.force_contribution.sum("order"), atoms.get_forces(), atol=1e-10)
+    np.testing.assert_allclose(result.cells.stress_contribution.sum("order")[0], atoms.get_stress(), atol=1e-12)
 
 
 class Plain:

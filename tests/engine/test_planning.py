@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from ase import Atoms
+from geometries import scattered
 
 from bodyorder.engine import Sampling, decompose
 from bodyorder.engine.planning import plan
@@ -150,14 +151,10 @@ class Silent(EnergySource):
         return np.zeros(len(batch))
 
 
-def spread_out(n_atoms):
-    return Atoms(f"H{n_atoms}", positions=np.random.default_rng(0).uniform(0, 8, (n_atoms, 3)))
-
-
 def test_the_noise_of_a_sample_is_that_of_energies_as_they_count_in_it():
     options = {"max_order": 3, "sampling": Sampling(50)}
-    result = plan([spread_out(20)], Silent(), Selection(**options))
-    noise = decompose(spread_out(20), Silent(), **options).noise.values[0]
+    result = plan([scattered(20, spread=8)], Silent(), Selection(**options))
+    noise = decompose(scattered(20, spread=8), Silent(), **options).noise.values[0]
     np.testing.assert_allclose(result.expected_noise.sel(order=[1, 2, 3]), noise)
     assert noise[2] > 10 * np.sqrt(20)  # every triple drawn stands for many
 
@@ -172,7 +169,7 @@ def test_the_noise_of_a_sample_is_that_of_energies_as_they_count_in_it():
     ],
 )
 def test_what_is_sampled_is_said(sampling, said):
-    result = plan([spread_out(5), spread_out(12)], Silent(), Selection(3, sampling=sampling))
+    result = plan([scattered(5, spread=8), scattered(12, spread=8)], Silent(), Selection(3, sampling=sampling))
     assert result.attrs["sampling"] == said
 
 

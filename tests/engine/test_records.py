@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from ase import Atoms
+from geometries import square
 
 from bodyorder._checks import ComputationError
 from bodyorder.engine import decompose
@@ -53,13 +54,13 @@ def test_records_reach_the_result(clusters, tmp_path):
     again = decompose(clusters, Knowing(), subsets=True, store=tmp_path / "store")
     assert again.n_evaluations.sum() == 0
     for result in (first, again, load(save(first, tmp_path / "r.nc"))):
-        order = result.subset_order.values
-        np.testing.assert_array_equal(result.subset_multiplicity, order % 2 + 1)
-        np.testing.assert_array_equal(result.subset_uncertainty, np.where(order > 2, 10.0**-order, np.nan))
+        order = result.subsets.subset_order.values
+        np.testing.assert_array_equal(result.subsets.subset_multiplicity, order % 2 + 1)
+        np.testing.assert_array_equal(result.subsets.subset_uncertainty, np.where(order > 2, 10.0**-order, np.nan))
         for row in np.flatnonzero(order == 2):
-            atoms = clusters[int(result.subset_structure[row])]
-            members = [int(body) for body in result.subset_members[row] if body >= 0]
-            assert float(result.subset_gap[row]) == pytest.approx(np.ptp(atoms.positions[members, 0]))
+            atoms = clusters[int(result.subsets.subset_structure[row])]
+            members = [int(body) for body in result.subsets.subset_members[row] if body >= 0]
+            assert float(result.subsets.subset_gap[row]) == pytest.approx(np.ptp(atoms.positions[members, 0]))
         # a single atom extends over nothing; triples lie on the edge of what counts as uncertain
         assert result.n_degenerate.values.tolist() == [[4, 0, 0, 0], [3, 0, 0, 0]]
         assert result.n_uncertain.values.sum() == 0
@@ -83,8 +84,7 @@ def test_records_must_be_known_and_of_the_right_shape(clusters):
 
 def test_the_answers_of_pyscf_hold_multiplicities():
     """Square H4: a singlet in a minimal basis, a triplet in cc-pVDZ, and both agree that an atom is a doublet."""
-    square = Atoms("H4", positions=[[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
-    whole = ClusterBatch.from_atoms([square])
+    whole = ClusterBatch.from_atoms([square()])
     for basis, multiplicity in (("sto-6g", 1), ("cc-pvdz", 3)):
         found = load_source(f"pyscf:fci/{basis}?spin=ground").evaluate(whole, False)
         assert found.records["multiplicity"].tolist() == [multiplicity]
@@ -94,4 +94,4 @@ def test_records_come_back_from_workers():
     atoms = Atoms("H3", positions=[[0, 0, 0], [0.9, 0, 0], [0.3, 1.2, 0]])
     with open_executor(2) as executor:
         result = decompose(atoms, "pyscf:fci/sto-3g?spin=high", subsets=True, executor=executor)
-    np.testing.assert_array_equal(result.subset_multiplicity, result.subset_order + 1)
+    np.testing.assert_array_equal(result.subsets.subset_multiplicity, result.subsets.subset_order + 1)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from ase import Atoms
+from geometries import on_a_grid, scattered
 
 from bodyorder._checks import InputError
 from bodyorder.engine import Sampling, Store, decompose
@@ -14,8 +15,7 @@ MANY_BODY = "analytic:sutton-chen"
 
 @pytest.fixture(scope="module")
 def cluster():
-    grid = np.stack(np.meshgrid(*[np.arange(3)] * 3), axis=-1).reshape(-1, 3)[:18]
-    return Atoms("Ar18", positions=3.5 * grid + np.random.default_rng(0).normal(0, 0.15, (18, 3)))
+    return on_a_grid("Ar", 18, spacing=3.5, shift=0.15)
 
 
 @pytest.fixture(scope="module")
@@ -75,15 +75,15 @@ def test_a_second_run_finds_everything_in_the_store(cluster, tmp_path):
     assert int(second.n_evaluations[0]) == 0
     np.testing.assert_array_equal(first.contribution, second.contribution)
     with Store(tmp_path / "s") as store:
-        assert len(store) == first.sizes["subset"] + 1 - 17  # one atom for all; and the whole cluster
+        assert len(store) == first.subsets.sizes["subset"] + 1 - 17  # one atom for all; and the whole cluster
 
 
 def test_forces_are_unbiased_too(cluster):
-    exact = decompose(cluster, THREE_BODY, max_order=3, forces=True).force_contribution.values
+    exact = decompose(cluster, THREE_BODY, max_order=3, forces=True).sites.force_contribution.values
     runs = [
         decompose(
             cluster, THREE_BODY, max_order=3, forces=True, sampling=Sampling(100, seed=seed)
-        ).force_contribution.values
+        ).sites.force_contribution.values
         for seed in range(60)
     ]
     mean, error = np.mean(runs, axis=0), np.std(runs, axis=0) / np.sqrt(len(runs))
@@ -111,7 +111,7 @@ def test_options_out_of_range():
 
 
 def test_an_error_out_of_reach_is_said_and_what_was_drawn_is_kept():
-    cloud = Atoms("Ar100", positions=np.random.default_rng(1).uniform(0, 30, (100, 3)))
+    cloud = scattered(100, seed=1, spread=30, symbol="Ar")
     once = decompose(cloud, MANY_BODY, max_order=4, sampling=Sampling(200))
     never = decompose(cloud, MANY_BODY, max_order=4, sampling=Sampling(200, error=1e-12))
     assert "order 4: an error of 1e-12 eV must be within reach of 2000000 draws" in never.failure.item()
@@ -178,8 +178,7 @@ def test_what_is_dense_is_drawn_where_most_is_thin():
 
 def test_connected_samples_waste_nothing_on_what_is_far():
     """The same number of draws, with and without the claim of the cutoff."""
-    grid = np.stack(np.meshgrid(*[np.arange(4)] * 3), axis=-1).reshape(-1, 3)
-    atoms = Atoms("Ar64", positions=3.5 * grid + np.random.default_rng(0).normal(0, 0.15, (64, 3)))
+    atoms = on_a_grid("Ar", 64, spacing=3.5, shift=0.15, per_edge=4)
     known = load_source(CUT)
     silent = load_source(CUT)
     silent.cutoff = None
@@ -196,7 +195,7 @@ def test_forces_and_stress_of_a_sampled_cell_are_unbiased():
     atoms, _ = crystals("cell")
     exact = decompose(atoms, CUT, max_order=3, forces=True)
     runs = [decompose(atoms, CUT, max_order=3, forces=True, sampling=Sampling(40, seed=seed)) for seed in range(100)]
-    for name in ("force_contribution", "stress_contribution"):
+    for name in ("sites/force_contribution", "cells/stress_contribution"):
         found = np.array([run[name].values for run in runs])
         error = found.std(axis=0, ddof=1) / 10
         assert (np.abs(found.mean(axis=0) - exact[name].values) < 4.5 * error + 1e-9).all()
@@ -208,9 +207,11 @@ def test_sub_clusters_of_a_sampled_cell_are_kept_with_their_cells():
     exact = decompose(atoms, CUT, max_order=3, subsets=True)
 
     def named(dataset):
-        rows = zip(dataset.subset_members.values.tolist(), dataset.subset_cells.values.tolist(), strict=True)
+        rows = zip(
+            dataset.subsets.subset_members.values.tolist(), dataset.subsets.subset_cells.values.tolist(), strict=True
+        )
         names = [tuple((body, *cell) for body, cell in zip(*row, strict=True) if body >= 0) for row in rows]
-        return dict(zip(names, dataset.subset_contribution.values, strict=True))
+        return dict(zip(names, dataset.subsets.subset_contribution.values, strict=True))
 
     known = named(exact)
     for name, contribution in named(result).items():

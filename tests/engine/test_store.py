@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from ase import Atoms
+from geometries import clusters
 
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.engine import Store, decompose
@@ -16,11 +16,6 @@ from bodyorder.sources.protocol import Evaluation
 from bodyorder.sources.registry import load_source
 
 LENNARD_JONES = "ase:ase.calculators.lj.LennardJones?epsilon=0.01&sigma=1.2&rc=20.0"
-
-
-def clusters(n_structures=3, n_atoms=6, seed=0):
-    rng = np.random.default_rng(seed)
-    return [Atoms(f"H{n_atoms}", positions=rng.uniform(0, 4, (n_atoms, 3))) for _ in range(n_structures)]
 
 
 def test_energies_and_forces_come_back_bitwise(tmp_path):
@@ -73,7 +68,7 @@ def test_a_second_run_computes_nothing(tmp_path):
     assert first.n_evaluations.sum() > 0
     assert again.n_evaluations.sum() == 0
     np.testing.assert_array_equal(again.contribution, first.contribution)
-    np.testing.assert_allclose(again.force_contribution, first.force_contribution, atol=1e-13)
+    np.testing.assert_allclose(again.sites.force_contribution, first.sites.force_contribution, atol=1e-13)
 
 
 def test_twins_are_computed_once(tmp_path):
@@ -86,7 +81,7 @@ def test_twins_are_computed_once(tmp_path):
     assert result.n_evaluations.values.tolist() == [63 - 5, 0]
     np.testing.assert_allclose(result.contribution[1], result.contribution[0], atol=1e-11)
     np.testing.assert_allclose(
-        result.force_contribution[:, 6:], result.force_contribution[:, [3, 1, 5, 0, 2, 4]], atol=1e-11
+        result.sites.force_contribution[:, 6:], result.sites.force_contribution[:, [3, 1, 5, 0, 2, 4]], atol=1e-11
     )
 
 
@@ -248,7 +243,7 @@ def test_killed_again_and_again(tmp_path):
     resumed = decompose(frames, LENNARD_JONES, forces=True, store=path)
     fresh = decompose(frames, LENNARD_JONES, forces=True, store=tmp_path / "fresh.sqlite")
     np.testing.assert_array_equal(resumed.contribution, fresh.contribution)
-    np.testing.assert_array_equal(resumed.force_contribution, fresh.force_contribution)
+    np.testing.assert_array_equal(resumed.sites.force_contribution, fresh.sites.force_contribution)
     assert fingerprint == resumed.attrs["fingerprint"]
     assert resumed.n_evaluations.sum() + held[-1] == fresh.n_evaluations.sum()
 

@@ -78,14 +78,18 @@ def test_several_structures_and_workers(small):
         together = decompose(frames, MANY, max_order=3, cutoff=3.6, forces=True, executor=pool)
     for row, one in enumerate(alone):
         np.testing.assert_allclose(together.contribution[row], one.contribution[0], atol=1e-10)
-        inside = together.site_structure.values == row
-        np.testing.assert_allclose(together.force_contribution[:, inside], one.force_contribution, atol=1e-10)
+        inside = together.sites.site_structure.values == row
+        np.testing.assert_allclose(
+            together.sites.force_contribution[:, inside], one.sites.force_contribution, atol=1e-10
+        )
 
 
 def test_sub_clusters_that_are_kept_are_all_there(small):
     result = decompose(silicon(), MANY, max_order=3, subsets=True)
     expected = decompose(silicon(), MANY, max_order=3)
-    orders = [result.subset_contribution.values[result.subset_order == order].sum() for order in (1, 2, 3)]
+    orders = [
+        result.subsets.subset_contribution.values[result.subsets.subset_order == order].sum() for order in (1, 2, 3)
+    ]
     np.testing.assert_allclose(orders, expected.contribution.values[0], atol=1e-10)
 
 
@@ -152,9 +156,9 @@ def test_a_million_triples_leave_no_trace_in_memory(tmp_path):
         "from bodyorder import decompose\n"
         "from bodyorder.engine.timing import peak_megabytes\n"
         "graphs.HELD = 2**14\n"
+        "from bodyorder.sources import Capabilities, Precision\n"
         "class Counts:\n"
         "    name, fingerprint, cutoff = 'counts', 'counts', 6.0\n"
-        "    from bodyorder.sources import Capabilities, Precision\n"
         "    precision, capabilities = Precision(), Capabilities(batch_size=4096)\n"
         "    def energies(self, batch):\n"
         "        return np.full(len(batch), float(batch.n_atoms**2))\n"

@@ -53,7 +53,9 @@ def test_orders_are_those_of_the_cpu(both):
     cpu, gpu = (decompose(atoms, source, forces=True) for source in both)
     scale = abs(float(cpu.total[0]))
     np.testing.assert_allclose(gpu.contribution, cpu.contribution, rtol=0, atol=RELATIVE * scale)
-    np.testing.assert_allclose(gpu.force_contribution, cpu.force_contribution, rtol=0, atol=RELATIVE * scale)
+    np.testing.assert_allclose(
+        gpu.sites.force_contribution, cpu.sites.force_contribution, rtol=0, atol=RELATIVE * scale
+    )
 
 
 def test_a_cell_has_the_energy_that_it_has_on_the_cpu(both):

@@ -270,8 +270,8 @@ def test_coupled_clusters_never_lie_above_their_mean_field(density):
         decompose(cluster, f"pyscf:{method}/sto-6g?spin=ground", max_order=4, subsets=True)
         for method in ("ccsd", "uhf", "fci")
     ]
-    coupled, field, exact = (result.subset_energy.values for result in results)
+    coupled, field, exact = (result.subsets.subset_energy.values for result in results)
     assert np.isfinite(coupled).all()
     assert (coupled <= field + 1e-5).all()
-    pairs = results[0].subset_order.values <= 2
+    pairs = results[0].subsets.subset_order.values <= 2
     np.testing.assert_allclose(coupled[pairs], exact[pairs], atol=2e-6)

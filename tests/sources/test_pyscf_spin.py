@@ -189,7 +189,7 @@ def test_molecules_as_bodies_in_high_spin():
 def test_pattern_takes_the_lowest_state_of_its_sector():
     """Every sub-cluster of a square against PySCF in the sector of Sz that its own moments add up to."""
     result = decompose(SQUARE, "pyscf:fci/sto-6g?spin=pattern", subsets=True)
-    for members, energy in zip(result.subset_members.values, result.subset_energy.values, strict=True):
+    for members, energy in zip(result.subsets.subset_members.values, result.subsets.subset_energy.values, strict=True):
         part = SQUARE[members[members >= 0]]
         unpaired = int(abs(part.get_initial_magnetic_moments().sum()))
         assert energy == pytest.approx(sector(part, "sto-6g", 0, unpaired) * Hartree, abs=1e-6)

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bodyorder._files import held
 from bodyorder.results.files import load
 
 COMPOSITIONS = {
@@ -106,7 +107,7 @@ def strike(program: int, caller: bool) -> None:
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory) -> Iterator[Run]:
-    """One training that is left alone, one that diverges, one whose program is killed, one whose program is left behind."""
+    """One training that is left alone, one that diverges, one whose program is killed, one whose caller is killed."""
     root = tmp_path_factory.mktemp("failures") / "study"
     victims = {"all", "pairs"}
     with start(root) as process:
@@ -121,7 +122,7 @@ def broken(tmp_path_factory) -> Iterator[Run]:
             yield finish(root, process)
         finally:
             with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # and what was left behind
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_what_failed_is_named_with_its_reason_and_what_to_do(broken):
@@ -158,9 +159,14 @@ def test_a_mended_make_up_is_trained_and_nothing_else(broken, tmp_path):
     assert mended.said[-1] == f"report: {root / 'report.html'}"
 
 
-def test_a_program_that_was_left_behind_guards_its_folder(broken):
-    assert training_in(broken.root, "pairs") is not None
-    blocked = run(broken.root, training_sets={"pairs": COMPOSITIONS["pairs"]})
+def test_a_program_ends_with_the_process_that_waits_for_it(broken):
+    assert training_in(broken.root, "pairs") is None
+
+
+def test_a_training_that_has_not_ended_guards_its_folder(broken):
+    (folder,) = (broken.root / "stages").glob("train-soap-bpnn-pairs-*")
+    with held(folder, "a training is still running"):
+        blocked = run(broken.root, training_sets={"pairs": COMPOSITIONS["pairs"]})
     assert blocked.code == 1
     assert re.search(
         r": train/soap-bpnn/pairs: \S*/train-soap-bpnn-pairs-\w+ must be free, and a training is still running in it; wait for "
@@ -170,10 +176,6 @@ def test_a_program_that_was_left_behind_guards_its_folder(broken):
 
 
 def test_running_again_completes_what_was_killed_and_nothing_else(broken):
-    """Last in this file, as it ends the program that was left behind."""
-    while (program := training_in(broken.root, "pairs")) is not None:
-        os.kill(program, signal.SIGKILL)
-        time.sleep(0.02)
     again = run(broken.root, training_sets={name: COMPOSITIONS[name] for name in ("whole", "all", "pairs")})
     assert (again.code, again.complaint) == (0, "")
     assert again.did("sample", "label") == set()
@@ -181,3 +183,30 @@ def test_running_again_completes_what_was_killed_and_nothing_else(broken):
         f"{kind}/soap-bpnn/{name}" for kind in ("train", "resolve") for name in ("all", "pairs")
     }
     assert again.shown() == ["pair", "soap-bpnn/whole", "soap-bpnn/all", "soap-bpnn/pairs"]
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=lambda how: how.name)
+def test_a_study_that_ends_takes_its_trainings_with_it(tmp_path, how):
+    """Two trainings at a time, of which none would end by itself; an interrupt is taken by the main process alone."""
+    lengths = dict.fromkeys(COMPOSITIONS, 100_000)
+    with start(
+        tmp_path / "study", workers=2, epochs=lengths, training_sets={"whole": {}, "pairs": {"orders": [2]}}
+    ) as process:
+        programs: list[int] = []
+        try:
+            while len(programs) < 2 and process.poll() is None:
+                programs = [number for name in ("whole", "pairs") if (number := training_in(tmp_path / "study", name))]
+                time.sleep(0.1)
+            process.send_signal(how)
+            assert process.wait(20) == (130 if how is signal.SIGINT else -how)
+            deadline = time.monotonic() + 10
+            while any(training_in(tmp_path / "study", name) for name in ("whole", "pairs")):
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        finally:
+            process.kill()
+            for program in programs:
+                with suppress(ProcessLookupError):
+                    os.kill(program, signal.SIGKILL)
+        assert len(programs) == 2
+        process.communicate()

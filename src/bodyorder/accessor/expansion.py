@@ -89,9 +89,9 @@ class Expansion:
         """A structure as it was decomposed.
 
         :param name: of the structure; may be left out if there is one
-        :return: numbers, positions (Å), and the charges, cell and periodic directions that were given; ``info`` has name and group.
-            The array ``body`` has the body of each atom where bodies hold several. A calculator gives the energy and forces of
-            the whole structure where the result is of one source and its orders are complete. Magnetic moments are not kept.
+        :return: numbers, positions (Å), and the charges, cell and periodic directions that were given; ``info`` has name and
+            group, the array ``body`` the body of each atom where bodies hold several. Of a free structure in a result of one
+            source a calculator gives the energy, and where orders are complete the forces. Magnetic moments are not kept.
         :raises InputError: for a name that the result does not have
         """
         data = self.aligned.data
@@ -117,9 +117,9 @@ class Expansion:
     def orders(self) -> pd.DataFrame:
         """Order totals: a row for each structure and order, for each source if there are several.
 
-        :return: columns ``structure``, ``group`` (if structures have one), ``order``, ``contribution`` (eV), ``noise`` (1σ, eV),
-            ``above_noise``, ``contribution_per_body``, ``noise_per_body``, ``truncation_error`` and ``truncation_noise`` (eV per body,
-            :func:`bodyorder.analysis.order_convergence`), ``n_bodies``, the counts of sub-clusters that the result has
+        :return: columns ``structure``, ``group`` (if structures have one), ``order``, ``contribution`` and ``noise`` (1σ) in eV,
+            ``above_noise``, ``contribution_per_body``, ``noise_per_body``, ``truncation_error`` and ``truncation_noise`` in eV
+            per body (:func:`bodyorder.analysis.order_convergence`), ``n_bodies``, the counts of sub-clusters that the result has
             (``n_failed`` …) and ``failure``: why numbers are missing, which are NaN then. Orders above the bodies of a free
             structure have no row.
         """
@@ -128,8 +128,9 @@ class Expansion:
     def subsets(self, *, members: bool = True) -> pd.DataFrame:
         """Sub-clusters: a row for each, for each source if there are several.
 
-        :param members: whether to name the bodies of each. Tuples take most of the memory and time: 56 bytes and 8 for each body,
-            where all other columns take about 40 bytes a row; structures with the same sub-clusters share theirs.
+        :param members: whether to name the bodies of each. Tuples take most of the memory and time: some 50 bytes and 8 for each
+            body, where the other columns take 30 bytes a row and 8 for each thing more that is known; structures with the
+            same sub-clusters share theirs.
         :return: columns ``structure``, ``order``, ``members`` (tuple of bodies), ``cells`` (of periodic structures: tuple of the
             cells that these are in), ``formula`` (Hill), ``energy``, ``contribution``, ``noise`` (1σ of the energy), all eV, and
             what else is known of each (``multiplicity``, ``contamination``, ``gap``, ``uncertainty`` …)
@@ -141,8 +142,8 @@ class Expansion:
         """What the orders up to each add up to, and what they miss of the energy.
 
         :param tolerance: in eV per body, below which an order suffices
-        :return: ``truncation`` (eV), ``truncation_error`` and ``truncation_noise`` (eV per body) with dims (structure, order), NaN
-            for orders above the bodies of a free structure, and ``effective_body_order`` with dim structure
+        :return: ``truncation`` (eV), ``truncation_error`` and ``truncation_noise`` (eV per body) with dims (structure, order),
+            NaN for orders above the bodies of a free structure, and ``effective_body_order`` with dim structure
             (:func:`bodyorder.analysis.order_convergence`)
         :raises InputError: if the tolerance is not positive
         """
@@ -165,8 +166,8 @@ class Expansion:
         """The energy of a whole structure, and what else is known of it.
 
         :param name: of the structure; may be left out if there is one
-        :return: ``total``, ``residual`` (eV), ``n_bodies``, ``n_evaluations``, ``failure``; where the result holds the set of all bodies
-            as a sub-cluster its ``subset_contribution``, ``subset_noise`` (eV), ``subset_multiplicity`` and all others
+        :return: ``total``, ``residual`` (eV), ``n_bodies``, ``n_evaluations``, ``failure``; where the result holds the set of all
+            bodies as a sub-cluster its ``subset_contribution``, ``subset_noise`` (eV), ``subset_multiplicity`` and all others
         :raises InputError: for a name that the result does not have
         """
         data, index = self.aligned.data, self._index(name)

@@ -45,9 +45,9 @@ def orders(aligned: Aligned) -> pd.DataFrame:
     convergence = order_convergence(aligned)
     columns |= {name: convergence[name].transpose(*dims).values[places] for name in _PER_BODY}
     columns["n_bodies"] = data["n_bodies"].values[structure]
-    for name, array in data.data_vars.items():
-        if set(array.dims) == set(dims) and name not in columns:
-            columns[str(name)] = array.transpose(*dims).values[places]
+    for counted, array in data.data_vars.items():
+        if set(array.dims) == set(dims) and counted not in columns:
+            columns[str(counted)] = array.transpose(*dims).values[places]
     if "failure" in data:
         columns["failure"] = data["failure"].transpose("source", "structure").values.astype(object)[source, structure]
     return _frame(columns, dict(zip(columns, columns, strict=True)))
@@ -118,7 +118,7 @@ def _categories(names: np.ndarray, places: np.ndarray) -> pd.Categorical:
 
 
 def _frame(columns: dict[str, Any], variables: dict[str, str]) -> pd.DataFrame:
-    frame = pd.DataFrame(columns, copy=False)
+    frame = pd.DataFrame(columns, copy=True)  # who edits a frame must not edit the result
     units = {column: VARIABLES[name].unit for column, name in variables.items() if name in VARIABLES}
     frame.attrs["units"] = {column: unit for column, unit in units.items() if unit != "1"}
     return frame

@@ -108,7 +108,9 @@ def _number(part: xr.Dataset) -> str:
 
 
 def _plain(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−") if np.isfinite(value) else "–"
+    if not np.isfinite(value):
+        return "–"
+    return f"{value:+.3f}".replace("-", "−") if abs(value) >= _SHOWN else "0.000"
 
 
 def _failures(aligned: Aligned) -> list[str]:

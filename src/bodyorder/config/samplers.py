@@ -192,4 +192,5 @@ def sample(name: str, n_atoms: int, n_clusters: int, seed: int) -> list[ase.Atom
     :param name: ``low-density`` or ``high-density``
     """
     options = {"sampler": name, "n_atoms": n_atoms, "n_clusters": n_clusters}
-    return _INDEPENDENT[name].model_validate(options).draw(seed)
+    # the samplers themselves check counts and seed, in words of their own
+    return _INDEPENDENT[name].model_construct(None, **options).draw(seed)

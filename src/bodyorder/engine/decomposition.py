@@ -13,15 +13,15 @@ import xarray as xr
 from bodyorder._checks import InputError, check_positive, check_switch
 from bodyorder.engine.assembly import assemble
 from bodyorder.engine.batching import make_tasks
+from bodyorder.engine.cache import RunCache
 from bodyorder.engine.computation import Wanted
-from bodyorder.engine.evaluation import evaluate
+from bodyorder.engine.examples import draw
 from bodyorder.engine.jobs import Outcome
-from bodyorder.engine.memory import Memory
 from bodyorder.engine.noise import measure
 from bodyorder.engine.pieces import Piece
-from bodyorder.engine.probes import draw
 from bodyorder.engine.progress import track
 from bodyorder.engine.sampling import Sampling
+from bodyorder.engine.scheduling import evaluate
 from bodyorder.engine.selection import Selection
 from bodyorder.engine.store import Store, opened
 from bodyorder.engine.subset_energies import Evaluated, SampledEnergies, SubsetEnergies, empty
@@ -31,8 +31,8 @@ from bodyorder.sources.registry import SourceLike, load_source
 from bodyorder.structures import read_structures
 from bodyorder.structures.bodies import BodiesLike
 from bodyorder.structures.clusters import evenly
+from bodyorder.structures.congruence import SHAPE_RESOLUTION
 from bodyorder.structures.io import StructuresLike
-from bodyorder.structures.symmetry import SHAPE_RESOLUTION
 
 #: Sub-clusters on which a claimed cutoff is tried out, and their largest order.
 N_TRIED, LARGEST_TRIED = 4, 3
@@ -70,7 +70,7 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     :param forces: resolve forces too
     :param atom_energies: resolve the energies of atoms that the source itself gives: whose atom carries which order
     :param subsets: keep energy and contribution of every sub-cluster
-    :param measure_noise: measure the error of one energy on turned, shifted and permuted copies of some sub-clusters, instead of
+    :param measure_noise: measure the error of one energy on replicas (turned, shifted, permuted) of some sub-clusters, instead of
         believing what the source claims; None does so for sources that round coarsely (single precision)
     :param same_distance: Å by which the distances of two sub-clusters may differ that are evaluated once, by sources whose
         energies are invariant. The default changes no energy by 1e-9 eV; positions read from files with eight decimals need 1e-6,
@@ -98,12 +98,12 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
         )
     _check_by_atom(engine, Wanted(forces, atom_energies))
     selection = Selection(max_order, bodies, cutoff, sampling, kept=subsets)
-    with opened(store) as shelf:
+    with opened(store) as opened_store:
         pieces = selection.pieces(frames, engine)
         _try_reach(pieces, engine)
         known = measure(pieces, engine) if _measures(measure_noise, engine) else {}
         # the rounds of a sample find in memory what the ones before computed
-        kept = Memory() if shelf is None and sampling is not None else shelf
+        kept = RunCache() if opened_store is None and sampling is not None else opened_store
         run = _Run(Evaluated(engine, Wanted(forces, atom_energies), known), kept, executor, progress, same_distance)
         by_structure = run.energies(pieces)
         if sampling is not None:
@@ -144,7 +144,7 @@ class _Run:
     """How sub-clusters are evaluated: what is asked of which source, store, executor, progress bar."""
 
     evaluated: Evaluated
-    store: Store | Memory | None
+    store: Store | RunCache | None
     executor: Executor | None
     progress: bool
     same_distance: float

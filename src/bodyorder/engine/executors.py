@@ -7,15 +7,21 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from urllib.parse import urlsplit
 
 from bodyorder._checks import ComputationError, InputError, check_between, first_line, require
+from bodyorder._lifeline import end_with
+from bodyorder.sources.ase.folders import remove_folders
 
 #: What tells numerical libraries, when they are loaded, how many threads to run.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 #: More processes than any one machine has cores are a mistake.
 MOST_WORKERS = 4096
+
+#: Pipes whose closing ends worker processes.
+_lifelines: set[Connection] = set()
 
 #: What a Dask scheduler can listen to.
 _PROTOCOLS = ("tcp", "tls", "ws", "wss", "ucx")
@@ -52,11 +58,41 @@ def open_executor(workers: int = 1, url: str | None = None) -> Iterator[Executor
 
 @contextmanager
 def local_processes(workers: int) -> Iterator[Executor]:
-    """Processes of this machine for the time of a ``with`` block, one thread each."""
+    """Processes of this machine for the time of a ``with`` block, one thread each.
+
+    They end when this process does, killed or not, and so do the programs that they started.
+    """
     # They start one by one as work comes in, and read their numbers of threads then.
     context = multiprocessing.get_context("spawn")
-    with single_threaded_children(), ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield pool
+    theirs, ours = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(theirs,))
+    _lifelines.add(ours)
+    try:
+        with single_threaded_children(), pool:
+            try:
+                yield pool
+            except Exception:
+                raise
+            except BaseException:  # an interrupt: what they are at is of no use to anybody
+                ours.close()
+                raise
+    finally:
+        _lifelines.discard(ours)
+        ours.close()
+        theirs.close()
+
+
+def end_processes() -> None:
+    """End all processes of :func:`local_processes` at once, for which threads may wait."""
+    for lifeline in list(_lifelines):
+        lifeline.close()
+
+
+def _begin(lifeline: Connection) -> None:
+    """What a worker process does first."""
+    if hasattr(os, "setpgrp"):  # a group of its own, to be ended as one with the programs of calculators
+        os.setpgrp()
+    end_with(lifeline.recv_bytes, remove_folders)
 
 
 def _check_address(url: str) -> None:

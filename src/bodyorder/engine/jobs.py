@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bodyorder.engine.batching import Task
+from bodyorder.engine.cache import RunCache
 from bodyorder.engine.computation import Wanted
 from bodyorder.engine.dispatch import Dispatcher
-from bodyorder.engine.memory import Memory
 from bodyorder.engine.store import Store
 from bodyorder.sources.protocol import EnergySource, Evaluation
 from bodyorder.structures import ClusterBatch
 from bodyorder.structures.clusters import evenly
-from bodyorder.structures.symmetry import SHAPE_RESOLUTION, Shapes
+from bodyorder.structures.congruence import SHAPE_RESOLUTION, Shapes
 
-#: Whether copies are worth looking for is tried on so many sub-clusters of a batch, and so many or fewer are looked up anyway.
+#: Whether congruent sub-clusters are worth looking for is tried on so many of a batch, and so many or fewer are looked up anyway.
 TRIED, FEW = 100, 32
-#: Share of copies among them above which it is.
-COPIES = 0.1
+#: Share of them that are congruent to others, above which it is.
+CONGRUENT = 0.1
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Outcome:
 
     :param task: what was asked
     :param computed: the answer, row by row
-    :param evaluated: which rows were really evaluated in this run, and not found in the store or beside a twin, shape (n,)
+    :param evaluated: which rows were really evaluated in this run, not found in the store or beside a congruent one, shape (n,)
     """
 
     task: Task
@@ -47,18 +47,18 @@ class Run:
     :param store: looked up before, and written after, however much it is; or what is kept while it lasts; or None
     :param in_flight: keys of the sub-clusters being evaluated, so that no two jobs evaluate the same one whichever is faster
     :param failed: why those that failed did, by key
-    :param models: key of the first sub-cluster of each shape
-    :param same_distance: Å by which distances of copies may differ
-    :param worth: by number of atoms, whether copies are looked for where that costs something, once it has been tried
+    :param representatives: key of the first sub-cluster of each shape
+    :param same_distance: Å by which distances of congruent sub-clusters may differ
+    :param worth: by number of atoms, whether congruent ones are looked for where that costs something, once it has been tried
     """
 
     source: EnergySource
     wanted: Wanted
     dispatcher: Dispatcher
-    store: Store | Memory | None
+    store: Store | RunCache | None
     in_flight: set[bytes] = field(default_factory=set)
     failed: dict[bytes, str] = field(default_factory=dict)
-    models: dict[int, bytes] = field(default_factory=dict)
+    representatives: dict[int, bytes] = field(default_factory=dict)
     worth: dict[int, bool] = field(default_factory=dict)
     same_distance: float = SHAPE_RESOLUTION
 
@@ -68,7 +68,7 @@ class Run:
 
     @property
     def merges(self) -> bool:
-        """Whether one energy serves all copies of a sub-cluster. What belongs to atoms would have to be turned, and is not."""
+        """Whether one energy serves all congruent sub-clusters. What belongs to atoms would have to be turned, and is not."""
         return self.source.capabilities.invariant and not self.wanted.by_atom and not self.context
 
     @property
@@ -79,20 +79,20 @@ class Run:
     @property
     def room(self) -> float:
         """How many more sub-clusters can be kept."""
-        return self.store.room - len(self.in_flight) if isinstance(self.store, Memory) else np.inf
+        return self.store.room - len(self.in_flight) if isinstance(self.store, RunCache) else np.inf
 
-    def shelf(self, batch: ClusterBatch) -> Store | Memory | None:
+    def cache_for(self, batch: ClusterBatch) -> Store | RunCache | None:
         """Where the sub-clusters of a batch are looked up and kept.
 
         Naming them takes longer than a fast network takes for one. A run that is not stored tries on some of the first whether
-        there are enough copies.
+        there are enough congruent ones.
         """
-        if not isinstance(self.store, Memory) or not self.source.capabilities.costly or len(batch) < FEW:
+        if not isinstance(self.store, RunCache) or not self.source.capabilities.costly or len(batch) < FEW:
             return self.store
         if batch.n_atoms not in self.worth:
             some = batch.select(evenly(len(batch), TRIED))
             named = Shapes(self.same_distance).of(some).tolist() if self.merges else some.canonical(self.context)[0]
-            self.worth[batch.n_atoms] = len(set(named)) <= (1 - COPIES) * len(named)
+            self.worth[batch.n_atoms] = len(set(named)) <= (1 - CONGRUENT) * len(named)
         return self.store if self.worth[batch.n_atoms] else None
 
 
@@ -104,13 +104,13 @@ class Job:
         self._todo = np.arange(len(task.batch))
         self._mine = task.batch
         self._stored: list[bytes] = []
-        self._store = run.shelf(task.batch)
+        self._store = run.cache_for(task.batch)
         if self._store is not None:
             self._keys, self._permutation = task.batch.canonical(run.context)
             self._known = self._lookup(self._store, self._keys)
             self._unknown = np.flatnonzero(np.isnan(self._known.energies))
-            # under which key each row is found: its own, or that of the first copy of it in the run
-            self._models = list(self._keys)
+            # under which key each row is found: its own, or that of its representative in the run
+            self._representatives = list(self._keys)
             self._todo = self._divide()
             self._mine = task.batch.select(self._todo)
         self._computed: Evaluation | None = None
@@ -162,20 +162,20 @@ class Job:
         named = run.shapes.of(self._task.batch).tolist() if merges else []
         if merges:
             for row in np.flatnonzero(~np.isnan(self._known.energies)).tolist():
-                run.models.setdefault(named[row], self._keys[row])
+                run.representatives.setdefault(named[row], self._keys[row])
         kept: list[int] = []
         alone: list[int] = []
         for row in self._unknown.tolist():
             key = self._keys[row]
-            if merges and named[row] in run.models:
-                self._models[row] = run.models[named[row]]
+            if merges and named[row] in run.representatives:
+                self._representatives[row] = run.representatives[named[row]]
             elif key in run.in_flight or key in run.failed:
                 continue
             elif len(kept) < room:
                 kept.append(row)
                 run.in_flight.add(key)
                 if merges:
-                    run.models[named[row]] = key
+                    run.representatives[named[row]] = key
             else:
                 alone.append(row)
         self._stored = [self._keys[row] for row in kept]
@@ -190,25 +190,27 @@ class Job:
         self._run.failed.update({self._keys[self._todo[row]]: message for row, message in computed.messages.items()})
         self._run.in_flight.difference_update(self._stored)
 
-    def _merge(self, store: Store | Memory, own: Evaluation) -> Evaluation:
+    def _merge(self, store: Store | RunCache, own: Evaluation) -> Evaluation:
         merged = self._known
         others = np.setdiff1d(self._unknown, self._todo)
         merged.put(self._todo, own)
-        merged.put(others, self._lookup(store, [self._models[row] for row in others]))
+        merged.put(others, self._lookup(store, [self._representatives[row] for row in others]))
         if self._run.wanted.by_atom:
             merged = merged.reordered(np.argsort(self._permutation, axis=1))
         missing = np.flatnonzero(np.isnan(merged.energies))
-        merged.messages = {int(row): self._run.failed[self._models[row]] for row in missing}
+        merged.messages = {int(row): self._run.failed[self._representatives[row]] for row in missing}
         # not what is the same only nearly
         if isinstance(store, Store) and self._run.same_distance <= SHAPE_RESOLUTION:
-            self._keep_copies(store, merged, [int(row) for row in others if self._models[row] != self._keys[row]])
+            self._keep_congruent(
+                store, merged, [int(row) for row in others if self._representatives[row] != self._keys[row]]
+            )
         return merged
 
-    def _keep_copies(self, store: Store, merged: Evaluation, rows: list[int]) -> None:
+    def _keep_congruent(self, store: Store, merged: Evaluation, rows: list[int]) -> None:
         if rows:
             store.add(self._name, [self._keys[row] for row in rows], merged.part(np.array(rows)))
 
-    def _lookup(self, store: Store | Memory, keys: list[bytes]) -> Evaluation:
+    def _lookup(self, store: Store | RunCache, keys: list[bytes]) -> Evaluation:
         unknown = self._run.wanted.unknown(len(keys), self._task.batch.n_atoms)
         return store.lookup(self._run.source.fingerprint, keys, unknown)
 

@@ -1,4 +1,4 @@
-"""How well energies are known, measured on copies of sub-clusters that must have the same energy."""
+"""How well energies are known, measured on replicas of sub-clusters, which must have the same energy."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from bodyorder.engine.computation import Wanted, compute
+from bodyorder.engine.examples import draw
 from bodyorder.engine.pieces import Piece
-from bodyorder.engine.probes import draw
 from bodyorder.sources.protocol import EnergySource
 from bodyorder.structures import ClusterBatch, System
 from bodyorder.structures.clusters import evenly
 
-#: A contribution of at most this many standard errors drowns in its noise.
+#: A contribution of at most this many standard errors is not above its noise.
 SIGNIFICANT = 2.0
 
 #: Size in eV below which an n-body total is zero in any source: rounding of energies in float64.
 ROUNDING = 1e-9
 
-#: Sub-clusters of each order that are copied, and structures that they are taken from, both spread over all that there are.
-N_COPIED, N_STRUCTURES = 32, 8
+#: Sub-clusters of each order of which replicas are made, and structures that they are taken from, both spread over all.
+N_REPLICAS, N_STRUCTURES = 32, 8
 
-#: Length (Å) by which a copy is shifted, as a standard deviation.
+#: Length (Å) by which a replica is shifted, as a standard deviation.
 _SHIFT = 3.0
 
 
@@ -45,8 +45,8 @@ def measure(pieces: Sequence[Piece], source: EnergySource) -> dict[int, float]:
         squares = []
         for index in chosen:
             batch = draw([holding[index]], order, source)[0].batch
-            batch = batch.select(evenly(len(batch), -(-N_COPIED // len(chosen))))
-            energies = [compute(source, some, Wanted()).energies for some in (batch, _copied(batch, rng))]
+            batch = batch.select(evenly(len(batch), -(-N_REPLICAS // len(chosen))))
+            energies = [compute(source, some, Wanted()).energies for some in (batch, _replicas(batch, rng))]
             squares.append((energies[1] - energies[0]) ** 2)
         if squares and np.isfinite(np.concatenate(squares)).any():
             found[order] = float(np.sqrt(np.nanmean(np.concatenate(squares)) / 2))
@@ -74,11 +74,11 @@ def describe(measured: Mapping[int, float], sampled: bool = False) -> str:
     energies = "claimed by the source"
     if measured:
         listed = ", ".join(f"{sigma:.1e} eV ({order})" for order, sigma in measured.items())
-        energies = f"measured on copies: {listed}"
+        energies = f"measured on replicas: {listed}"
     return f"the error of sampling, and what is {energies}" if sampled else energies
 
 
-def _copied(batch: ClusterBatch, rng: np.random.Generator) -> ClusterBatch:
+def _replicas(batch: ClusterBatch, rng: np.random.Generator) -> ClusterBatch:
     """Each sub-cluster as a structure of its own, turned about its middle, shifted, its atoms in another order."""
     n, k = batch.numbers.shape
     order = rng.permuted(np.tile(np.arange(k), (n, 1)), axis=1)

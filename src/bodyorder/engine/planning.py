@@ -1,4 +1,4 @@
-"""What a decomposition will cost, from a small timed probe, before anything runs."""
+"""What a decomposition will cost, from a small timed example, before anything runs."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import xarray as xr
 
 from bodyorder.engine.computation import Wanted
 from bodyorder.engine.counterpoise import VMFC, evaluations_per_subset
+from bodyorder.engine.examples import WHOLE, Example, draw
 from bodyorder.engine.pieces import Piece
-from bodyorder.engine.probes import WHOLE, Probe, draw
 from bodyorder.engine.selection import Selection
 from bodyorder.engine.timing import Timer
 from bodyorder.results.variables import describe
 from bodyorder.sources.protocol import EnergySource
 from bodyorder.subsets import order_coefficients
 
-#: Seconds that the timed probe may take; sizes beyond are extrapolated.
+#: Seconds that the timed example may take; sizes beyond are extrapolated.
 BUDGET = 20.0
 
 
@@ -46,7 +46,7 @@ def plan(
     :param source: where the energies would come from
     :param selection: which sub-clusters would be taken
     :param forces: whether forces are wanted too
-    :param budget: seconds for the timed probe
+    :param budget: seconds for the timed example
     :param clock: seconds that have gone by
     :return: a dataset along ``order`` (those that hold sub-clusters, with 0 for whole structures outside their family):
         ``n_clusters``, ``seconds_per_cluster``, ``measured`` (False where extrapolated), ``core_seconds``, ``longest_seconds``
@@ -64,13 +64,13 @@ def plan(
         counts[1 : piece.family.max_order + 1] += piece.clusters_by_order
     pieces = sorted(pieces, key=lambda piece: piece.n_bodies, reverse=True)
     orders = np.flatnonzero(counts)
-    probes = {int(order): draw(pieces, int(order), source) for order in orders}
+    examples = {int(order): draw(pieces, int(order), source) for order in orders}
     timer = Timer(source, Wanted(forces), clock, clock() + budget)
-    timer.time_all([probe for kinds in probes.values() for probe in kinds])
-    costs = [_cost(kinds, timer) for kinds in probes.values()]
+    timer.time_all([example for kinds in examples.values() for example in kinds])
+    costs = [_cost(kinds, timer) for kinds in examples.values()]
     seconds = np.array([cost.seconds for cost in costs])
     energies = np.full(len(counts), np.nan)
-    for order, kinds in probes.items():
+    for order, kinds in examples.items():
         energies[order] = timer.energies.get(kinds[0], np.nan)
     result = xr.Dataset(
         {
@@ -79,7 +79,7 @@ def plan(
             "measured": ("order", [cost.measured for cost in costs]),
             "core_seconds": ("order", counts[orders] * seconds),
             "longest_seconds": ("order", [cost.longest for cost in costs]),
-            "megabytes": ("order", [_megabytes(kinds, source, forces) for kinds in probes.values()]),
+            "megabytes": ("order", [_megabytes(kinds, source, forces) for kinds in examples.values()]),
             "resident_megabytes": ("order", [cost.resident for cost in costs]),
             "expected_noise": ("order", _noise(pieces[0], source, energies, len(counts))[orders]),
         },
@@ -104,7 +104,7 @@ class _Cost:
     resident: float
 
 
-def _cost(kinds: list[Probe], timer: Timer) -> _Cost:
+def _cost(kinds: list[Example], timer: Timer) -> _Cost:
     seconds = np.array([timer.seconds_of(kind) for kind in kinds])
     weights = np.array([kind.weight for kind in kinds], dtype=np.float64)
     measured = [kind in timer.seconds for kind in kinds]
@@ -113,7 +113,7 @@ def _cost(kinds: list[Probe], timer: Timer) -> _Cost:
     return _Cost(mean, float(seconds.max()), all(measured), max(resident, default=np.nan))
 
 
-def _megabytes(kinds: list[Probe], source: EnergySource, forces: bool) -> float:
+def _megabytes(kinds: list[Example], source: EnergySource, forces: bool) -> float:
     if not source.capabilities.megabytes:
         return np.nan
     return max(float(source.megabytes(kind.batch, forces)) for kind in kinds)

@@ -269,5 +269,5 @@ def opened(store: Store | str | os.PathLike[str] | None) -> Iterator[Store | Non
     if store is None or isinstance(store, Store):
         yield store
     else:
-        with Store(store) as shelf:
-            yield shelf
+        with Store(store) as ready:
+            yield ready

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bodyorder.engine.computation import Wanted, compute
-from bodyorder.engine.probes import Probe
+from bodyorder.engine.examples import Example
 from bodyorder.sources.protocol import EnergySource
 from bodyorder.structures import ClusterBatch
 
@@ -43,64 +43,64 @@ class Timer:
     wanted: Wanted
     clock: Callable[[], float]
     end: float
-    singles: dict[Probe, float] = field(default_factory=dict)
-    seconds: dict[Probe, float] = field(default_factory=dict)
-    energies: dict[Probe, float] = field(default_factory=dict)
-    resident: dict[Probe, float] = field(default_factory=dict)
+    singles: dict[Example, float] = field(default_factory=dict)
+    seconds: dict[Example, float] = field(default_factory=dict)
+    energies: dict[Example, float] = field(default_factory=dict)
+    resident: dict[Example, float] = field(default_factory=dict)
 
-    def time_all(self, probes: Sequence[Probe]) -> None:
-        """Time probes from cheap to costly, until one would take too long."""
-        for probe in sorted(probes, key=lambda probe: (self._estimate(probe), probe.size, probe.present)):
+    def time_all(self, examples: Sequence[Example]) -> None:
+        """Time examples from cheap to costly, until one would take too long."""
+        for example in sorted(examples, key=lambda example: (self._estimate(example), example.size, example.present)):
             # twice its predicted cost, as it runs once to warm up
-            if self.singles and 2 * self._predict(probe) > self.end - self.clock():
+            if self.singles and 2 * self._predict(example) > self.end - self.clock():
                 break
-            self._time(probe)
+            self._time(example)
 
-    def seconds_of(self, probe: Probe) -> float:
+    def seconds_of(self, example: Example) -> float:
         """Seconds of one sub-cluster in a batch, predicted if it was not timed."""
-        if probe in self.seconds:
-            return self.seconds[probe]
+        if example in self.seconds:
+            return self.seconds[example]
         last = list(self.seconds)[-1]
-        return self.seconds[last] * self._predict(probe) / self.singles[last]
+        return self.seconds[last] * self._predict(example) / self.singles[last]
 
-    def _time(self, probe: Probe) -> None:
-        one = probe.batch.select(np.arange(1))
+    def _time(self, example: Example) -> None:
+        one = example.batch.select(np.arange(1))
         single, energies = self._run(one)
         if single <= self.end - self.clock():
             single, energies = self._run(one)
         seconds = single
         # A batch shows what batching saves, where there is time for one.
-        rows = int(min(len(probe.batch), (self.end - self.clock()) * _BATCH_SHARE / max(single, 1e-6)))
+        rows = int(min(len(example.batch), (self.end - self.clock()) * _BATCH_SHARE / max(single, 1e-6)))
         if rows > 1:
-            seconds, energies = self._run(probe.batch.select(np.arange(rows)))
+            seconds, energies = self._run(example.batch.select(np.arange(rows)))
             seconds /= rows
-        self.singles[probe] = max(single, 1e-9)
-        self.seconds[probe] = seconds
-        self.resident[probe] = peak_megabytes()
+        self.singles[example] = max(single, 1e-9)
+        self.seconds[example] = seconds
+        self.resident[example] = peak_megabytes()
         if np.isfinite(energies).any():
-            self.energies[probe] = float(np.nanmean(energies))
+            self.energies[example] = float(np.nanmean(energies))
 
     def _run(self, batch: ClusterBatch) -> tuple[float, np.ndarray]:
         start = self.clock()
         energies = compute(self.source, batch, self.wanted).energies
         return self.clock() - start, energies
 
-    def _estimate(self, probe: Probe) -> float:
+    def _estimate(self, example: Example) -> float:
         """What the source says, in seconds; 0 if it says nothing."""
-        return float(self.source.seconds(probe.batch)) if self.source.capabilities.seconds else 0.0
+        return float(self.source.seconds(example.batch)) if self.source.capabilities.seconds else 0.0
 
-    def _predict(self, probe: Probe) -> float:
+    def _predict(self, example: Example) -> float:
         """Seconds of one sub-cluster alone, from those that were timed."""
         last = list(self.singles)[-1]
         if self._estimate(last) > 0:
-            return self.singles[last] * self._estimate(probe) / self._estimate(last)
-        return self._by_size(probe.size)
+            return self.singles[last] * self._estimate(example) / self._estimate(last)
+        return self._by_size(example.size)
 
     def _by_size(self, size: int) -> float:
         """Seconds of one sub-cluster of so many atoms, no fewer than the last that was timed."""
         timed = list(self.singles.items())
         last, cost = timed[-1][0].size, timed[-1][1]
-        smaller = [(probe.size, seconds) for probe, seconds in timed if probe.size < last]
+        smaller = [(example.size, seconds) for example, seconds in timed if example.size < last]
         rate = _FIRST_POWER / last
         if smaller:
             rate = max(0.0, log(cost / smaller[-1][1])) / (last - smaller[-1][0])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ParamSpec
 
@@ -148,9 +148,17 @@ def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
     return wrapped
 
 
-def look(ax: Axes | None) -> AbstractContextManager[Any]:
+@contextmanager
+def look(ax: Axes | None) -> Iterator[None]:
     """The look in which to draw on given axes, which keep theirs, or on new ones."""
-    return nullcontext() if ax is not None else matplotlib.rc_context(RC)
+    changed = {} if ax is not None else RC
+    before = {name: matplotlib.rcParams[name] for name in changed}
+    matplotlib.rcParams.update(changed)
+    try:
+        yield
+    finally:
+        # Nothing else: the first figure of a notebook makes it show all of them, which `rc_context` would undo.
+        matplotlib.rcParams.update(before)
 
 
 def on_axes(ax: Axes | None, size: tuple[float, float] = (5.6, 3.8)) -> Axes:

@@ -9,11 +9,12 @@ from io import BytesIO
 from numbers import Integral
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from bodyorder._checks import InputError, first_line
 from bodyorder._files import replacing
-from bodyorder.results.tree import GROUPS, check_tree, grown
+from bodyorder.results.tree import GROUPS, check_tree, flat, grown
 
 #: Version of the file layout; goes up when a variable changes its name or meaning. Layout 1 had all variables of a result side by
 #: side in one dataset.
@@ -26,8 +27,10 @@ _FORMER_NAMES = {"cell": "run", "makeup": "training_set", "n_parents": "n_cluste
 def save(data: xr.DataTree | xr.Dataset, path: str | os.PathLike[str], *, compressed: bool = False) -> Path:
     """Write a result or an analysis as NetCDF, whole or not at all.
 
+    Of a result with some structures of another (``isel``) the file holds the atoms and sub-clusters of these alone.
+
     :param compressed: for tables that are sparse: a fifth of the size, and slower to write
-    :raises InputError: if the file cannot be written, or a tree is not that of a result
+    :raises InputError: if the file cannot be written, or a tree is not that of a result, or has groups besides
     :raises ComputationError: if the disk is full
     """
     import h5netcdf
@@ -35,6 +38,14 @@ def save(data: xr.DataTree | xr.Dataset, path: str | os.PathLike[str], *, compre
 
     if isinstance(data, xr.DataTree):
         check_tree(data, "what is saved")
+        others = [name for name in data.children if name not in GROUPS]
+        if others:
+            raise InputError(
+                f"what is saved must have the groups {', '.join(GROUPS)} alone, and has {', '.join(others)} besides"
+            )
+        root = data.to_dataset()
+        if not np.array_equal(root.get("structure_index", []), np.arange(root.sizes["structure"])):
+            data = grown(flat(data))
         parts = {"": data.to_dataset()} | {
             name: data.children[name].to_dataset(inherit=False) for name in GROUPS if name in data.children
         }
@@ -77,7 +88,8 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
     else:
         with _opened(path), h5netcdf.File(path) as handle:
             names = [name for name in GROUPS if name in handle.groups]
-        tree = xr.DataTree.from_dict({"/": root} | {name: load_analysis(path, name) for name in names})
+        with _opened(path):  # groups of other structures than the root has are no tree
+            tree = xr.DataTree.from_dict({"/": root} | {name: load_analysis(path, name) for name in names})
     check_tree(tree, str(path))
     return tree
 

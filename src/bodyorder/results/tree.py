@@ -51,7 +51,9 @@ _KEPT = ("order", "source")
 
 
 def flat(tree: xr.DataTree) -> xr.Dataset:
-    """All variables of a result side by side, without a copy; rows of atoms and sub-clusters name structures by their place.
+    """All variables of a result side by side, without a copy, their dimensions in the order of the table.
+
+    Rows of atoms and sub-clusters name structures by their place; those of structures that the tree does not have are left out.
 
     :raises InputError: if it is not the tree of a result
     """
@@ -64,7 +66,7 @@ def flat(tree: xr.DataTree) -> xr.Dataset:
             part = tree.children[name].to_dataset(inherit=False)
             parts.append(_in_step(part, OWNERS[name], places) if name in OWNERS else part)
     joined = xr.Dataset(
-        {name: array.variable for part in parts for name, array in part.data_vars.items()},
+        {name: _in_order(name, array.variable) for part in parts for name, array in part.data_vars.items()},
         coords={name: array.variable for part in parts for name, array in part.coords.items()},
         attrs=root.attrs,
     )
@@ -121,8 +123,13 @@ def check_tree(tree: xr.DataTree, what: str) -> None:
     for name in ("structure", "order"):
         if name not in root.coords or root[name].dims != (name,):
             raise InputError(
-                f"{what} must have the dimension and coordinate `{name}`, and lacks it; select lists of structures"
+                f"{what} must have the dimension and coordinate `{name}`, and lacks it; select lists of {name}s"
             )
+    _check_structures(root, what)
+    orders = root["order"].values
+    if not len(orders) or not np.array_equal(orders, np.arange(1, len(orders) + 1)):
+        held = ", ".join(str(order) for order in orders[:6]) or "none"
+        raise InputError(f"{what} must have the orders 1, 2, 3 … without gaps, and has {held}")
     for name in _NEEDED:
         if name not in root:
             raise InputError(f"{what} must have `{name}` at its root, and lacks it")
@@ -130,9 +137,6 @@ def check_tree(tree: xr.DataTree, what: str) -> None:
         raise InputError(f"{what} must have the group `sites`, and lacks it")
     for group in ("", *(name for name in GROUPS if name in tree.children)):
         part = tree.children[group].to_dataset(inherit=False) if group else root
-        owner = OWNERS.get(group)
-        if owner is not None and owner not in part:
-            raise InputError(f"{what} must say whose its {group} are, `{owner}` is missing")
         for variable, array in part.data_vars.items():
             name, dims = str(variable), tuple(str(dim) for dim in array.dims if dim != "source")
             if name in VARIABLES and set(dims) != set(VARIABLES[name].dims):
@@ -140,17 +144,76 @@ def check_tree(tree: xr.DataTree, what: str) -> None:
                 raise InputError(
                     f"{what} must have `{name}` along {wanted}, and has it along {' and '.join(dims) or 'nothing'}"
                 )
+            if name in VARIABLES and _group_of(dims) != group:
+                raise InputError(
+                    f"{what} must have `{name}` in {_called(_group_of(dims))}, and has it in {_called(group)}"
+                )
+        if group in OWNERS:
+            _check_owners(part, group, what)
+    _check_bodies(tree, root, what)
     _check_said(tree, root, what)
 
 
+def _called(group: str) -> str:
+    return f"the group `{group}`" if group else "its root"
+
+
+def _check_structures(root: xr.Dataset, what: str) -> None:
+    if not root.sizes["structure"]:
+        raise InputError(f"{what} must have one structure or more, and has none")
+    if "structure_index" in root:
+        index = root["structure_index"].values
+        if index.dtype.kind not in "iu" or (index < 0).any() or len(np.unique(index)) < len(index):
+            raise InputError(
+                f"{what} must have each structure once, each with a `structure_index` of its own; it has "
+                f"{', '.join(str(value) for value in index[:6])}"
+            )
+
+
+def _check_owners(part: xr.Dataset, group: str, what: str) -> None:
+    owner = OWNERS[group]
+    if owner not in part:
+        raise InputError(f"{what} must say whose its {group} are, `{owner}` is missing")
+    owners = part[owner].values
+    if owners.dtype.kind not in "iu" or (len(owners) and int(owners.min()) < 0):
+        raise InputError(
+            f"{what} must name structures in `{owner}` by their `structure_index`, 0 or more, and does not"
+        )
+
+
+def _check_bodies(tree: xr.DataTree, root: xr.Dataset, what: str) -> None:
+    """Check that every structure has the atoms of all its bodies: rows that name a structure which is not there are lost."""
+    sites = tree.children["sites"].to_dataset(inherit=False)
+    bodies = root["n_bodies"].values
+    places = _places(root)
+    owners = sites["site_structure"].values
+    rows = np.where(owners < len(places), places[np.minimum(owners, len(places) - 1)], -1)
+    known = rows >= 0
+    if "site_body" in sites:
+        own = sites["site_body"].values[known].astype(np.int64)
+        span = int(own.max(initial=0)) + 1
+        found, wanted = np.bincount(np.unique(rows[known] * span + own) // span, minlength=len(bodies)), bodies
+    else:
+        found, wanted = np.minimum(np.bincount(rows[known], minlength=len(bodies)), 1), np.ones(len(bodies))
+    wrong = np.flatnonzero(found != wanted)
+    if len(wrong):
+        first = wrong[0]
+        raise InputError(
+            f"{what} must have the atoms of all bodies of each structure, {root['structure'].values[first]} has those of "
+            f"{found[first]} of {bodies[first]}"
+        )
+
+
 def _check_said(tree: xr.DataTree, root: xr.Dataset, what: str) -> None:
-    """Check that what is missing has a reason. Results side by side lack the orders that others have, and need none."""
-    if "source" in root.dims or "failure" not in root:
+    """Check that what is missing has a reason, but for orders that others have beside which results stand or stood."""
+    if "source" in root.coords:
         return
     free = np.ones(root.sizes["structure"], dtype=bool)
     if "cells" in tree.children and "cell" in tree["cells"].data_vars:
         free = np.asarray(tree["cells"]["cell"].isnull().all(("vector", "xyz")))
-    silent = root["failure"].values.astype(str) == ""
+    silent = np.ones(root.sizes["structure"], dtype=bool)
+    if "failure" in root:
+        silent = root["failure"].values.astype(str) == ""
     missing = {
         "total": root["total"].isnull().values & free,
         "contribution": root["contribution"].isnull().any("order").values,
@@ -162,6 +225,14 @@ def _check_said(tree: xr.DataTree, root: xr.Dataset, what: str) -> None:
                 f"{what} must say in `failure` why numbers are missing, and does not for `{name}` of "
                 f"{root['structure'].values[rows[0]]}"
             )
+
+
+def _in_order(name: object, variable: xr.Variable) -> xr.Variable:
+    """A variable of the table with its dimensions in their order there, after ``source``; any other as it is."""
+    if name not in VARIABLES:
+        return variable
+    wanted = tuple(dim for dim in ("source", *VARIABLES[str(name)].dims) if dim in variable.dims)
+    return variable if variable.dims == wanted else variable.transpose(*wanted)
 
 
 def _group_of(dims: Iterable[object]) -> str:
@@ -198,4 +269,4 @@ def _in_step(part: xr.Dataset, owner: str, places: np.ndarray) -> xr.Dataset:
     rows = np.argsort(moved, kind="stable")
     rows = rows[moved[rows] >= 0]
     dim = part[owner].dims[0]
-    return part.isel({dim: rows}).assign({owner: (dim, moved[rows])})
+    return part.isel({dim: rows}).assign({owner: (dim, moved[rows].astype(owners.dtype), part[owner].attrs)})

@@ -17,6 +17,7 @@ from bodyorder.sources.protocol import (
     Evaluation,
     Precision,
     check_names,
+    described,
 )
 from bodyorder.structures.clusters import ClusterBatch
 
@@ -122,7 +123,7 @@ class _Adapted(EnergySource):
         return self._plain.precision
 
     def __repr__(self) -> str:
-        return f"{type(self._plain).__name__}({self.name!r})"
+        return described(type(self._plain).__name__, self)
 
     def energies(self, batch: ClusterBatch) -> np.ndarray:
         return self._plain.energies(batch)

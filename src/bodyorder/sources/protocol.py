@@ -125,16 +125,16 @@ class Capabilities:
                 raise InputError(f"`missing` must name what is not claimed, and {name!r} is")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For workers: read-only mappings cannot be pickled."""
-        return _restored, ({name: dict(v) if isinstance(v, Mapping) else v for name, v in vars(self).items()},)
+        """For workers, and short: read-only mappings cannot be pickled."""
+        return _restored, (self._said(),)
 
     def __repr__(self) -> str:
-        said = [
-            f"{name}={vars(self)[name]!r}"
-            for name in _FIELDS
-            if vars(self)[name] not in (False, None, (), "", "none", {})
-        ]
-        return f"Capabilities({', '.join(said)})"
+        return f"Capabilities({', '.join(f'{name}={value!r}' for name, value in self._said().items())})"
+
+    def _said(self) -> dict[str, Any]:
+        """Fields that are not what they are if nothing is said."""
+        held = {name: dict(value) if isinstance(value, Mapping) else value for name, value in vars(self).items()}
+        return {name: value for name, value in held.items() if value not in (False, None, (), "", "none", {})}
 
     def why_not(self, claim: str) -> str:
         """Why something is not claimed, as the end of a sentence that begins with a semicolon; empty if nothing is said."""
@@ -211,8 +211,7 @@ class EnergySource(ABC):
                 check_names(cls.__qualname__, vars(kind))
 
     def __repr__(self) -> str:
-        reach = "" if self.cutoff is None else f", cutoff={self.cutoff:g}"
-        return f"{type(self).__name__}({self.name!r}{reach})"
+        return described(type(self).__name__, self)
 
     @abstractmethod
     def energies(self, batch: ClusterBatch) -> np.ndarray:
@@ -255,6 +254,15 @@ class EnergySource(ABC):
         return InputError(f"{self.name} must give {claim}, and does not{self.capabilities.why_not(claim)}")
 
 
+def described(kind: str, source: EnergySource) -> str:
+    """What a source is, in one line.
+
+    :param kind: name of its class
+    """
+    reach = "" if source.cutoff is None else f", cutoff={source.cutoff}"
+    return f"{kind}({source.name!r}{reach})"
+
+
 #: Public names that mean something on a source.
 _KNOWN = (*REQUIRED, "capabilities", *METHODS.values())
 
@@ -267,7 +275,7 @@ def check_names(owner: str, names: Mapping[str, Any]) -> None:
     :raises InputError: for a name that looks like a misspelt one, a capability that is an attribute, or a method that is none
     """
     for name, value in names.items():
-        if name.startswith("_") or (name in _KNOWN and name not in METHODS.values()):
+        if name.startswith("_") or isinstance(value, type) or (name in _KNOWN and name not in METHODS.values()):
             continue
         if name in METHODS.values():
             if not callable(value):
@@ -276,7 +284,7 @@ def check_names(owner: str, names: Mapping[str, Any]) -> None:
             raise InputError(f"`{name}` of {owner} must stand in its capabilities, and is an attribute{_belongs(name)}")
         elif near := difflib.get_close_matches(name, [*_KNOWN, *_FIELDS], n=1, cutoff=ALIKE):
             raise InputError(
-                f"`{name}` of {owner} must not look like a misspelt {near[0]!r}; did you mean {near[0]!r}? call it _{name} if not"
+                f"`{name}` of {owner} must not look like a misspelt name; did you mean {near[0]!r}? if not, call it _{name}"
             )
 
 

@@ -18,7 +18,7 @@ from bodyorder.config import (
 )
 from bodyorder.sources import EnergySource
 from bodyorder.structures import ClusterBatch, read_structures
-from bodyorder.structures.copies import first_copies
+from bodyorder.structures.duplicates import first_duplicates
 from bodyorder.study.sampling import sample_group
 
 
@@ -104,7 +104,7 @@ def _check_distinct(
         }
     known |= held_out
     owners = [f"cluster {number} of {group}" for group, clusters in known.items() for number in range(len(clusters))]
-    if copies := first_copies([atoms for clusters in known.values() for atoms in clusters]):
+    if copies := first_duplicates([atoms for clusters in known.values() for atoms in clusters]):
         raise InputError(
             f"clusters must differ, {owners[copies[0]]} and {owners[copies[1]]} are the same but for place, turn, reflection or "
             f"order of atoms; leave one out"

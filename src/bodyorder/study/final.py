@@ -13,14 +13,13 @@ import xarray as xr
 from bodyorder.analysis import combine, compare
 from bodyorder.analysis.seeds import KNOWN, SPREAD, over_seeds
 from bodyorder.report import Report, write_report
-from bodyorder.report.curve_section import CurveSet
-from bodyorder.report.study_sections import study_sections
 from bodyorder.results.files import load, load_analysis, save
 from bodyorder.study.curves import Curves
 from bodyorder.study.data import RESULT, Data
 from bodyorder.study.distillation import Distillation
 from bodyorder.study.grid import Grid
 from bodyorder.study.measures import measure_reference, run_table
+from bodyorder.study.pages.sections import CurveSet, study_sections
 from bodyorder.study.runs import Run
 from bodyorder.study.stages import Stage, record_of
 from bodyorder.training.job import TrainedModel
@@ -131,15 +130,13 @@ class FinalStages:
         results = load(self.comparison.folder(data.root) / RESULT)
         trained = {name: model for name in self._shown if (model := self._grid.trained(name)) is not None}
         distilled = self.generalization.folder(data.root) / DISTILLED
-        reference = data.reference_name if self._shown else None
         sections = study_sections(
-            results,
-            reference,
-            generalization=load_analysis(self.generalization.folder(data.root) / TABLE) if self._measured else None,
-            distillation=load_analysis(distilled) if distilled.is_file() else None,
-            curves=self.curve_sets(),
-            losses=_loss_histories(trained) or None,
+            load_analysis(self.generalization.folder(data.root) / TABLE),
+            load_analysis(distilled) if distilled.is_file() else None,
+            self.curve_sets(),
+            {name: model.loss_history for name, model in trained.items()},
         )
+        reference = data.reference_name if self._shown else None
         write_report(
             folder / REPORT, Report(data.options.title, results, reference, sections, self._provenance(trained))
         )
@@ -198,20 +195,6 @@ def _write_text(table: xr.Dataset, path: Path) -> None:
     counts = table["n_seeds"].to_series()
     frame.insert(0, "n_seeds", frame["training"].map(counts))
     frame[[*about, "n_seeds", *columns]].to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
-
-
-def _loss_histories(trained: dict[str, TrainedModel]) -> dict[str, dict[str, Any]]:
-    """Loss histories of those that have one."""
-    histories = {name: model.loss_history for name, model in trained.items()}
-    return {
-        name: {
-            "epoch": history["epoch"].values,
-            "training": history["training_loss"].values,
-            "validation": history["validation_loss"].values,
-        }
-        for name, history in histories.items()
-        if history is not None
-    }
 
 
 def first_seeds(runs: list[Run], seed: int) -> list[Run]:

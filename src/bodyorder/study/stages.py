@@ -11,7 +11,7 @@ import json
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from bodyorder._checks import ComputationError, InputError, first_line
 from bodyorder._files import held, replacing
 from bodyorder.engine.dispatch import worker_died
-from bodyorder.engine.executors import local_processes, open_executor
+from bodyorder.engine.executors import end_processes, local_processes, open_executor
 
 #: Written last into a stage's folder: its presence says that the stage is finished.
 RECORD = "stage.json"
@@ -156,8 +156,16 @@ def run_chains(chains: Sequence[Sequence[Stage]], root: Path, progress: Progress
     :param workers: chains at a time, each in a thread; for stages that wait for other processes
     """
     with ThreadPoolExecutor(workers) as pool:
-        for _ in pool.map(lambda chain: run_stages(chain, root, progress), chains):
-            pass
+        running = [pool.submit(run_stages, chain, root, progress) for chain in chains]
+        try:
+            for future in running:
+                future.result()
+        except (KeyboardInterrupt, SystemExit):  # a thread cannot be ended, the processes that it waits for can
+            pool.shutdown(wait=False, cancel_futures=True)
+            while not all(future.done() for future in running):
+                end_processes()
+                wait(running, timeout=0.1)
+            raise
 
 
 def _run(stage: Stage, root: Path, progress: Progress) -> None:

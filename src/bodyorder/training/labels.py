@@ -14,12 +14,12 @@ import numpy as np
 from bodyorder._checks import InputError, check_between
 from bodyorder.engine.batching import make_tasks
 from bodyorder.engine.computation import Wanted
-from bodyorder.engine.evaluation import evaluate
 from bodyorder.engine.pieces import Piece
+from bodyorder.engine.scheduling import evaluate
 from bodyorder.engine.store import Store, opened
 from bodyorder.sources.registry import SourceLike, load_source
 from bodyorder.structures import ClusterBatch, System, find_bodies, read_structures
-from bodyorder.structures.copies import first_copies
+from bodyorder.structures.duplicates import first_duplicates
 from bodyorder.structures.io import StructuresLike
 from bodyorder.subsets import complete
 
@@ -164,5 +164,5 @@ def _check_neutral(frames: Sequence[ase.Atoms]) -> None:
 
 
 def _check_distinct(frames: Sequence[ase.Atoms]) -> None:
-    if copies := first_copies(frames):
+    if copies := first_duplicates(frames):
         raise InputError(f"structures to label must differ, {copies[0]} and {copies[1]} are the same cluster")

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -17,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from bodyorder._checks import ComputationError, require
+from bodyorder._lifeline import run_module
 from bodyorder.engine.executors import THREAD_VARIABLES
 from bodyorder.training.job import LOSS_HISTORY, TrainingJob
 from bodyorder.training.loss_history import read_metatrain_log, write_history
@@ -42,7 +42,7 @@ def program_of(model: str) -> str:
 
 
 def run_program(job: TrainingJob, options: Mapping[str, Any], lock: int) -> float:
-    """Train in the job's folder, leave the model and, if there is one, the loss history there.
+    """Train in the job's folder, leave the model and, if there is one, the loss history there. It ends with this process.
 
     :param lock: file descriptor that the program inherits
     :return: wall time in seconds
@@ -52,15 +52,14 @@ def run_program(job: TrainingJob, options: Mapping[str, Any], lock: int) -> floa
     command = [own[0], "options.yaml"] if own else ["metatrain", "train", "options.yaml", "-o", "model.pt"]
     begin = time.monotonic()
     with (job.folder / LOG).open("wb") as log:
-        finished = subprocess.run(
-            [sys.executable, "-m", *command],
+        status = run_module(
+            command,
             cwd=job.folder,
             env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             pass_fds=(lock,),
-            check=False,
         )
     seconds = time.monotonic() - begin
     iterative = "num_epochs" in options["architecture"]["training"]
@@ -71,9 +70,9 @@ def run_program(job: TrainingJob, options: Mapping[str, Any], lock: int) -> floa
         if not finite.all():
             epoch = int(history["epoch"][~finite][0])
             _fail(job, _diverged(epoch))
-    if finished.returncode < 0:
-        _fail(job, f"was killed by {signal.Signals(-finished.returncode).name} (out of memory, perhaps)")
-    if finished.returncode or (iterative and history is None) or not (job.folder / "model.pt").is_file():
+    if status < 0:
+        _fail(job, f"was killed by {signal.Signals(-status).name} (out of memory, perhaps)")
+    if status or (iterative and history is None) or not (job.folder / "model.pt").is_file():
         reason = _last_words(job)
         if "cannot convert float" in reason:  # what metatrain makes of a loss that is not finite in the first epoch
             _fail(job, _diverged(0))

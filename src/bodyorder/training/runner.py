@@ -44,7 +44,7 @@ def train(job: TrainingJob) -> TrainedModel:
     }
     try:
         job.folder.mkdir(parents=True, exist_ok=True)
-        # The program inherits the lock, so that one left behind by a killed study still guards its folder.
+        # The program inherits the lock, so that one that has not ended yet after its study still guards its folder.
         with held(job.folder, "a training is still running") as lock:
             if (finished := _finished(job.folder, identity)) is not None:
                 return finished
