@@ -8,7 +8,7 @@ import pytest
 from bodyorder import plots
 from bodyorder._checks import InputError
 from bodyorder.analysis import align, compare, group_convergence, one_body_energies
-from bodyorder.plots.convergence import orders_figure, truncation_figure
+from bodyorder.plots.convergence import convergence_figure
 from bodyorder.plots.losses import loss_figure
 from bodyorder.plots.one_body import one_body_figure
 from bodyorder.plots.parity import parity_figure
@@ -133,15 +133,16 @@ def test_what_is_not_there_is_refused(results, options, message):
 
 
 def test_wide_totals_are_logarithmic_and_narrow_ones_are_not(convergence, theme):
-    assert orders_figure(convergence, theme).axes[0].get_yscale() == "symlog"
+    assert convergence_figure("orders", convergence, theme).axes[0].get_yscale() == "symlog"
     narrow = convergence.copy()
     narrow["group_contribution"] = narrow["group_contribution"] * 0 + np.linspace(1, 2, narrow.sizes["order"])
-    assert orders_figure(narrow, theme).axes[0].get_yscale() == "linear"
+    assert convergence_figure("orders", narrow, theme).axes[0].get_yscale() == "linear"
 
 
 def test_figures_have_a_panel_for_each_group_by_its_own_name(convergence, theme):
-    for draw in (orders_figure, truncation_figure):
-        assert [axis.get_title(loc="left") for axis in draw(convergence, theme).axes] == ["thin", "dense"]
+    for kind in ("orders", "truncation", "noise"):
+        figure = convergence_figure(kind, convergence, theme)
+        assert [axis.get_title(loc="left") for axis in figure.axes] == ["thin", "dense"]
 
 
 def test_parity_writes_the_rmse_of_each_source_in_each_panel(results, theme):

@@ -66,16 +66,20 @@ WALK = """addEventListener("load", async () => {
   const open = folded.filter((part) => part.open).map((part) => part.id);
   const heads = folded.map((part) => part.querySelector("summary"));
   const reached = heads.filter((head) => { head.focus(); return document.activeElement === head && head.tabIndex === 0; });
-  const outlined = reached.every((head) => { head.focus({ focusVisible: true }); return getComputedStyle(head).outlineStyle !== "none"; });
+  const outline = (head) => { head.focus({ focusVisible: true }); return getComputedStyle(head).outlineStyle; };
+  const outlined = reached.every((head) => outline(head) !== "none");
   for (const head of heads) head.click();
   await new Promise((done) => setTimeout(done, 200));
-  const wide = [...document.querySelectorAll("main *")].filter((part) =>
-    part.getBoundingClientRect().right > innerWidth + 1 && !part.closest(".table, .drawing, #viewer")).map((part) => part.tagName);
-  const scrollers = [...document.querySelectorAll(".table, .drawing")].filter((part) => part.scrollWidth > part.clientWidth + 1);
+  const scrolled = ".table, .drawing";
+  const outside = (part) => part.getBoundingClientRect().right > innerWidth + 1 && !part.closest(`${scrolled}, #viewer`);
+  const wide = [...document.querySelectorAll("main *")].filter(outside).map((part) => part.tagName);
+  const scrollers = [...document.querySelectorAll(scrolled)].filter((part) => part.scrollWidth > part.clientWidth + 1);
   parent.postMessage(JSON.stringify({
     open, ids: folded.map((part) => part.id), reached: reached.map((head) => head.parentElement.id), outlined,
-    opened: folded.filter((part) => part.open).length, width: document.documentElement.scrollWidth, inner: innerWidth, wide,
-    unreachable: scrollers.filter((part) => part.tabIndex !== 0).length, ground: getComputedStyle(document.documentElement).backgroundColor,
+    opened: folded.filter((part) => part.open).length, width: document.documentElement.scrollWidth, inner: innerWidth,
+    wide,
+    unreachable: scrollers.filter((part) => part.tabIndex !== 0).length,
+    ground: getComputedStyle(document.documentElement).backgroundColor,
   }), "*");
 });"""
 

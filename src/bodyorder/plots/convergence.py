@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,11 +75,7 @@ def orders(
     :raises InputError: if there is no such group or reference
     """
     aligned, theme = _themed(results, reference, theme)
-    convergence = group_convergence(aligned)
-    with look(ax):
-        axis = on_axes(ax)
-        draw_orders(axis, convergence, lines_of(convergence, theme, group))
-        return _finished(axis, theme.axis("group_contribution"))
+    return _drawn("orders", group_convergence(aligned), theme, group, ax)
 
 
 def truncation(
@@ -99,12 +95,7 @@ def truncation(
     :return: the axes; other parameters and errors as of :func:`orders`
     """
     aligned, theme = _themed(results, reference, theme)
-    convergence = group_convergence(aligned, tolerance)
-    with look(ax):
-        axis = on_axes(ax)
-        draw_truncation(axis, convergence, lines_of(convergence, theme, group))
-        _write_tolerance(axis, convergence, theme)
-        return _finished(axis, theme.axis("group_truncation_error"))
+    return _drawn("truncation", group_convergence(aligned, tolerance), theme, group, ax)
 
 
 def noise(
@@ -122,11 +113,7 @@ def noise(
     :return: the axes; parameters and errors as of :func:`orders`
     """
     aligned, theme = _themed(results, reference, theme)
-    convergence = group_convergence(aligned)
-    with look(ax):
-        axis = on_axes(ax)
-        draw_noise(axis, convergence, lines_of(convergence, theme, group))
-        return _finished(axis, theme.axis("group_contribution", r"|E^{(n)}|/N"))
+    return _drawn("noise", group_convergence(aligned), theme, group, ax)
 
 
 def lines_of(convergence: xr.Dataset, theme: Theme, group: str | None = None) -> list[Line]:
@@ -209,7 +196,9 @@ def draw_noise(axis: Axes, convergence: xr.Dataset, lines: Sequence[Line]) -> No
     axis.set_ylim(foot, top)
     for line, shift in zip(lines, shifts_of(len(lines)), strict=True):
         where = {"group": line.group, "source": line.source}
-        size, band = np.maximum(sizes.sel(where).values, foot), bands.sel(where).values
+        size, band = sizes.sel(where).values, bands.sel(where).values
+        # orders that no structure has are zero exactly, and those are not drawn
+        size = np.where((size == 0) & (band == 0), np.nan, np.maximum(size, foot))
         axis.fill_between(orders, foot, band, step="mid", color=line.style.colour, alpha=0.12, linewidth=0)
         axis.plot(orders + shift, size, label=line.label, **line.style.line())
         lost = size <= band
@@ -217,37 +206,33 @@ def draw_noise(axis: Axes, convergence: xr.Dataset, lines: Sequence[Line]) -> No
     order_axis(axis, orders)
 
 
-@styled
-def orders_figure(convergence: xr.Dataset, theme: Theme) -> Figure:
-    """Order totals of :func:`bodyorder.analysis.group_convergence`, a panel for each group."""
-    figure, axes = _panels(convergence, theme, 3.7)
-    for axis, group in axes.items():
-        draw_orders(axis, convergence, lines_of(convergence, theme, group))
-        axis.set_title(group_title(group))
-    _label(axes, theme.axis("group_contribution"))
-    return figure
+#: What is drawn of how orders converge, and what the axis is called.
+_KINDS: dict[str, tuple[Callable[[Axes, xr.Dataset, Sequence[Line]], None], str, str]] = {
+    "orders": (draw_orders, "group_contribution", ""),
+    "truncation": (draw_truncation, "group_truncation_error", ""),
+    "noise": (draw_noise, "group_contribution", r"|E^{(n)}|/N"),
+}
 
 
 @styled
-def truncation_figure(convergence: xr.Dataset, theme: Theme) -> Figure:
-    """Truncation errors of :func:`bodyorder.analysis.group_convergence`, a panel for each group."""
-    figure, axes = _panels(convergence, theme, 3.5)
-    for axis, group in axes.items():
-        draw_truncation(axis, convergence, lines_of(convergence, theme, group))
-        axis.set_title(group_title(group))
-    _write_tolerance(next(iter(axes)), convergence, theme)
-    _label(axes, theme.axis("group_truncation_error"))
-    return figure
+def convergence_figure(kind: str, convergence: xr.Dataset, theme: Theme) -> Figure:
+    """How orders converge, a panel for each group.
 
-
-@styled
-def noise_figure(convergence: xr.Dataset, theme: Theme) -> Figure:
-    """Sizes of order totals of :func:`bodyorder.analysis.group_convergence` above their noise, a panel for each group."""
-    figure, axes = _panels(convergence, theme, 3.2)
-    for axis, group in axes.items():
-        draw_noise(axis, convergence, lines_of(convergence, theme, group))
+    :param kind: ``orders``, ``truncation`` or ``noise``: what the functions of these names draw
+    :param convergence: of :func:`bodyorder.analysis.group_convergence`
+    """
+    draw, variable, symbol = _KINDS[kind]
+    groups = [str(name) for name in convergence["group"].values]
+    figure, axes = panels(len(groups), min(len(groups), 2), (5.2, 3.5), sharey=True)
+    for axis, group in zip(axes, groups, strict=True):
+        draw(axis, convergence, lines_of(convergence, theme, group))
         axis.set_title(group_title(group))
-    _label(axes, theme.axis("group_contribution", r"|E^{(n)}|/N"))
+    if kind == "truncation":
+        _write_tolerance(axes[0], convergence, theme)
+    for axis in axes[:: min(len(axes), 2)]:
+        axis.set_ylabel(theme.axis(variable, symbol))
+    if len(theme.sources) > 1:
+        theme.legend(figure)
     return figure
 
 
@@ -292,24 +277,18 @@ def _themed(results: SeveralResults, reference: str | None, theme: Theme | None)
     return aligned, theme or Theme.of(names, reference, Theme.body_of(aligned.data))
 
 
-def _panels(convergence: xr.Dataset, theme: Theme, height: float) -> tuple[Figure, dict[Axes, str]]:
-    groups = [str(name) for name in convergence["group"].values]
-    figure, axes = panels(len(groups), min(len(groups), 2), (5.2, height), sharey=True)
-    if len(theme.sources) > 1:
-        theme.legend(figure)
-    return figure, dict(zip(axes, groups, strict=True))
-
-
-def _label(axes: dict[Axes, str], label: str) -> None:
-    for axis in list(axes)[:: min(len(axes), 2)]:
-        axis.set_ylabel(label)
-
-
-def _finished(axis: Axes, label: str) -> Axes:
-    axis.set_ylabel(label)
-    if len([text for text in axis.get_legend_handles_labels()[1] if text != UNGROUPED]) > 1:
-        axis.legend()
-    return axis
+def _drawn(kind: str, convergence: xr.Dataset, theme: Theme, group: str | None, ax: Axes | None) -> Axes:
+    """One kind of figure on given or new axes."""
+    draw, variable, symbol = _KINDS[kind]
+    with look(ax):
+        axis = on_axes(ax)
+        draw(axis, convergence, lines_of(convergence, theme, group))
+        if kind == "truncation":
+            _write_tolerance(axis, convergence, theme)
+        axis.set_ylabel(theme.axis(variable, symbol))
+        if len([text for text in axis.get_legend_handles_labels()[1] if text != UNGROUPED]) > 1:
+            axis.legend()
+        return axis
 
 
 def _write_tolerance(axis: Axes, convergence: xr.Dataset, theme: Theme) -> None:

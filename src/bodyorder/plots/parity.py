@@ -83,12 +83,13 @@ def parity_figure(results: xr.Dataset, comparison: xr.Dataset, group: str, theme
     reference = comparison.attrs["reference"]
     rows, name = groups_of(results)[group], variable_of(results)
     score = comparison["subset_rmse" if name == "subset_contribution" else "order_rmse"].sel(group=group)
-    orders = results["order"].values
+    known = score.notnull().any("source")
+    orders = [int(order) for order in results["order"].values if bool(known.sel(order=order))] or [1]
     n_columns = min(len(orders), 4)
     figure, axes = panels(len(orders), n_columns, (2.75, 2.85))
     others = [source for source in theme.sources if source != reference]
     for axis, order in zip(axes, orders, strict=True):
-        unit = _draw(axis, _values(results, rows, [int(order)]), reference, others, theme)
+        unit = _draw(axis, _values(results, rows, [order]), reference, others, theme)
         _write_errors(axis, {source: float(score.sel(source=source, order=order)) for source in others}, theme)
         axis.set_title(f"$n = {order}$  ({unit})", fontweight="normal")
     symbol = f"${VARIABLES[name].symbol}$"

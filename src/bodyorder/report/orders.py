@@ -11,7 +11,7 @@ from ase.data import chemical_symbols
 
 from bodyorder.analysis import groups, missing_contributions
 from bodyorder.analysis.aligned import Aligned
-from bodyorder.plots.convergence import MOST_PANELS, noise_figure, orders_figure, truncation_figure
+from bodyorder.plots.convergence import MOST_PANELS, convergence_figure
 from bodyorder.plots.one_body import one_body_figure
 from bodyorder.plots.parity import parity_figure, variable_of
 from bodyorder.plots.style import Theme, group_title
@@ -53,7 +53,7 @@ def totals(convergence: xr.Dataset, theme: Theme) -> Section:
     many = convergence.sizes["group"] > MOST_PANELS  # else the top of the page shows them all
     pictures = [_of_all_groups(convergence, theme)] if many else []
     if bool((convergence["group_noise"] > 0).any()):
-        drawn = noise_figure(convergence, theme)
+        drawn = convergence_figure("noise", convergence, theme)
         description = f"Sizes of order totals above bands of their noise. {_names(theme)}, {_range(convergence)}."
         pictures.append(Picture("noise", drawn, description, words("captions.html", "noise", body=theme.body)))
     return Section("orders", "Order totals", "every total, its noise", pictures=pictures, tables=[table])
@@ -91,7 +91,7 @@ def truncation(convergence: xr.Dataset, theme: Theme) -> Section:
     pictures = []
     if convergence.sizes["group"] > MOST_PANELS:
         seen = words("captions.html", "truncation", body=theme.body, tolerance=tolerance)
-        pictures = [Picture("truncation", truncation_figure(convergence, theme), description, seen)]
+        pictures = [Picture("truncation", convergence_figure("truncation", convergence, theme), description, seen)]
     tables = [errors, Table(frame, caption, formats)]
     return Section("truncation", title, "errors of truncated expansions, growth", pictures=pictures, tables=tables)
 
@@ -183,7 +183,7 @@ def _of_all_groups(convergence: xr.Dataset, theme: Theme) -> Picture:
     description = f"Order totals against body order. {_names(theme)}, {_range(convergence)}; numbers are in the table."
     spread = int(convergence["group_size"].max()) > 1
     caption = words("captions.html", "orders", body=theme.body, spread=spread)
-    return Picture("orders", orders_figure(convergence, theme), description, caption)
+    return Picture("orders", convergence_figure("orders", convergence, theme), description, caption)
 
 
 def _steepest(growth: xr.DataArray) -> xr.DataArray:
