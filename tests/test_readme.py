@@ -19,12 +19,15 @@ def blocks(language):
 
 
 def test_python_example_prints_what_it_says():
-    (code,), (expected,) = blocks("python"), blocks("text")
-    assert len(code.strip().splitlines()) <= 10
-    printed = io.StringIO()
+    code, (expected,) = blocks("python"), blocks("text")
+    assert all(len(block.strip().splitlines()) <= 10 for block in code)
+    names, printed = {}, io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(compile(code, "README.md", "exec"), {})
+        for block in code:
+            exec(compile(block, "README.md", "exec"), names)
     assert printed.getvalue() == expected
+    # what the example ends with: the orders of the last source, a row each
+    assert names["frame"]["contribution"].sum() == pytest.approx(names["result"].total.item())
 
 
 def test_commands_run(tmp_path, monkeypatch, capsys):
