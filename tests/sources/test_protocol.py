@@ -145,7 +145,7 @@ def test_names_that_would_be_ignored(name, value, message):
 def test_what_is_a_class_own_business_is_left_alone():
     class Own(Minimal):
         _batchsize = 5
-        epsilon, potential, settings, kind, target = 1.0, None, {}, "a", "b"
+        evaluated, epsilon, potential, settings, kind, target = 0, 1.0, None, {}, "a", "b"
 
         def distance(self):
             """Of something."""

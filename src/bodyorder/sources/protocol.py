@@ -265,6 +265,8 @@ def described(kind: str, source: EnergySource) -> str:
 
 #: Public names that mean something on a source.
 _KNOWN = (*REQUIRED, "capabilities", *METHODS.values())
+#: What a name may be a misspelt one of, by whether something callable has it: a number is no misspelt method.
+_KNOWN_OF = {True: (*_KNOWN, *_FIELDS), False: (*REQUIRED[:-1], "capabilities", *_FIELDS)}
 
 
 def check_names(owner: str, names: Mapping[str, Any]) -> None:
@@ -282,7 +284,7 @@ def check_names(owner: str, names: Mapping[str, Any]) -> None:
                 raise InputError(f"`{name}` of {owner} must be a method, got {value!r}{_belongs(name)}")
         elif name in _FIELDS:
             raise InputError(f"`{name}` of {owner} must stand in its capabilities, and is an attribute{_belongs(name)}")
-        elif near := difflib.get_close_matches(name, [*_KNOWN, *_FIELDS], n=1, cutoff=ALIKE):
+        elif near := difflib.get_close_matches(name, _KNOWN_OF[callable(value)], n=1, cutoff=ALIKE):
             raise InputError(
                 f"`{name}` of {owner} must not look like a misspelt name; did you mean {near[0]!r}? if not, call it _{name}"
             )
