@@ -12,6 +12,7 @@ size of the problem is solved: the approximation is a handful of regressions alo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from math import comb
 
 import numpy as np
@@ -91,10 +92,23 @@ class SubsetFit:
 
     def _squares(self, fits: Sequence[np.ndarray]) -> np.ndarray:
         squares = np.zeros((self.n_bodies + 1, *self._parts[0].shape[2:]))
-        for part, values in enumerate(self._left(fits)):
-            norms = layer_norms(self.n_bodies, part)[:, None]
-            squares[part : self.n_bodies - part + 1] += norms * np.einsum("krb,krb->kb", values, values)
+        # one array serves all parts: making new ones takes longer than what is computed in them
+        room = np.empty(max(values.size for values in self._parts[: len(fits)]))
+        for part, values in enumerate(self._parts):
+            own = self._own_squares[part]
+            if part < len(fits):
+                left = room[: values.size].reshape(len(values), -1)
+                flat = values.reshape(left.shape)
+                np.dot(fits[part], flat, out=left)
+                np.subtract(flat, left, out=left)
+                own = _sums_of_squares(left.reshape(values.shape))
+            squares[part : self.n_bodies - part + 1] += layer_norms(self.n_bodies, part)[:, None] * own
         return squares[1:].reshape(self.n_bodies, *self._trailing)
+
+    @cached_property
+    def _own_squares(self) -> list[np.ndarray]:
+        """Sums of squares of the harmonic parts themselves."""
+        return [_sums_of_squares(values) for values in self._parts]
 
     def _shaped(self, values: np.ndarray) -> np.ndarray:
         return values.reshape(len(values), *self._trailing)
@@ -103,6 +117,11 @@ class SubsetFit:
 def count_terms(n_bodies: int, order: int) -> int:
     """Number of terms of 1 … order bodies: the parameters of an approximation."""
     return sum(comb(n_bodies, size) for size in range(1, order + 1))
+
+
+def _sums_of_squares(values: np.ndarray) -> np.ndarray:
+    """Over the second axis of an array of shape (k, r, b)."""
+    return np.asarray(np.einsum("krb,krb->kb", values, values))
 
 
 def _apply(matrix: np.ndarray, values: np.ndarray) -> np.ndarray:
