@@ -383,14 +383,14 @@ def test_a_plan_of_a_sample_says_what_it_leaves_out(run, tmp_path):
         assert [line for line in (scatter, first) if line in out.splitlines()] == list(said)
 
 
-def test_orders_that_drown_are_marked_and_say_in_what(run, tmp_path):
+def test_orders_within_their_noise_are_marked_and_say_in_what(run, tmp_path):
     path = write_structures(tmp_path / "c.xyz", [scattered(14, spread=12, symbol="Ar")])
     common = ("decompose", path, "--source", "analytic:sutton-chen", "-o", tmp_path / "r.nc")
     code, out, _ = run(*common, "--max-order", 6, "--samples", 10)
-    drowned = load(tmp_path / "r.nc").pipe(lambda held: ~held.above_noise & (held.noise > 0)).values[0]
-    assert (code, drowned[-1]) == (0, True)
+    lost = load(tmp_path / "r.nc").pipe(lambda held: ~held.above_noise & (held.noise > 0)).values[0]
+    assert (code, lost[-1]) == (0, True)
     rows = [line.split("│") for line in out.splitlines() if line.startswith("│")][:6]
-    assert [cells[2].strip().endswith("~") for cells in rows] == drowned.tolist()
+    assert [cells[2].strip().endswith("~") for cells in rows] == lost.tolist()
     assert "~ not above twice its noise, which is the error of sampling, and what is claimed by the source" in out
 
 

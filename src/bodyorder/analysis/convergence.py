@@ -54,10 +54,10 @@ def order_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
     noise = _noise(combined)
     truncation = contribution.cumsum("order", skipna=False).assign_coords(order=combined["order"])
     error = (combined["total"] - truncation) / bodies
-    heard = abs(contribution) > np.maximum(SIGNIFICANT * noise, ROUNDING)
+    significant = abs(contribution) > np.maximum(SIGNIFICANT * noise, ROUNDING)
     following = contribution.shift(order=-1).where(combined["order"] < bodies)
-    both = heard & heard.shift(order=-1, fill_value=False)
-    growth = (abs(following) / abs(contribution).where(heard)).where(following.notnull())
+    both = significant & significant.shift(order=-1, fill_value=False)
+    growth = (abs(following) / abs(contribution).where(significant)).where(following.notnull())
     steps = both & (combined["order"] >= _FIRST_INTERACTION)
     changes = (steps & (contribution * following < 0)).sum("order")
     n_steps = steps.sum("order")
@@ -71,7 +71,7 @@ def order_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
             "truncation_noise": noise.cumsum("order", skipna=False).assign_coords(order=combined["order"]) / bodies,
             "growth": growth,
             "alternation": changes / n_steps.where(n_steps > 0),
-            "decay": _decay(contribution.where(heard & (combined["order"] >= _FIRST_INTERACTION))),
+            "decay": _decay(contribution.where(significant & (combined["order"] >= _FIRST_INTERACTION))),
             "effective_body_order": sufficient_order(error, _failed(combined, error), tolerance),
         },
         attrs={"tolerance": tolerance},

@@ -8,9 +8,9 @@ import xarray as xr
 from bodyorder._checks import InputError, check_choice, check_positive
 from bodyorder.analysis.aligned import SeveralResults, align
 from bodyorder.analysis.alignment import groups, per_body
-from bodyorder.analysis.cells import Cells
 from bodyorder.analysis.factors import Pair, exact_references, pairs
-from bodyorder.analysis.significance import drowns
+from bodyorder.analysis.significance import within_noise
+from bodyorder.analysis.strata import Strata
 from bodyorder.engine.noise import ROUNDING
 from bodyorder.results.variables import describe
 
@@ -88,7 +88,7 @@ def single_reference_errors(
     """
     tolerance = check_positive("tolerance", tolerance)
     combined = align(results).data
-    cells = Cells.of(combined, "subset_energy", "errors of sub-clusters")
+    strata = Strata.of(combined, "subset_energy", "errors of sub-clusters")
     names = [str(name) for name in combined["source"].values]
     if reference is None:
         references = exact_references(combined)
@@ -101,7 +101,7 @@ def single_reference_errors(
             "counterpoise of another one; add it, or name a `reference`"
         )
     parts = [
-        _errors(combined, cells, (names.index(name), names.index(right)), tolerance)
+        _errors(combined, strata, (names.index(name), names.index(right)), tolerance)
         for name, right in references.items()
     ]
     dims = ("source", "group", "order")
@@ -122,9 +122,11 @@ def largest_changes(changes: xr.Dataset) -> xr.Dataset:
     :return: ``largest_change`` (eV per body, a mean of the group), ``changed_order``, ``changed_group`` and ``total_change``, the
         mean change of energies there; dims (pair). NaN, and no group, where no change is above twice its noise
     """
-    heard = (changes["order"] > 1) & ~drowns(changes["change_mean"], changes["change_noise"].fillna(0.0))
+    significant = (changes["order"] > 1) & ~within_noise(changes["change_mean"], changes["change_noise"].fillna(0.0))
     mean = changes["change_mean"].transpose("pair", "group", "order").values
-    sizes = np.where(heard.transpose("pair", "group", "order").values & (np.abs(mean) > ROUNDING), np.abs(mean), -1.0)
+    sizes = np.where(
+        significant.transpose("pair", "group", "order").values & (np.abs(mean) > ROUNDING), np.abs(mean), -1.0
+    )
     at = sizes.reshape(len(sizes), -1).argmax(axis=1)
     rows, (group, order) = np.arange(len(sizes)), np.unravel_index(at, sizes.shape[1:])
     known = sizes[rows, group, order] > 0
@@ -183,25 +185,25 @@ def pair_coordinates(combined: xr.Dataset, found: list[Pair]) -> dict[str, tuple
     }
 
 
-def _errors(combined: xr.Dataset, cells: Cells, places: tuple[int, int], tolerance: float) -> dict[str, np.ndarray]:
+def _errors(combined: xr.Dataset, strata: Strata, places: tuple[int, int], tolerance: float) -> dict[str, np.ndarray]:
     """Errors of one source against another; shape (group, order) each."""
     source, reference = places
     energies = combined["subset_energy"].transpose("source", "subset").values
     error = energies[source] - energies[reference]
     known = np.isfinite(error)
     found = {
-        "error_mean": cells.mean(error, known),
-        "error_rms": np.sqrt(cells.mean(error**2, known)),
-        "error_largest": cells.largest(error, known),
-        "n_compared": cells.count(known),
-        "n_beyond": cells.count(known & (np.abs(error) > tolerance)),
+        "error_mean": strata.mean(error, known),
+        "error_rms": np.sqrt(strata.mean(error**2, known)),
+        "error_largest": strata.largest(error, known),
+        "n_compared": strata.count(known),
+        "n_beyond": strata.count(known & (np.abs(error) > tolerance)),
     }
     contamination = np.full(len(error), np.nan)
     if "subset_contamination" in combined:
         contamination = combined["subset_contamination"].transpose("source", "subset").values[source]
     both = known & np.isfinite(contamination)
-    found["mean_contamination"] = cells.mean(contamination, both)
-    found["error_contamination"] = cells.correlation(np.abs(error), contamination, both)
+    found["mean_contamination"] = strata.mean(contamination, both)
+    found["error_contamination"] = strata.correlation(np.abs(error), contamination, both)
     orders = per_body(combined, "contribution")
     wrong, right = orders[source] - orders[reference], orders[reference]
     right = np.where(np.isnan(wrong), np.nan, right)

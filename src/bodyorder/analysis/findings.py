@@ -10,7 +10,7 @@ from bodyorder.analysis.alignment import attributes, groups, unknown_orders
 from bodyorder.analysis.comparison import compare
 from bodyorder.analysis.convergence import TOLERANCE, group_convergence, sufficient_order
 from bodyorder.analysis.multiplicity import doubts
-from bodyorder.analysis.significance import drowns
+from bodyorder.analysis.significance import within_noise
 from bodyorder.engine.noise import ROUNDING, SIGNIFICANT
 from bodyorder.results.variables import describe
 
@@ -89,7 +89,7 @@ def _of_orders(convergence: xr.Dataset, unknown: xr.DataArray) -> xr.Dataset:
     pair = totals.where(order == 2).sum("order", min_count=1)
     interactions = totals.where(order > 1)
     noisiest = _order_of_largest(noise)
-    lost = drowns(interactions, noise)
+    lost = within_noise(interactions, noise)
     return xr.Dataset(
         {
             "sufficient_order": enough,

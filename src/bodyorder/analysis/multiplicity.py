@@ -11,9 +11,9 @@ import xarray as xr
 from bodyorder._checks import check_between
 from bodyorder.analysis.aligned import SeveralResults, align
 from bodyorder.analysis.alignment import attributes, groups
-from bodyorder.analysis.cells import Cells
 from bodyorder.analysis.diagnosis import pair_coordinates
 from bodyorder.analysis.factors import pairs
+from bodyorder.analysis.strata import Strata
 from bodyorder.engine.subset_energies import DEGENERATE
 from bodyorder.results.variables import describe
 from bodyorder.sources.protocol import CONTAMINATED
@@ -37,13 +37,13 @@ def multiplicities(results: SeveralResults) -> xr.Dataset:
     :raises InputError: if no result has ``subset_multiplicity``
     """
     combined = align(results).data
-    cells = Cells.of(combined, "subset_multiplicity", _PURPOSE)
+    strata = Strata.of(combined, "subset_multiplicity", _PURPOSE)
     states = _states(combined)
     energies = combined["subset_energy"].transpose("source", "subset").values
     known = [int(value) for value in np.unique(states[states > 0])]
-    counts = np.array([[cells.count(row == value) for value in known] for row in states])
-    counts = counts.reshape(len(states), len(known), *cells.shape)
-    unknown = np.array([cells.count((row == 0) & np.isfinite(own)) for row, own in zip(states, energies, strict=True)])
+    counts = np.array([[strata.count(row == value) for value in known] for row in states])
+    counts = counts.reshape(len(states), len(known), *strata.shape)
+    unknown = np.array([strata.count((row == 0) & np.isfinite(own)) for row, own in zip(states, energies, strict=True)])
     dims = ("source", "group", "order")
     dataset = xr.Dataset(
         {"n_states": ((*dims, "multiplicity"), np.moveaxis(counts, 1, -1)), "n_unknown": (dims, unknown)},
@@ -71,7 +71,7 @@ def multiplicity_changes(results: SeveralResults, largest: int = 5) -> xr.Datase
     """
     largest = check_between("largest", largest, 0, 1000)
     combined = align(results).data
-    cells = Cells.of(combined, "subset_multiplicity", _PURPOSE)
+    strata = Strata.of(combined, "subset_multiplicity", _PURPOSE)
     states = _states(combined)
     energies = combined["subset_energy"].transpose("source", "subset").values
     found = pairs(combined)
@@ -84,16 +84,16 @@ def multiplicity_changes(results: SeveralResults, largest: int = 5) -> xr.Datase
         difference = energies[end] - energies[start]
         measured = changed & np.isfinite(difference)
         row = {
-            "n_compared": cells.count(both),
-            "n_changed": cells.count(changed),
-            "changed_energy_mean": cells.mean(difference, measured),
-            "changed_energy_largest": cells.largest(difference, measured),
+            "n_compared": strata.count(both),
+            "n_changed": strata.count(changed),
+            "changed_energy_mean": strata.mean(difference, measured),
+            "changed_energy_largest": strata.largest(difference, measured),
         }
         for name, values in row.items():
             table.setdefault(name, []).append(values)
         named.fill(place, measured, difference, (states[start], states[end]))
     dims = ("pair", "group", "order")
-    empty = np.empty((0, *cells.shape))
+    empty = np.empty((0, *strata.shape))
     names = ("n_compared", "n_changed", "changed_energy_mean", "changed_energy_largest")
     dataset = xr.Dataset(
         {name: (dims, np.stack(table[name]) if found else empty) for name in names} | named.variables,
@@ -179,7 +179,7 @@ def _dissociated(combined: xr.Dataset, degenerate: np.ndarray) -> np.ndarray:
     needed = ("subset_gap", "subset_multiplicity", "subset_energy", "subset_members")
     if any(name not in combined for name in needed) or "subset_cells" in combined:
         return unknown
-    cells = Cells.of(combined, "subset_gap", "states of sub-clusters")
+    strata = Strata.of(combined, "subset_gap", "states of sub-clusters")
     energies, gaps = (combined[name].transpose("source", "subset").values for name in ("subset_energy", "subset_gap"))
     pure = np.ones(gaps.shape, dtype=bool)
     if "subset_contamination" in combined:
@@ -197,7 +197,7 @@ def _dissociated(combined: xr.Dataset, degenerate: np.ndarray) -> np.ndarray:
             for row in sorted(inside[near[inside]], key=lambda row: masks[row].bit_count()):
                 if _falls_apart(masks[row], energies[place, row], alone):
                     chosen[row], alone[masks[row]] = True, energies[place, row]
-        unknown[place] = cells.count(chosen)
+        unknown[place] = strata.count(chosen)
     return unknown
 
 
@@ -222,8 +222,8 @@ def _sizes(combined: xr.Dataset, members: dict[str, np.ndarray]) -> np.ndarray:
     complete = [held.get("family", "complete") == "complete" for held in attributes(combined).values()]
     counts = np.where(np.array(complete)[:, None, None], np.array(every, dtype=float), np.nan)
     if not all(complete) and "subset_energy" in combined:
-        cells = Cells.of(combined, "subset_energy", "numbers of sub-clusters")
+        strata = Strata.of(combined, "subset_energy", "numbers of sub-clusters")
         energies = combined["subset_energy"].transpose("source", "subset").values
         for place in np.flatnonzero(~np.array(complete)):
-            counts[place] = cells.count(np.isfinite(energies[place]))
+            counts[place] = strata.count(np.isfinite(energies[place]))
     return counts

@@ -27,7 +27,7 @@ def over_seeds(runs: xr.Dataset) -> xr.Dataset:
     :raises InputError: if the runs do not say which training they are of
     """
     if "training" not in runs.coords or runs["training"].dims != ("run",):
-        raise InputError("cells must have the coordinate `training`, which is what they are called without their seed")
+        raise InputError("runs must have the coordinate `training`, which is what they are called without their seed")
     labels = runs["training"].values.astype(str)
     rows = {name: np.flatnonzero(labels == name) for name in dict.fromkeys(labels)}
     found: dict[str, xr.Variable] = {"n_seeds": xr.Variable("training", [len(part) for part in rows.values()])}

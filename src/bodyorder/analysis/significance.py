@@ -1,4 +1,4 @@
-"""What drowns in its noise."""
+"""What within_noise in its noise."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bodyorder.engine.noise import SIGNIFICANT
 Values = TypeVar("Values", np.ndarray, xr.DataArray)
 
 
-def drowns(energies: Values, noise: Values) -> Values:
+def within_noise(energies: Values, noise: Values) -> Values:
     """Whether energies drown in their noise: there is some, and they are at most :data:`SIGNIFICANT` times as large.
 
     The same as ``above_noise`` of a result says of a structure, and of results that do not hold it. A mean over structures is

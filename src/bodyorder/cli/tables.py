@@ -11,7 +11,7 @@ from rich.text import Text
 
 from bodyorder.analysis import groups
 from bodyorder.analysis.alignment import UNGROUPED
-from bodyorder.analysis.significance import drowns
+from bodyorder.analysis.significance import within_noise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,11 +53,11 @@ def print_orders(result: xr.DataTree) -> None:
         label = name or "all"
         table.add_column(label if len(rows) == 1 else f"{label} (mean of {len(rows)})", justify="right")
     table.add_column("noise", justify="right")
-    drowned = np.array([drowns(per_body[rows].mean(axis=0), _rms(noise[rows])) for rows in members.values()])
+    lost = np.array([within_noise(per_body[rows].mean(axis=0), _rms(noise[rows])) for rows in members.values()])
     for column, order in enumerate(result.order.values):
-        marks = ["~" if lost else " " for lost in drowned[:, column]]
+        marks = ["~" if mark else " " for mark in lost[:, column]]
         means = [_mean(per_body[rows, column]) for rows in members.values()]
-        cells = [mean + mark * bool(drowned.any()) for mean, mark in zip(means, marks, strict=True)]
+        cells = [mean + mark * bool(lost.any()) for mean, mark in zip(means, marks, strict=True)]
         sigma = _rms(noise)[column]
         table.add_row(str(order), *cells, "-" if np.isnan(sigma) else f"{sigma:.0e}")
     for name in ("total", "residual"):
@@ -66,7 +66,7 @@ def print_orders(result: xr.DataTree) -> None:
         means = [_mean(values[rows]) for rows in members.values()]
         table.add_row(name, *means, "", end_section=True)
     print_table(table)
-    if drowned.any():
+    if lost.any():
         print(f"~ not above twice its noise, which is {result.attrs['noise']}")
     if "cells" in result.children and _lacks_total(result):
         print("no total: the source gives no energy of a periodic cell")

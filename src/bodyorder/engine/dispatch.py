@@ -22,7 +22,7 @@ from bodyorder.structures import ClusterBatch
 MOST_LOST = 10
 
 #: How often a sub-cluster is tried alone after its batch was lost; another batch may have killed the worker they shared.
-_TRIALS = 2
+_ATTEMPTS = 2
 
 
 class Dispatcher:
@@ -69,16 +69,16 @@ class Dispatcher:
         except Exception as error:  # each executor has errors of its own for workers that are lost
             if self._executor is None or not worker_died(error):
                 raise _lost_for_good(error) from error
-            trials = _TRIALS if len(batch) > 1 else 1
-            parts = [self._alone(self._executor, batch.select(np.array([row])), trials) for row in range(len(batch))]
+            attempts = _ATTEMPTS if len(batch) > 1 else 1
+            parts = [self._alone(self._executor, batch.select(np.array([row])), attempts) for row in range(len(batch))]
             return reduce(Evaluation.joined, parts)
         self._answered = True
         return answer
 
-    def _alone(self, executor: Executor, one: ClusterBatch, trials: int) -> Evaluation:
-        for trial in range(1, trials + 1):
+    def _alone(self, executor: Executor, one: ClusterBatch, attempts: int) -> Evaluation:
+        for attempt in range(1, attempts + 1):
             try:
-                answer = self._submit(executor, one, trial).result()
+                answer = self._submit(executor, one, attempt).result()
                 self._answered = True
                 return answer
             except (InputError, ComputationError, BrokenProcessPool):
@@ -96,12 +96,12 @@ class Dispatcher:
         failed.messages[0] = "every worker that computed it died (out of memory, or killed); give workers more memory"
         return failed
 
-    def _submit(self, executor: Executor, batch: ClusterBatch, trial: int) -> Future[Evaluation]:
+    def _submit(self, executor: Executor, batch: ClusterBatch, attempt: int) -> Future[Evaluation]:
         try:
             if self._packed is None:
                 self._packed = _packer(executor)(self._source)
-            # the trial makes a call of its own: a cluster would give the old answer to one that it knows
-            return executor.submit(_compute, (self._run, trial), self._packed, batch, self._wanted)
+            # the attempt makes a call of its own: a cluster would give the old answer to one that it knows
+            return executor.submit(_compute, (self._run, attempt), self._packed, batch, self._wanted)
         except BrokenProcessPool:
             raise
         except Exception as error:

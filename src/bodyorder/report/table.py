@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from bodyorder.analysis.significance import drowns
+from bodyorder.analysis.significance import within_noise
 from bodyorder.plots.style import group_title
 from bodyorder.report.numbers import number
 from bodyorder.report.words import words
@@ -43,7 +43,7 @@ class Table:
         lost = pd.DataFrame(False, index=self.frame.index, columns=self.frame.columns)
         if self.noise is not None:
             held = self.frame[self.noise.columns].to_numpy(dtype=float)
-            lost[self.noise.columns] = drowns(held, self.noise.to_numpy(dtype=float))
+            lost[self.noise.columns] = within_noise(held, self.noise.to_numpy(dtype=float))
         return lost
 
     @property

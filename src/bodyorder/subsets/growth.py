@@ -112,7 +112,7 @@ def cliques_beyond(layer: Layer) -> Iterator[Grown]:
     return _grow(layer, [layer.order - 1], _take_cliques)
 
 
-class _Trial(NamedTuple):
+class _Candidates(NamedTuple):
     """Subsets with one body more: nodes, sums of their words, place of the new node, row of the subset without it."""
 
     members: np.ndarray
@@ -120,23 +120,23 @@ class _Trial(NamedTuple):
     place: np.ndarray
     before: np.ndarray
 
-    def take(self, rows: np.ndarray) -> _Trial:
-        return _Trial(*(values[rows] for values in self))
+    def take(self, rows: np.ndarray) -> _Candidates:
+        return _Candidates(*(values[rows] for values in self))
 
 
 def _grow(
-    layer: Layer, columns: range | list[int], take: Callable[[Layer, _Trial], tuple[_Trial, np.ndarray]]
+    layer: Layer, columns: range | list[int], take: Callable[[Layer, _Candidates], tuple[_Candidates, np.ndarray]]
 ) -> Iterator[Grown]:
     work = layer.arrangement.degrees(layer.members[:, columns]).sum(axis=1) * (layer.order + 1)
     for rows in portions(work, CHUNK // 4):  # several arrays of this length stand side by side
-        trial = _try(layer, rows, columns)
-        if len(trial.members):
-            kept, parts = take(layer, trial)
+        candidates = _try(layer, rows, columns)
+        if len(candidates.members):
+            kept, parts = take(layer, candidates)
             parts[np.arange(len(parts)), kept.place] = kept.before
             yield Grown(kept.members, parts)
 
 
-def _try(layer: Layer, rows: slice, columns: range | list[int]) -> _Trial:
+def _try(layer: Layer, rows: slice, columns: range | list[int]) -> _Candidates:
     """Some subsets, each with every neighbour of its nodes in some columns, and that once."""
     arrangement, below = layer.arrangement, layer.members[rows]
     pairs = [arrangement.beside(below[:, column]) for column in columns]
@@ -163,30 +163,30 @@ def _try(layer: Layer, rows: slice, columns: range | list[int]) -> _Trial:
     if len(away):
         members[away] = arrangement.moved_home(members[away])[0]
         keys[away] = arrangement.words[members[away]].sum(axis=1)
-    return _Trial(members, keys, place, (chosen + rows.start).astype(np.int32))
+    return _Candidates(members, keys, place, (chosen + rows.start).astype(np.int32))
 
 
-def _take_connected(layer: Layer, trial: _Trial) -> tuple[_Trial, np.ndarray]:
+def _take_connected(layer: Layer, candidates: _Candidates) -> tuple[_Candidates, np.ndarray]:
     """Those whose new body is the last that can go, and their other parts."""
     for column in range(layer.order, 0, -1):
-        behind = np.flatnonzero(trial.place < column)
-        some = trial.take(behind)
-        keep = np.ones(len(trial.place), dtype=bool)
+        behind = np.flatnonzero(candidates.place < column)
+        some = candidates.take(behind)
+        keep = np.ones(len(candidates.place), dtype=bool)
         keep[behind] = layer.find_without(some.members, some.keys, column) == NONE
-        trial = trial.take(np.flatnonzero(keep))
-    parts = np.full(trial.members.shape, NONE, dtype=np.int32)
+        candidates = candidates.take(np.flatnonzero(keep))
+    parts = np.full(candidates.members.shape, NONE, dtype=np.int32)
     for column in range(layer.order):
-        behind = np.flatnonzero(trial.place > column)
-        parts[behind, column] = layer.find_without(trial.members[behind], trial.keys[behind], column)
-    return trial, parts
+        behind = np.flatnonzero(candidates.place > column)
+        parts[behind, column] = layer.find_without(candidates.members[behind], candidates.keys[behind], column)
+    return candidates, parts
 
 
-def _take_cliques(layer: Layer, trial: _Trial) -> tuple[_Trial, np.ndarray]:
+def _take_cliques(layer: Layer, candidates: _Candidates) -> tuple[_Candidates, np.ndarray]:
     """Those whose new body is their last and all of whose parts are cliques, and these parts."""
-    trial = trial.take(np.flatnonzero(trial.place == layer.order))
-    parts = np.full(trial.members.shape, NONE, dtype=np.int32)
+    candidates = candidates.take(np.flatnonzero(candidates.place == layer.order))
+    parts = np.full(candidates.members.shape, NONE, dtype=np.int32)
     for column in range(layer.order):
-        parts[:, column] = layer.find_without(trial.members, trial.keys, column)
+        parts[:, column] = layer.find_without(candidates.members, candidates.keys, column)
         keep = np.flatnonzero(parts[:, column] != NONE)
-        trial, parts = trial.take(keep), parts[keep]
-    return trial, parts
+        candidates, parts = candidates.take(keep), parts[keep]
+    return candidates, parts

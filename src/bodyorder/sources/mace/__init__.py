@@ -34,7 +34,7 @@ def load(  # noqa: PLR0913 - the options of a spec, each with a default
     :param trust: must be true: the file is a pickle, and loading it runs whatever code it holds
     :param device: ``cpu``, ``cuda`` or ``cuda:1``
     :param dtype: ``float32`` or ``float64`` to evaluate the model in, its weights rounded or unchanged; the model's own type if
-        not given. float64 makes of a float32 model the same function without the rounding that drowns high body orders.
+        not given. float64 makes of a float32 model the same function without the rounding that within_noise high body orders.
     :param head: which energy, for a model that was trained on several data sets; the one called ``default`` if not given
     :param charged: true to tell a model that takes it the charge of every sub-cluster. Energies of distant parts then no longer
         add up; without it sub-clusters must be neutral.

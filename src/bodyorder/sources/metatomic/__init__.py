@@ -36,7 +36,7 @@ def load(  # noqa: PLR0913 - the options of a spec, each with a default
     :param extensions: folder with the compiled operators that came with the model, used where they are not installed;
         ``extensions`` beside the model if not given
     :param dtype: ``float64`` evaluates a float32 model in double precision, its weights unchanged: the same function without
-        the rounding that drowns high body orders. The model's own type if not given.
+        the rounding that within_noise high body orders. The model's own type if not given.
     :param variant: which energy, for a model with several (``energy/<variant>``)
     :param charged: true to tell a model that takes them the charges of atoms, or of whole sub-clusters. Where it takes those of
         sub-clusters, energies of distant parts then no longer add up. Without it all charges are zero for the model.

@@ -13,7 +13,7 @@ from bodyorder.analysis.correlation import correlation
 
 
 @dataclass(frozen=True)
-class Cells:
+class Strata:
     """Which group and order each sub-cluster belongs to.
 
     Values are arrays of shape (n_subsets,), and so is what is chosen of them. Results have the shape (n_groups, n_orders),
@@ -27,8 +27,8 @@ class Cells:
     places: np.ndarray
 
     @classmethod
-    def of(cls, combined: xr.Dataset, needed: str, purpose: str) -> Cells:
-        """The cells of the sub-clusters of results.
+    def of(cls, combined: xr.Dataset, needed: str, purpose: str) -> Strata:
+        """The strata of the sub-clusters of results.
 
         :param combined: of :func:`bodyorder.analysis.combine`
         :param needed: variable without which nothing can be said
@@ -70,9 +70,9 @@ class Cells:
         """Pearson's r; NaN for fewer than three values and for values that do not vary."""
         found = np.full(self._size, np.nan)
         rows = np.flatnonzero(chosen)
-        for cell in np.unique(self.places[rows]):
-            inside = rows[self.places[rows] == cell]
-            found[cell] = correlation(first[inside], second[inside])
+        for stratum in np.unique(self.places[rows]):
+            inside = rows[self.places[rows] == stratum]
+            found[stratum] = correlation(first[inside], second[inside])
         return found.reshape(self.shape)
 
     @property
