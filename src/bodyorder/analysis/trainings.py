@@ -37,13 +37,13 @@ def followed_orders(means: xr.Dataset, reference: xr.Dataset, share: float = FOL
 
     :param means: ``order_rmse`` in eV per body
     :param reference: of the reference, ``group_contribution`` in eV per body
-    :param share: an order is followed where its error is below this share of its root mean square in the reference
+    :param share: an order is followed where its error is at most this share of its root mean square in the reference
     :return: dims of ``order_rmse`` but ``order``; 0 where a model follows at no order, NaN where nothing is known
     """
-    relative = means["order_rmse"] / order_sizes(reference)
-    inside = (relative < share).cumprod("order").astype(bool)
-    last = relative["order"].where(inside, 0).max("order").astype(float)
-    return last.where(relative.notnull().any("order")).rename("followed_order")
+    error = means["order_rmse"]
+    inside = (error <= share * order_sizes(reference)).cumprod("order").astype(bool)
+    last = error["order"].where(inside, 0).max("order").astype(float)
+    return last.where(error.notnull().any("order")).rename("followed_order")
 
 
 def term_deviations(runs: xr.Dataset, reference: xr.Dataset) -> xr.Dataset:

@@ -148,7 +148,7 @@ def frame_of(cells: Mapping[tuple[str, ...], Mapping[str, str]], *names: str) ->
     :param names: of the row headings
     """
     columns = list(dict.fromkeys(column for row in cells.values() for column in row))
-    index = pd.MultiIndex.from_tuples(list(cells), names=names)
+    index = pd.MultiIndex.from_tuples(list(cells), names=names).to_frame().set_index(list(names)).index
     held = [[row.get(column, MISSING) for column in columns] for row in cells.values()]
     frame = pd.DataFrame(held, index=index, columns=columns, dtype=object)
     return frame.loc[:, (frame != MISSING).any()]
