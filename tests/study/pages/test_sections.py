@@ -145,7 +145,7 @@ def test_tables_of_the_environment(table, trainings, distilled):
     high = surroundings.said(known)[1]
     assert high["vacuum"] == f"{error:.3g} eV per atom"
     assert high["shared"] == "0.550 eV per atom"
-    assert high["student"] == "two"
+    assert high["student"] == "two, order 2"
 
 
 def test_points_stand_where_the_table_says(trainings, solved):

@@ -486,7 +486,7 @@ def said(environment: Environment) -> list[dict[str, Any]]:
         if part is not None:
             at = int(np.argmin(np.abs(part["student_order"].values - _ORDER)))
             values["shared"] = energy(float(part[SHARED][at]), environment.theme.body)
-            values["student"] = str(part["student"].values[at])
+            values["student"] = f"{part['student'].values[at]}, order {part['student_order'].values[at]:g}"
         found.append(values)
     return found
 
