@@ -103,7 +103,7 @@ def test_a_model_that_fails_is_named_and_the_others_are_reported(tmp_path, choos
     assert table["run"].values.tolist() == ["pair", "good"]
     # nothing that was computed is lost
     (folder,) = (tmp_path / "s" / "stages").glob("resolve-bad-*")
-    assert load(folder / "result.nc")["subset_energy"].notnull().any() == (kind != "TornMemory")
+    assert load(folder / "result.nc")["subsets"]["subset_energy"].notnull().any() == (kind != "TornMemory")
 
 
 def test_a_teacher_that_fails_is_no_process_that_was_killed(tmp_path, choosy):

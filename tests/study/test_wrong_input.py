@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import ase
+import metatomic.torch  # noqa: F401  (classes that checkpoints hold)
 import numpy as np
 import pytest
 import torch
@@ -138,7 +139,10 @@ def test_a_checkpoint_of_another_version(refused, helium, tmp_path):
         [mtt, "export", path, "-o", "own.pt"], cwd=tmp_path, check=False, capture_output=True, text=True
     )
     assert export.returncode
-    assert "version" in export.stdout + export.stderr
+    # its log names other versions before the error
+    error = (export.stdout + export.stderr).rpartition("[ERROR]")[2]
+    told = [int(number) for number in re.findall(r"version\s+(\d+)", error)]
+    assert told[:2] == [version, version - 1]
 
 
 def test_a_file_that_is_no_model(refused, helium, tmp_path):
@@ -286,7 +290,15 @@ def test_options_at_the_limit_are_no_mistake(tmp_path):
         "training_sets": {"whole": {}, "triples": {"whole_clusters": False, "orders": [3, 4]}},
         "training_sizes": {"whole": [3]},
     }
-    StudyOptions.model_validate(SETTINGS | ONE | limits | {"output": str(tmp_path)})
+    options = StudyOptions.model_validate(SETTINGS | ONE | limits | {"output": str(tmp_path)})
+    assert options.training_sizes == {"whole": (3,)}
+    # one more is one
+    for beyond in (
+        {"training_sizes": {"whole": [4]}},
+        {"training_sets": {"whole": {"whole_clusters": False, "orders": [4]}}},
+    ):
+        with pytest.raises(ValueError, match=r"got 4|of 4, and"):
+            StudyOptions.model_validate(SETTINGS | ONE | limits | beyond | {"output": str(tmp_path)})
 
 
 def test_a_file_of_fewer_clusters_than_parts_of_the_split(refused, tmp_path):

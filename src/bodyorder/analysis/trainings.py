@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from bodyorder.analysis.seeds import SPREAD, over_seeds
+from bodyorder.results.variables import describe
 
 #: An order is followed where its RMS error is below this share of the root mean square of that order in the reference.
 FOLLOWED = 0.1
@@ -37,13 +38,13 @@ def followed_orders(means: xr.Dataset, reference: xr.Dataset, share: float = FOL
 
     :param means: ``order_rmse`` in eV per body
     :param reference: of the reference, ``group_contribution`` in eV per body
-    :param share: an order is followed where its error is below this share of its root mean square in the reference
+    :param share: an order is followed where its error is at most this share of its root mean square in the reference
     :return: dims of ``order_rmse`` but ``order``; 0 where a model follows at no order, NaN where nothing is known
     """
-    relative = means["order_rmse"] / order_sizes(reference)
-    inside = (relative < share).cumprod("order").astype(bool)
-    last = relative["order"].where(inside, 0).max("order").astype(float)
-    return last.where(relative.notnull().any("order")).rename("followed_order")
+    error = means["order_rmse"]
+    inside = (error <= share * order_sizes(reference)).cumprod("order").astype(bool)
+    last = error["order"].where(inside, 0).max("order").astype(float)
+    return last.where(error.notnull().any("order")).rename("followed_order")
 
 
 def term_deviations(runs: xr.Dataset, reference: xr.Dataset) -> xr.Dataset:
@@ -61,8 +62,8 @@ def term_deviations(runs: xr.Dataset, reference: xr.Dataset) -> xr.Dataset:
         errors = runs[f"{kind}_mean"] - reference[f"{kind}_mean"].reset_coords(drop=True)
         found[f"{kind}_deviation"] = _rms(errors.reset_coords(drop=True), weights)
         scatter[f"{kind}_scatter"] = _rms(reference[f"{kind}_spread"], weights).reset_coords(drop=True)
-    means = over_seeds(found) if runs.sizes["run"] else xr.Dataset()
-    return means.merge(scatter)
+    means = over_seeds(describe(found)) if runs.sizes["run"] else xr.Dataset()
+    return means.merge(describe(scatter))
 
 
 def sufficient_orders(distilled: xr.Dataset) -> xr.Dataset:
@@ -84,10 +85,8 @@ def sufficient_orders(distilled: xr.Dataset) -> xr.Dataset:
     sets, teachers = (list(dict.fromkeys(means[name].values.tolist())) for name in ("training_set", "teacher"))
     values = np.array([[rows.get((name, teacher), (np.nan,) * 3) for teacher in teachers] for name in sets])
     names = ("teacher_rmse", f"teacher_rmse{SPREAD}", "sufficient_order")
-    return xr.Dataset(
-        {name: (("training_set", "teacher"), values[..., place]) for place, name in enumerate(names)},
-        coords={"training_set": sets, "teacher": teachers},
-    )
+    found = {name: (("training_set", "teacher"), values[..., place]) for place, name in enumerate(names)}
+    return describe(xr.Dataset(found, coords={"training_set": sets, "teacher": teachers}))
 
 
 def _rms(errors: xr.DataArray, weights: xr.DataArray) -> xr.DataArray:

@@ -60,6 +60,33 @@ COMPARISON = {
     "distilled_force_rmse": Variable(
         (), "eV/Å", r"\mathrm{RMSE}", "RMS deviation of force components of a student from its teacher"
     ),
+    "followed_order": Variable(
+        ("group",), "1", r"n_\mathrm{ref}", "last order up to which a model follows the reference"
+    ),
+    "sufficient_order": Variable(
+        (),
+        "1",
+        r"n_\mathrm{suff}",
+        "lowest order of students that miss less of a teacher than it does of the reference",
+    ),
+    "term_deviation": Variable(
+        ("group", "species"), "eV", r"\mathrm{RMS}\,\Delta a", "RMS deviation of mean terms by distance over all terms"
+    ),
+    "vacuum_deviation": Variable(
+        ("group", "species"),
+        "eV",
+        r"\mathrm{RMS}\,\Delta\varepsilon",
+        "RMS deviation of mean contributions in vacuum by distance",
+    ),
+    "term_scatter": Variable(
+        ("group", "species"), "eV", r"s(a)", "standard deviation of terms at one distance, RMS over all terms"
+    ),
+    "vacuum_scatter": Variable(
+        ("group", "species"),
+        "eV",
+        r"s(\varepsilon)",
+        "standard deviation of contributions at one distance, RMS over all terms",
+    ),
     "teacher_rmse": Variable(
         (), "eV/body", r"\mathrm{RMSE}", "RMS deviation of energies of a teacher from the reference"
     ),

@@ -54,7 +54,7 @@ _ROWS = {
 #: Width of all columns together in inches, and the height of a row.
 _WIDTH, _HEIGHT = 10.4, 3.4
 
-#: Errors (eV per body) below this are as good as zero: the axis does not reach to them, and marks them at its foot.
+#: Errors (eV per body) below this are as good as zero, and marked at the foot of the axis.
 FOOT = 1e-5
 
 #: Noise (eV per body) below this is rounding.
@@ -68,8 +68,8 @@ _MARKS = (0.88, 1.0)
 #: Ranges of distance with fewer terms than this share of the most do not decide how far an energy axis reaches.
 _FEW = 0.05
 
-#: How far functions of models may widen an energy axis on each side, in heights of what the reference needs.
-_BEYOND = 0.5
+#: Room for models, and for the strip, above and below what the reference needs, in heights of that.
+_ROOM = 0.25
 
 #: Height of the numbers of terms at the foot of a panel, in heights of the panel, and their colour.
 _STRIP, _STRIP_COLOUR = 0.13, "#d3dae0"
@@ -362,10 +362,9 @@ def _draw_function(
     shade, style = own["term_spread"].fillna(0.0).values, environment.theme.sources[environment.name]
     axis.fill_between(distance, mean - shade, mean + shade, color=style.colour, alpha=_SHADE, linewidth=0, zorder=1.5)
     axis.plot(distance, mean, linewidth=1.8, zorder=3, **style.line(marker=".", markersize=2.5))
-    others = {model: held["term_mean"].sel(where).values for model, held in models.items()}
-    for model, values in others.items():
+    for model, held in models.items():
         look = environment.theme.sources[model].line(marker=".", markersize=2.5)
-        axis.plot(distance, values, linewidth=1.1, zorder=2.5, **look)
+        axis.plot(distance, held["term_mean"].sel(where).values, linewidth=1.1, zorder=2.5, **look)
     halo = [withStroke(linewidth=3, foreground="white")]
     vacuum = own["vacuum_mean"].values
     axis.plot(distance, vacuum, color=style.colour, linestyle=_DASHED, zorder=3, path_effects=halo)
@@ -380,19 +379,10 @@ def _draw_function(
     axis.stairs(_STRIP * counts / counts.max(), edges, zorder=0.5, **strip)
     axis.set_xlim(distance[counts > 0].min() - 2 * half, distance[counts > 0].max() + 2 * half)
     enough = counts > _FEW * counts.max()
-    seen = np.concatenate([[], *(values[enough] for values in others.values())])
-    axis.set_ylim(_limits((mean - shade)[enough], (mean + shade)[enough], seen[np.isfinite(seen)]))
+    low, high = min(np.nanmin((mean - shade)[enough]), 0.0), max(np.nanmax((mean + shade)[enough]), 0.0)
+    axis.set_ylim(low - _ROOM * max(high - low, 1e-3), high + _ROOM * max(high - low, 1e-3))
     axis.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     plain_ticks(axis)
-
-
-def _limits(low: np.ndarray, high: np.ndarray, others: np.ndarray) -> tuple[float, float]:
-    """An energy axis that holds the reference and, if they are not too far off, models; with room for a strip at the foot."""
-    bottom, top = min(float(np.nanmin(low)), 0.0), max(float(np.nanmax(high)), 0.0)
-    height = max(top - bottom, 1e-3)
-    top = min(max(top, others.max(initial=top)), top + _BEYOND * height) + 0.05 * height
-    bottom = max(min(bottom, others.min(initial=bottom)), bottom - _BEYOND * height) - 0.05 * height
-    return bottom - _STRIP / (1 - _STRIP) * (top - bottom), top
 
 
 def order_frame(environment: Environment) -> pd.DataFrame:
@@ -486,7 +476,7 @@ def said(environment: Environment) -> list[dict[str, Any]]:
         if part is not None:
             at = int(np.argmin(np.abs(part["student_order"].values - _ORDER)))
             values["shared"] = energy(float(part[SHARED][at]), environment.theme.body)
-            values["student"] = str(part["student"].values[at])
+            values["student"] = f"{part['student'].values[at]}, order {part['student_order'].values[at]:g}"
         found.append(values)
     return found
 

@@ -190,7 +190,7 @@ def cancellation(trainings: Trainings) -> list[dict[str, Any]]:
     found, measured = [], trainings.whole["cancellation"]
     for group in trainings.drawn:
         own = np.isin(trainings.whole["training_set"].values, trainings.trained_on(group))
-        values = measured.sel(group=group).dropna("training").where(own).values
+        values = np.where(own, measured.sel(group=group).values, np.nan)
         constant = trainings.runs["constant_cancellation"].sel(group=group).max()
         if np.isfinite(values).any():
             span = {"least": float(np.nanmin(values)), "most": float(np.nanmax(values))}

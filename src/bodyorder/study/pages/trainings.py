@@ -127,14 +127,14 @@ def seed_frame(means: xr.Dataset, name: str, columns: str, scale: float = 1.0) -
     """
     mean, spread, known = xr.broadcast(means[name], means[f"{name}{SPREAD}"], means[f"{name}{KNOWN}"])
     seeds = means["n_seeds"].broadcast_like(mean)
-    values = [part.transpose("training", ..., columns).values for part in (mean, spread, known, seeds)]
-    text = np.vectorize(_text, otypes=[object])(scale * values[0], scale * values[1], *values[2:])
     others = [str(dim) for dim in mean.dims if dim not in ("training", columns)]
+    values = [part.transpose(*others, "training", columns).values for part in (mean, spread, known, seeds)]
+    text = np.vectorize(_text, otypes=[object])(scale * values[0], scale * values[1], *values[2:])
     rows = []
-    for place, *rest in np.ndindex(text.shape[:-1]):
+    for *rest, place in np.ndindex(text.shape[:-1]):
         held = [group_title(str(mean[dim].values[at])) for dim, at in zip(others, rest, strict=True)]
-        trained = str(means["training_set"].values[place])
-        rows.append((", ".join([*filter(None, held), label(trained)]), str(means["model"].values[place])))
+        trained = label(str(means["training_set"].values[place]))
+        rows.append((", ".join([*filter(None, held), trained]), str(means["model"].values[place])))
     titles = [group_title(str(value)) or "all" if columns == "group" else value for value in mean[columns].values]
     index = pd.MultiIndex.from_tuples(rows, names=["group", "model"])
     frame = pd.DataFrame(text.reshape(-1, text.shape[-1]), index=index, columns=titles)
@@ -148,7 +148,7 @@ def frame_of(cells: Mapping[tuple[str, ...], Mapping[str, str]], *names: str) ->
     :param names: of the row headings
     """
     columns = list(dict.fromkeys(column for row in cells.values() for column in row))
-    index = pd.MultiIndex.from_tuples(list(cells), names=names)
+    index = pd.MultiIndex.from_tuples(list(cells), names=names).to_frame().set_index(list(names)).index
     held = [[row.get(column, MISSING) for column in columns] for row in cells.values()]
     frame = pd.DataFrame(held, index=index, columns=columns, dtype=object)
     return frame.loc[:, (frame != MISSING).any()]
