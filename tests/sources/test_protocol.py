@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.calculators.emt import EMT
 
 from bodyorder import decompose
-from bodyorder._checks import InputError
+from bodyorder._checks import ComputationError, InputError
 from bodyorder.sources import Capabilities, EnergySource, Evaluation, Precision, load_source
 from bodyorder.sources.ase.calculator import CalculatorSource
 from bodyorder.sources.protocol import METHODS
@@ -193,6 +193,37 @@ def test_what_a_source_must_have():
             InputError, match=f"an object with name, fingerprint, cutoff, precision and energies.*; got {what}"
         ):
             load_source(given)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"precision": 1e-9}, "`precision` must be a Precision, got 1e-09"),
+        ({"precision": None}, "`precision` must be a Precision, got None"),
+        ({"cutoff": -5}, "`cutoff` must be a length in Å or None, got -5"),
+        ({"cutoff": float("nan")}, "`cutoff` must be a length in Å or None, got nan"),
+        ({"cutoff": "5"}, "`cutoff` must be a length in Å or None, got '5'"),
+        ({"fingerprint": None}, "`fingerprint` must be a text, got None"),
+        ({"name": 3, "fingerprint": ""}, "`name` must be a text, got 3; `fingerprint` must be a text, got ''"),
+        ({"energies": None}, "`energies` of Bad must be a method, got None"),
+    ],
+)
+@pytest.mark.parametrize("base", [Minimal, Plain])
+def test_what_a_source_cannot_say_of_itself(base, body, message):
+    with pytest.raises(InputError, match=message):
+        decompose(TRIANGLE, type("Bad", (base,), body)())
+
+
+@pytest.mark.parametrize("given", [{"absolute": -1.0}, {"relative": float("nan")}, {"absolute": "1e-9"}])
+def test_a_precision_is_no_negative_number(given):
+    with pytest.raises(InputError, match="of a precision must be a number, 0 or more, got"):
+        Precision(**given)
+
+
+def test_energies_are_no_complex_numbers():
+    bad = type("Bad", (Minimal,), {"energies": lambda self, batch: np.full(len(batch), 1 + 1j)})
+    with pytest.raises(ComputationError, match="minimal must give energies as numbers, gave others: complex ones"):
+        decompose(TRIANGLE, bad())
 
 
 def test_a_method_that_cannot_be_asked_says_why():

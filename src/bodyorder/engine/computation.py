@@ -105,7 +105,10 @@ def _checked(name: str, given: Any, batch: ClusterBatch, wanted: Wanted) -> Eval
 def _numbers(name: str, what: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
     """A copy in float64, so that nothing of the source is written to."""
     try:
-        array = np.array(given, dtype=np.float64)
+        array = np.asarray(given)
+        if array.dtype.kind == "c":  # numpy would drop the imaginary part
+            raise TypeError("complex ones")
+        array = array.astype(np.float64, order="C")
     except (TypeError, ValueError, RuntimeError) as error:
         raise ComputationError(f"{name} must give {what} as numbers, gave others: {first_line(error)}") from error
     if array.shape != shape:

@@ -26,7 +26,7 @@ from bodyorder.engine.selection import Selection
 from bodyorder.engine.store import Store, opened
 from bodyorder.engine.subset_energies import Evaluated, SampledEnergies, SubsetEnergies, empty
 from bodyorder.sources.cutoff import check_cutoff
-from bodyorder.sources.protocol import EnergySource
+from bodyorder.sources.protocol import EnergySource, misstated
 from bodyorder.sources.registry import SourceLike, load_source
 from bodyorder.structures import read_structures
 from bodyorder.structures.bodies import BodiesLike
@@ -86,6 +86,8 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     """
     frames = read_structures(structures, periodic=True)
     engine = load_source(source)
+    if wrong := misstated(engine):
+        raise InputError(f"a source must mean what it says of itself: {'; '.join(wrong)}")
     switches = {"forces": forces, "atom_energies": atom_energies, "subsets": subsets}
     for name, value in (switches if measure_noise is None else switches | {"measure_noise": measure_noise}).items():
         check_switch(name, value)
@@ -184,14 +186,31 @@ def _check_by_atom(source: EnergySource, wanted: Wanted) -> None:
 def _try_reach(pieces: Sequence[Piece], source: EnergySource) -> None:
     """Try out a cutoff that a user claims, on the first structure of which parts are left out because of it.
 
+    Where all bodies of all structures are alone, they are tried as near as any of them are: what a source does nearer than that
+    enters no number.
+
     :raises InputError: if it is found to be wrong
     """
     resting = [piece for piece in pieces if piece.family.nodes is not None]
-    if resting and source.capabilities.unproven_cutoff:
-        # bodies that are all farther apart have sub-clusters of one body only
-        order = int(np.flatnonzero(resting[0].family.sizes[:LARGEST_TRIED])[-1]) + 1
-        batch = draw(resting[:1], order, source)[0].batch
-        check_cutoff(source, batch.select(evenly(len(batch), N_TRIED)))
+    if not resting or not source.capabilities.unproven_cutoff:
+        return
+    largest = [int(np.flatnonzero(piece.family.sizes[:LARGEST_TRIED])[-1]) + 1 for piece in resting]
+    tried, apart = next((place for place, order in enumerate(largest) if order > 1), 0), 0.0
+    if largest[tried] == 1:
+        spacings = [_spacing(piece) for piece in resting]
+        tried, apart = int(np.argmin(spacings)), min(spacings)
+    batch = draw([resting[tried]], largest[tried], source)[0].batch
+    if np.isfinite(apart):
+        check_cutoff(source, batch.select(evenly(len(batch), N_TRIED)), apart)
+
+
+def _spacing(piece: Piece) -> float:
+    """Shortest distance between atoms of two bodies in Å, infinite for a single body; 0 where images in other cells count too."""
+    if piece.cell is not None:
+        return 0.0
+    apart = piece.bodies.distances(piece.system.positions)
+    np.fill_diagonal(apart, np.inf)
+    return float(apart.min())
 
 
 def _measures(wanted: bool | None, source: EnergySource) -> bool:

@@ -46,6 +46,8 @@ def adapt(given: Any) -> EnergySource:
     """
     own = type(given).__name__
     lacking = [name for name in REQUIRED if not hasattr(given, name)]
+    if not lacking and not callable(given.energies):
+        raise InputError(f"`energies` of {own} must be a method, got {given.energies!r}")
     if isinstance(given, type) or (lacking and not isinstance(given, EnergySource)):
         what = f"the class {given.__name__}" if isinstance(given, type) else own
         raise InputError(

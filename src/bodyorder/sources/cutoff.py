@@ -19,23 +19,24 @@ from bodyorder.structures.clusters import ClusterBatch, FloatArray, System
 ROUNDING = 10
 
 
-def check_cutoff(source: EnergySource, batch: ClusterBatch) -> None:
+def check_cutoff(source: EnergySource, batch: ClusterBatch, apart: float = 0.0) -> None:
     """Try out the cutoff of a source: energies of parts that are farther apart must add up.
 
     Each sub-cluster is put beside the next one (a single one beside itself) in a random direction, their nearest atoms 0.01 Å
-    beyond the cutoff: E(A ∪ B) = E(A) + E(B) within the precision that the source claims
+    beyond the cutoff, or as far apart as is said: E(A ∪ B) = E(A) + E(B) within the precision that the source claims
     (:func:`~bodyorder.sources.rounding.tolerance`), or within what it is seen to round by where it claims less: moving a part,
     and float32. Charged sub-clusters are left out where the source takes none, and so is what fails.
 
     :param source: nothing is looked at if it has no cutoff
-    :param batch: a few sub-clusters of the structure that is resolved, of 2 to 4 atoms each
+    :param batch: a few sub-clusters of the structure that is resolved, of some atoms each
+    :param apart: in Å, what parts of the structure are all farther apart than
     :raises InputError: if energies do not add up
     """
     if not source.capabilities.charged:
         batch = batch.select(np.flatnonzero(batch.charges == 0))
     if source.cutoff is None or not len(batch):
         return
-    distance, k, rng = source.cutoff + GAP, batch.n_atoms, np.random.default_rng(0)
+    distance, k, rng = max(source.cutoff + GAP, apart), batch.n_atoms, np.random.default_rng(0)
     parts = _systems(batch)
     ways = rng.normal(size=(len(parts), 3))
     ways /= np.linalg.norm(ways, axis=1, keepdims=True)

@@ -6,6 +6,7 @@ import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from numbers import Real
 from types import MappingProxyType
 from typing import Any
 
@@ -45,10 +46,16 @@ class Precision:
 
     :param absolute: in eV
     :param relative: as a fraction of the energy
+    :raises InputError: if one is negative or no finite number
     """
 
     absolute: float = 0.0
     relative: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < np.inf:
+                raise InputError(f"`{name}` of a precision must be a number, 0 or more, got {value!r}")
 
     def sigma(self, energies: np.ndarray) -> np.ndarray:
         """Error of each energy in eV, in the shape of ``energies``."""
@@ -252,6 +259,21 @@ class EnergySource(ABC):
 
     def _without(self, claim: str) -> InputError:
         return InputError(f"{self.name} must give {claim}, and does not{self.capabilities.why_not(claim)}")
+
+
+def misstated(source: EnergySource) -> list[str]:
+    """What a source says of itself and cannot be meant, in a clause each."""
+    cutoff, precision = source.cutoff, source.precision
+    is_length = isinstance(cutoff, Real) and not isinstance(cutoff, bool) and 0 < float(cutoff) < np.inf
+    said = {
+        "name": ("a text", source.name, isinstance(source.name, str)),
+        "fingerprint": ("a text", source.fingerprint, isinstance(source.fingerprint, str) and source.fingerprint),
+        "cutoff": ("a length in Å or None", cutoff, cutoff is None or is_length),
+        "precision": ("a Precision", precision, isinstance(precision, Precision)),
+    }
+    return [
+        f"`{name}` must be {wanted}, got {value!r}" for name, (wanted, value, is_right) in said.items() if not is_right
+    ]
 
 
 def described(kind: str, source: EnergySource) -> str:

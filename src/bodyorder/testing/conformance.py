@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bodyorder._checks import ComputationError, InputError
-from bodyorder.sources.protocol import FailedClusters, Precision
+from bodyorder.sources.protocol import FailedClusters, misstated
 from bodyorder.sources.registry import SourceLike, load_source
 from bodyorder.testing import atoms, claims, energies
 from bodyorder.testing.checks import Check, Conformance
@@ -90,22 +90,7 @@ class _Kit:
 
     def attributes(self, name: str) -> Check:
         """Name, fingerprint, cutoff and precision are what they must be."""
-        source = self.source
-        wrong = [
-            f"`{attribute}` must be {wanted}, got {value!r}"
-            for attribute, wanted, value, right in (
-                ("name", "a text", source.name, isinstance(source.name, str)),
-                (
-                    "fingerprint",
-                    "a text",
-                    source.fingerprint,
-                    isinstance(source.fingerprint, str) and source.fingerprint,
-                ),
-                ("cutoff", "a length in Å or None", source.cutoff, _is_length(source.cutoff)),
-                ("precision", "a Precision", source.precision, isinstance(source.precision, Precision)),
-            )
-            if not right
-        ]
+        wrong = misstated(self.source)
         return Check(name, not wrong, detail="; ".join(wrong))
 
     def output(self, name: str) -> Check:
@@ -153,10 +138,6 @@ class _Kit:
             return look(name)
         except (FailedClusters, ComputationError) as error:
             return Check(name, False, detail=f"the source failed: {error}")
-
-
-def _is_length(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and 0 < value < np.inf)
 
 
 def _misfit(what: str, array: Any, shape: tuple[int, ...]) -> list[str]:
