@@ -18,9 +18,18 @@ from ase.build import bulk, fcc111, molecule
 from ase.calculators.calculator import CalculationFailed
 from ase.calculators.emt import EMT
 
-from bodyorder import InputError, Sampling, combine, decompose, environment_orders, load_results, save_results
+from bodyorder import (
+    InputError,
+    Sampling,
+    combine,
+    decompose,
+    environment_orders,
+    load_results,
+    save_results,
+    write_report,
+)
 from bodyorder.analysis import align, atom_shares, order_convergence
-from bodyorder.sources import load_source
+from bodyorder.sources import Precision, load_source
 from bodyorder.structures import ClusterBatch, System
 from bodyorder.structures.hydrogen import high_density, low_density
 
@@ -429,3 +438,64 @@ def test_a_million_sub_clusters():
     assert frame["members"].iloc[-1] == tuple(range(20))
     light = result.mbe.subsets(members=False)
     assert light.memory_usage(deep=True).sum() < 40 * len(light)
+
+
+def test_small_totals_are_not_shown_as_nothing():
+    """Axilrod–Teller of a right angle of 2.3 Å: ν (1 + 3 cos α cos β cos γ) / (r₁₂ r₁₃ r₂₃)³ without a cutoff."""
+    corner = Atoms("Ar3", [[0, 0, 0], [2.3, 0, 0], [0, 2.3, 0]])
+    result = decompose(corner, "analytic:axilrod-teller?nu=0.1&sigma=1.0")
+    exact = 0.1 / (2.3 * 2.3 * 2.3 * np.sqrt(2)) ** 3
+    np.testing.assert_allclose(result.contribution[0], [0, 0, exact], atol=1e-12)
+    shown = repr(result.mbe).splitlines()[-1]
+    assert shown.count(f"+{exact:.1e}") == 2  # order 3 and the energy
+    assert shown.count("0.000 ±") == 2
+
+
+def test_noise_that_is_not_known_is_not_shown_as_none(three):
+    _, result = three
+    silent = result.copy()
+    del silent["noise"]
+    assert "± 0" not in repr(silent.mbe)
+    assert f"{float(result.contribution[0, 1]):+.3f}".replace("-", "−") in repr(silent.mbe)
+
+
+def test_connected_sub_clusters_that_do_not_add_up_are_named():
+    class Liar:
+        """E = Σ 1/r, said to end at 1 Å."""
+
+        name, fingerprint, cutoff, precision = "liar", "liar 1", 1.0, Precision(absolute=1e-12)
+
+        def energies(self, batch):
+            apart = np.linalg.norm(batch.positions[:, :, None] - batch.positions[:, None], axis=-1)
+            return np.where(apart > 0, 1 / np.where(apart > 0, apart, 1), 0).sum(axis=(1, 2)) / 2
+
+    shown = repr(decompose(Atoms("H2", [[0, 0, 0], [2, 0, 0]]), Liar(), cutoff=1.0).mbe)
+    assert "orders of 0 by liar miss 0.500 eV of its energy: parts farther apart than the cutoff do feel" in shown
+    honest = decompose(Atoms("H2", [[0, 0, 0], [2, 0, 0]]), Liar(), max_order=1)
+    assert "miss" not in repr(honest.mbe)
+
+
+@pytest.mark.parametrize("kind", ["orders", "truncation", "noise"])
+def test_axes_are_axes(three, kind):
+    draw = getattr(three[1].mbe.plot, kind)
+    for given in (plt.figure(), plt.subplots(1, 2)[1]):
+        with pytest.raises(InputError, match="`ax` must be axes of matplotlib, got "):
+            draw(ax=given)
+
+
+def test_what_is_given_in_place_of_something_else(three, tmp_path):
+    _, result = three
+    with pytest.raises(InputError, match="a structure must be one of the result's, got '0'"):
+        result.mbe.structure(0)
+    for given in ([result], result, None):
+        with pytest.raises(InputError, match="results must be given by the names of their sources, a mapping, got"):
+            combine(given)
+    with pytest.raises(InputError, match="for a result of one source, got Dataset; or combine"):
+        result.mbe.plot.parity(result.to_dataset())
+    with pytest.raises(InputError, match="a report must be a Report"):
+        write_report({"a": result}, tmp_path / "r.html")
+
+
+def test_results_that_are_read_piece_by_piece(three):
+    _, result = three
+    pd.testing.assert_frame_equal(result.chunk().mbe.orders(), result.mbe.orders())

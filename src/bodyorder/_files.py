@@ -27,6 +27,8 @@ def replacing(path: str | os.PathLike[str], what: str) -> Iterator[Path]:
     :raises InputError: if the file cannot be written, or something other than a file is there
     :raises ComputationError: if the disk is full or broken
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"{what} must go to a file, got {type(path).__name__}")
     target = Path(path)
     try:
         place = Path(os.path.realpath(target))

@@ -96,6 +96,42 @@ def misplaced(tree):
     return with_root(tree, lambda root: root.assign(site_number=("site", tree["sites/site_number"].values)))
 
 
+def other_unit(tree):
+    tree["contribution"] = tree["contribution"] * 1000
+    tree["contribution"].attrs["units"] = "meV"
+    return tree
+
+
+def as_text(tree):
+    tree["total"] = tree["total"].astype(str)
+    return tree
+
+
+def stray_member(tree):
+    tree["subsets/subset_members"][0, 0] = 9
+    return tree
+
+
+def fractional_members(tree):
+    tree["subsets/subset_members"] = tree["subsets/subset_members"].astype(float)
+    return tree
+
+
+def other_sizes(tree):
+    tree["subsets/subset_order"][0] = 2
+    return tree
+
+
+def no_element(tree):
+    tree["sites/site_number"][0] = 200
+    return tree
+
+
+def negative_body(tree):
+    tree["sites/site_body"][0] = -1
+    return tree
+
+
 EDITS = {
     "no sites": (without("sites"), r"must have the group `sites`, and lacks it"),
     "one structure": (
@@ -119,6 +155,16 @@ EDITS = {
     "twice": (twice, r"must have each structure once, each with a `structure_index` of its own; it has 1, 1"),
     "nothing": (nothing, r"must have one structure or more, and has none"),
     "collapsed": (collapsed, r"must have `contribution` along structure and order, and has it along structure"),
+    "other unit": (other_unit, r"must have `contribution` in eV, and has it in meV"),
+    "as text": (as_text, r"must have numbers in `total`, and has "),
+    "stray member": (
+        stray_member,
+        r"must have sub-clusters of bodies that there are, water has one of body 9 and 3 bodies",
+    ),
+    "fractional members": (fractional_members, r"must have whole numbers in `subset_members`, and has float64"),
+    "other sizes": (other_sizes, r"must say in `subset_order` how many bodies each of `subset_members` has"),
+    "no element": (no_element, r"must have `site_number` of 0 or more, 118 at most, and has 1 to 200"),
+    "negative body": (negative_body, r"must have `site_body` of 0 or more, and has -1 to "),
     "misplaced": (misplaced, r"must have `site_number` in the group `sites`, and has it in its root"),
 }
 
@@ -175,7 +221,12 @@ def test_a_file_is_told_in_one_line_too(edited, tmp_path, run):
     ("edit", "message"),
     [
         (lambda file: file.attrs.__setitem__("schema_version", 3), r"layout 2 or older, .* has 3; upgrade bodyorder"),
-        (lambda file: file.attrs.__delitem__("schema_version"), r"has no contributions"),
+        (lambda file: file.attrs.__delitem__("schema_version"), r"say their layout in `schema_version`, .* does not"),
+        (
+            lambda file: file._h5file["sites"].__delitem__("site_number"),
+            r"must have `site_number` in the group `sites`",
+        ),
+        (lambda file: file._h5file["contribution"].attrs.__setitem__("units", "meV"), r"in eV, and has it in meV"),
         (lambda file: file._h5file.__delitem__("sites"), r"must have the group `sites`, and lacks it"),
         (lambda file: file._h5file["subsets"].__delitem__("subset_structure"), r"`subset_structure` is missing"),
         (lambda file: file._h5file.__delitem__("total"), r"must have `total` at its root, and lacks it"),

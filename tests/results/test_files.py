@@ -92,10 +92,33 @@ def test_a_file_of_another_program(tmp_path):
         load_results(tmp_path / "prose.nc")
 
 
+@pytest.mark.parametrize("given", [None, {"note": 1}, "result.nc", 3.0])
+def test_what_is_saved_is_a_result_or_an_analysis(given, tmp_path):
+    with pytest.raises(InputError, match="what is saved must be a result or an analysis, got"):
+        save_results(given, tmp_path / "r.nc")
+
+
+@pytest.mark.parametrize("note", [None, True, {"a": 1}, object()])
+def test_attributes_that_no_file_can_hold(note, tmp_path):
+    result = decompose(molecule("H2"), "analytic:sutton-chen")
+    result.attrs["note"] = note
+    with pytest.raises(InputError, match=r"^what is saved must be numbers and texts, attributes too, .*\Z"):
+        save_results(result, tmp_path / "r.nc")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", [None, 3])
+def test_a_path_is_a_path(path):
+    with pytest.raises(InputError, match="results must be an existing file, got"):
+        load_results(path)
+    with pytest.raises(InputError, match="results must go to a file, got"):
+        save_results(decompose(molecule("H2"), "analytic:sutton-chen"), path)
+
+
 @pytest.mark.parametrize(
     ("version", "message"),
     [
-        ("x", "has no contributions"),
+        ("x", "must say their layout in `schema_version`, a number, .* says 'x'"),
         (3, "must have layout 2 or older, .* has 3; upgrade bodyorder"),
         (99, "must have layout 2 or older, .* 99"),
     ],

@@ -17,7 +17,7 @@ from bodyorder.accessor.plot import Plots
 from bodyorder.accessor.summary import as_html, as_text
 from bodyorder.analysis import Aligned, align, atom_shares, attributes, order_convergence
 from bodyorder.analysis.convergence import TOLERANCE
-from bodyorder.results.tree import GROUPS, check_tree, select, some, structure_names
+from bodyorder.results.tree import GROUPS, check_sites, check_tree, select, some, structure_names
 
 #: Families whose order totals add up to the energy if no order is missing.
 _EXACT = {"complete", "connected"}
@@ -46,6 +46,7 @@ class Expansion:
                 f"`.mbe` must be asked of a whole result, got its group `{tree.name}`; leave the group out"
             )
         check_tree(tree, "a result with `.mbe`")
+        check_sites(tree, "a result with `.mbe`")
         self._tree = tree
         self._aligned: Aligned | None = None
         self._made_of: list[Any] = []

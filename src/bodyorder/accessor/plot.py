@@ -60,7 +60,8 @@ class Plots:
             return plots.parity(*_beside(self._aligned, self._tree, reference), ax, **options)
         if self._aligned.is_single:
             raise InputError(
-                f"`reference` must be another result for a result of one source, got {reference!r}; or combine several results"
+                f"`reference` must be another result for a result of one source, got "
+                f"{repr(reference) if isinstance(reference, str) else type(reference).__name__}; or combine several results"
             )
         return plots.parity(self._aligned, reference, ax, **options)
 

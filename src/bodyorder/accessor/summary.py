@@ -21,6 +21,12 @@ _LONGEST = 160
 #: Noise that shows in a number with three decimals is written beside it.
 _SHOWN = 5e-4
 
+#: Energies (eV) that are rounding, whatever a source claims.
+_NOTHING = 1e-9
+
+#: What orders may miss of an energy that they add up to (eV), and how often the noise of all of them.
+_MISSED, _TIMES_NOISE = 1e-3, 10
+
 
 def as_text(aligned: Aligned) -> str:
     """For terminals."""
@@ -94,7 +100,7 @@ def _totals(aligned: Aligned) -> tuple[pd.DataFrame, str]:
 
 
 def _noise(data: xr.Dataset) -> xr.DataArray:
-    return data["noise"] if "noise" in data else xr.zeros_like(data["contribution"])
+    return data["noise"] if "noise" in data else xr.full_like(data["contribution"], np.nan)
 
 
 def _number(part: xr.Dataset) -> str:
@@ -104,24 +110,30 @@ def _number(part: xr.Dataset) -> str:
     value, noise = float(part["contribution"]), float(part["noise"])
     if not np.isfinite(value):
         return "–"
-    return f"{_plain(value)} ± {noise:.3f}" if noise >= _SHOWN else f"{_plain(value)} ± {noise:.0e}"
+    if not np.isfinite(noise):
+        return _plain(value)
+    return f"{_plain(value, noise)} ± {noise:.3f}" if noise >= _SHOWN else f"{_plain(value, noise)} ± {noise:.0e}"
 
 
-def _plain(value: float) -> str:
+def _plain(value: float, noise: float = 0.0) -> str:
+    """With three decimals, or so many digits that what is above its noise is not shown as nothing."""
     if not np.isfinite(value):
         return "–"
-    return f"{value:+.3f}".replace("-", "−") if abs(value) >= _SHOWN else "0.000"
+    if abs(value) >= _SHOWN:
+        return f"{value:+.3f}".replace("-", "−")
+    sign = "−" if value < 0 else "+"
+    return f"{sign}{abs(value):.1e}" if abs(value) > max(2 * noise, _NOTHING) else "0.000"
 
 
 def _failures(aligned: Aligned) -> list[str]:
-    """Why numbers are missing, structure by structure."""
+    """Why numbers are missing or do not add up, structure by structure."""
     data = aligned.data
+    lines = _misfits(data)
     if "failure" not in data:
-        return []
+        return lines
     reasons = data["failure"].transpose("source", "structure").values.astype(str)
     places = np.argwhere((reasons != "") & (reasons != "nan"))
     several = data.sizes["source"] > 1
-    lines = []
     for source, structure in places[:_MOST_FAILURES]:
         whose = str(data["structure"].values[structure])
         whose += f" by {data['source'].values[source]}" if several else ""
@@ -129,4 +141,23 @@ def _failures(aligned: Aligned) -> list[str]:
         lines.append(f"{whose}: {reason[:_LONGEST]}" + ("…" if len(reason) > _LONGEST else ""))
     if len(places) > _MOST_FAILURES:
         lines.append(f"and {len(places) - _MOST_FAILURES} more with a `failure`")
+    return lines
+
+
+def _misfits(data: xr.Dataset) -> list[str]:
+    """Sources whose connected sub-clusters do not add up to the energy, which their cutoff promises."""
+    if "residual" not in data:
+        return []
+    residual = np.abs(data["residual"].transpose("source", "structure").values)
+    noise = np.sqrt((_noise(data).transpose("source", "structure", "order").fillna(0) ** 2).sum("order").values)
+    enough = ~is_periodic(data) & (data["n_bodies"].values <= data["order"].values.max())
+    wrong = enough & (residual > np.maximum(_MISSED, _TIMES_NOISE * noise))
+    lines = []
+    for place, (name, entry) in enumerate(attributes(data).items()):
+        if entry.get("family") == "connected" and wrong[place].any():
+            structure = int(np.argmax(np.where(wrong[place], residual[place], 0)))
+            lines.append(
+                f"orders of {data['structure'].values[structure]} by {name} miss {residual[place, structure]:.3f} eV of its "
+                f"energy: parts farther apart than the cutoff do feel each other"
+            )
     return lines

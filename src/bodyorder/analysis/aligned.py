@@ -85,5 +85,5 @@ def align(results: SeveralResults) -> Aligned:
         raise InputError(
             f"results must be trees, as decompose and load_results give them, or several by name; got {type(results).__name__}"
         )
-    data = flat(results)
+    data = flat(results).compute()  # of files that are read piece by piece; what is in memory is not copied
     return Aligned(data) if "source" in data.dims else Aligned(alone(data), is_single=True)

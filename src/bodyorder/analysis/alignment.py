@@ -46,6 +46,10 @@ def combine(results: Mapping[str, xr.DataTree]) -> xr.DataTree:
 
 def side_by_side(results: Mapping[str, xr.DataTree]) -> xr.Dataset:
     """The variables of :func:`combine` in one dataset (:func:`bodyorder.results.flat`)."""
+    if not isinstance(results, Mapping) or isinstance(results, xr.DataTree | xr.Dataset):  # these are mappings, too
+        raise InputError(
+            f"results must be given by the names of their sources, a mapping, got {type(results).__name__}"
+        )
     if not results:
         raise InputError("at least one result must be given to combine, got none")
     names = [str(name) for name in results]

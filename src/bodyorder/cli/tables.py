@@ -175,9 +175,9 @@ def print_comparison(comparison: xr.Dataset, reference: str) -> None:
         here = comparison.sel(group=group)
         for order in comparison.order.values:
             row = [1000 * float(here.order_rmse.sel(source=name, order=order)) for name in names]
-            table.add_row(str(order), *(f"{value:.2f}" for value in row))
+            table.add_row(str(order), *("-" if np.isnan(value) else f"{value:.2f}" for value in row))
         totals = [1000 * float(here.total_rmse.sel(source=name)) for name in names]
-        table.add_row("total", *(f"{value:.2f}" for value in totals), end_section=True)
+        table.add_row("total", *("-" if np.isnan(value) else f"{value:.2f}" for value in totals), end_section=True)
         if "force_rmse" in here:
             forces = [1000 * float(here.force_rmse.sel(source=name)) for name in names]
             table.add_row("forces, meV/Å", *(f"{value:.1f}" for value in forces))

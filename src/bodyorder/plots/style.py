@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, SymmetricalLogLocator
 
+from bodyorder._checks import InputError
 from bodyorder.analysis.alignment import UNGROUPED
 from bodyorder.results.variables import VARIABLES
 
@@ -162,7 +163,14 @@ def look(ax: Axes | None) -> Iterator[None]:
 
 
 def on_axes(ax: Axes | None, size: tuple[float, float] = (5.6, 3.8)) -> Axes:
-    """The given axes, or those of a new figure of pyplot, which notebooks show by themselves."""
+    """The given axes, or those of a new figure of pyplot, which notebooks show by themselves.
+
+    :raises InputError: if something else is given
+    """
+    if ax is not None and not isinstance(ax, Axes):
+        raise InputError(
+            f"`ax` must be axes of matplotlib, got {type(ax).__name__}; give one of them, such as figure.axes[0]"
+        )
     if ax is not None:
         return ax
     import matplotlib.pyplot as plt

@@ -13,7 +13,7 @@ from typing import Any
 import xarray as xr
 from markupsafe import Markup
 
-from bodyorder._checks import check_choice
+from bodyorder._checks import InputError, check_choice
 from bodyorder._files import replacing
 from bodyorder.analysis import attributes, compare, findings, group_convergence, one_body_energies
 from bodyorder.analysis.aligned import SeveralResults, align
@@ -52,6 +52,8 @@ def write_report(path: str | os.PathLike[str], report: Report) -> Path:
     :return: the path
     :raises InputError: if the reference is not among the sources, or the file cannot be written
     """
+    if not isinstance(report, Report):
+        raise InputError(f"a report must be a Report(title, results), after its path, got {type(report).__name__}")
     page = render_report(report)
     with replacing(path, "a report") as partial:
         partial.write_text(page, encoding="utf-8")

@@ -14,7 +14,7 @@ import xarray as xr
 
 from bodyorder._checks import InputError, first_line
 from bodyorder._files import replacing
-from bodyorder.results.tree import GROUPS, check_tree, flat, grown
+from bodyorder.results.tree import GROUPS, check_sites, check_tree, flat, grown
 
 #: Version of the file layout; goes up when a variable changes its name or meaning. Layout 1 had all variables of a result side by
 #: side in one dataset.
@@ -49,8 +49,10 @@ def save(data: xr.DataTree | xr.Dataset, path: str | os.PathLike[str], *, compre
         parts = {"": data.to_dataset()} | {
             name: data.children[name].to_dataset(inherit=False) for name in GROUPS if name in data.children
         }
-    else:
+    elif isinstance(data, xr.Dataset):
         parts = {"": data}
+    else:
+        raise InputError(f"what is saved must be a result or an analysis, got {type(data).__name__}")
     # HDF5 does not tell when the end of a file found no room on the disk, so it writes to memory.
     content = BytesIO()
     with h5netcdf.File(content, "w") as handle:
@@ -60,7 +62,12 @@ def save(data: xr.DataTree | xr.Dataset, path: str | os.PathLike[str], *, compre
                 for array in part.variables.values():
                     if array.ndim and array.dtype.kind in "fi":
                         array.encoding = {"zlib": True, "shuffle": True}
-            part.dump_to_store(H5NetCDFStore(handle.create_group(name) if name else handle))
+            try:
+                part.dump_to_store(H5NetCDFStore(handle.create_group(name) if name else handle))
+            except (TypeError, ValueError, h5netcdf.CompatibilityError) as error:
+                raise InputError(
+                    f"what is saved must be numbers and texts, attributes too, and something is not: {first_line(error)}"
+                ) from None
     with replacing(path, "results") as partial:
         partial.write_bytes(content.getbuffer())
     return Path(path)
@@ -75,8 +82,13 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
 
     root = load_analysis(path)
     written = root.attrs.get("schema_version")
-    if not isinstance(written, Integral) or isinstance(written, bool) or int(written) < 1 or "contribution" not in root:
+    if "contribution" not in root:
         raise InputError(f"results must be files written by `bodyorder decompose`, {path} has no contributions")
+    if not isinstance(written, Integral) or isinstance(written, bool) or int(written) < 1:
+        raise InputError(
+            f"results must say their layout in `schema_version`, a number, {path} "
+            + ("does not" if written is None else f"says {written!r}")
+        )
     if int(written) > SCHEMA_VERSION:
         raise InputError(
             f"results must have layout {SCHEMA_VERSION} or older, {path} has {written}; upgrade bodyorder to read it"
@@ -91,6 +103,7 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
         with _opened(path):  # groups of other structures than the root has are no tree
             tree = xr.DataTree.from_dict({"/": root} | {name: load_analysis(path, name) for name in names})
     check_tree(tree, str(path))
+    check_sites(tree, str(path))
     return tree
 
 
@@ -111,6 +124,8 @@ def load_analysis(path: str | os.PathLike[str], group: str | None = None) -> xr.
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[None]:
     """What reading a file can raise, in one line."""
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"results must be an existing file, got {type(path).__name__}")
     source = Path(path)
     if not source.is_file():
         raise InputError(f"results must be an existing file, {source} is not")

@@ -24,6 +24,15 @@ GROUPS = {"sites": ("site",), "subsets": ("subset", "slot"), "cells": ("vector",
 #: Groups whose rows belong to structures, and what says to which.
 OWNERS = {"sites": "site_structure", "subsets": "subset_structure"}
 
+#: What the atoms of every result have.
+_NEEDED_OF_SITES = ("site_number", "site_position", "site_body")
+
+#: Variables that are no numbers, and those that are whole ones, with the least and the largest of each.
+_TEXTS = {"failure"}
+_WHOLE: dict[str, tuple[int, int | None]] = {
+    "site_number": (0, 118), "site_body": (0, None), "subset_members": (-1, None), "subset_order": (1, None),
+}  # fmt: skip
+
 #: What every result has at its root.
 _NEEDED = ("contribution", "total", "n_bodies")
 
@@ -80,7 +89,8 @@ def select(tree: xr.DataTree, structures: str | Iterable[str]) -> xr.DataTree:
     :raises InputError: for a name that the result does not have
     """
     own = structure_names(tree.to_dataset())
-    wanted = [structures] if isinstance(structures, str) else [str(name) for name in structures]
+    several = isinstance(structures, Iterable) and not isinstance(structures, str)
+    wanted = [str(name) for name in structures] if several else [str(structures)]
     rows = []
     for name in wanted:
         if name not in own:
@@ -148,14 +158,47 @@ def check_tree(tree: xr.DataTree, what: str) -> None:
                 raise InputError(
                     f"{what} must have `{name}` in {_called(_group_of(dims))}, and has it in {_called(group)}"
                 )
+            if name in VARIABLES:
+                _check_values(name, array, what)
         if group in OWNERS:
             _check_owners(part, group, what)
     _check_bodies(tree, root, what)
+    if "subsets" in tree.children:
+        _check_members(tree.children["subsets"].to_dataset(inherit=False), root, what)
     _check_said(tree, root, what)
+
+
+def check_sites(tree: xr.DataTree, what: str) -> None:
+    """Check that the tree of a result says what its atoms are, which files and frames need.
+
+    :raises InputError: if it does not
+    """
+    for name in _NEEDED_OF_SITES:
+        if name not in tree.children["sites"].data_vars:
+            raise InputError(f"{what} must have `{name}` in the group `sites`, and lacks it")
 
 
 def _called(group: str) -> str:
     return f"the group `{group}`" if group else "its root"
+
+
+def _check_values(name: str, array: xr.DataArray, what: str) -> None:
+    """Check that a variable holds numbers in its unit: arithmetic takes either for granted."""
+    unit = VARIABLES[name].unit
+    if (came := array.attrs.get("units", unit)) != unit:
+        raise InputError(f"{what} must have `{name}` in {unit}, and has it in {came}")
+    if array.dtype.kind not in "biuf" and name not in _TEXTS:
+        raise InputError(f"{what} must have numbers in `{name}`, and has {array.dtype}")
+    if name in _WHOLE and array.dtype.kind not in "iu":
+        raise InputError(f"{what} must have whole numbers in `{name}`, and has {array.dtype}")
+    low, high = _WHOLE.get(name, (None, None))
+    if array.size and (
+        (low is not None and array.values.min() < low) or (high is not None and array.values.max() > high)
+    ):
+        raise InputError(
+            f"{what} must have `{name}` of {low} or more{'' if high is None else f', {high} at most'}, and has "
+            f"{array.values.min()} to {array.values.max()}"
+        )
 
 
 def _check_structures(root: xr.Dataset, what: str) -> None:
@@ -201,6 +244,27 @@ def _check_bodies(tree: xr.DataTree, root: xr.Dataset, what: str) -> None:
         raise InputError(
             f"{what} must have the atoms of all bodies of each structure, {root['structure'].values[first]} has those of "
             f"{found[first]} of {bodies[first]}"
+        )
+
+
+def _check_members(part: xr.Dataset, root: xr.Dataset, what: str) -> None:
+    """Check that sub-clusters are of bodies that their structure has, and as many as they say."""
+    if "subset_members" not in part:
+        return
+    members = part["subset_members"].transpose("subset", "slot").values
+    places, owners = _places(root), part["subset_structure"].values
+    rows = np.where(owners < len(places), places[np.minimum(owners, len(places) - 1)], -1)
+    bodies = np.where(rows < 0, np.iinfo(np.int64).max, root["n_bodies"].values.astype(np.int64)[rows])
+    wrong = members.max(axis=1, initial=-1) >= bodies
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[0])
+        raise InputError(
+            f"{what} must have sub-clusters of bodies that there are, {root['structure'].values[rows[first]]} has one of body "
+            f"{members[first].max()} and {bodies[first]} bodies, counted from 0"
+        )
+    if "subset_order" in part and not np.array_equal((members >= 0).sum(axis=1), part["subset_order"].values):
+        raise InputError(
+            f"{what} must say in `subset_order` how many bodies each of `subset_members` has, and does not"
         )
 
 
