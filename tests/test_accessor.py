@@ -499,3 +499,17 @@ def test_what_is_given_in_place_of_something_else(three, tmp_path):
 def test_results_that_are_read_piece_by_piece(three):
     _, result = three
     pd.testing.assert_frame_equal(result.chunk().mbe.orders(), result.mbe.orders())
+
+
+def test_sub_clusters_that_were_taken_away_are_missed(three):
+    frames, result = three
+    some = result.isel(subset=slice(0, 100))
+    with pytest.raises(
+        InputError, match=r"shares of atoms must come from all sub-clusters, those of b by .* do not add up"
+    ):
+        some.mbe.shares()
+    with pytest.raises(InputError, match="need the energy of every sub-cluster, a lacks those of sizes"):
+        environment_orders(some)
+    beside = combine({"kept": result, "not kept": decompose(frames, "analytic:pair", max_order=2)})
+    with pytest.raises(InputError, match="those of a by not kept do not add up to its contributions"):
+        beside.mbe.shares()

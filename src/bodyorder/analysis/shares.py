@@ -20,7 +20,8 @@ def atom_shares(results: SeveralResults) -> xr.Dataset:
     :param results: a result with subsets, several on the same structures by name, or a combined one
     :return: ``atom_share`` in eV with dims (source, order, site), and the ``site_`` variables of the result. Shares
         are NaN where the structure's n-body total is.
-    :raises InputError: if the results hold no subsets or no sites, or subsets that are only a sample
+    :raises InputError: if the results hold no subsets or no sites, or subsets that are only a sample or
+        not all
     """
     combined = align(results).data
     needed = ("subset_contribution", "subset_members", "subset_structure", "site_structure", "site_body")
@@ -55,9 +56,26 @@ def atom_shares(results: SeveralResults) -> xr.Dataset:
             shares[source, index] = (body / np.maximum(per_body, 1))[atoms]
     known = combined["contribution"].transpose("source", "order", "structure").notnull().values
     shares[~known[:, :, combined["site_structure"].values]] = np.nan
+    _check_sums(combined, shares)
     dataset = xr.Dataset(
         {"atom_share": (("source", "order", "site"), shares)},
         coords={name: combined[name] for name in ("source", "order")},
     )
     sites = [str(name) for name in combined.data_vars if str(name).startswith("site_")]
     return describe(dataset.assign({name: combined[name] for name in sites}))
+
+
+def _check_sums(combined: xr.Dataset, shares: np.ndarray) -> None:
+    """Check that shares add up to the totals: where sub-clusters were taken away, or a source keeps none, they do not."""
+    owners, count = combined["site_structure"].values, combined.sizes["structure"]
+    sums = np.stack([[np.bincount(owners, own, minlength=count) for own in orders] for orders in shares])
+    totals = combined["contribution"].transpose("source", "order", "structure").values
+    sizes = np.abs(combined["subset_contribution"].transpose("source", "subset").values)
+    allowed = 1e-6 + 1e-9 * np.nansum(sizes, axis=1)[:, None, None]
+    wrong = np.argwhere(np.abs(sums - totals) > allowed)
+    if len(wrong):
+        source, _, structure = wrong[0]
+        raise InputError(
+            f"shares of atoms must come from all sub-clusters, those of {combined['structure'].values[structure]} by "
+            f"{combined['source'].values[source]} do not add up to its contributions; decompose with subsets=True, and keep all"
+        )

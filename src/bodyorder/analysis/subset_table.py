@@ -146,7 +146,7 @@ def _variances(
     sizes, columns = places
     flat_places = (sizes - 1) * shape[1] + columns
     sums = [np.bincount(flat_places, own, minlength=shape[0] * shape[1]) for own in squares.T]
-    return np.stack(sums, axis=1).reshape(shape)
+    return np.stack(sums, axis=1).reshape(shape).astype(np.float64)  # numpy counts nothing at all in integers
 
 
 def _by_source(array: xr.DataArray) -> np.ndarray:
