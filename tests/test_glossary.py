@@ -50,6 +50,18 @@ def test_variables_are_words_of_the_glossary():
     assert [name for name in VARIABLES for word in (*RETIRED, "lattice", "copy", "copies") if word in name] == []
 
 
+PROSE = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", *(ROOT / "src" / "bodyorder").rglob("*.html")])
+
+
+@pytest.mark.parametrize("path", [*PROSE, *SOURCES], ids=lambda path: str(path.relative_to(ROOT)))
+def test_prose_keeps_the_words_of_the_glossary(path):
+    """As far as a word can be told from its use in other senses."""
+    text = path.read_text(encoding="utf-8")
+    assert (
+        re.findall(r"\bmake-ups?\b|\bdrown\w*|\bshelf\b|\blessons?\b|\bcopies of (?:a|the) sub-clusters?\b", text) == []
+    )
+
+
 def test_the_architecture_has_every_room_in_the_order_of_imports():
     listed = re.findall(r"`(\w+)/?`", "\n".join(
         line.split("|")[1] for line in (ROOT / "docs" / "architecture.md").read_text().splitlines() if line.startswith("| `")
