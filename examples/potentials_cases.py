@@ -124,7 +124,7 @@ def _water(oxygens: np.ndarray, first: np.ndarray, second: np.ndarray) -> ase.At
     return ase.Atoms("OH2" * len(oxygens), places.reshape(-1, 3))
 
 
-#: Both compute in float32. The error claimed is the least that counts; what is measured on copies counts where it is more.
+#: Both compute in float32. The error claimed is the least that counts; what is measured on replicas counts where it is more.
 SEVENNET = Potential(
     "sevenn",
     "sevenn.calculator.SevenNetCalculator",
@@ -132,7 +132,7 @@ SEVENNET = Potential(
     {"additive_cutoff": 5.0, "energy_error": 2e-6},
     float32=True,
 )
-#: Energies of turned copies of ten gold atoms or six water molecules have a spread of 5e-6 to 7e-6 eV.
+#: Energies of turned replicas of ten gold atoms or six water molecules have a spread of 5e-6 to 7e-6 eV.
 CHGNET = Potential(
     "chgnet",
     "chgnet.model.CHGNetCalculator",

@@ -1,6 +1,6 @@
 """Order totals the slow way: loops over ASE that follow the definition and know nothing of bodyorder.
 
-ε(S) = Σ_{T⊆S} (−1)^{|S|−|T|} E(T), E⁽ⁿ⁾ = Σ_{|S|=n} ε(S), and for a periodic structure the sum over all S that are not copies of
+ε(S) = Σ_{T⊆S} (−1)^{|S|−|T|} E(T), E⁽ⁿ⁾ = Σ_{|S|=n} ε(S), and for a periodic structure the sum over all S that are not images of
 each other in other cells. Only S whose bodies are connected by short distances are visited there, their parts T are all computed
 as they are, connected or not.
 """
@@ -128,6 +128,6 @@ def _beside(nodes: tuple[Node, ...], joined: dict[int, list[Node]]) -> Iterator[
 
 
 def _at_home(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-    """The copy whose first body is in the home cell."""
+    """The image whose first body is in the home cell."""
     (_, *home), *_ = nodes = sorted(nodes)
     return tuple((body, *(a - b for a, b in zip(cell, home, strict=True))) for body, *cell in nodes)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bodyorder.results.variables import VARIABLES
+
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src" / "bodyorder").rglob("*.py"))
 
@@ -42,6 +44,22 @@ def test_names_are_words_of_the_glossary(path):
     foreign = {word for word, rooms in CRYSTALS.items() if room not in rooms}
     found = {name for name in names_in(path) for word in (*RETIRED, *foreign) if word in words_of(name)}
     assert found == set()
+
+
+def test_variables_are_words_of_the_glossary():
+    assert [name for name in VARIABLES for word in (*RETIRED, "lattice", "copy", "copies") if word in name] == []
+
+
+PROSE = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", *(ROOT / "src" / "bodyorder").rglob("*.html")])
+
+
+@pytest.mark.parametrize("path", [*PROSE, *SOURCES], ids=lambda path: str(path.relative_to(ROOT)))
+def test_prose_keeps_the_words_of_the_glossary(path):
+    """As far as a word can be told from its use in other senses."""
+    text = path.read_text(encoding="utf-8")
+    assert (
+        re.findall(r"\bmake-ups?\b|\bdrown\w*|\bshelf\b|\blessons?\b|\bcopies of (?:a|the) sub-clusters?\b", text) == []
+    )
 
 
 def test_the_architecture_has_every_room_in_the_order_of_imports():

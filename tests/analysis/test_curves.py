@@ -34,11 +34,11 @@ def curve(values, grid=GRID, noise=0.0, species="H H"):
 
 @pytest.fixture(scope="module")
 def morse():
-    return pair_curve("analytic:pair?kind=morse&epsilon=4.75&alpha=1.94&r0=0.741", distances=GRID)
+    return pair_curve("analytic:pair?kind=morse&epsilon=4.75&alpha=1.94&r0=0.741", ("H", "H"), distances=GRID)
 
 
 def test_sources_stand_side_by_side(morse, tmp_path):
-    other = pair_curve("analytic:pair", distances=GRID)
+    other = pair_curve("analytic:pair", ("H", "H"), distances=GRID)
     both = combine_curves({"morse": morse, "lj": other}, "lj")
     assert both.pair_contribution.dims == ("source", "distance")
     assert both["source"].values.tolist() == ["morse", "lj"]
@@ -74,7 +74,10 @@ def test_curves_that_cannot_be_compared(others, message):
 
 def test_curves_and_maps_do_not_mix():
     grid = [1.0, 1.5]
-    parts = {"a": pair_curve("analytic:pair", distances=grid), "b": triple_map("analytic:pair", distances=grid)}
+    parts = {
+        "a": pair_curve("analytic:pair", ("H", "H"), distances=grid),
+        "b": triple_map("analytic:pair", ("H", "H", "H"), distances=grid),
+    }
     with pytest.raises(InputError, match=r"^curves must be of the same species, 'b' is of H H H and 'a' of H H$"):
         combine_curves(parts)
 
@@ -136,7 +139,8 @@ def test_no_deviation_where_no_pair_is():
 def test_deviations_of_maps_by_angle():
     """An Axilrod–Teller term of twice the strength is off by itself."""
     parts = {
-        name: triple_map(f"analytic:axilrod-teller?nu={name}", distances=[1.0, 1.5, 2.0]) for name in ("1.0", "2.0")
+        name: triple_map(f"analytic:axilrod-teller?nu={name}", ("H", "H", "H"), distances=[1.0, 1.5, 2.0])
+        for name in ("1.0", "2.0")
     }
     found = curve_deviation(parts, "1.0")
     assert found.triple_rms.dims == ("source", "angle")
@@ -191,7 +195,7 @@ def test_wrong_bins(bins):
 def test_variables_are_those_of_the_table(morse):
     density = distance_density(WATER, [0.0, 2.0])
     curves = combine_curves({"a": morse, "b": morse})
-    maps = triple_map("analytic:pair", distances=[1.0, 2.0])
+    maps = triple_map("analytic:pair", ("H", "H", "H"), distances=[1.0, 2.0])
     datasets = [curves, pair_wells(curves), curve_deviation(curves, "a", density)]
     datasets.append(curve_deviation({"a": maps, "b": maps}, "a"))
     for dataset in datasets:

@@ -67,7 +67,7 @@ def test_what_noise_can_undo_is_not_certain():
 
 def test_totals_within_their_noise_are_counted():
     found = findings(result([[0.0, -2.0, 0.05, -0.02]], noise=0.02))
-    assert values(found, "n_lost", "n_heard", "largest_noise") == pytest.approx([1, 2, 0.02])
+    assert values(found, "n_within_noise", "n_above_noise", "largest_noise") == pytest.approx([1, 2, 0.02])
 
 
 def test_orders_that_failed_are_unknown_whatever_smaller_structures_have():

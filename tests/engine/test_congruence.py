@@ -76,7 +76,7 @@ def test_a_copy_of_what_the_store_knows_is_not_computed(tmp_path):
         assert len(store) == 1 + 4 + 4 + 1  # opposite sides have one key
 
 
-def test_copies_fail_together(tmp_path):
+def test_congruent_sub_clusters_fail_together(tmp_path):
     class Choosy(type(load_source(FCI))):
         def evaluate(self, batch, forces):
             found = super().evaluate(batch, forces)
@@ -132,7 +132,7 @@ def test_the_check_of_a_source_evaluates_every_cluster():
     assert sum(Counting.asked) > 100
 
 
-def test_copies_in_files_are_found_by_their_rounded_distances(tmp_path):
+def test_congruent_sub_clusters_in_files_are_found_by_their_rounded_distances(tmp_path):
     """Eight decimals, as files have them; what is the same only nearly is not stored as if it were the same."""
     exact = bulk("Ti") * (2, 2, 1)
     rounded = exact.copy()

@@ -44,7 +44,7 @@ def counted(**attributes):
 
 
 def test_morse_curve_in_closed_form():
-    curve = pair_curve("analytic:pair?kind=morse&epsilon=4.75&alpha=1.94&r0=0.741", distances=GRID)
+    curve = pair_curve("analytic:pair?kind=morse&epsilon=4.75&alpha=1.94&r0=0.741", ("H", "H"), distances=GRID)
     decay = np.exp(-1.94 * (GRID - 0.741))
     np.testing.assert_allclose(curve.pair_contribution, 4.75 * decay * (decay - 2), rtol=0, atol=1e-10)
     np.testing.assert_array_equal(curve.distance, GRID)
@@ -59,14 +59,16 @@ def test_lennard_jones_curve_in_closed_form():
 
 
 def test_pairs_have_no_three_body_map():
-    found = triple_map("analytic:pair?kind=morse", distances=GRID[::5], angles=ANGLES)
+    found = triple_map("analytic:pair?kind=morse", ("H", "H", "H"), distances=GRID[::5], angles=ANGLES)
     assert float(abs(found.triple_contribution).max()) < 1e-10
     assert float(abs(found.triple_energy).max()) > 1
 
 
 def test_axilrod_teller_map_in_closed_form():
     """By the cosines of the three angles, which the source does not compute; a pair potential beside it changes nothing."""
-    found = triple_map("analytic:axilrod-teller?nu=0.7&epsilon=0.01&sigma=1.0", distances=GRID[::5], angles=ANGLES)
+    found = triple_map(
+        "analytic:axilrod-teller?nu=0.7&epsilon=0.01&sigma=1.0", ("H", "H", "H"), distances=GRID[::5], angles=ANGLES
+    )
     for angle, opening in zip(ANGLES, found.triple_contribution, strict=True):
         for first in GRID[::5]:
             for second in GRID[::5]:
@@ -79,13 +81,13 @@ def test_axilrod_teller_map_in_closed_form():
 
 
 def test_hydrogen_molecule_by_full_configuration_interaction():
-    curve = pair_curve(FCI, distances=[0.74])
+    curve = pair_curve(FCI, ("H", "H"), distances=[0.74])
     assert float(curve.pair_energy[0]) == pytest.approx(-1.145939810 * Hartree, abs=3e-8)
     assert float(curve.pair_contribution[0]) == pytest.approx((-1.145939810 + 2 * 0.471039054) * Hartree, abs=1e-7)
 
 
 def test_three_hydrogen_atoms_by_full_configuration_interaction():
-    found = triple_map(FCI, distances=[1.0, 1.3], angles=[60.0, 180.0])
+    found = triple_map(FCI, ("H", "H", "H"), distances=[1.0, 1.3], angles=[60.0, 180.0])
     assert float(found.triple_contribution.sel(angle=60, first=1.0, second=1.0)) == pytest.approx(14.58982, abs=6e-6)
     swapped = found.triple_contribution.transpose("angle", "second", "first").values
     np.testing.assert_allclose(found.triple_contribution, swapped, rtol=0, atol=1e-8)
@@ -113,28 +115,28 @@ def test_noise_follows_from_the_precision():
     """Three energies make a pair, seven a triple."""
     sigma = 1e-4
     source = counted(precision=Precision(absolute=sigma))
-    np.testing.assert_allclose(pair_curve(source, distances=GRID).pair_noise, np.sqrt(3) * sigma)
-    found = triple_map(source, distances=[1.0, 2.0], angles=[90])
+    np.testing.assert_allclose(pair_curve(source, ("H", "H"), distances=GRID).pair_noise, np.sqrt(3) * sigma)
+    found = triple_map(source, ("H", "H", "H"), distances=[1.0, 2.0], angles=[90])
     np.testing.assert_allclose(found.triple_noise, np.sqrt(7) * sigma)
 
 
 def test_what_fails_is_missing_alone_and_says_why():
-    curve = pair_curve(counted(reach=3.0), distances=GRID)
+    curve = pair_curve(counted(reach=3.0), ("H", "H"), distances=GRID)
     beyond = GRID > 3.0
     np.testing.assert_array_equal(np.isnan(curve.pair_contribution), beyond)
     np.testing.assert_array_equal(curve.pair_failure != "", beyond)
     assert "ArithmeticError: 3.05 Å is too far" in str(curve.pair_failure.values[beyond][0])
-    found = triple_map(counted(reach=3.0), distances=[1.0, 2.0], angles=[60, 180])
+    found = triple_map(counted(reach=3.0), ("H", "H", "H"), distances=[1.0, 2.0], angles=[60, 180])
     assert bool(np.isnan(found.triple_contribution.sel(angle=180, first=2, second=2)))
     assert "is too far" in found.triple_failure.sel(angle=180, first=2, second=2).item()
     assert int(np.isnan(found.triple_contribution).sum()) == 1
 
 
 def test_coincident_atoms_are_missing():
-    curve = pair_curve("analytic:pair", distances=[0.05, 0.19, 0.21])
+    curve = pair_curve("analytic:pair", ("H", "H"), distances=[0.05, 0.19, 0.21])
     assert curve.pair_failure.values.tolist() == [COINCIDENT, COINCIDENT, ""]
     np.testing.assert_array_equal(np.isnan(curve.pair_energy), [True, True, False])
-    found = triple_map("analytic:axilrod-teller", distances=[1.0, 1.1, 2.0], angles=[0, 60])
+    found = triple_map("analytic:axilrod-teller", ("H", "H", "H"), distances=[1.0, 1.1, 2.0], angles=[0, 60])
     near = found.triple_failure == COINCIDENT
     expected = np.array([[True, True, False], [True, True, False], [False, False, True]])
     np.testing.assert_array_equal(near, [expected, np.zeros((3, 3), dtype=bool)])
@@ -145,8 +147,8 @@ def test_coincident_atoms_are_missing():
 def test_a_store_keeps_what_was_computed(tmp_path):
     first, again = counted(), counted()
     with Store(tmp_path / "s.sqlite") as store:
-        one = triple_map(first, distances=[1.0, 1.5, 2.0], store=store)
-        other = triple_map(again, distances=[1.0, 1.5, 2.0], store=store)
+        one = triple_map(first, ("H", "H", "H"), distances=[1.0, 1.5, 2.0], store=store)
+        other = triple_map(again, ("H", "H", "H"), distances=[1.0, 1.5, 2.0], store=store)
     assert first.asked > 27
     assert not hasattr(again, "asked")
     np.testing.assert_array_equal(one.triple_contribution, other.triple_contribution)
@@ -163,7 +165,7 @@ def test_counterpoise_is_that_of_the_source():
 
 def test_default_distances_begin_at_the_wall_and_end_at_the_cutoff():
     free, near = load_source("analytic:pair"), load_source("analytic:pair?cutoff=4.0")
-    curve = pair_curve(free)
+    curve = pair_curve(free, ("H", "H"))
     assert (float(curve.distance[0]), float(curve.distance[-1])) == (0.3, 6.0)
     assert default_distances(near, ("H", "H"))[-1] == 4.0
     assert default_distances(free, ("H", "H", "H"))[[0, -1]].tolist() == [0.5, 4.0]
@@ -174,7 +176,10 @@ def test_default_distances_begin_at_the_wall_and_end_at_the_cutoff():
 
 def test_every_variable_has_a_unit_and_results_can_be_saved(tmp_path):
     grid = [0.1, 1.0, 1.5]
-    for found in (pair_curve("analytic:pair", distances=grid), triple_map("analytic:pair", distances=grid)):
+    for found in (
+        pair_curve("analytic:pair", ("H", "H"), distances=grid),
+        triple_map("analytic:pair", ("H", "H", "H"), distances=grid),
+    ):
         for name, variable in found.variables.items():
             assert variable.dims == VARIABLES[name].dims
             assert variable.attrs["units"] == VARIABLES[name].unit
@@ -200,7 +205,7 @@ def test_every_variable_has_a_unit_and_results_can_be_saved(tmp_path):
 )
 def test_wrong_curves(options, message):
     with pytest.raises(InputError, match=message):
-        pair_curve("analytic:pair", **options)
+        pair_curve("analytic:pair", **{"species": ("H", "H")} | options)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +224,7 @@ def test_wrong_curves(options, message):
 )
 def test_wrong_maps(options, message):
     with pytest.raises(InputError, match=message):
-        triple_map("analytic:pair", **options)
+        triple_map("analytic:pair", **{"species": ("H", "H", "H")} | options)
 
 
 def test_basis_sets_without_an_element():

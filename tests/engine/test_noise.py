@@ -1,4 +1,4 @@
-"""The error of single energies measured on replicas, and orders that drown in it."""
+"""The error of single energies measured on replicas, and orders that are within it."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -50,7 +50,7 @@ def test_rounding_is_found_where_none_is_claimed():
     assert (claimed.noise.values[0, 3:] < 1e-9).all()
 
 
-def test_orders_that_drown_are_marked():
+def test_orders_within_their_noise_are_marked():
     measured = decompose(cluster(), Rounded(), measure_noise=True)
     assert measured.above_noise.values[0].tolist() == [True, True, True, *[False] * 4]
     believed = decompose(cluster(), Rounded())
@@ -112,6 +112,6 @@ def test_a_sample_says_that_its_error_is_noise(measured, rest):
     assert everything.attrs["noise"].startswith(rest)
 
 
-def test_counterpoise_has_no_copies():
+def test_counterpoise_has_no_replicas():
     with pytest.raises(InputError, match="`measure_noise` needs a source without counterpoise"):
         decompose(cluster(2), "pyscf:uhf/sto-3g?spin=ground&counterpoise=full", measure_noise=True)

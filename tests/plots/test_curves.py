@@ -14,7 +14,10 @@ MORSE = "analytic:pair?kind=morse"
 
 @pytest.fixture(scope="module")
 def curves():
-    parts = {name: pair_curve(spec) for name, spec in (("morse", MORSE), ("lj", "analytic:pair?sigma=1.0&epsilon=1"))}
+    parts = {
+        name: pair_curve(spec, ("H", "H"))
+        for name, spec in (("morse", MORSE), ("lj", "analytic:pair?sigma=1.0&epsilon=1"))
+    }
     return combine_curves(parts, "morse")
 
 
@@ -22,7 +25,7 @@ def curves():
 def maps():
     grid = np.linspace(1.0, 3.0, 6)
     specs = {"strong": "analytic:axilrod-teller?nu=2.0", "weak": "analytic:axilrod-teller", "none": MORSE}
-    parts = {name: triple_map(spec, distances=grid, angles=[60, 180]) for name, spec in specs.items()}
+    parts = {name: triple_map(spec, ("H", "H", "H"), distances=grid, angles=[60, 180]) for name, spec in specs.items()}
     return combine_curves(parts, "weak")
 
 
@@ -49,7 +52,7 @@ def test_walls_leave_the_frame(curves):
 
 
 def test_all_wells_are_seen_unless_they_would_hide_the_reference():
-    parts = {depth: pair_curve(f"{MORSE}&epsilon={depth}") for depth in ("1", "4", "1000")}
+    parts = {depth: pair_curve(f"{MORSE}&epsilon={depth}", ("H", "H")) for depth in ("1", "4", "1000")}
     assert -6 < pair_curve_figure({name: parts[name] for name in ("1", "4")}).axes[0].get_ylim()[0] < -4
     low, _ = pair_curve_figure(combine_curves(parts, "1")).axes[0].get_ylim()
     assert -12 < low < -10
@@ -121,7 +124,9 @@ def test_missing_energies_are_masked(maps):
 
 def test_maps_of_one_geometry():
     """Axilrod and Teller: ν (1 + 3 cos³ 60°)/r⁹ of three atoms at distance 1 is 11 ν/8."""
-    figure = triple_map_figure(triple_map("analytic:axilrod-teller?nu=2.0", distances=[1.0], angles=[60]))
+    figure = triple_map_figure(
+        triple_map("analytic:axilrod-teller?nu=2.0", ("H", "H", "H"), distances=[1.0], angles=[60])
+    )
     mesh = figure.axes[0].collections[0]
     np.testing.assert_allclose(mesh.get_array(), [[2.75]])
     assert mesh.get_clim() == pytest.approx((-2.75, 2.75))

@@ -76,7 +76,7 @@ def test_a_model_that_tells_left_from_right_is_not_invariant(tmp_path):
 def test_noise_of_single_precision_is_measured_unasked(single_precision, networks):
     atoms = ase.Atoms("H3", [[0, 0, 0], [1.1, 0, 0], [0.3, 1.3, 0.2]])
     result = decompose(atoms, load_source(f"metatomic:{single_precision['mace']}"))
-    assert result.attrs["noise"].startswith("measured on copies")
+    assert result.attrs["noise"].startswith("measured on replicas: ")
     exact = decompose(atoms, load_source(f"metatomic:{networks['mace']}"))
     assert exact.attrs["noise"] == "claimed by the source"
     assert (result.noise > 10 * exact.noise).all()

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bodyorder.analysis.trainings import sufficient_orders
+from bodyorder.analysis.trainings import distilled_orders
 from bodyorder.results.files import load_analysis, save
 
 RECORD = Path(__file__).parents[2] / "studies" / "hydrogen"
@@ -28,7 +28,7 @@ def test_the_table_of_trainings():
 def test_what_was_distilled(tmp_path):
     table = load_analysis(RECORD / "distillation.nc")
     assert table["distilled_rmse"].dims == ("run",)
-    orders = sufficient_orders(table)["sufficient_order"]
+    orders = distilled_orders(table)["distilled_order"]
     # as the record says: order 4 says what SOAP-BPNN knows of dense clusters, 5 what PET knows, and none what MACE does
     found = orders.sel(training_set="high", teacher=["soap-bpnn", "pet", "mace"]).values
     np.testing.assert_array_equal(found, [4, 5, np.nan])

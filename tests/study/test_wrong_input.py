@@ -95,7 +95,7 @@ def test_held_out_clusters_of_another_element(refused, tmp_path):
     )
 
 
-def test_a_make_up_without_an_element_of_another_group(refused, tmp_path):
+def test_a_training_set_without_an_element_of_another_group(refused, tmp_path):
     path = write_structures(tmp_path / "own.xyz", frames("He", 4))
     clusters = SETTINGS["clusters"] | {"own": {"sampler": "file", "path": str(path)}}
     training_sets = {"both": {}, "few": {"groups": ["own"]}}

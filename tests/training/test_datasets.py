@@ -25,7 +25,7 @@ from bodyorder.training import (
     write_set,
 )
 
-make_ups = st.builds(
+compositions = st.builds(
     Composition,
     name=st.just("any"),
     orders=st.none() | st.sets(st.integers(1, 3), min_size=1).map(tuple),
@@ -62,7 +62,7 @@ def keys_of_parents(labelled) -> dict[int, set[bytes]]:
 
 
 @settings(max_examples=100)
-@given(composition=make_ups, seed=st.integers(0, 2**32), training=st.floats(0.2, 0.8))
+@given(composition=compositions, seed=st.integers(0, 2**32), training=st.floats(0.2, 0.8))
 @example(composition=Composition("some", orders=None, n_clusters=2, weights={2: 3}), seed=0, training=0.7)
 @example(composition=COMPOSITIONS["whole"], seed=0, training=0.7)
 @example(composition=COMPOSITIONS["all"], seed=0, training=0.7)
@@ -210,7 +210,7 @@ def test_a_make_up_that_yields_nothing_is_refused(labelled, hydrogen, morse):
 
 
 @given(
-    composition=make_ups,
+    composition=compositions,
     seed=st.integers(0, 2**32),
     numbers=st.tuples(st.integers(1, 5), st.integers(1, 5)).map(sorted),
 )

@@ -151,7 +151,7 @@ def test_features_of_forces_are_derivatives_of_those_of_energies(model):
         np.testing.assert_allclose(analytic[index, axis], -(above - below) / (2 * step), atol=1e-8)
 
 
-def test_sets_of_any_length_and_make_up_become_rows(model, source, monkeypatch: pytest.MonkeyPatch):
+def test_sets_of_any_length_and_composition_become_rows(model, source, monkeypatch: pytest.MonkeyPatch):
     clusters = with_labels(
         [draw(numbers, seed) for seed, numbers in enumerate((WATER, [1], [8, 8, 1, 1], [8]))], source
     )

@@ -23,7 +23,7 @@ class Aligned:
     sub-clusters, is made when it is first asked for and then kept: results must not be changed meanwhile.
 
     :param data: all variables side by side with a ``source`` dimension (:func:`bodyorder.results.flat`)
-    :param is_single: whether they came from one result, so that analyses of it have no ``source`` dimension
+    :param is_single: whether they came from one result; analyses that go through :meth:`given` have no ``source`` dimension then
     """
 
     def __init__(self, data: xr.Dataset, is_single: bool = False):

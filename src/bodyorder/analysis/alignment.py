@@ -22,7 +22,7 @@ _SHARED = {
 #: Positions (Å) that agree to this length are of the same structure.
 _SAME_POSITION = 1e-6
 
-#: Strata that bodies of a subset can be apart in each direction, at least: a body and its cell are one number in a table.
+#: Cells that bodies of a subset can be apart in each direction, at least: a body and its cell are one number in a table.
 _SPAN = 2**10
 
 #: Name of the only group of a result whose structures carry none.

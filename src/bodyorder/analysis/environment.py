@@ -75,40 +75,38 @@ def environment_orders(
         ``max_order`` beyond N, or for weights that leave terms undetermined
     """
     aligned = align(results)
-    dataset, groups = aligned.data, aligned.tables(_PURPOSE)
-    largest = max(group.n_bodies for group in groups)
+    dataset, tables = aligned.data, aligned.tables(_PURPOSE)
+    largest = max(table.n_bodies for table in tables)
     if max_order is not None:
         check_between("max_order", max_order, 1, largest)
     check_switch("sum_rule", sum_rule)
-    tables = [size_weights(group.n_bodies, weights, sum_rule=sum_rule) for group in groups]
-    tops = [_top(table, max_order) for table in tables]
+    by_size = [size_weights(table.n_bodies, weights, sum_rule=sum_rule) for table in tables]
+    tops = [_top(own, max_order) for own in by_size]
     shape = (max(tops), dataset.sizes["structure"], dataset.sizes["source"])
     found = {name: np.full(shape, np.nan) for name in _PER_ORDER}
     found |= {name: np.full((largest, *shape), np.nan) for name in _PER_SIZE}
     n_data = np.zeros(shape[1], dtype=np.int64)
     counts = {name: np.full(shape[1::-1], np.nan) for name in ("n_parameters", "n_validated")}
-    for group, table, top in zip(groups, tables, tops, strict=True):
-        n_data[group.structures] = sum(
-            comb(group.n_bodies, size) for size in range(1, group.n_bodies + 1) if table[size]
-        )
-        for chunk, fit in group.fits:
-            structures = group.structures[chunk]
-            sums = np.stack([values.sum(axis=0) for values in group.split(group.energies[:, chunk])])
+    for table, own, top in zip(tables, by_size, tops, strict=True):
+        n_data[table.structures] = sum(comb(table.n_bodies, size) for size in range(1, table.n_bodies + 1) if own[size])
+        for chunk, fit in table.fits:
+            structures = table.structures[chunk]
+            sums = np.stack([values.sum(axis=0) for values in table.split(table.energies[:, chunk])])
             for order in range(1, top + 1):
-                for name, values in _errors(fit, order, table).items():
+                for name, values in _errors(fit, order, own).items():
                     _put(found[name], order, structures, values)
-                vacuum = sums[-1] - np.tensordot(_vacuum(group.n_bodies, order), sums, axes=1)
+                vacuum = sums[-1] - np.tensordot(_vacuum(table.n_bodies, order), sums, axes=1)
                 _put(found["vacuum_residual"], order, structures, vacuum)
         for order in range(1, top + 1):
-            counts["n_parameters"][group.structures, order - 1] = count_terms(group.n_bodies, order)
-            counts["n_validated"][group.structures, order - 1] = len(_validated(table, order))
-            for name, values in _noise(group.n_bodies, order, table, group.variances).items():
-                known = np.isfinite(found["environment_residual"][order - 1, group.structures])
-                _put(found[name], order, group.structures, np.where(known, values, np.nan))
+            counts["n_parameters"][table.structures, order - 1] = count_terms(table.n_bodies, order)
+            counts["n_validated"][table.structures, order - 1] = len(_validated(own, order))
+            for name, values in _noise(table.n_bodies, order, own, table.variances).items():
+                known = np.isfinite(found["environment_residual"][order - 1, table.structures])
+                _put(found[name], order, table.structures, np.where(known, values, np.nan))
     result = _assemble(found).assign(n_data=("structure", n_data))
     for name, values in counts.items():
         # of structures that all have as many bodies one number says it
-        alike = len(groups) == 1
+        alike = len(tables) == 1
         result[name] = ("order", values[0].astype(np.int64)) if alike else (("structure", "order"), values)
     return aligned.given(result, spell(weights, sum_rule))
 
@@ -119,59 +117,59 @@ def spell(weights: str | Sequence[float], sum_rule: bool) -> dict[str, str | int
     return {"weights": numbers, "sum_rule": str(sum_rule).lower()}
 
 
-def _top(table: np.ndarray, max_order: int | None) -> int:
-    """Largest order for one number of bodies."""
-    order = min(max_order, len(table) - 1) if max_order is not None else max(1, largest_order(table))
-    check_determined(table, order)
+def _top(weights: np.ndarray, max_order: int | None) -> int:
+    """Largest order for one number of bodies, by weights of sizes from 0 on."""
+    order = min(max_order, len(weights) - 1) if max_order is not None else max(1, largest_order(weights))
+    check_determined(weights, order)
     return order
 
 
-def _errors(fit: SubsetFit, order: int, table: np.ndarray) -> dict[str, np.ndarray]:
-    squares = fit.squared_residuals(order, table)
-    without = fit.left_out_residuals(order, table)
-    alone = fit.left_one_out_residuals(order, table, squares)
+def _errors(fit: SubsetFit, order: int, weights: np.ndarray) -> dict[str, np.ndarray]:
+    squares = fit.squared_residuals(order, weights)
+    without = fit.left_out_residuals(order, weights)
+    alone = fit.left_one_out_residuals(order, weights, squares)
     counts = _counts(fit.n_bodies)[:, None, None]
     sizes = np.arange(1, fit.n_bodies + 1)[:, None, None]
     return {
-        "environment_rms": _mean_square(squares, table) ** 0.5,
-        "environment_validation": _mean_square(without, _only(table, _validated(table, order))) ** 0.5,
-        "environment_left_out": _mean_square(alone, table) ** 0.5,
-        "environment_residual": fit.whole_residual(order, table),
+        "environment_rms": _mean_square(squares, weights) ** 0.5,
+        "environment_validation": _mean_square(without, _only(weights, _validated(weights, order))) ** 0.5,
+        "environment_left_out": _mean_square(alone, weights) ** 0.5,
+        "environment_residual": fit.whole_residual(order, weights),
         "size_rms": np.sqrt(squares / counts) / sizes,
         "size_validation": np.sqrt(without / counts) / sizes,
         "size_left_out": np.sqrt(alone / counts) / sizes,
     }
 
 
-def _validated(table: np.ndarray, order: int) -> list[int]:
+def _validated(weights: np.ndarray, order: int) -> list[int]:
     """Sizes that count, not by demand, and can be left out."""
-    return [size for size in predictable_sizes(table, order) if 0 < table[size] < np.inf]
+    return [size for size in predictable_sizes(weights, order) if 0 < weights[size] < np.inf]
 
 
-def _only(table: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
+def _only(weights: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
     """Weights of some sizes alone."""
-    return np.where(np.isin(np.arange(len(table)), sizes), table, 0.0)
+    return np.where(np.isin(np.arange(len(weights)), sizes), weights, 0.0)
 
 
-def _mean_square(squares: np.ndarray, table: np.ndarray) -> np.ndarray:
+def _mean_square(squares: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Σ_k w_k/k² Σ_{|S|=k} r² / Σ_S w over the sizes of finite weight, from the sums over the subsets of each size."""
-    n_bodies = len(table) - 1
-    counted = np.flatnonzero(np.isfinite(table[1:]) & (table[1:] > 0))
+    n_bodies = len(weights) - 1
+    counted = np.flatnonzero(np.isfinite(weights[1:]) & (weights[1:] > 0))
     if not len(counted):
         return np.full_like(squares[0], np.nan)
-    weights = table[1:][counted]
-    scaled = weights / (counted + 1.0) ** 2 / (weights @ _counts(n_bodies)[counted])
+    own = weights[1:][counted]
+    scaled = own / (counted + 1.0) ** 2 / (own @ _counts(n_bodies)[counted])
     return np.tensordot(scaled, squares[counted], axes=1)
 
 
-def _noise(n_bodies: int, order: int, table: np.ndarray, variance: np.ndarray) -> dict[str, np.ndarray]:
+def _noise(n_bodies: int, order: int, weights: np.ndarray, variance: np.ndarray) -> dict[str, np.ndarray]:
     """1σ of the residuals, and what noise alone leaves; ``variance`` is Σ_{|S|=k} σ²(S), shape (N, n, n_sources)."""
     whole = np.eye(n_bodies)[-1]
-    fitted = (whole - whole_coefficients(table, order)) / _counts(n_bodies)
-    spread = np.tensordot(noise_spread(table, order), variance, axes=1)
+    fitted = (whole - whole_coefficients(weights, order)) / _counts(n_bodies)
+    spread = np.tensordot(noise_spread(weights, order), variance, axes=1)
     return {
         "environment_noise": np.tensordot(fitted**2, variance, axes=1) ** 0.5,
-        "environment_rms_noise": _mean_square(spread, table) ** 0.5,
+        "environment_rms_noise": _mean_square(spread, weights) ** 0.5,
         "vacuum_noise": np.tensordot((whole - _vacuum(n_bodies, order)) ** 2, variance, axes=1) ** 0.5,
     }
 

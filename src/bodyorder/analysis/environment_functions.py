@@ -107,7 +107,7 @@ def environment_functions(
     of_group = np.full(combined.sizes["structure"], -1)
     for number, structures in enumerate(own.values()):
         of_group[structures] = number
-    cell = (of_group[owners] * len(kinds) + which) * n_bins + place
+    strata = (of_group[owners] * len(kinds) + which) * n_bins + place
     inside = (place >= 0) & (place < n_bins)
     shape = (combined.sizes["source"], len(own), len(kinds), n_bins)
     found: dict[str, np.ndarray] = {}
@@ -116,7 +116,7 @@ def environment_functions(
         count, total, square = (
             np.array(
                 [
-                    np.bincount(cell[row], part[row], minlength=int(np.prod(shape[1:])))
+                    np.bincount(strata[row], part[row], minlength=int(np.prod(shape[1:])))
                     for row, part in zip(known, held, strict=True)
                 ]
             )

@@ -27,7 +27,7 @@ def findings(results: SeveralResults, reference: str | None = None, tolerance: f
       one of largest size, and its total; ``largest_ratio``: its size over that of order 2, if that is above rounding
     - ``largest_noise``, ``noisiest_order``: the largest 1σ of an order total, and of which order
     - ``is_unknown``, of every order: whether no structure of so many bodies has it, although it was asked for
-    - ``n_heard``, ``n_lost``: order totals from order 2 on that are above twice their noise, and that are not
+    - ``n_above_noise``, ``n_within_noise``: order totals from order 2 on that are above twice their noise, and that are not
 
     Of :func:`bodyorder.analysis.compare`, if there is a reference: ``total_rmse`` and ``deviation_order``, ``largest_deviation``:
     the order that a source gets most wrong, and its root mean square deviation.
@@ -55,7 +55,7 @@ def findings(results: SeveralResults, reference: str | None = None, tolerance: f
             deviation_order=order,
             largest_deviation=_at(deviation, order),
         )
-    found = found.merge(_of_sources(aligned.data, doubts(aligned)))
+    found = found.merge(_of_sources(aligned, doubts(aligned)))
     found.attrs = {"tolerance": convergence.attrs["tolerance"]} | ({"reference": reference} if reference else {})
     return describe(found)
 
@@ -107,17 +107,18 @@ def _of_orders(convergence: xr.Dataset, unknown: xr.DataArray) -> xr.Dataset:
             "noisiest_order": noisiest,
             "largest_noise": _at(noise, noisiest),
             "is_unknown": unknown.transpose(*totals.dims),
-            "n_lost": lost.sum("order"),
-            "n_heard": (interactions.notnull() & ~lost).sum("order"),
+            "n_within_noise": lost.sum("order"),
+            "n_above_noise": (interactions.notnull() & ~lost).sum("order"),
         }
     )
 
 
-def _of_sources(data: xr.Dataset, counts: xr.Dataset) -> xr.Dataset:
+def _of_sources(aligned: Aligned, counts: xr.Dataset) -> xr.Dataset:
+    data = aligned.data
     held = attributes(data).values()
     found = xr.Dataset(
         {
-            "n_lacking": missing_contributions(Aligned(data)).any("order").sum("structure"),
+            "n_lacking": missing_contributions(aligned).any("order").sum("structure"),
             "is_sampled": ("source", np.array(["sampled" in str(own.get("family", "")) for own in held])),
             "is_cut": ("source", np.array([own.get("family") == "cliques" for own in held])),
         },

@@ -40,15 +40,15 @@ def environment_terms(
         a connected family left out behind the others
     :raises InputError: as :func:`bodyorder.analysis.environment.environment_orders`
     """
-    aligned, groups = _prepared(results, "terms in their environment", order)
-    tables = {group.n_bodies: size_weights(group.n_bodies, weights, sum_rule=sum_rule) for group in groups}
-    for n_bodies, table in tables.items():
-        check_determined(table, min(order, n_bodies))
+    aligned, tables = _prepared(results, "terms in their environment", order)
+    by_size = {table.n_bodies: size_weights(table.n_bodies, weights, sum_rule=sum_rule) for table in tables}
+    for n_bodies, own in by_size.items():
+        check_determined(own, min(order, n_bodies))
 
     def terms(fit: SubsetFit, sizes: list[np.ndarray], top: int) -> list[np.ndarray]:
-        return fit.terms(top, tables[len(sizes)])[1:]
+        return fit.terms(top, by_size[len(sizes)])[1:]
 
-    rows = _Rows(aligned.data, groups, order)
+    rows = _Rows(aligned.data, tables, order)
     result = rows.described().assign(environment_term=(("subset", "source"), rows.values(terms)))
     return aligned.given(result.transpose("source", ...), spell(weights, sum_rule) | {"order": order})
 
@@ -69,8 +69,8 @@ def interaction_indices(results: SeveralResults, order: int, *, indices: Sequenc
         raise InputError(f"`indices` must be several of {', '.join(INDICES)}, got {indices!r}")
     for index in indices:
         check_choice("indices", index, INDICES)
-    aligned, groups = _prepared(results, "interaction indices", order)
-    rows = _Rows(aligned.data, groups, order)
+    aligned, tables = _prepared(results, "interaction indices", order)
+    rows = _Rows(aligned.data, tables, order)
     found = [rows.values(partial(_interactions, index)) for index in indices]
     result = rows.described().assign(interaction=(("index", "subset", "source"), np.stack(found)))
     result = result.assign_coords(index=list(indices))
@@ -91,17 +91,17 @@ def context_orders(results: SeveralResults, max_order: int | None = None) -> xr.
     """
     purpose = "contributions in their environment"
     aligned = align(results)
-    dataset, groups = aligned.data, aligned.tables(purpose)
-    largest = max(group.n_bodies for group in groups)
+    dataset, tables = aligned.data, aligned.tables(purpose)
+    largest = max(table.n_bodies for table in tables)
     top = check_between("max_order", largest if max_order is None else max_order, 1, largest)
     shape = (top, largest, dataset.sizes["structure"], dataset.sizes["source"])
     mean, square = np.full(shape, np.nan), np.full(shape, np.nan)
-    for group in groups:
-        for chunk, sizes in group.chunks():
-            found = context_contributions(sizes, min(top, group.n_bodies))
+    for table in tables:
+        for chunk, sizes in table.chunks():
+            found = context_contributions(sizes, min(top, table.n_bodies))
             for row, values in enumerate(found):
-                mean[row, : len(values), group.structures[chunk]] = values.mean(axis=1).swapaxes(0, 1)
-                square[row, : len(values), group.structures[chunk]] = (values**2).mean(axis=1).swapaxes(0, 1)
+                mean[row, : len(values), table.structures[chunk]] = values.mean(axis=1).swapaxes(0, 1)
+                square[row, : len(values), table.structures[chunk]] = (values**2).mean(axis=1).swapaxes(0, 1)
     dims = ("order", "environment", "structure", "source")
     result = xr.Dataset(
         {"context_mean": (dims, mean), "context_rms": (dims, np.sqrt(square))},
@@ -116,37 +116,37 @@ def _interactions(index: str, fit: SubsetFit, sizes: list[np.ndarray], order: in
 
 def _prepared(results: SeveralResults, purpose: str, order: int) -> tuple[Aligned, list[SubsetTable]]:
     aligned = align(results)
-    groups = aligned.tables(purpose)
-    check_between("order", order, 1, max(group.n_bodies for group in groups))
-    return aligned, groups
+    tables = aligned.tables(purpose)
+    check_between("order", order, 1, max(table.n_bodies for table in tables))
+    return aligned, tables
 
 
 class _Rows:
     """All sub-clusters of up to some number of bodies: those of the results in their order, then those that they leave out.
 
     :param dataset: the results
-    :param groups: the energies of all their sub-clusters
+    :param tables: the energies of all their sub-clusters
     :param order: largest number of bodies
     """
 
-    def __init__(self, dataset: xr.Dataset, groups: Sequence[SubsetTable], order: int):
+    def __init__(self, dataset: xr.Dataset, tables: Sequence[SubsetTable], order: int):
         self._dataset = dataset
-        self._groups = groups
+        self._tables = tables
         self._order = order
         listed = dataset["subset_order"].values
         self._kept = np.flatnonzero(listed <= order)
         #: For each table, which sub-clusters the results leave out: their row in it, and which of its structures.
-        self._left_out = [self._lacking(group) for group in groups]
+        self._left_out = [self._lacking(table) for table in tables]
 
     def described(self) -> xr.Dataset:
         """Which they are: ``subset_members``, ``subset_structure`` and ``subset_order``."""
         members = self._dataset["subset_members"].transpose("subset", "slot").values[self._kept, : self._order]
         added, owners = [], []
-        for group, (rows, columns) in zip(self._groups, self._left_out, strict=True):
-            table = complete(group.n_bodies, min(self._order, group.n_bodies)).members
-            padded = [np.pad(part, ((0, 0), (0, self._order - part.shape[1])), constant_values=-1) for part in table]
+        for table, (rows, columns) in zip(self._tables, self._left_out, strict=True):
+            family = complete(table.n_bodies, min(self._order, table.n_bodies)).members
+            padded = [np.pad(part, ((0, 0), (0, self._order - part.shape[1])), constant_values=-1) for part in family]
             added.append(np.concatenate(padded)[rows])
-            owners.append(group.structures[columns])
+            owners.append(table.structures[columns])
         members = np.concatenate([members, *added])
         structures = np.concatenate([self._dataset["subset_structure"].values[self._kept], *owners])
         return xr.Dataset(
@@ -165,19 +165,19 @@ class _Rows:
         """
         found = np.full((self._dataset.sizes["subset"], self._dataset.sizes["source"]), np.nan)
         added = []
-        for group, left_out in zip(self._groups, self._left_out, strict=True):
-            flat = np.full_like(group.energies, np.nan)
-            for chunk, fit in group.fits:
-                sizes = group.split(group.energies[:, chunk])
-                values = np.concatenate(rule(fit, sizes, min(self._order, group.n_bodies)))
+        for table, left_out in zip(self._tables, self._left_out, strict=True):
+            flat = np.full_like(table.energies, np.nan)
+            for chunk, fit in table.fits:
+                sizes = table.split(table.energies[:, chunk])
+                values = np.concatenate(rule(fit, sizes, min(self._order, table.n_bodies)))
                 flat[: len(values), chunk] = values
-            found[group.rows] = flat[tuple(group.places)]
+            found[table.rows] = flat[tuple(table.places)]
             added.append(flat[left_out])
         return np.concatenate([found[self._kept], *added])
 
-    def _lacking(self, group: SubsetTable) -> tuple[np.ndarray, np.ndarray]:
+    def _lacking(self, table: SubsetTable) -> tuple[np.ndarray, np.ndarray]:
         """Sub-clusters of a table that the results do not list, structure by structure."""
-        listed = np.zeros(group.energies.shape[:2], dtype=bool)
-        listed[tuple(group.places)] = True
-        columns, rows = np.nonzero(~listed[: count_terms(group.n_bodies, min(self._order, group.n_bodies))].T)
+        listed = np.zeros(table.energies.shape[:2], dtype=bool)
+        listed[tuple(table.places)] = True
+        columns, rows = np.nonzero(~listed[: count_terms(table.n_bodies, min(self._order, table.n_bodies))].T)
         return rows, columns

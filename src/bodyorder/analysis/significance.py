@@ -13,7 +13,7 @@ Values = TypeVar("Values", np.ndarray, xr.DataArray)
 
 
 def within_noise(energies: Values, noise: Values) -> Values:
-    """Whether energies drown in their noise: there is some, and they are at most :data:`SIGNIFICANT` times as large.
+    """Whether energies are within their noise: there is some, and they are at most :data:`SIGNIFICANT` times as large.
 
     The same as ``above_noise`` of a result says of a structure, and of results that do not hold it. A mean over structures is
     held against the root mean square of their noise: their errors need not be independent, and then do not average out.

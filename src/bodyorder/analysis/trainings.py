@@ -66,14 +66,14 @@ def term_deviations(runs: xr.Dataset, reference: xr.Dataset) -> xr.Dataset:
     return means.merge(describe(scatter))
 
 
-def sufficient_orders(distilled: xr.Dataset) -> xr.Dataset:
+def distilled_orders(distilled: xr.Dataset) -> xr.Dataset:
     """What a teacher misses of the reference, and the lowest order of its students that miss less of it than that.
 
     Less by more than the spreads over seeds of both, if these are known.
 
     :param distilled: ``distilled_rmse`` and ``teacher_rmse`` of runs, eV per body, with their coordinates
     :return: dims (training_set, teacher): ``teacher_rmse``, ``teacher_rmse_spread`` (eV per body), NaN for the reference and
-        where nothing is known; ``sufficient_order``, NaN where no student's suffices
+        where nothing is known; ``distilled_order``, NaN where no student's suffices
     """
     means = over_seeds(distilled)
     rows = {}
@@ -84,7 +84,7 @@ def sufficient_orders(distilled: xr.Dataset) -> xr.Dataset:
         rows[key] = (own, spread, float(part["student_order"].where(misses < own).min()))
     sets, teachers = (list(dict.fromkeys(means[name].values.tolist())) for name in ("training_set", "teacher"))
     values = np.array([[rows.get((name, teacher), (np.nan,) * 3) for teacher in teachers] for name in sets])
-    names = ("teacher_rmse", f"teacher_rmse{SPREAD}", "sufficient_order")
+    names = ("teacher_rmse", f"teacher_rmse{SPREAD}", "distilled_order")
     found = {name: (("training_set", "teacher"), values[..., place]) for place, name in enumerate(names)}
     return describe(xr.Dataset(found, coords={"training_set": sets, "teacher": teachers}))
 

@@ -62,9 +62,11 @@ def add_commands(commands: Any) -> None:
     _add_selection(decompose)
     decompose.add_argument("--forces", action="store_true", help="resolve forces too")
     decompose.add_argument("--atom-energies", action="store_true", help="resolve the model's own energies of atoms too")
-    decompose.add_argument("--measure-noise", action="store_true", help="measure the error of one energy on copies")
     decompose.add_argument(
-        "--same-distance", type=float, metavar="Å", help="take sub-clusters for copies whose distances agree to this"
+        "--measure-noise", action="store_true", help="measure the error of one energy on replicas, turned and shifted"
+    )
+    decompose.add_argument(
+        "--same-distance", type=float, metavar="Å", help="take sub-clusters for congruent whose distances agree to this"
     )
     decompose.add_argument("--subsets", action="store_true", help="keep energy and contribution of every sub-cluster")
     decompose.add_argument("--store", metavar="FILE", help="energies already computed; what is computed is added")
@@ -109,7 +111,7 @@ def _sampling(args: argparse.Namespace) -> Sampling | None:
 
 def _sample(args: argparse.Namespace) -> None:
     from bodyorder.structures import read_structures, write_structures
-    from bodyorder.structures.surroundings import local_environments
+    from bodyorder.structures.surroundings import cut_surroundings
     from bodyorder.study.sampling import sample_all, subclusters
 
     inputs = [path for path in (args.config, args.subclusters, args.surroundings) if path]
@@ -123,7 +125,7 @@ def _sample(args: argparse.Namespace) -> None:
         if args.radius is None:
             raise InputError("`--radius` must be given with `--surroundings`, and is not")
         most = {} if args.atoms is None else {"max_atoms": args.atoms}
-        clusters = local_environments(
+        clusters = cut_surroundings(
             read_structures(args.surroundings, periodic=True), args.radius, n_clusters, seed, **most
         )
     elif args.preset is not None:

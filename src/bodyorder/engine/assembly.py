@@ -1,4 +1,4 @@
-"""From the energies of sub-clusters to order totals, and from those to the labelled dataset."""
+"""From the energies of sub-clusters to order totals, and from those to the tree of a result."""
 
 from __future__ import annotations
 

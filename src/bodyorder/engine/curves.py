@@ -28,8 +28,8 @@ COINCIDENT = f"atoms are closer than {TOO_CLOSE} Å"
 #: Most geometries of one call: some 0.2 GB and minutes even for a fast source.
 MOST_GEOMETRIES = 100_000
 
-#: Default distances: where they begin, in sums of covalent radii; how far they reach beyond, and how far they are apart (Å). Two
-#: hydrogen atoms have 0.3 to 6 Å, three 0.5 to 4 Å.
+#: Default distances: where they begin, in sums of covalent radii; how far they reach beyond, and how far they are apart (Å): for
+#: atoms of covalent radius 0.31 Å 0.3 to 6 Å, and 0.5 to 4 Å in maps.
 _GRIDS = {2: (0.5, 5.7, 0.025), 3: (0.8, 3.5, 0.125)}
 
 _ANGLES = (60.0, 90.0, 120.0, 180.0)
@@ -52,7 +52,7 @@ class Running(TypedDict, total=False):
 
 def pair_curve(
     source: SourceLike,
-    species: Sequence[str] = ("H", "H"),
+    species: Sequence[str],
     distances: Sequence[float] | np.ndarray | None = None,
     **running: Unpack[Running],
 ) -> xr.Dataset:
@@ -76,7 +76,7 @@ def pair_curve(
 
 def triple_map(
     source: SourceLike,
-    species: Sequence[str] = ("H", "H", "H"),
+    species: Sequence[str],
     distances: Sequence[float] | np.ndarray | None = None,
     angles: Sequence[float] | np.ndarray = _ANGLES,
     **running: Unpack[Running],

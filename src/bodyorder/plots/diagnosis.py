@@ -77,7 +77,7 @@ def change_figure(changes: xr.Dataset, lines: Sequence[Series], theme: Theme) ->
     """Changes of order totals per body from the anchor of each series: a row for each factor, a column for each group.
 
     :param changes: of :func:`bodyorder.analysis.order_changes`
-    :return: mean changes, and a band around zero in which they drown in noise
+    :return: mean changes, and a band around zero that reaches to twice their noise
     """
     groups = [str(name) for name in changes["group"].values]
     orders = changes["order"].values

@@ -150,10 +150,10 @@ def _noise(found: xr.Dataset, theme: Theme) -> Markup:
     if not noisy:
         return Markup()
     place, part = max(noisy, key=lambda item: item[1]["largest_noise"])
-    lost = [(place, part) for place, part in held if part["n_lost"]]
+    n_lost, n_clear = (sum(part[name] for _, part in held) for name in ("n_within_noise", "n_above_noise"))
+    lost = _labels(found, [place for place, part in held if part["n_within_noise"]])
     return words(
-        "sentences.html", "noise", place=place, part=part, body=theme.body, lost=_labels(found, [place for place, _ in lost]),
-        n_lost=sum(part["n_lost"] for _, part in lost), n_all=sum(part["n_lost"] + part["n_heard"] for _, part in held),
+        "sentences.html", "noise", place=place, part=part, body=theme.body, lost=lost, n_lost=n_lost, n_all=n_lost + n_clear
     )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from bodyorder.report import orders, overview
 from bodyorder.report.diagnosis import diagnose
 from bodyorder.report.section import Section
 from bodyorder.report.viewer import SHOWN_PER_GROUP, chemiscope_script, make_viewer
-from bodyorder.report.words import environment, words
+from bodyorder.report.words import templates, words
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def render_report(report: Report) -> str:
         _provenance(results, report),
         Section("reading", "How to read this page", "definitions", body=_reading(report.tolerance, theme.body)),
     ]
-    page = environment().get_template("page.html")
+    page = templates().get_template("page.html")
     return page.render(
         title=report.title,
         scope=words(
@@ -114,7 +114,7 @@ def _structures(results: xr.Dataset, report: Report) -> Section:
     viewer = make_viewer(results, report.title, report.reference)
     script = Markup(str(_asset("viewer.js")).replace("VIEWER_DATA", viewer.script()))  # markup escapes what it is given
     body = (
-        environment()
+        templates()
         .get_template("viewer.html")
         .module.viewer(  # type: ignore[attr-defined]
             viewer.n_left_out, SHOWN_PER_GROUP, Markup(chemiscope_script()), script
@@ -127,7 +127,7 @@ def _provenance(results: xr.Dataset, report: Report) -> Section:
     origins = attributes(results)
     everything = {"provenance": report.provenance, "results": origins}
     text = json.dumps(everything, indent=2, default=str, ensure_ascii=False)
-    body = environment().get_template("viewer.html").module.settings(text)  # type: ignore[attr-defined]
+    body = templates().get_template("viewer.html").module.settings(text)  # type: ignore[attr-defined]
     hint = "sources, settings, versions and hashes"
     return Section("provenance", "Provenance", hint, tables=[orders.origins(origins)], body=body)
 

@@ -14,7 +14,7 @@ from bodyorder.report.numbers import energy, number, power_of_ten
 
 
 @cache
-def environment(package: str = "bodyorder.report") -> Environment:
+def templates(package: str = "bodyorder.report") -> Environment:
     """The templates in the folder ``page`` of a package, with automatic escaping."""
     made = Environment(
         loader=PackageLoader(package, "page"),
@@ -35,7 +35,7 @@ def words(template: str, macro: str, /, *, package: str = "bodyorder.report", **
     :param macro: its name
     :param values: what it is filled with; text of them is escaped
     """
-    text = getattr(environment(package).get_template(template).module, macro)(**values)
+    text = getattr(templates(package).get_template(template).module, macro)(**values)
     return Markup(" ".join(text.split()))
 
 

@@ -76,15 +76,16 @@ class Capabilities:
     :param megabytes: it estimates the memory of a process that computes a batch (``megabytes``)
     :param charged: it takes charged sub-clusters
     :param context: what of the structure around its atoms the energy of a sub-cluster depends on, some of :data:`CONTEXT`
-    :param invariant: a rotated or reflected copy of a sub-cluster has the same energy to 1e-9 eV, and so has one with its atoms
-        in another order; one energy then serves all copies
+    :param invariant: congruent sub-clusters, rotated, reflected or with their atoms in another order, have the same energy to
+        1e-9 eV; that of one then serves all
     :param batch_size: most sub-clusters in one call, 1 or more; None for as many as the engine likes
     :param serial: it computes one sub-cluster after the other on one core, so that worker processes pay off, and so does
         evaluating a sub-cluster that occurs again only once where there is no store
     :param one_process: why it must not run in several processes at once, as a clause; empty if it may
-    :param costly: energies take longer than naming a sub-cluster, some µs, so that copies are looked for in runs that keep
-        nothing, too; serial sources need not say it
-    :param single_precision: energies are rounded as coarsely as float32 does, so that their error is worth measuring on copies
+    :param costly: energies take longer than naming a sub-cluster, some µs, so that congruent ones are looked for in runs that
+        keep nothing, too; serial sources need not say it
+    :param single_precision: energies are rounded as coarsely as float32 does, so that their error is worth measuring on
+        replicas
     :param unproven_cutoff: its cutoff is the word of a user, which is tried out before anything rests on it
         (:func:`~bodyorder.sources.cutoff.check_cutoff`)
     :param spin: the rule for the spin of sub-clusters, ``"none"`` where there is none; results record it

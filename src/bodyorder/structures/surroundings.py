@@ -10,11 +10,11 @@ import numpy as np
 from bodyorder._checks import InputError, check_between, check_positive
 from bodyorder.structures.neighbours import neighbours
 
-#: Atoms of a cluster whose complete lattice of sub-clusters can still be evaluated.
+#: Atoms of a cluster of which all sub-clusters can still be evaluated.
 _LARGEST = 20
 
 
-def local_environments(
+def cut_surroundings(
     structures: ase.Atoms | Sequence[ase.Atoms], radius: float, n_samples: int, seed: int, *, max_atoms: int = 13
 ) -> list[ase.Atoms]:
     """Free clusters of all atoms within a radius of an atom, the centre, which is drawn at random.

@@ -104,9 +104,9 @@ def _check_distinct(
         }
     known |= held_out
     owners = [f"cluster {number} of {group}" for group, clusters in known.items() for number in range(len(clusters))]
-    if copies := first_duplicates([atoms for clusters in known.values() for atoms in clusters]):
+    if pair := first_duplicates([atoms for clusters in known.values() for atoms in clusters]):
         raise InputError(
-            f"clusters must differ, {owners[copies[0]]} and {owners[copies[1]]} are the same but for place, turn, reflection or "
+            f"clusters must differ, {owners[pair[0]]} and {owners[pair[1]]} are the same but for place, turn, reflection or "
             f"order of atoms; leave one out"
         )
 

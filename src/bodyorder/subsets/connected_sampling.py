@@ -1,7 +1,7 @@
 """Samples of the connected subsets of a graph, free or repeated without end: for energies that are additive over distant parts.
 
 A subset grows along joints from any body of the home cell. What it can become is what contributes, however many bodies or cells
-there are. Of the parts of a subset only connected ones are needed, and of those that are copies of each other one.
+there are. Of the parts of a subset only connected ones are needed, and of those that are periodic images of each other one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bodyorder.subsets.sampling import Growth, probabilities
 
 @dataclass(frozen=True)
 class SampledFamily(Family):
-    """Some connected subsets and all their connected parts, one of each class of translated copies.
+    """Some connected subsets and all their connected parts, one of each class of periodic images.
 
     ``members`` are places of nodes. The first node of a subset lies in the home cell.
 
@@ -121,7 +121,7 @@ class ConnectedGrowth(Growth):
         return np.where(chosen < 0, -1, moved_home(np.sort(chosen, axis=1)))
 
     def probabilities(self, subsets: np.ndarray) -> np.ndarray:
-        """Probability of each subset or one of its copies, over all ways to grow it, shape (n,)."""
+        """Probability of each subset or one of its periodic images, over all ways to grow it, shape (n,)."""
         bodies = bodies_of(subsets)
         return probabilities(self._inside(subsets), self._totals[bodies], self._chances(subsets.shape[1])[bodies])
 

@@ -18,7 +18,7 @@ HELD = 2**22
 
 @dataclass(frozen=True)
 class ConnectedFamily(Family):
-    """Connected subsets of a free or periodic arrangement of bodies, one of each class of translated copies.
+    """Connected subsets of a free or periodic arrangement of bodies, one of each class of periodic images.
 
     ``members`` are indices of nodes, in a free arrangement the bodies. The first node of a subset lies in the home cell.
 
@@ -87,7 +87,7 @@ def connected(adjacency: np.ndarray, max_order: int | None = None) -> ConnectedF
 
 
 def connected_classes(joints: Joints, max_order: int, *, streamed: bool = False) -> ConnectedFamily:
-    """Every connected subset of up to ``max_order`` bodies, one of each class of translated copies.
+    """Every connected subset of up to ``max_order`` bodies, one of each class of periodic images.
 
     :param joints: which bodies are joined; in an arrangement that is not periodic all cells are the home cell
     :param max_order: largest order

@@ -30,8 +30,8 @@ def check_source(
     a source that claims to be invariant does not see reflections either; and every other claim of its capabilities that numbers
     can decide: batches as large as it says, records, context, charges, functions of other atoms, energies of cells, estimates,
     versions. Whether it is serial or costly is left to whoever times it. Tolerances are 6σ of the claimed precision, and at
-    least 1e-9 eV. All but the checks of batches evaluate one cluster at a time; those take enough sub-clusters of one make-up for
-    sources that evaluate many together.
+    least 1e-9 eV. All but the checks of batches evaluate one cluster at a time; those take enough sub-clusters of one composition
+    for sources that evaluate many together.
 
     :param source: the energy source
     :param species: chemical symbols to build clusters of, hydrogen if not given

@@ -25,7 +25,7 @@ from bodyorder.testing.subject import FLOOR, Subject, measured, split
 
 #: Distance (Å) at which additivity is reported for a source that claims no cutoff.
 FAR = 30.0
-#: Largest difference in eV between copies of which the engine evaluates one.
+#: Largest difference in eV between congruent clusters of which the engine evaluates one.
 SAME = 1e-9
 
 
@@ -107,11 +107,11 @@ def noise(subject: Subject, name: str) -> Check:
 
 
 def invariance(subject: Subject, name: str) -> Check:
-    """A source that claims that one copy stands for all: reflected, turned, its atoms in another order."""
+    """A source that claims that one energy serves all that are congruent: reflected, turned, atoms in another order."""
     if not subject.source.capabilities.invariant:
-        return Check(name, None, detail="not claimed: copies are evaluated one by one")
+        return Check(name, None, detail="not claimed: congruent sub-clusters are evaluated one by one")
     changed = subject.energies(
         [rotated(mirrored(permuted(one)), random_rotation(subject.rng)) for one in subject.clusters]
     )
     wanted = subject.energies(subject.clusters)
-    return measured(name, np.abs(changed - wanted).max(), SAME, "eV", "reflected, turned and permuted copies")
+    return measured(name, np.abs(changed - wanted).max(), SAME, "eV", "reflected, turned and permuted replicas")

@@ -44,7 +44,7 @@ class Subject:
         self.unrest = 0.0
         self.clusters = [random_cluster(self.rng, self.species, n_atoms) for n_atoms in (2, 3, 4)]
         self.parents = {n: random_cluster(self.rng, self.species, n) for n in (5, 6)}
-        #: so many that a source that evaluates many of one make-up at once does so; not drawn from the numbers of the others
+        #: so many that a source that evaluates many of one composition at once does so; not drawn from the numbers of the others
         rng = np.random.default_rng([seed, 1])
         self.crowd = {7 + n: random_cluster(rng, self.species, 4) for n in range(2 * FEWEST)}
 

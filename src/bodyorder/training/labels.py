@@ -164,5 +164,5 @@ def _check_neutral(frames: Sequence[ase.Atoms]) -> None:
 
 
 def _check_distinct(frames: Sequence[ase.Atoms]) -> None:
-    if copies := first_duplicates(frames):
-        raise InputError(f"structures to label must differ, {copies[0]} and {copies[1]} are the same cluster")
+    if pair := first_duplicates(frames):
+        raise InputError(f"structures to label must differ, {pair[0]} and {pair[1]} are the same cluster")

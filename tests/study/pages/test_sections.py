@@ -8,7 +8,7 @@ import xarray as xr
 
 from bodyorder.analysis import interaction_indices
 from bodyorder.analysis.curves import combine_curves
-from bodyorder.analysis.trainings import followed_orders, sufficient_orders, term_deviations
+from bodyorder.analysis.trainings import distilled_orders, followed_orders, term_deviations
 from bodyorder.engine.curves import pair_curve, triple_map
 from bodyorder.plots.style import Theme
 from bodyorder.report.numbers import MISSING, with_spread
@@ -104,12 +104,12 @@ def test_cancellation_and_construction(trainings):
 
 
 def test_what_suffices_to_say_a_model(distilled):
-    found = sufficient_orders(distilled)
+    found = distilled_orders(distilled)
     assert found["teacher_rmse"].sel(training_set="both").values.tolist() == pytest.approx([np.nan, 0.1], nan_ok=True)
-    np.testing.assert_array_equal(found["sufficient_order"].values, [[np.nan, 3]])
+    np.testing.assert_array_equal(found["distilled_order"].values, [[np.nan, 3]])
     # a spread over seeds that reaches beyond the error of the teacher does not suffice
     wide = distilled.assign(distilled_rmse=distilled["distilled_rmse"] * xr.where(distilled["seed"] == 1, 12, 1))
-    assert np.isnan(sufficient_orders(wide)["sufficient_order"].sel(teacher="pairs")).all()
+    assert np.isnan(distilled_orders(wide)["distilled_order"].sel(teacher="pairs")).all()
 
 
 def test_functions_of_models_against_those_of_the_reference(table, trainings, solved):

@@ -63,7 +63,7 @@ COMPARISON = {
     "followed_order": Variable(
         ("group",), "1", r"n_\mathrm{ref}", "last order up to which a model follows the reference"
     ),
-    "sufficient_order": Variable(
+    "distilled_order": Variable(
         (),
         "1",
         r"n_\mathrm{suff}",

@@ -28,8 +28,8 @@ FINDINGS = {
     "is_unknown": Variable(
         ("group", "order"), "1", "", "whether no structure of so many bodies has an order that was asked for"
     ),
-    "n_lost": Variable(_GROUP, "1", "", "n-body totals from order 2 on that are not above twice their noise"),
-    "n_heard": Variable(_GROUP, "1", "", "n-body totals from order 2 on that are above twice their noise"),
+    "n_within_noise": Variable(_GROUP, "1", "", "n-body totals from order 2 on that are not above twice their noise"),
+    "n_above_noise": Variable(_GROUP, "1", "", "n-body totals from order 2 on that are above twice their noise"),
     "deviation_order": Variable(_GROUP, "1", "n", "order that deviates most from the reference"),
     "largest_deviation": Variable(
         _GROUP, "eV/body", r"\mathrm{RMSE}", "RMS deviation of that order from the reference"

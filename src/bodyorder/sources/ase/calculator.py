@@ -49,8 +49,8 @@ class CalculatorSource(EnergySource):
         calculators that cannot do without. Takes a cutoff.
     :param charged: whether the calculator takes charges. The atoms of a sub-cluster then come with their initial charges, and
         their sum in ``info["charge"]``; without it all charges are zero.
-    :param invariant: whether a rotated, reflected or permuted copy of a sub-cluster has the same energy to 1e-9 eV; one then
-        serves all copies, and its energy is stored as theirs. ``check_source`` tests this claim too.
+    :param invariant: whether congruent sub-clusters, rotated, reflected or permuted, have the same energy to 1e-9 eV; that of
+        one then serves all, and is stored as theirs. ``check_source`` tests this claim too.
     :param precision: error of one energy; rounding in float64 if not given. Give it for a calculator that converges its
         energies only so far, or computes in float32.
     :param fingerprint: a text that changes whenever the energies could. If not given, it is made of the class, its parameters

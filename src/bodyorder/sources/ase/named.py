@@ -44,8 +44,8 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
     :param boxed: true for a calculator that takes periodic structures only: it is given boxes that leave more than the cutoff
         around the atoms
     :param charged: true for a calculator that takes charges: it is given the initial charges of the atoms
-    :param invariant: true if rotated, reflected and permuted copies of a sub-cluster have the same energy to 1e-9 eV; one then
-        serves all of them
+    :param invariant: true if congruent sub-clusters, rotated, reflected or permuted, have the same energy to 1e-9 eV; that of one
+        then serves all of them
     :param trust: must be true for a function, or whatever else is called and is no calculator class: it could do anything
     :param options: handed to the class
     :raises InputError: if there is no such calculator, it must be trusted and is not, or it rejects the options. A misspelt

@@ -25,7 +25,7 @@ ATOMS, ATOMS_ON_GPU = (32, 4096), (32, 2**15)
 N_CLUSTERS, N_ATOMS = 8, 8
 #: Energies that differ by less than this (eV) are equal enough, whatever the measured rounding.
 NEGLIGIBLE = 1e-10
-#: Largest difference in eV between the energies of copies of a cluster for which one serves all.
+#: Largest difference in eV between the energies of congruent clusters for which one serves all.
 SAME = 1e-10
 
 
@@ -35,7 +35,7 @@ class Traits:
 
     :param packed: whether energies come from the neighbour lists alone, so that all sub-clusters can be one system
     :param atoms: whether there are energies of atoms, which add up to those of sub-clusters
-    :param invariant: whether a turned or reflected copy with its atoms in another order has the same energy to 1e-10 eV
+    :param invariant: whether replicas, turned, reflected and with atoms in another order, have the same energy to 1e-10 eV
     :param cutoff: distance in Å beyond which parts do not feel each other at all, or None
     :param precision: error of one energy by rounding
     :param atoms_per_call: how many atoms to give to the model at once
@@ -61,8 +61,8 @@ def measure_traits(network: Network) -> Traits:
       cutoff of these are then exactly additive, message passing or not, because a sub-cluster holds no atoms in between.
     - Else the declared range is tried on two clusters that far apart, and no cutoff is claimed where it does not hold, nor
       where every atom is told the charge or spin of the whole, which parts do not have.
-    - Energies of atoms are added up, and copies of the clusters turned, half of them reflected, with their atoms in another
-      order.
+    - Energies of atoms are added up, and replicas of the clusters evaluated, turned, half of them reflected, their atoms in
+      another order.
 
     :raises RuntimeError: if the model cannot run
     :raises ValueError: if an energy is not finite
@@ -97,13 +97,13 @@ def measure_traits(network: Network) -> Traits:
     if network.gives_atoms and not packed:
         shares = network.evaluate(given, packed=False, atoms=True).atom_energies
         adds_up = shares is not None and bool((np.abs(shares.sum(axis=1) - alone) <= tolerance).all())
-    copies = network.evaluate(_reordered(given, given.positions @ _turns(rng), order), packed=packed).energies
+    replicas = network.evaluate(_reordered(given, given.positions @ _turns(rng), order), packed=packed).energies
     held = _held_bytes_per_atom(network, given, packed)
     relative = max(sigma / np.sqrt(np.mean(alone**2)) if sigma else 0.0, unit / np.sqrt(12))
     return Traits(
         packed=packed,
         atoms=adds_up,
-        invariant=bool((np.abs(copies - alone) <= SAME).all()),
+        invariant=bool((np.abs(replicas - alone) <= SAME).all()),
         cutoff=cutoff,
         precision=Precision(absolute=sigma, relative=float(relative)),
         atoms_per_call=_atoms_per_call(network.device, held),

@@ -24,8 +24,8 @@ class Method:
     :param gradient: whether it has analytic forces
     :param total_spin: whether ``Problem.spins`` are total spins of its states, all of which it can choose from; else they are
         the unpaired electrons of a determinant, Sz alone
-    :param invariant: whether rotated and reflected copies of a sub-cluster have the same energy within its precision: not with
-        a grid that has directions of its own, and not where orbitals are cut in an order that follows the axes
+    :param invariant: whether rotated and reflected sub-clusters have the same energy within its precision: not with a grid
+        that has directions of its own, and not where orbitals are cut in an order that follows the axes
     :param options: that it takes, by their names in :data:`bodyorder.sources.pyscf.options.OPTIONS`
     :param records: what it can tell of a state, names among :data:`bodyorder.sources.protocol.RECORDS`
     :param programs: packages that it runs, whose versions are part of the fingerprint

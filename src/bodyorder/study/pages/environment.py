@@ -18,7 +18,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from bodyorder.analysis.seeds import SPREAD, over_seeds
-from bodyorder.analysis.trainings import sufficient_orders, term_deviations
+from bodyorder.analysis.trainings import distilled_orders, term_deviations
 from bodyorder.plots.style import (
     Theme,
     figure_legend,
@@ -150,9 +150,9 @@ class Environment:
 
     @cached_property
     def sufficient(self) -> xr.Dataset:
-        """Of :func:`bodyorder.analysis.trainings.sufficient_orders`."""
+        """Of :func:`bodyorder.analysis.trainings.distilled_orders`."""
         assert self.distilled is not None
-        return sufficient_orders(self.distilled)
+        return distilled_orders(self.distilled)
 
     def teachers(self, row: Row) -> dict[str, xr.Dataset]:
         """Those that explicit models learn from, the reference first, and what each of their students misses."""
@@ -421,7 +421,7 @@ def distilled_frame(environment: Environment) -> pd.DataFrame:
             float(part[SHARED]), float(part[f"{SHARED}{SPREAD}"])
         )
         own = environment.sufficient.sel(training_set=part["training_set"].item(), teacher=key[1])
-        error, order = float(own["teacher_rmse"]), float(own["sufficient_order"])
+        error, order = float(own["teacher_rmse"]), float(own["distilled_order"])
         enough = f"{order:g}" if np.isfinite(order) else f"none up to {students['student_order'].values.max():g}"
         last = {
             "own error": _text(error, float(own[f"teacher_rmse{SPREAD}"])),

@@ -1,7 +1,7 @@
 """Spin-adapted configurations: the many-electron space of one total spin, and how orbital replacements act in it.
 
 Nothing here knows a molecule: a table depends on the numbers of orbitals and electrons and on the spin alone, so it is built once
-and serves every sub-cluster of that make-up.
+and serves every sub-cluster of that composition.
 """
 
 from __future__ import annotations

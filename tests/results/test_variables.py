@@ -1,0 +1,30 @@
+"""The table of all variables: one name for one thing, and what is described is what it says."""
+
+from collections import Counter
+
+import xarray as xr
+
+from bodyorder.results import variables
+from bodyorder.results.variables import VARIABLES, Variable, describe
+
+#: The parts that the table is put together from.
+PARTS = {
+    name: part
+    for name, part in vars(variables).items()
+    if name != "VARIABLES" and isinstance(part, dict) and any(isinstance(entry, Variable) for entry in part.values())
+}
+
+
+def test_no_name_stands_for_two_things():
+    assert len(PARTS) == 7
+    counts = Counter(name for part in PARTS.values() for name in part)
+    assert [name for name, count in counts.items() if count > 1] == []
+    assert counts.keys() == VARIABLES.keys()
+
+
+def test_what_is_described_has_the_unit_and_the_meaning_of_its_part():
+    dataset = xr.Dataset({name: 0.0 for part in PARTS.values() for name in part})
+    described = describe(dataset)
+    for part in PARTS.values():
+        for name, entry in part.items():
+            assert (described[name].attrs["units"], described[name].attrs["long_name"]) == (entry.unit, entry.meaning)
