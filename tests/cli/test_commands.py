@@ -11,9 +11,10 @@ from ase.build import bulk
 from geometries import clusters as hydrogen_clusters
 from geometries import scattered
 
+from bodyorder.analysis import combine, compare
 from bodyorder.cli.tables import print_orders
 from bodyorder.engine import decompose
-from bodyorder.results import grown
+from bodyorder.results import grown, save_results
 from bodyorder.results.files import load
 from bodyorder.sources.protocol import Precision
 from bodyorder.structures import read_structures, write_structures
@@ -64,6 +65,21 @@ def test_environment_orders_of_one_result_and_of_several(run, clusters, tmp_path
     code, _, err = run("environment", paths[0], "--weights", "shapley", "--max-order", 3, "--sum-rule", "-o", output)
     assert (code, err) == (0, "")
     assert xr.load_dataset(output, engine="h5netcdf").environment_rms.dims == ("structure", "order")
+
+
+def test_a_file_of_several_sources_is_compared_and_shown_by_their_names(run, clusters, tmp_path):
+    parts = {
+        name: decompose(read_structures(clusters), f"analytic:{name}", subsets=True) for name in ("pair", "sutton-chen")
+    }
+    save_results(combine(parts), tmp_path / "both.nc")
+    code, out, err = run("compare", tmp_path / "both.nc", "--reference", "pair", "-o", tmp_path / "c.nc")
+    assert (code, err) == (0, "")
+    found = xr.load_dataset(tmp_path / "c.nc", engine="h5netcdf")
+    np.testing.assert_array_equal(found.total_rmse, compare(parts, "pair").total_rmse)
+    code, _, err = run("report", tmp_path / "both.nc", "--reference", "sutton-chen", "-o", tmp_path / "r.html")
+    assert (code, err) == (0, "")
+    code, _, err = run("report", tmp_path / "both.nc", "--reference", "both", "-o", tmp_path / "r.html")
+    assert (code, err.count("\n")) == (2, 1)
 
 
 def test_environment_orders_are_printed_for_each_group_and_number_of_bodies(run, tmp_path):

@@ -13,6 +13,8 @@ from bodyorder._checks import InputError, check_between, check_choice, check_out
 if TYPE_CHECKING:
     import xarray as xr
 
+    from bodyorder.analysis import Aligned
+
 
 def add_commands(commands: Any) -> None:
     """Add this module's commands to the parser."""
@@ -85,8 +87,7 @@ def _compare(args: argparse.Namespace) -> None:
     from bodyorder.results.files import save
 
     output = None if args.output is None else check_output(args.output, never=args.results)
-    results = _load_all(args.results)
-    comparison = compare(results, check_choice("reference", args.reference, results))
+    comparison = compare(_aligned(args.results, args.reference), args.reference)
     print_comparison(comparison, args.reference)
     if output is not None:
         print(f"written to {save(comparison, output)}")
@@ -95,13 +96,12 @@ def _compare(args: argparse.Namespace) -> None:
 def _environment(args: argparse.Namespace) -> None:
     import xarray as xr
 
-    from bodyorder.analysis import align, environment_orders, interaction_indices
+    from bodyorder.analysis import environment_orders, interaction_indices
     from bodyorder.cli.tables import print_environment
     from bodyorder.results.files import save
 
     output = check_output(args.output, never=args.results)
-    several = _load_all(args.results)
-    results = align(several if len(several) > 1 else next(iter(several.values())))
+    results = _aligned(args.results, single=True)
     found = environment_orders(results, weights=args.weights, max_order=args.max_order, sum_rule=args.sum_rule)
     if args.interactions is not None:
         check_between("interactions", args.interactions, 1, found.sizes["size"])
@@ -113,19 +113,21 @@ def _environment(args: argparse.Namespace) -> None:
 
 
 def _report(args: argparse.Namespace) -> None:
-    from bodyorder.analysis import combine
     from bodyorder.report import Report, write_report
 
     output = check_output(args.output, never=args.results)
-    results = _load_all(args.results)
-    if args.reference is not None:
-        check_choice("reference", args.reference, results)
-    write_report(output, Report(title=args.title, results=combine(results), reference=args.reference))
+    results = _aligned(args.results, args.reference)
+    write_report(output, Report(title=args.title, results=results, reference=args.reference))
     print(f"written to {output}")
 
 
-def _load_all(paths: Sequence[str]) -> dict[str, xr.DataTree]:
-    """Results by the names of their files."""
+def _aligned(paths: Sequence[str], reference: str | None = None, *, single: bool = False) -> Aligned:
+    """Results side by side, named by their files; or one file of several sources, which have names of their own.
+
+    :param reference: name that one of them must have
+    :param single: whether one result alone has no sources, as in Python
+    """
+    from bodyorder.analysis import align
     from bodyorder.results.files import load
 
     results: dict[str, xr.DataTree] = {}
@@ -134,4 +136,9 @@ def _load_all(paths: Sequence[str]) -> dict[str, xr.DataTree]:
         if name in results:
             raise InputError(f"results must have different file names, two are called {name!r}")
         results[name] = load(path)
-    return results
+    alone = next(iter(results.values()))
+    by_itself = len(results) == 1 and (single or "source" in alone.dims)
+    aligned = align(alone) if by_itself else align(results)
+    if reference is not None:
+        check_choice("reference", reference, [str(name) for name in aligned.data["source"].values])
+    return aligned
