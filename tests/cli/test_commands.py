@@ -72,7 +72,7 @@ def test_a_file_of_several_sources_is_compared_and_shown_by_their_names(run, clu
         name: decompose(read_structures(clusters), f"analytic:{name}", subsets=True) for name in ("pair", "sutton-chen")
     }
     save_results(combine(parts), tmp_path / "both.nc")
-    code, out, err = run("compare", tmp_path / "both.nc", "--reference", "pair", "-o", tmp_path / "c.nc")
+    code, _, err = run("compare", tmp_path / "both.nc", "--reference", "pair", "-o", tmp_path / "c.nc")
     assert (code, err) == (0, "")
     found = xr.load_dataset(tmp_path / "c.nc", engine="h5netcdf")
     np.testing.assert_array_equal(found.total_rmse, compare(parts, "pair").total_rmse)
