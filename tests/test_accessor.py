@@ -69,7 +69,7 @@ def test_frames_of_three_clusters(three):
     ]  # fmt: skip
     for name in ("contribution", "noise", "above_noise"):
         np.testing.assert_array_equal(orders[name], result[name].values.ravel())
-    convergence = order_convergence(result).isel(source=0)
+    convergence = order_convergence(result)
     for name in ("contribution_per_body", "noise_per_body", "truncation_error", "truncation_noise"):
         np.testing.assert_array_equal(orders[name], convergence[name].values.ravel())
     assert orders["group"].tolist() == ["high-density"] * 16 + ["low-density"] * 8
@@ -279,7 +279,7 @@ def test_one_layout_serves_all(three):
     aligned = result.mbe.aligned
     assert result.mbe.aligned is aligned
     xr.testing.assert_identical(environment_orders(aligned), environment_orders(result))
-    xr.testing.assert_identical(result.mbe.shares(), atom_shares(result).isel(source=0, drop=True))
+    xr.testing.assert_identical(result.mbe.shares(), atom_shares(result))
     assert aligned.tables("a test") is align(aligned).tables("a test")
 
 

@@ -123,9 +123,9 @@ def test_one_body_energies_are_those_of_each_element(build):
     for given_result in (result, result.drop_nodes("subsets")):
         found = one_body_energies(given_result)
         assert found["element"].values.tolist() == [1, 8]
-        np.testing.assert_allclose(found.values, [[-13.5, -2040.0]])
+        np.testing.assert_allclose(found.values, [-13.5, -2040.0])
     alone = build({"a": water(numbers["a"], -3.0)}, numbers={"a": numbers["a"]})
-    np.testing.assert_allclose(one_body_energies(alone).values, [[-13.5, -2040.0]])
+    np.testing.assert_allclose(one_body_energies(alone).values, [-13.5, -2040.0])
     assert np.isnan(one_body_energies(alone.drop_nodes("subsets"))).all()
 
 

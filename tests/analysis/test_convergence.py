@@ -36,15 +36,15 @@ def test_a_potential_of_one_body_order_is_found_to_have_it(build, terms, order):
     scale = [1.0] * order
     result = build({name: terms(6, scale, seed) for name, seed in [("a", 1), ("b", 2)]})
     found = order_convergence(result, tolerance=1e-9)
-    assert found["effective_body_order"].values.tolist() == [[order, order]]
-    np.testing.assert_allclose(found["truncation_error"].values[0, :, order - 1 :], 0, atol=1e-14)
-    assert (abs(found["truncation_error"].values[0, :, : order - 1]) > 1e-3).all()
+    assert found["effective_body_order"].values.tolist() == [order, order]
+    np.testing.assert_allclose(found["truncation_error"].values[:, order - 1 :], 0, atol=1e-14)
+    assert (abs(found["truncation_error"].values[:, : order - 1]) > 1e-3).all()
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(-20, 20, allow_nan=False), min_size=1, max_size=9))
 def test_truncations_end_in_the_energy_and_differ_by_one_order(values):
-    found = order_convergence(totals(values)).squeeze(["source", "structure"])
+    found = order_convergence(totals(values)).squeeze("structure")
     n_bodies = len(values)
     for order in range(1, n_bodies + 1):
         assert found["truncation"].sel(order=order) == pytest.approx(math.fsum(values[:order]), abs=1e-10)
@@ -55,14 +55,14 @@ def test_truncations_end_in_the_energy_and_differ_by_one_order(values):
 
 def test_an_alternating_growing_expansion_is_called_so():
     energies = [-1.0, -2.0, 4.0, -8.0, 16.0]
-    found = order_convergence(totals(energies)).squeeze(["source", "structure"])
+    found = order_convergence(totals(energies)).squeeze("structure")
     assert found["alternation"] == 1
     np.testing.assert_allclose(found["growth"].values, [2, 2, 2, 2, np.nan])
     assert found["effective_body_order"] == 5
 
 
 def test_a_decaying_expansion_of_one_sign_does_not_alternate():
-    found = order_convergence(totals([-1.0, -0.5, -0.25, -0.125])).squeeze(["source", "structure"])
+    found = order_convergence(totals([-1.0, -0.5, -0.25, -0.125])).squeeze("structure")
     assert found["alternation"] == 0
     np.testing.assert_allclose(found["growth"].values, [0.5, 0.5, 0.5, np.nan])
 
@@ -94,14 +94,14 @@ def test_alternation_is_the_fraction_of_sign_changes_from_order_two_on(values):
 
 def test_orders_within_their_noise_neither_alternate_nor_grow():
     result = totals([-1.0, -0.5, 1e-6, -1e-6, 1e-6], noise=1e-5)
-    found = order_convergence(result).squeeze(["source", "structure"])
+    found = order_convergence(result).squeeze("structure")
     assert np.isnan(found["alternation"])
     assert np.isnan(found["growth"].values[2:]).all()
     np.testing.assert_allclose(found["truncation_noise"].values, np.arange(1, 6) * 1e-5 / 5)
 
 
 def test_rounding_neither_alternates_nor_decays():
-    found = order_convergence(totals([-1.0, -0.5, 1e-13, -1e-12, 1e-13])).squeeze(["source", "structure"])
+    found = order_convergence(totals([-1.0, -0.5, 1e-13, -1e-12, 1e-13])).squeeze("structure")
     assert np.isnan(found["alternation"])
     assert np.isnan(found["decay"])
 
@@ -136,7 +136,7 @@ def test_what_failed_above_an_order_may_lead_away_again(build, terms):
     result = build({"a": terms(4, [1.0, 1.0], 3), "b": terms(4, [1.0, 1.0], 4)})
     result["contribution"][1, 2:] = np.nan
     result["failure"] = result["failure"].copy(data=["", "no triples"])
-    found = order_convergence(result).squeeze("source")
+    found = order_convergence(result)
     np.testing.assert_array_equal(found["effective_body_order"].values, [2, np.nan])
 
 
@@ -147,14 +147,14 @@ def test_groups_are_summed_up_apart(build, terms):
     found = group_convergence(result)
     assert found["group"].values.tolist() == ["low", "high"]
     high = result["contribution"].values[1::2] / 4
-    np.testing.assert_allclose(found["group_contribution"].sel(group="high").values[0], high.mean(axis=0))
-    np.testing.assert_allclose(found["group_spread"].sel(group="high").values[0], high.std(axis=0))
+    np.testing.assert_allclose(found["group_contribution"].sel(group="high").values, high.mean(axis=0))
+    np.testing.assert_allclose(found["group_spread"].sel(group="high").values, high.std(axis=0))
     np.testing.assert_allclose(found["group_noise"].values, 0.02 / 4)
     errors = (result["total"].values[1::2, None] - np.cumsum(result["contribution"].values[1::2], axis=1)) / 4
     np.testing.assert_allclose(
-        found["group_truncation_error"].sel(group="high").values[0], np.sqrt((errors**2).mean(axis=0)), atol=1e-15
+        found["group_truncation_error"].sel(group="high").values, np.sqrt((errors**2).mean(axis=0)), atol=1e-15
     )
-    assert found["group_size"].values.tolist() == [[3, 3]]
+    assert found["group_size"].values.tolist() == [3, 3]
 
 
 def test_a_group_that_failed_altogether_is_missing_without_a_warning(build, terms):
@@ -162,7 +162,7 @@ def test_a_group_that_failed_altogether_is_missing_without_a_warning(build, term
     result["contribution"][1] = np.nan
     result["failure"][1] = "no energy"
     found = group_convergence(result)
-    assert found["group_size"].values.tolist() == [[1, 0]]
+    assert found["group_size"].values.tolist() == [1, 0]
     assert found["group_contribution"].sel(group="high").isnull().all()
     assert np.isnan(found["group_body_order"].sel(group="high").item())
 
@@ -171,7 +171,7 @@ def test_every_variable_has_the_unit_and_meaning_of_the_table(build, terms):
     result = build({"a": terms(3, [1.0], 1)})
     for dataset in (order_convergence(result), group_convergence(result)):
         for name, array in dataset.data_vars.items():
-            assert array.dims == ("source", *VARIABLES[name].dims)
+            assert array.dims == VARIABLES[name].dims
             assert array.attrs == {"units": VARIABLES[name].unit, "long_name": VARIABLES[name].meaning}
 
 

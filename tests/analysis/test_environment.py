@@ -37,7 +37,7 @@ def test_a_dense_hydrogen_cluster_is_of_low_order_in_its_environment_but_not_in_
     np.testing.assert_allclose(-row(found, "vacuum_residual") / 8, missed, atol=5e-4)
     assert np.abs(row(found, "environment_residual") / 8).max() < 0.04
     np.testing.assert_allclose(
-        row(found, "vacuum_residual") / 8, order_convergence(dense)["truncation_error"].values[0, 0], atol=1e-11
+        row(found, "vacuum_residual") / 8, order_convergence(dense)["truncation_error"].values[0], atol=1e-11
     )
     assert found["n_parameters"].values.tolist() == [8, 36, 92, 162, 218, 246, 254, 255]
     assert found["n_data"].values.tolist() == [255]

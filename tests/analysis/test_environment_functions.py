@@ -45,7 +45,7 @@ def test_a_pair_potential_is_its_own_function_in_every_environment(clusters):
 
 @pytest.mark.parametrize(("order", "size"), [(2, 2), (3, 2), (3, 3)])
 def test_means_and_spreads_are_those_of_the_terms_of_each_range(clusters, many_body, order, size):
-    found = environment_functions(many_body, order, size, RANGES).squeeze("source")
+    found = environment_functions(many_body, order, size, RANGES)
     terms = environment_terms(many_body, order)
     for group in ("even", "odd"):
         own: dict[int, list[tuple[float, float]]] = {}
@@ -107,7 +107,7 @@ def test_groups_are_root_mean_squares_over_their_structures(clusters, many_body)
             np.sqrt((single["environment_residual"].values[rows] ** 2).mean(axis=0)) / 5,
         )
     # beside the vacuum: the last order of both is exact
-    vacuum = group_convergence(many_body)["group_truncation_error"].squeeze("source")
+    vacuum = group_convergence(many_body)["group_truncation_error"]
     assert (found["group_environment_residual"].sel(order=[2, 3]) < vacuum.sel(order=[2, 3])).all()
 
 

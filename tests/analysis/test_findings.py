@@ -52,7 +52,7 @@ def test_growth_and_what_suffices():
 
 def test_small_orders_suffice_where_the_error_of_the_group_does():
     found = findings(result([[-13.0, -2.8, 0.006, -0.0104, 0.004]] * 2, groups=["thin", "thick"]), tolerance=0.005)
-    assert found["sufficient_order"].values.tolist() == [[4, 4]]
+    assert found["sufficient_order"].values.tolist() == [4, 4]
     assert findings(result([[-1.0, 1.0, 0.0]]), tolerance=0.01)["sufficient_order"].item() == 2
     errors = group_convergence(result([[-1.0, -2.0, 0.012], [-1.0, -2.0, 0.0]]))["group_truncation_error"]
     assert errors.sel(order=2).item() == pytest.approx(0.012 / 2**0.5)

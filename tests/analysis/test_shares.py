@@ -18,14 +18,12 @@ def test_shares_add_up_to_the_order_totals(build, terms, n_bodies, seed):
     shares = atom_shares(result)["atom_share"]
     for index in range(2):
         mine = result["sites/site_structure"].values == index
-        np.testing.assert_allclose(
-            shares.values[0][:, mine].sum(axis=1), result["contribution"].values[index], atol=1e-12
-        )
+        np.testing.assert_allclose(shares.values[:, mine].sum(axis=1), result["contribution"].values[index], atol=1e-12)
 
 
 def test_a_triplet_gives_a_third_to_each_of_its_atoms(build):
     result = build({"a": {(0,): -1.0, (1,): -2.0, (2,): -3.0, (0, 1): 0.4, (0, 2): 0.0, (1, 2): -0.6, (0, 1, 2): 0.9}})
-    shares = atom_shares(result)["atom_share"].sel(source="terms")
+    shares = atom_shares(result)["atom_share"]
     np.testing.assert_allclose(shares.values, [[-1, -2, -3], [0.2, -0.1, -0.3], [0.3, 0.3, 0.3]])
 
 
@@ -37,7 +35,7 @@ def test_atoms_of_one_body_share_alike(build):
             site_structure=("site", [0, 0, 0]), site_body=("site", [0, 0, 1]), site_number=("site", [1, 1, 8])
         ),
     )
-    shares = atom_shares(molecules)["atom_share"].values[0]
+    shares = atom_shares(molecules)["atom_share"].values
     np.testing.assert_allclose(shares, [[-0.5, -0.5, -2], [0.1, 0.1, 0.2]])
 
 
@@ -52,7 +50,7 @@ def test_shares_of_a_missing_total_are_missing(build, terms):
     result = build({"a": terms(3, [1.0] * 3, 1), "b": terms(3, [1.0] * 3, 2)})
     result["contribution"][1, 2] = np.nan
     result["failure"][1] = "a triple failed"
-    shares = atom_shares(result)["atom_share"].values[0]
+    shares = atom_shares(result)["atom_share"].values
     assert np.isnan(shares[2, 3:]).all()
     assert np.isfinite(shares[:2]).all()
     assert np.isfinite(shares[2, :3]).all()

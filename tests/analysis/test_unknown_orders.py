@@ -34,7 +34,7 @@ def resolved(kind, *sizes, **options):
 
 
 def test_an_order_that_every_structure_large_enough_lacks_is_unknown():
-    found = group_convergence(resolved(FailsForThree, 2, 4, 4)).isel(source=0, group=0)
+    found = group_convergence(resolved(FailsForThree, 2, 4, 4)).isel(group=0)
     for name in (
         "group_contribution",
         "group_spread",
@@ -49,7 +49,7 @@ def test_an_order_that_every_structure_large_enough_lacks_is_unknown():
 
 
 def test_zeros_of_smaller_structures_are_exact_where_the_others_are_known():
-    found = group_convergence(resolved(Cubic, 2, 4, 4)).isel(source=0, group=0)
+    found = group_convergence(resolved(Cubic, 2, 4, 4)).isel(group=0)
     np.testing.assert_allclose(found.group_contribution[2:], [(0 - 12 / 4 - 12 / 4) / 3, 0], atol=1e-12)
 
 
@@ -59,7 +59,7 @@ def test_orders_beyond_all_structures_of_a_group_are_zero_and_not_unknown():
     )
     unknown = unknown_orders(align(results).data).isel(source=0)
     np.testing.assert_array_equal(unknown, [[False] * 4, [False, False, True, True]])
-    np.testing.assert_array_equal(group_convergence(results).group_contribution.sel(group="small")[0, 2:], 0)
+    np.testing.assert_array_equal(group_convergence(results).group_contribution.sel(group="small")[2:], 0)
 
 
 def test_errors_of_an_order_that_is_unknown_are_unknown_in_energies_and_forces():

@@ -153,7 +153,7 @@ class Expansion:
         present = xr.DataArray(frames.present(self.aligned.data), dims=("structure", "order"))
         for name in names[:-1]:
             found[name] = found[name].where(present).assign_attrs(found[name].attrs)
-        return self._of_one(found)
+        return found
 
     def shares(self) -> xr.Dataset:
         """Share of every atom in every order (:func:`bodyorder.analysis.atom_shares`).
@@ -161,7 +161,7 @@ class Expansion:
         :return: ``atom_share`` in eV with dims (order, site), and the ``site_`` variables of the result
         :raises InputError: if the result holds no subsets, or only a sample of them
         """
-        return self._of_one(atom_shares(self.aligned))
+        return atom_shares(self.aligned)
 
     def whole(self, name: str | None = None) -> xr.Dataset:
         """The energy of a whole structure, and what else is known of it.
@@ -184,7 +184,7 @@ class Expansion:
                 own = [key for key in known if key not in ("subset_structure", "subset_order", "subset_energy")]
                 found = found.assign({key: data[key].isel(subset=row) for key in own})
         found.attrs = {}
-        return self._of_one(found)
+        return self.aligned.of_one(found)
 
     def _index(self, name: str | None) -> int:
         """Place of a structure."""
@@ -196,10 +196,6 @@ class Expansion:
         if name not in names:
             raise InputError(f"a structure must be one of the result's, got {name!r}{did_you_mean(name, names)}")
         return names.index(name)
-
-    def _of_one(self, analysis: xr.Dataset) -> xr.Dataset:
-        """Without the ``source`` dimension where one result was given."""
-        return analysis.isel(source=0, drop=True) if self.aligned.is_single else analysis
 
     def _with_energy(self, atoms: ase.Atoms, index: int, rows: np.ndarray) -> ase.Atoms:
         """A free structure with its energy, and its forces where they are known."""

@@ -42,7 +42,7 @@ def orders(aligned: Aligned) -> pd.DataFrame:
             columns[name] = data[name].transpose(*dims).values[places]
     if "above_noise" in columns:  # beside sources that have more orders it is a number, NaN where there is no total
         columns["above_noise"] = columns["above_noise"] == 1
-    convergence = order_convergence(aligned)
+    convergence = order_convergence(aligned.several)
     columns |= {name: convergence[name].transpose(*dims).values[places] for name in _PER_BODY}
     columns["n_bodies"] = data["n_bodies"].values[structure]
     for counted, array in data.data_vars.items():

@@ -75,7 +75,7 @@ def _totals(aligned: Aligned) -> tuple[pd.DataFrame, str]:
         table["present"] = (("row", "order"), present(data))
         labels, unit = [str(name) for name in data["structure"].values], "eV"
     else:
-        means = group_convergence(aligned)
+        means = group_convergence(aligned.several)
         table = means.rename(group="row")[["group_contribution", "group_noise", "group_total"]]
         table = table.rename(group_contribution="contribution", group_noise="noise", group_total="total")
         members = groups(data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import xarray as xr
 
@@ -13,17 +13,22 @@ from bodyorder.analysis.subset_table import SubsetTable, subset_tables
 from bodyorder.results.tree import flat
 from bodyorder.results.variables import describe
 
+Analysis = TypeVar("Analysis", xr.Dataset, xr.DataArray)
+
 _NEEDED = ("subset_energy", "subset_members", "subset_structure", "n_bodies")
 
 
 class Aligned:
     """Results of one source or several on the same structures, ready for any number of analyses.
 
-    Every analysis takes one in place of the results that it was made of. What is expensive, the layout of the energies of all
-    sub-clusters, is made when it is first asked for and then kept: results must not be changed meanwhile.
+    Every analysis takes one in place of the results that it was made of, and gives the same. A result alone gives no ``source``
+    dimension; several, a mapping or a combined tree, give one, even if they are only one.
+
+    What is expensive, the layout of the energies of all sub-clusters, is made when it is first asked for and then kept: results
+    must not be changed meanwhile.
 
     :param data: all variables side by side with a ``source`` dimension (:func:`bodyorder.results.flat`)
-    :param is_single: whether they came from one result; analyses that go through :meth:`given` have no ``source`` dimension then
+    :param is_single: whether they came from a result alone; its analyses have no ``source`` dimension
     """
 
     def __init__(self, data: xr.Dataset, is_single: bool = False):
@@ -34,6 +39,15 @@ class Aligned:
     def __repr__(self) -> str:
         names = ", ".join(str(name) for name in self.data["source"].values)
         return f"Aligned({self.data.sizes['structure']} structures by {names})"
+
+    @property
+    def several(self) -> Aligned:
+        """The same, of which every analysis has a ``source`` dimension: for what goes on working with one. Tables are shared."""
+        if not self.is_single:
+            return self
+        view = Aligned(self.data)
+        view._tables = self._tables
+        return view
 
     def tables(self, purpose: str, *, resolved: bool = False) -> list[SubsetTable]:
         """The energies of all sub-clusters (:func:`bodyorder.analysis.subset_table.subset_tables`).
@@ -53,14 +67,14 @@ class Aligned:
             self._tables[largest] = subset_tables(self.data, purpose, largest)
         return self._tables[largest]
 
+    def of_one(self, analysis: Analysis) -> Analysis:
+        """An analysis as it is handed out: without its ``source`` dimension where a result alone was given."""
+        return analysis.isel(source=0, drop=True) if self.is_single else analysis
+
     def given(self, analysis: xr.Dataset, options: Mapping[str, str | int]) -> xr.Dataset:
-        """An analysis with the coordinates and attributes of its results, and a ``source`` dimension if several were given."""
-        if self.is_single:
-            analysis = analysis.isel(source=0)
+        """The same of an analysis that takes the coordinates and attributes of its results."""
         own = [name for name in ("structure", "group", "source") if name in self.data.coords]
-        analysis = analysis.assign_coords(
-            {name: self.data[name] for name in own if not (self.is_single and name == "source")}
-        )
+        analysis = self.of_one(analysis.assign_coords({name: self.data[name] for name in own}))
         kept = ("source", "bodies", "spin")
         analysis.attrs = {key: value for key, value in self.data.attrs.items() if key in kept} | dict(options)
         return describe(analysis)

@@ -60,7 +60,7 @@ def compare(results: SeveralResults, reference: str) -> xr.Dataset:
     found |= _subset_scores(combined, index, members)
     found |= _force_scores(combined, index, members)
     dataset = xr.Dataset(found, coords=coordinates, attrs={"reference": reference})
-    energies = one_body_energies(aligned)
+    energies = one_body_energies(aligned.several)
     if energies is not None:
         dataset["one_body_energy"] = energies
     return describe(dataset)
@@ -72,9 +72,11 @@ def one_body_energies(results: SeveralResults) -> xr.DataArray | None:
     From the single-atom subsets where the results hold them; else by solving E⁽¹⁾ = Σ_Z n_Z e_Z over the structures,
     which is exact where their compositions determine every e_Z, and NaN where they do not.
 
-    :return: eV, dims (source, element), the coordinate ``element`` being atomic numbers; None if bodies are not atoms
+    :return: eV, dim element, behind ``source`` if several results were given, the coordinate ``element`` being atomic numbers;
+        None if bodies are not atoms
     """
-    combined = align(results).data
+    aligned = align(results)
+    combined = aligned.data
     if "site_number" not in combined or combined.sizes["site"] != int(combined["n_bodies"].sum()):
         return None
     elements, kinds = np.unique(combined["site_number"].values, return_inverse=True)
@@ -91,7 +93,7 @@ def one_body_energies(results: SeveralResults) -> xr.DataArray | None:
     array = xr.DataArray(
         energies, dims=("source", "element"), coords={"source": combined["source"], "element": elements}
     )
-    return array.rename("one_body_energy")
+    return aligned.of_one(array.rename("one_body_energy"))
 
 
 def _single_atoms(combined: xr.Dataset, elements: np.ndarray) -> np.ndarray:

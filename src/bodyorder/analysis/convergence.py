@@ -44,11 +44,13 @@ def order_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
 
     :param results: a result, several on the same structures by name, or a combined one
     :param tolerance: in eV per body
-    :return: the variables above with dims (source, structure, order); energies per body in eV
+    :return: the variables above with dims (structure, order), behind ``source`` if several results were given; energies per body
+        in eV
     :raises InputError: if the tolerance is not positive or the results are not of the same structures
     """
     tolerance = check_positive("tolerance", tolerance)
-    combined = align(results).data
+    aligned = align(results)
+    combined = aligned.data
     contribution = combined["contribution"].transpose("source", "structure", "order")
     bodies = combined["n_bodies"]
     noise = _noise(combined)
@@ -76,7 +78,7 @@ def order_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
         },
         attrs={"tolerance": tolerance},
     )
-    return describe(dataset.transpose("source", "structure", "order"))
+    return describe(aligned.of_one(dataset.transpose("source", "structure", "order")))
 
 
 def group_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> xr.Dataset:
@@ -92,12 +94,12 @@ def group_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
 
     :param results: a result, several on the same structures by name, or a combined one
     :param tolerance: in eV per body
-    :return: the variables above with dims (source, group, order)
+    :return: the variables above with dims (group, order), behind ``source`` if several results were given
     :raises InputError: as :func:`order_convergence`
     """
     aligned = align(results)
     combined = aligned.data
-    single = order_convergence(aligned, tolerance)
+    single = order_convergence(aligned.several, tolerance)
     members = groups(combined)
     parts = [_summary(single.isel(structure=rows)) for rows in members.values()]
     dataset = xr.concat(
@@ -111,7 +113,7 @@ def group_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
     known = ~unknown_orders(combined)
     dataset = dataset.assign({name: dataset[name].where(known) for name in _KNOWN_BY_ORDER})
     dataset.attrs = {"tolerance": single.attrs["tolerance"]}
-    return describe(dataset.transpose("source", "group", "order"))
+    return describe(aligned.of_one(dataset.transpose("source", "group", "order")))
 
 
 def _noise(combined: xr.Dataset) -> xr.DataArray:

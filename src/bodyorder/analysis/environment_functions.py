@@ -42,12 +42,12 @@ def group_environment(results: SeveralResults, max_order: int | None = None) -> 
 
     :param results: a result with subsets, several on the same structures by name, or a combined one
     :param max_order: largest order; all that there are if None
-    :return: the variables above with dims (source, group, order)
+    :return: the variables above with dims (group, order), behind ``source`` if several results were given
     :raises InputError: as :func:`bodyorder.analysis.environment_orders`
     """
     aligned = align(results)
     combined = aligned.data
-    single = environment_orders(aligned, max_order=max_order)
+    single = environment_orders(aligned.several, max_order=max_order)
     bodies = combined["n_bodies"]
     values = {name: single[own] for name, own in _AS_IS.items()}
     values |= {name: single[own] / bodies for name, own in _PER_BODY.items()}
@@ -57,7 +57,7 @@ def group_environment(results: SeveralResults, max_order: int | None = None) -> 
         for rows in members.values()
     ]
     dataset = xr.concat(parts, xr.IndexVariable("group", list(members)), join="exact", combine_attrs="drop")
-    return describe(dataset.transpose("source", "group", "order"))
+    return describe(aligned.of_one(dataset.transpose("source", "group", "order")))
 
 
 def environment_functions(
@@ -72,12 +72,12 @@ def environment_functions(
     - ``vacuum_mean``, ``vacuum_spread``: the same of their contributions ε(T) in vacuum
     - ``n_terms``: how many there are
 
-    :param results: results with subsets of clusters of atoms by name, or a combined one
+    :param results: a result with subsets of clusters of atoms, several on the same structures by name, or a combined one
     :param order: largest number of bodies of a term of the approximation
     :param size: 2 for pairs, 3 for triples
     :param ranges: edges of ranges of the distance, of triples the mean of their three, in Å, increasing, shape (n + 1,)
-    :return: dims (source, group, species, bin); ``species`` like ``"H-O"``, symbols in alphabetical order, ``bin`` the middle of
-        a range in Å; NaN where no term is in it
+    :return: dims (group, species, bin), behind ``source`` if several results were given; ``species`` like ``"H-O"``, symbols in
+        alphabetical order, ``bin`` the middle of a range in Å; NaN where no term is in it
     :raises InputError: if bodies are not atoms, for a size that is not offered or ranges that are none, or as
         :func:`bodyorder.analysis.environment_terms`
     """
@@ -86,8 +86,8 @@ def environment_functions(
     combined = aligned.data
     if "site_body" not in combined or combined.sizes["site"] != int(combined["n_bodies"].sum()):
         raise InputError("functions of distances must be of bodies that are atoms, these are not")
-    terms = environment_terms(aligned, order)
-    vacuum = interaction_indices(aligned, size, indices=("moebius",)).sel(index="moebius")
+    terms = environment_terms(aligned.several, order)
+    vacuum = interaction_indices(aligned.several, size, indices=("moebius",)).sel(index="moebius")
     rows = np.flatnonzero(terms["subset_order"].values == size)
     owners = terms["subset_structure"].values[rows]
     members = np.sort(terms["subset_members"].transpose("subset", "slot").values[rows], axis=1)[:, -size:].astype(int)
@@ -95,9 +95,8 @@ def environment_functions(
     # both hold the sub-clusters of this size in the same order
     alone = vacuum["subset_order"].values == size
     pairs = {
-        # those of one result have no source
-        "term": np.atleast_2d(terms["environment_term"].transpose(..., "subset").values)[:, rows],
-        "vacuum": np.atleast_2d(vacuum["interaction"].transpose(..., "subset").values)[:, alone],
+        "term": terms["environment_term"].transpose("source", "subset").values[:, rows],
+        "vacuum": vacuum["interaction"].transpose("source", "subset").values[:, alone],
     }
     kinds = sorted(set(species))
     which = np.array([kinds.index(kind) for kind in species])
@@ -128,19 +127,18 @@ def environment_functions(
         found |= {f"{name}_mean": mean.reshape(shape), f"{name}_spread": spread.reshape(shape)}
         found["n_terms"] = count.reshape(shape)
     dims = ("source", "group", "species", "bin")
-    return describe(
-        xr.Dataset(
-            {name: (dims, values) for name, values in found.items()},
-            coords={
-                "source": combined["source"],
-                "group": list(own),
-                "species": kinds,
-                "bin": (edges[1:] + edges[:-1]) / 2,
-                "bin_width": ("bin", np.diff(edges)),
-            },
-            attrs={"order": order, "size": size},
-        )
+    dataset = xr.Dataset(
+        {name: (dims, values) for name, values in found.items()},
+        coords={
+            "source": combined["source"],
+            "group": list(own),
+            "species": kinds,
+            "bin": (edges[1:] + edges[:-1]) / 2,
+            "bin_width": ("bin", np.diff(edges)),
+        },
+        attrs={"order": order, "size": size},
     )
+    return describe(aligned.of_one(dataset))
 
 
 def _checked(order: int, size: int, ranges: Sequence[float] | np.ndarray) -> np.ndarray:

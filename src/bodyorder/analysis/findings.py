@@ -40,14 +40,16 @@ def findings(results: SeveralResults, reference: str | None = None, tolerance: f
     :param results: one result, several by name, or a combined one
     :param reference: source that the others are compared with
     :param tolerance: in eV per body
-    :return: energies in eV per body, dims (source, group), (source, group, order) and (source); NaN where nothing is known
+    :return: energies in eV per body, dims (group), (group, order) and, of what is said by source, none; behind ``source`` if
+        several results were given; NaN where nothing is known
     :raises InputError: if there is no such reference, or as :func:`bodyorder.analysis.order_convergence`
     """
     aligned = align(results)
-    convergence = group_convergence(aligned, tolerance)
-    found = convergence[["group_size", "group_alternation"]].merge(_of_orders(convergence, _unknown(aligned)))
+    several = aligned.several
+    convergence = group_convergence(several, tolerance)
+    found = convergence[["group_size", "group_alternation"]].merge(_of_orders(convergence, _unknown(several)))
     if reference is not None:
-        compared = compare(aligned, reference)
+        compared = compare(several, reference)
         deviation = compared["order_rmse"].where(compared["source"] != reference)
         order = _order_of_largest(deviation)
         found = found.assign(
@@ -55,21 +57,22 @@ def findings(results: SeveralResults, reference: str | None = None, tolerance: f
             deviation_order=order,
             largest_deviation=_at(deviation, order),
         )
-    found = found.merge(_of_sources(aligned, doubts(aligned)))
+    found = found.merge(_of_sources(several, doubts(several)))
     found.attrs = {"tolerance": convergence.attrs["tolerance"]} | ({"reference": reference} if reference else {})
-    return describe(found)
+    return describe(aligned.of_one(found))
 
 
 def missing_contributions(results: SeveralResults) -> xr.DataArray:
     """Which contributions are missing, but for orders that nobody asked a source for.
 
     :param results: one result, several by name, or a combined one
-    :return: booleans, dims (source, structure, order)
+    :return: booleans, dims (structure, order), behind ``source`` if several results were given
     """
-    data = align(results).data
+    aligned = align(results)
+    data = aligned.data
     missing = data["contribution"].isnull().transpose("source", "structure", "order")
     failed = (data["failure"] != "").any("structure") if "failure" in data else False
-    return missing & (~missing.all("structure") | failed)
+    return aligned.of_one(missing & (~missing.all("structure") | failed))
 
 
 def _unknown(aligned: Aligned) -> xr.DataArray:

@@ -33,10 +33,11 @@ def multiplicities(results: SeveralResults) -> xr.Dataset:
     ``n_states``: sub-clusters by multiplicity 2S + 1; ``n_unknown``: those that have an energy and no known multiplicity.
 
     :param results: a result with subsets and known states, several by name, or a combined one
-    :return: the variables above with dims (source, group, order, multiplicity)
+    :return: the variables above with dims (group, order, multiplicity), behind ``source`` if several results were given
     :raises InputError: if no result has ``subset_multiplicity``
     """
-    combined = align(results).data
+    aligned = align(results)
+    combined = aligned.data
     strata = Strata.of(combined, "subset_multiplicity", _PURPOSE)
     states = _states(combined)
     energies = combined["subset_energy"].transpose("source", "subset").values
@@ -50,7 +51,7 @@ def multiplicities(results: SeveralResults) -> xr.Dataset:
         coords={name: combined[name] for name in ("source", "order")}
         | {"group": list(groups(combined)), "multiplicity": known},
     )
-    return describe(dataset)
+    return describe(aligned.of_one(dataset))
 
 
 def multiplicity_changes(results: SeveralResults, largest: int = 5) -> xr.Dataset:
@@ -116,9 +117,11 @@ def doubts(results: SeveralResults) -> xr.Dataset:
     periodic structures.
 
     :param results: a result, several by name, or a combined one
-    :return: those of the variables above that any result has, with dims (source, group, order)
+    :return: those of the variables above that any result has, with dims (group, order), behind ``source`` if several results
+        were given
     """
-    combined = align(results).data
+    aligned = align(results)
+    combined = aligned.data
     members = groups(combined)
     dims = ("source", "group", "order")
     present = [name for name in DOUBTS if name in combined]
@@ -132,7 +135,7 @@ def doubts(results: SeveralResults) -> xr.Dataset:
     if present:
         sizes = xr.DataArray(_sizes(combined, members), dims=dims)
         dataset["n_clusters"] = sizes.where(dataset[present].to_array().notnull().any("variable").transpose(*dims))
-    return describe(dataset)
+    return describe(aligned.of_one(dataset))
 
 
 class _Named:

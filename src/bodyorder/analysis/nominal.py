@@ -36,10 +36,11 @@ def nominal_orders(results: SeveralResults, nominal: Mapping[str, int | None]) -
 
     :param results: a result, several on the same structures by name, or a combined one
     :param nominal: nominal order by the name of a source; None, or no entry, for one that has none
-    :return: the variables above with dims (source, group)
+    :return: the variables above with dim group, behind ``source`` if several results were given
     :raises InputError: if a nominal order is below 1 or of no source, or the results are not of the same structures
     """
-    combined = align(results).data
+    aligned = align(results)
+    combined = aligned.data
     names = [str(name) for name in combined["source"].values]
     for name, order in nominal.items():
         check_choice("nominal", name, names)
@@ -71,17 +72,16 @@ def nominal_orders(results: SeveralResults, nominal: Mapping[str, int | None]) -
         lower = LOST if len(own) and own[0] > ROUNDING else LOWER
         verdicts[place] = EQUAL if highest[place] == order else HIGHER if highest[place] > order else lower
     dims = ("source", "group")
-    return describe(
-        xr.Dataset(
-            {
-                "highest_order": (dims, highest),
-                "beyond_nominal": (dims, beyond),
-                "beyond_threshold": (dims, limit),
-                "nominal_verdict": (dims, verdicts),
-            },
-            coords={"source": names, "group": list(members)},
-        )
+    dataset = xr.Dataset(
+        {
+            "highest_order": (dims, highest),
+            "beyond_nominal": (dims, beyond),
+            "beyond_threshold": (dims, limit),
+            "nominal_verdict": (dims, verdicts),
+        },
+        coords={"source": names, "group": list(members)},
     )
+    return describe(aligned.of_one(dataset))
 
 
 def _sizes(combined: xr.Dataset, name: str, members: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -18,12 +18,13 @@ def atom_shares(results: SeveralResults) -> xr.Dataset:
     of that; so the shares of all atoms of a structure add up to its n-body total E⁽ⁿ⁾.
 
     :param results: a result with subsets, several on the same structures by name, or a combined one
-    :return: ``atom_share`` in eV with dims (source, order, site), and the ``site_`` variables of the result. Shares
-        are NaN where the structure's n-body total is.
+    :return: ``atom_share`` in eV with dims (order, site), behind ``source`` if several results were given, and the ``site_``
+        variables of the result. Shares are NaN where the structure's n-body total is.
     :raises InputError: if the results hold no subsets or no sites, or subsets that are only a sample or
         not all
     """
-    combined = align(results).data
+    aligned = align(results)
+    combined = aligned.data
     needed = ("subset_contribution", "subset_members", "subset_structure", "site_structure", "site_body")
     missing = [name for name in needed if name not in combined]
     if missing:
@@ -62,7 +63,7 @@ def atom_shares(results: SeveralResults) -> xr.Dataset:
         coords={name: combined[name] for name in ("source", "order")},
     )
     sites = [str(name) for name in combined.data_vars if str(name).startswith("site_")]
-    return describe(dataset.assign({name: combined[name] for name in sites}))
+    return describe(aligned.of_one(dataset.assign({name: combined[name] for name in sites})))
 
 
 def _check_sums(combined: xr.Dataset, shares: np.ndarray) -> None:

@@ -270,7 +270,7 @@ def overview_figure(convergence: xr.Dataset, theme: Theme, leading: str) -> Figu
 
 
 def _themed(results: SeveralResults, reference: str | None, theme: Theme | None) -> tuple[Aligned, Theme]:
-    aligned = align(results)
+    aligned = align(results).several
     names = [str(name) for name in aligned.data["source"].values]
     if reference is not None:
         check_choice("reference", reference, names)

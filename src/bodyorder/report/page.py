@@ -62,7 +62,7 @@ def write_report(path: str | os.PathLike[str], report: Report) -> Path:
 
 def render_report(report: Report) -> str:
     """The page of a report as text; see :func:`write_report`."""
-    aligned = align(report.results)
+    aligned = align(report.results).several
     results = aligned.data
     names = [str(name) for name in results["source"].values]
     if report.reference is not None:
