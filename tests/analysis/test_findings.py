@@ -8,6 +8,7 @@ from geometries import square
 
 from bodyorder._checks import InputError
 from bodyorder.analysis import doubts, findings, group_convergence
+from bodyorder.analysis.multiplicity import doubtful
 from bodyorder.engine import decompose
 from bodyorder.results import grown
 
@@ -135,3 +136,17 @@ def test_without_sub_clusters_nothing_is_excused(apart):
     found = doubts(decompose(apart[:1], "pyscf:fci/sto-6g?spin=ground"))
     assert found["n_degenerate"].sum() == 8
     assert np.isnan(found["n_dissociated"].values).any()
+
+
+def test_doubts_that_remain_are_counted_by_order_over_all_groups(apart):
+    for structure, group in zip(apart, ("far", "near"), strict=True):
+        structure.info["group"] = group
+    whole = decompose(apart, "pyscf:fci/sto-6g?spin=ground", subsets=True)
+    whole["subsets"]["subset_gap"][-1] = 0.01
+    whole["n_degenerate"][1, 3] = 1
+    found = doubtful(doubts(whole)).squeeze()
+    assert found["n_doubtful_degenerate"].values.tolist() == [0, 0, 0, 1]
+    assert found["n_dissociated_states"].values.tolist() == [0, 5, 2, 1]
+    assert found["n_all"].values.tolist() == [8, 12, 8, 2]
+    assert all(found[name].attrs["long_name"] for name in found.data_vars)
+    assert not doubtful(doubts(result([[-1.0, -2.0]]))).data_vars

@@ -15,11 +15,8 @@ from bodyorder.analysis.diagnosis import pair_coordinates
 from bodyorder.analysis.factors import pairs
 from bodyorder.analysis.strata import Strata
 from bodyorder.engine.subset_energies import DEGENERATE
-from bodyorder.results.variables import describe
+from bodyorder.results.variables import DOUBTFUL, DOUBTS, describe
 from bodyorder.sources.protocol import CONTAMINATED
-
-#: What can be in doubt about a sub-cluster's energy, and the variables that count it.
-DOUBTS = ("n_contaminated", "n_degenerate", "n_uncertain", "n_failed")
 
 #: Sub-clusters of more bodies are not divided into two parts: there are too many ways.
 _MOST_PARTED = 10
@@ -133,6 +130,29 @@ def doubts(results: SeveralResults) -> xr.Dataset:
         sizes = xr.DataArray(_sizes(combined, members), dims=dims)
         dataset["n_clusters"] = sizes.where(dataset[present].to_array().notnull().any("variable").transpose(*dims))
     return describe(dataset)
+
+
+def doubtful(counts: xr.Dataset) -> xr.Dataset:
+    """How many sub-clusters of each size give reason to doubt, summed over groups.
+
+    ``n_doubtful_failed``, ``n_doubtful_contaminated``, ``n_doubtful_uncertain``, ``n_doubtful_degenerate``: nearly degenerate
+    states are without those that are known to be of dissociated sub-clusters, which are ``n_dissociated_states``; ``n_all``,
+    of how many.
+
+    :param counts: of :func:`doubts`
+    :return: those of the variables above that are counted, with the dimensions of the counts but for the group
+    """
+    sums = counts.sum("group")
+    found = xr.Dataset(coords=sums.coords)
+    for name, remaining in zip(DOUBTS, DOUBTFUL, strict=True):
+        if name in sums:
+            found[remaining] = sums[name]
+    if "n_dissociated" in sums:
+        found["n_doubtful_degenerate"] = found["n_doubtful_degenerate"] - sums["n_dissociated"]
+        found["n_dissociated_states"] = sums["n_dissociated"]
+    if "n_clusters" in sums:
+        found["n_all"] = sums["n_clusters"]
+    return describe(found)
 
 
 class _Named:

@@ -22,7 +22,6 @@ from bodyorder.analysis import (
 from bodyorder.analysis.aligned import Aligned
 from bodyorder.analysis.diagnosis import largest_changes, largest_errors
 from bodyorder.analysis.factors import Series, anchored, exact_references, factors, is_ab_initio, series, short
-from bodyorder.analysis.multiplicity import DOUBTS
 from bodyorder.plots.diagnosis import (
     change_figure,
     error_figure,
@@ -38,15 +37,7 @@ from bodyorder.report.orders import by_order
 from bodyorder.report.section import Picture, Section
 from bodyorder.report.table import Table
 from bodyorder.report.words import words
-
-#: What is in doubt, in the words of a table.
-_DOUBTS = {
-    "n_contaminated": "spin contaminated",
-    "n_degenerate": "nearly degenerate",
-    "n_dissociated": "of these, fallen apart",
-    "n_uncertain": "uncertain",
-    "n_failed": "failed",
-}
+from bodyorder.results.variables import DISSOCIATED, DOUBTS
 
 #: Multiplicity of the states of higher spin than that of paired electrons.
 _HIGH = 3
@@ -240,7 +231,7 @@ def doubt_table(counts: xr.Dataset, names: Mapping[str, str]) -> Table:
     """What is in doubt."""
     sizes = by_order(counts, "n_clusters")
     written = {}
-    for name, what in _DOUBTS.items():
+    for name, what in (*DOUBTS.items(), (DISSOCIATED[0], f"of these, {DISSOCIATED[1]}")):
         if name in counts:
             held = by_order(counts, name)
             frame = _of(held, sizes)

@@ -14,18 +14,10 @@ from bodyorder.plots.style import Theme, group_title
 from bodyorder.report.numbers import NEGLIGIBLE
 from bodyorder.report.section import Picture
 from bodyorder.report.words import words
+from bodyorder.results.variables import DISSOCIATED, DOUBTFUL
 
 #: Up to so many sources each is spoken of; of more the reference alone, where there is one.
 _MOST_SOURCES = 4
-
-#: What gives reason to doubt, the gravest first, and how it is said.
-_DOUBTS = {
-    "n_doubtful_failed": "failed",
-    "n_doubtful_contaminated": "spin contaminated",
-    "n_doubtful_uncertain": "uncertain",
-    "n_doubtful_degenerate": "nearly degenerate",
-}
-
 
 #: How expansions can converge, in the order in which that is said.
 _VERDICTS = ("from", "perhaps", "complete", "none", "open", "unknown")
@@ -162,7 +154,7 @@ def _distrust(found: xr.Dataset) -> Markup:
     doubts = []
     for name in names:
         own, called = found.sel(source=name), _place(found, name, "").source
-        counts = [(int(own[key]), what) for key, what in _DOUBTS.items() if int(own[key])]
+        counts = [(int(own[key]), what) for key, what in DOUBTFUL.items() if int(own[key])]
         if counts:
             doubts.append((called, counts, float(own["n_all"])))
     shown = [_place(found, name, "").source for name in names]
@@ -176,4 +168,5 @@ def _distrust(found: xr.Dataset) -> Markup:
         sampled=[name for name, own in zip(shown, found["is_sampled"].values, strict=True) if own],
         cut=[name for name, own in zip(shown, found["is_cut"].values, strict=True) if own],
         n_dissociated=int(found["n_dissociated_states"].sum()),
+        dissociated=DISSOCIATED[1],
     )
