@@ -60,6 +60,16 @@ def findings(results: SeveralResults, reference: str | None = None, tolerance: f
     return describe(found)
 
 
+def overall(found: xr.Dataset) -> xr.Dataset:
+    """What counts of :func:`findings` are of all sources and groups together.
+
+    :return: ``n_within_noise`` and ``n_dissociated_states``, sums, and ``n_totals``, the n-body totals from order 2 on that
+        are known; no dims
+    """
+    sums = found[["n_within_noise", "n_above_noise", "n_dissociated_states"]].sum()
+    return describe(sums.assign(n_totals=sums["n_within_noise"] + sums["n_above_noise"]).drop_vars("n_above_noise"))
+
+
 def missing_contributions(results: SeveralResults) -> xr.DataArray:
     """Which contributions are missing, but for orders that nobody asked a source for.
 

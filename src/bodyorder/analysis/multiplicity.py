@@ -18,6 +18,9 @@ from bodyorder.engine.subset_energies import DEGENERATE
 from bodyorder.results.variables import DOUBTFUL, DOUBTS, describe
 from bodyorder.sources.protocol import CONTAMINATED
 
+#: Multiplicity of the lowest states of higher spin than that of paired electrons.
+HIGH = 3
+
 #: Sub-clusters of more bodies are not divided into two parts: there are too many ways.
 _MOST_PARTED = 10
 
@@ -48,6 +51,19 @@ def multiplicities(results: SeveralResults) -> xr.Dataset:
         | {"group": list(groups(combined)), "multiplicity": known},
     )
     return describe(dataset)
+
+
+def state_totals(states: xr.Dataset) -> xr.Dataset:
+    """How many sub-clusters are in which spin state, of all sizes and groups.
+
+    :param states: of :func:`multiplicities`
+    :return: ``n_states`` by multiplicity, ``n_states_known``: their sum, and ``n_high_spin``: those of a multiplicity from
+        :data:`HIGH` on, with the other dimensions of the states
+    """
+    counts = states["n_states"].sum(("group", "order"))
+    high = counts.where(counts["multiplicity"] >= HIGH, 0)
+    sums = {"n_states_known": counts.sum("multiplicity"), "n_high_spin": high.sum("multiplicity")}
+    return describe(xr.Dataset({"n_states": counts} | sums))
 
 
 def multiplicity_changes(results: SeveralResults, largest: int = 5) -> xr.Dataset:
@@ -99,6 +115,17 @@ def multiplicity_changes(results: SeveralResults, largest: int = 5) -> xr.Datase
     return describe(dataset)
 
 
+def change_totals(changes: xr.Dataset) -> xr.Dataset:
+    """How many sub-clusters of all sizes change their multiplicity, and how much that changes an energy at most.
+
+    :param changes: of :func:`multiplicity_changes`
+    :return: ``n_compared`` and ``n_changed``, sums over orders, and ``changed_energy_size``: the largest size of a ΔE in eV,
+        NaN where none is known; dims (pair, group)
+    """
+    sums = changes[["n_compared", "n_changed"]].sum("order")
+    return describe(sums.assign(changed_energy_size=abs(changes["changed_energy_largest"]).max("order")))
+
+
 def doubts(results: SeveralResults) -> xr.Dataset:
     """How many sub-clusters of each size are in doubt.
 
@@ -130,6 +157,15 @@ def doubts(results: SeveralResults) -> xr.Dataset:
         sizes = xr.DataArray(_sizes(combined, members), dims=dims)
         dataset["n_clusters"] = sizes.where(dataset[present].to_array().notnull().any("variable").transpose(*dims))
     return describe(dataset)
+
+
+def doubt_totals(counts: xr.Dataset) -> xr.Dataset:
+    """How many sub-clusters of all sizes are in doubt: the variables of :func:`doubts`, summed over orders.
+
+    :param counts: of :func:`doubts`
+    :return: the same variables without the order, NaN where they are known of none
+    """
+    return describe(counts.sum("order", min_count=1))
 
 
 def doubtful(counts: xr.Dataset) -> xr.Dataset:
