@@ -7,6 +7,7 @@ from trees import changed
 
 from bodyorder._checks import InputError
 from bodyorder.analysis import combine, compare, one_body_energies
+from bodyorder.analysis.comparison import one_body_deviations
 from bodyorder.results import grown
 from bodyorder.results.variables import VARIABLES
 
@@ -150,3 +151,13 @@ def test_an_unknown_reference_is_refused_with_the_nearest_name(build, structures
     combined = combine({"FCI": build(structures), "MACE": build(structures)})
     with pytest.raises(InputError, match="`reference` must be one of FCI, MACE, got 'mace'"):
         compare(combined, reference="mace")
+
+
+def test_deviations_of_atoms_are_from_the_reference_which_has_none():
+    energies = xr.DataArray(
+        [[-13.6, -2040.0], [-13.5, -2041.5], [np.nan, -2040.0]],
+        coords={"source": ["exact", "model", "other"], "element": [1, 8]},
+    )
+    found = one_body_deviations(energies, "exact")
+    np.testing.assert_allclose(found.values, [[np.nan, np.nan], [0.1, -1.5], [np.nan, 0.0]], atol=1e-12)
+    assert found.attrs["units"] == "eV"

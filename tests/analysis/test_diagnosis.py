@@ -20,6 +20,7 @@ from bodyorder.analysis import (
     single_reference_errors,
 )
 from bodyorder.analysis.factors import exact_references, factors, pairs, series
+from bodyorder.analysis.multiplicity import change_totals, state_totals
 from bodyorder.engine import decompose
 from bodyorder.sources import load_source
 from bodyorder.structures.clusters import ClusterBatch
@@ -111,6 +112,24 @@ def test_every_sub_cluster_has_a_multiplicity_that_its_rule_allows(by_spin):
     assert int(low.sel(multiplicity=[1, 2]).sum()) == int(low.sum()) == 510
     parity = (states["order"] + states["multiplicity"]) % 2
     assert not states["n_states"].where(parity == 0, 0).any()
+
+
+def test_states_and_their_changes_are_summed_over_sizes(by_spin, clusters):
+    totals = state_totals(multiplicities(by_spin))
+    assert totals["n_states_known"].values.tolist() == [510, 510]
+    assert int(totals["n_high_spin"].sel(source=LOW)) == 0
+    changes = change_totals(multiplicity_changes(by_spin)).isel(pair=0)
+    lowered = {
+        name: [(subset["low_spin"] - subset["ground"]) * Hartree for subset in subsets.values()]
+        for name, (_, subsets) in clusters.items()
+    }
+    for name, energies in lowered.items():
+        part = changes.sel(group=name)
+        assert (int(part["n_changed"]), int(part["n_compared"])) == (sum(energy > 1e-7 for energy in energies), 255)
+        expected = max(energies) if max(energies) > 1e-7 else np.nan
+        assert float(part["changed_energy_size"]) == pytest.approx(expected, abs=1e-6, nan_ok=True)
+    # whatever is lower than the lowest spin allows is of a high spin
+    assert int(totals["n_high_spin"].sel(source=GROUND)) == int(changes["n_changed"].sum())
 
 
 @pytest.mark.parametrize("basis", ["6-31g", pytest.param("cc-pvdz", marks=pytest.mark.slow)])

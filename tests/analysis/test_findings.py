@@ -8,6 +8,9 @@ from geometries import square
 
 from bodyorder._checks import InputError
 from bodyorder.analysis import doubts, findings, group_convergence
+from bodyorder.analysis.convergence import steepest_growth
+from bodyorder.analysis.findings import overall
+from bodyorder.analysis.multiplicity import doubt_totals, doubtful
 from bodyorder.engine import decompose
 from bodyorder.results import grown
 
@@ -48,6 +51,22 @@ def test_growth_and_what_suffices():
     assert values(found, "sufficient_order", "last_order", "last_error", "pair_contribution_per_body") == pytest.approx(
         [6, 6, 0, -5], abs=1e-12
     )
+
+
+def test_orders_grow_most_from_where_the_next_is_largest_over_them():
+    """Growths from order 2 on are 2.5, 1.68 and 1.24; that of order 1, 5.2, does not count."""
+    found = steepest_growth(group_convergence(result([[-1.0, -5.2, 13.0, -21.84, 27.0816]])))
+    assert values(found, "largest_growth", "growth_order") == pytest.approx([2.5, 2])
+    assert np.isnan(
+        values(steepest_growth(group_convergence(result([[-1.0, -5.2]]))), "largest_growth", "growth_order")
+    ).all()
+
+
+def test_totals_within_noise_are_counted_over_all_sources_and_groups():
+    totals = [[0.0, -2.0, 0.05, -0.02], [0.0, -1.0, 0.01, 0.03]]
+    parts = {name: result(totals, groups=["thin", "thick"], noise=noise) for name, noise in (("a", 0.02), ("b", 1e-3))}
+    counts = overall(findings(parts))
+    assert values(counts, "n_within_noise", "n_totals", "n_dissociated_states") == [3, 12, 0]
 
 
 def test_small_orders_suffice_where_the_error_of_the_group_does():
@@ -135,3 +154,21 @@ def test_without_sub_clusters_nothing_is_excused(apart):
     found = doubts(decompose(apart[:1], "pyscf:fci/sto-6g?spin=ground"))
     assert found["n_degenerate"].sum() == 8
     assert np.isnan(found["n_dissociated"].values).any()
+
+
+def test_doubts_that_remain_are_counted_by_order_over_all_groups(apart):
+    for structure, group in zip(apart, ("far", "near"), strict=True):
+        structure.info["group"] = group
+    whole = decompose(apart, "pyscf:fci/sto-6g?spin=ground", subsets=True)
+    whole["subsets"]["subset_gap"][-1] = 0.01
+    whole["n_degenerate"][1, 3] = 1
+    counts = doubts(whole)
+    totals = doubt_totals(counts).squeeze()
+    assert totals["n_degenerate"].sel(group=["far", "near"]).values.tolist() == [8, 1]
+    assert totals["n_clusters"].sel(group=["far", "near"]).values.tolist() == [15, 15]
+    found = doubtful(counts).squeeze()
+    assert found["n_doubtful_degenerate"].values.tolist() == [0, 0, 0, 1]
+    assert found["n_dissociated_states"].values.tolist() == [0, 5, 2, 1]
+    assert found["n_all"].values.tolist() == [8, 12, 8, 2]
+    assert all(found[name].attrs["long_name"] for name in found.data_vars)
+    assert not doubtful(doubts(result([[-1.0, -2.0]]))).data_vars

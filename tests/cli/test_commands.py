@@ -435,6 +435,18 @@ def test_means_are_held_against_the_noise_of_a_structure(capsys):
     assert ["~" in row for row in rows] == [False, False, True]
 
 
+def test_nearly_degenerate_states_of_atoms_apart_are_told_from_others_where_sub_clusters_are_known(capsys):
+    """H2 and two atoms far from it and each other: five pairs, two triples and all four hold spins that are not coupled."""
+    far = Atoms("H4", [[0, 0, 0], [0.75, 0, 0], [6, 0, 0], [12, 0, 0]])
+    said = {}
+    for subsets in (True, False):
+        print_orders(decompose(far, "pyscf:fci/sto-6g?spin=ground", subsets=subsets))
+        said[subsets] = [line for line in capsys.readouterr().out.splitlines() if "degenerate" in line]
+    apart = "nearly degenerate, but fallen apart into open-shell atoms or fragments, which is no reason to doubt"
+    assert said[True] == [f"sub-clusters {apart}: 8 (orders 2, 3, 4)"]
+    assert said[False] == ["sub-clusters nearly degenerate: 8 (orders 2, 3, 4)"]
+
+
 class Shallow:
     """Each atom has -1 eV; of a periodic structure it says nothing."""
 

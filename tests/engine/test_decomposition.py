@@ -6,6 +6,7 @@ import pytest
 from ase import Atoms
 from ase.build import molecule
 from ase.calculators.lj import LennardJones
+from complete_family import noise_amplification
 from geometries import clusters
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -170,8 +171,6 @@ def test_cliques_leave_their_rest_in_the_residual():
 
 
 def test_noise_of_independent_errors():
-    from bodyorder.subsets import noise_amplification
-
     result = decompose(clusters(1, 8), TabulatedEnergies())
     np.testing.assert_allclose(result.noise[0], 1e-3 * noise_amplification(8), rtol=1e-12)
 

@@ -4,8 +4,9 @@ from collections import Counter
 
 import xarray as xr
 
+from bodyorder.engine.subset_energies import RULES
 from bodyorder.results import variables
-from bodyorder.results.variables import VARIABLES, Variable, describe
+from bodyorder.results.variables import DISSOCIATED, DOUBTFUL, DOUBTS, VARIABLES, Variable, describe
 
 #: The parts that the table is put together from.
 PARTS = {
@@ -28,3 +29,8 @@ def test_what_is_described_has_the_unit_and_the_meaning_of_its_part():
     for part in PARTS.values():
         for name, entry in part.items():
             assert (described[name].attrs["units"], described[name].attrs["long_name"]) == (entry.unit, entry.meaning)
+
+
+def test_every_doubt_is_counted_by_a_rule_and_described():
+    assert {"n_failed", *RULES} == set(DOUBTS)
+    assert {*DOUBTS, *DOUBTFUL, DISSOCIATED[0]} <= set(VARIABLES)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from ase.calculators.lj import LennardJones as AseLennardJones
 from ase.calculators.morse import MorsePotential
+from complete_family import order_totals
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -18,7 +19,6 @@ from bodyorder.sources.protocol import FailedClusters
 from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.subsets.family import complete
-from bodyorder.subsets.moebius import order_totals
 
 PAIRS = [LennardJones(epsilon=0.1, sigma=0.9), Morse(), LennardJones(epsilon=0.1, sigma=0.9, cutoff=2.0)]
 TRIPLES = [AxilrodTeller(nu=0.3), AxilrodTeller(nu=0.3, epsilon=0.1, sigma=0.9), AxilrodTeller(nu=0.3, cutoff=2.5)]

@@ -10,6 +10,7 @@ import ase
 import numpy as np
 import pytest
 import torch
+from complete_family import order_totals
 from mace_models import VARIABLE, one_by_one, pieces, save_model, source_of
 
 from bodyorder._checks import ComputationError, InputError
@@ -21,7 +22,7 @@ from bodyorder.sources.portions import Portions
 from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.structures.hydrogen import high_density
-from bodyorder.subsets import complete, contributions, order_totals
+from bodyorder.subsets import complete, contributions
 from bodyorder.testing import check_source
 
 

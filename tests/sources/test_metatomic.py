@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from ase.units import Bohr, Hartree
+from complete_family import order_totals
 from metatomic_ase import MetatomicCalculator
 from scipy.spatial.transform import Rotation
 
@@ -22,7 +23,7 @@ from bodyorder.sources.metatomic.source import load_network
 from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.structures.hydrogen import high_density, low_density
-from bodyorder.subsets import complete, contributions, order_totals
+from bodyorder.subsets import complete, contributions
 from bodyorder.testing import check_source
 
 ARCHITECTURES = ["soap-bpnn", "pet", "mace"]

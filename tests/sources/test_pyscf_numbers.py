@@ -8,6 +8,7 @@ import ase
 import numpy as np
 import pytest
 from ase.units import Hartree
+from complete_family import order_totals
 
 from bodyorder.sources.pyscf.fci import evaluate
 from bodyorder.sources.pyscf.integrals import IntegralCache, single_thread
@@ -15,7 +16,6 @@ from bodyorder.sources.pyscf.problem import Problem
 from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.subsets.family import complete
-from bodyorder.subsets.moebius import order_totals
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 RULES = {"ground": "ground", "low": "low_spin", "high": "high_spin"}

@@ -4,6 +4,7 @@ from math import comb
 import networkx
 import numpy as np
 import pytest
+from complete_family import noise_amplification, order_totals
 from hypothesis import given
 from hypothesis import strategies as st
 from qcelemental.models.v2 import Molecule
@@ -15,9 +16,7 @@ from bodyorder.subsets import (
     complete,
     connected,
     contributions,
-    noise_amplification,
     order_coefficients,
-    order_totals,
     summed_energies,
     truncations,
 )
@@ -196,29 +195,27 @@ def test_order_totals_are_forward_differences_of_the_mean():
     energies = random_energies(family, np.random.default_rng(1))
     means = np.array([0.0, *(values.mean() for values in energies)])
     expected = [comb(n_bodies, order) * np.diff(means, n=order)[0] for order in range(1, n_bodies + 1)]
-    totals = order_totals(np.array([values.sum() for values in energies]), n_bodies)
-    np.testing.assert_allclose(totals, expected, rtol=1e-11)
+    totals = [values.sum() for values in contributions(family, energies)]
+    np.testing.assert_allclose(totals, expected, rtol=1e-10)
 
 
-def test_a_missing_layer_spoils_only_what_needs_it():
-    sums = np.array([1.0, 2.0, np.nan, 4.0])
-    totals = order_totals(sums, 4)
-    assert np.isfinite(totals[:2]).all()
-    assert np.isnan(totals[2:]).all()
-
-
-def test_noise_amplification():
-    assert noise_amplification(8).max() == pytest.approx(166.66133, abs=1e-5)
-    assert noise_amplification(8).argmax() + 1 == 5
-    assert noise_amplification(14).max() == pytest.approx(16_259.03, abs=1e-2)
-    assert noise_amplification(14).argmax() + 1 == 9
+@pytest.mark.parametrize(("n_bodies", "largest", "order"), [(8, 166.66133, 5), (14, 16_259.03, 9)])
+def test_noise_is_amplified_most_in_the_middle_orders(n_bodies, largest, order):
+    family = complete(n_bodies)
+    variances = sum(
+        (weights**2).sum(axis=1) * (size if weights.shape[1] == 1 else 1)
+        for size, weights in zip(family.sizes, order_coefficients(family), strict=True)
+    )
+    np.testing.assert_allclose(np.sqrt(variances), noise_amplification(n_bodies), rtol=1e-12)
+    assert np.sqrt(variances).max() == pytest.approx(largest, rel=1e-6)
+    assert np.sqrt(variances).argmax() + 1 == order
 
 
 def test_noise_amplification_is_what_random_errors_do():
     n_bodies, samples = 6, 20_000
     family = complete(n_bodies)
     errors = random_energies(family, np.random.default_rng(5), trailing=(samples,))
-    totals = order_totals(np.stack([values.sum(axis=0) for values in errors]), n_bodies)
+    totals = np.stack([values.sum(axis=0) for values in contributions(family, errors)])
     # The standard deviation of a sample of this size is known to 0.5 %; five of those.
     np.testing.assert_allclose(
         totals.std(axis=1), noise_amplification(n_bodies), rtol=5 * 0.5 / np.sqrt(samples) * np.sqrt(2)

@@ -96,6 +96,17 @@ def one_body_energies(results: SeveralResults) -> xr.DataArray | None:
     return aligned.of_one(array.rename("one_body_energy"))
 
 
+def one_body_deviations(energies: xr.DataArray, reference: str) -> xr.DataArray:
+    """Differences of the energies of isolated atoms from those of a reference.
+
+    :param energies: of :func:`one_body_energies`
+    :param reference: source that the others are compared with
+    :return: ``one_body_deviation`` in eV, dims (source, element), NaN for the reference itself
+    """
+    deviation = (energies - energies.sel(source=reference, drop=True)).where(energies["source"] != reference)
+    return describe(deviation.to_dataset(name="one_body_deviation"))["one_body_deviation"]
+
+
 def _single_atoms(combined: xr.Dataset, elements: np.ndarray) -> np.ndarray:
     """Mean energy of the single-atom subsets of each element, shape (source, element)."""
     alone = combined["subset_order"].values == 1

@@ -116,6 +116,19 @@ def group_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
     return describe(aligned.of_one(dataset.transpose("source", "group", "order")))
 
 
+def steepest_growth(convergence: xr.Dataset) -> xr.Dataset:
+    """Where orders grow most from one to the next.
+
+    :param convergence: of :func:`group_convergence`
+    :return: ``largest_growth``: the largest ``group_growth`` from order 2 on, and ``growth_order``, the order that grows so; dims
+        (source, group), NaN where no growth is known
+    """
+    growth = convergence["group_growth"].where(convergence["order"] > 1)
+    known = growth.notnull().any("order")
+    order = growth.fillna(-np.inf).idxmax("order").where(known)
+    return describe(xr.Dataset({"largest_growth": growth.max("order"), "growth_order": order}))
+
+
 def _noise(combined: xr.Dataset) -> xr.DataArray:
     """1σ of the contributions in eV; zero where a result gives none, NaN where the contribution is missing."""
     contribution = combined["contribution"].transpose("source", "structure", "order")

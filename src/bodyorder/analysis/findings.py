@@ -9,10 +9,10 @@ from bodyorder.analysis.aligned import Aligned, SeveralResults, align
 from bodyorder.analysis.alignment import attributes, groups, unknown_orders
 from bodyorder.analysis.comparison import compare
 from bodyorder.analysis.convergence import TOLERANCE, group_convergence, sufficient_order
-from bodyorder.analysis.multiplicity import doubts
+from bodyorder.analysis.multiplicity import doubtful, doubts
 from bodyorder.analysis.significance import within_noise
 from bodyorder.engine.noise import ROUNDING, SIGNIFICANT
-from bodyorder.results.variables import describe
+from bodyorder.results.variables import DOUBTFUL, describe
 
 
 def findings(results: SeveralResults, reference: str | None = None, tolerance: float = TOLERANCE) -> xr.Dataset:
@@ -32,10 +32,10 @@ def findings(results: SeveralResults, reference: str | None = None, tolerance: f
     Of :func:`bodyorder.analysis.compare`, if there is a reference: ``total_rmse`` and ``deviation_order``, ``largest_deviation``:
     the order that a source gets most wrong, and its root mean square deviation.
 
-    By source: ``n_lacking``, structures that lack contributions (see :func:`missing_contributions`); ``n_doubtful_…`` sums of
-    :func:`bodyorder.analysis.doubts`, nearly degenerate states without those of dissociated sub-clusters, which are
-    ``n_dissociated_states``; ``n_all``, of how many; ``is_sampled``, whether orders are estimates from a sample;
-    ``is_cut``, whether sub-clusters were cut by distance although energies do not end there.
+    By source: ``n_lacking``, structures that lack contributions (see :func:`missing_contributions`); ``n_doubtful_…``,
+    ``n_dissociated_states`` and ``n_all``, sums over orders of :func:`bodyorder.analysis.multiplicity.doubtful`;
+    ``is_sampled``, whether orders are estimates from a sample; ``is_cut``, whether sub-clusters were cut by distance although
+    energies do not end there.
 
     :param results: one result, several by name, or a combined one
     :param reference: source that the others are compared with
@@ -60,6 +60,16 @@ def findings(results: SeveralResults, reference: str | None = None, tolerance: f
     found = found.merge(_of_sources(several, doubts(several)))
     found.attrs = {"tolerance": convergence.attrs["tolerance"]} | ({"reference": reference} if reference else {})
     return describe(aligned.of_one(found))
+
+
+def overall(found: xr.Dataset) -> xr.Dataset:
+    """What counts of :func:`findings` are of all sources and groups together.
+
+    :return: ``n_within_noise`` and ``n_dissociated_states``, sums, and ``n_totals``, the n-body totals from order 2 on that
+        are known; no dims
+    """
+    sums = found[["n_within_noise", "n_above_noise", "n_dissociated_states"]].sum()
+    return describe(sums.assign(n_totals=sums["n_within_noise"] + sums["n_above_noise"]).drop_vars("n_above_noise"))
 
 
 def missing_contributions(results: SeveralResults) -> xr.DataArray:
@@ -127,13 +137,10 @@ def _of_sources(aligned: Aligned, counts: xr.Dataset) -> xr.Dataset:
         },
         coords={"source": data["source"]},
     )
-    sums = counts.sum(("group", "order"))
-    dissociated = sums["n_dissociated"] if "n_dissociated" in sums else xr.zeros_like(found["n_lacking"], dtype=float)
-    for name in ("failed", "contaminated", "uncertain", "degenerate"):
-        number = sums[f"n_{name}"] if f"n_{name}" in sums else xr.zeros_like(dissociated)
-        found[f"n_doubtful_{name}"] = number - dissociated if name == "degenerate" else number
-    found["n_dissociated_states"] = dissociated
-    found["n_all"] = sums["n_clusters"] if "n_clusters" in sums else xr.full_like(dissociated, np.nan)
+    sums = doubtful(counts).sum("order")
+    for name in (*DOUBTFUL, "n_dissociated_states"):
+        found[name] = sums.get(name, xr.zeros_like(found["n_lacking"]))
+    found["n_all"] = sums.get("n_all", xr.full_like(found["n_lacking"], np.nan, dtype=float))
     return found
 
 

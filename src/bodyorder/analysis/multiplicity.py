@@ -15,11 +15,11 @@ from bodyorder.analysis.diagnosis import pair_coordinates
 from bodyorder.analysis.factors import pairs
 from bodyorder.analysis.strata import Strata
 from bodyorder.engine.subset_energies import DEGENERATE
-from bodyorder.results.variables import describe
+from bodyorder.results.variables import DOUBTFUL, DOUBTS, describe
 from bodyorder.sources.protocol import CONTAMINATED
 
-#: What can be in doubt about a sub-cluster's energy, and the variables that count it.
-DOUBTS = ("n_contaminated", "n_degenerate", "n_uncertain", "n_failed")
+#: Multiplicity of the lowest states of higher spin than that of paired electrons.
+HIGH = 3
 
 #: Sub-clusters of more bodies are not divided into two parts: there are too many ways.
 _MOST_PARTED = 10
@@ -52,6 +52,19 @@ def multiplicities(results: SeveralResults) -> xr.Dataset:
         | {"group": list(groups(combined)), "multiplicity": known},
     )
     return describe(aligned.of_one(dataset))
+
+
+def state_totals(states: xr.Dataset) -> xr.Dataset:
+    """How many sub-clusters are in which spin state, of all sizes and groups.
+
+    :param states: of :func:`multiplicities`
+    :return: ``n_states`` by multiplicity, ``n_states_known``: their sum, and ``n_high_spin``: those of a multiplicity from
+        :data:`HIGH` on, with the other dimensions of the states
+    """
+    counts = states["n_states"].sum(("group", "order"))
+    high = counts.where(counts["multiplicity"] >= HIGH, 0)
+    sums = {"n_states_known": counts.sum("multiplicity"), "n_high_spin": high.sum("multiplicity")}
+    return describe(xr.Dataset({"n_states": counts} | sums))
 
 
 def multiplicity_changes(results: SeveralResults, largest: int = 5) -> xr.Dataset:
@@ -103,6 +116,17 @@ def multiplicity_changes(results: SeveralResults, largest: int = 5) -> xr.Datase
     return describe(dataset)
 
 
+def change_totals(changes: xr.Dataset) -> xr.Dataset:
+    """How many sub-clusters of all sizes change their multiplicity, and how much that changes an energy at most.
+
+    :param changes: of :func:`multiplicity_changes`
+    :return: ``n_compared`` and ``n_changed``, sums over orders, and ``changed_energy_size``: the largest size of a ΔE in eV,
+        NaN where none is known; dims (pair, group)
+    """
+    sums = changes[["n_compared", "n_changed"]].sum("order")
+    return describe(sums.assign(changed_energy_size=abs(changes["changed_energy_largest"]).max("order")))
+
+
 def doubts(results: SeveralResults) -> xr.Dataset:
     """How many sub-clusters of each size are in doubt.
 
@@ -136,6 +160,38 @@ def doubts(results: SeveralResults) -> xr.Dataset:
         sizes = xr.DataArray(_sizes(combined, members), dims=dims)
         dataset["n_clusters"] = sizes.where(dataset[present].to_array().notnull().any("variable").transpose(*dims))
     return describe(aligned.of_one(dataset))
+
+
+def doubt_totals(counts: xr.Dataset) -> xr.Dataset:
+    """How many sub-clusters of all sizes are in doubt: the variables of :func:`doubts`, summed over orders.
+
+    :param counts: of :func:`doubts`
+    :return: the same variables without the order, NaN where they are known of none
+    """
+    return describe(counts.sum("order", min_count=1))
+
+
+def doubtful(counts: xr.Dataset) -> xr.Dataset:
+    """How many sub-clusters of each size give reason to doubt, summed over groups.
+
+    ``n_doubtful_failed``, ``n_doubtful_contaminated``, ``n_doubtful_uncertain``, ``n_doubtful_degenerate``: nearly degenerate
+    states are without those that are known to be of dissociated sub-clusters, which are ``n_dissociated_states``; ``n_all``,
+    of how many.
+
+    :param counts: of :func:`doubts`
+    :return: those of the variables above that are counted, with the dimensions of the counts but for the group
+    """
+    sums = counts.sum("group")
+    found = xr.Dataset(coords=sums.coords)
+    for name, remaining in zip(DOUBTS, DOUBTFUL, strict=True):
+        if name in sums:
+            found[remaining] = sums[name]
+    if "n_dissociated" in sums:
+        found["n_doubtful_degenerate"] = found["n_doubtful_degenerate"] - sums["n_dissociated"]
+        found["n_dissociated_states"] = sums["n_dissociated"]
+    if "n_clusters" in sums:
+        found["n_all"] = sums["n_clusters"]
+    return describe(found)
 
 
 class _Named:

@@ -9,9 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bodyorder.analysis import groups
+from bodyorder.analysis import doubts, groups
 from bodyorder.analysis.alignment import UNGROUPED
+from bodyorder.analysis.multiplicity import doubtful
 from bodyorder.analysis.significance import within_noise
+from bodyorder.results.variables import DISSOCIATED, DOUBTFUL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,14 +25,6 @@ if TYPE_CHECKING:
 
 #: A structure's orders are printed one by one up to this many structures, as means of their group beyond.
 FEW = 4
-
-#: What is said of sub-clusters that give reason to doubt, by the variable that counts them.
-_DOUBTS = {
-    "n_failed": "failed",
-    "n_contaminated": "have a state that is spin contaminated",
-    "n_degenerate": "have a state that is nearly degenerate",
-    "n_uncertain": "have an energy that is uncertain by more than 1 meV, which the noise contains",
-}
 
 #: Noise (eV per body) below this is rounding.
 _ROUNDING = 1e-16
@@ -71,11 +65,19 @@ def print_orders(result: xr.DataTree) -> None:
     if "cells" in result.children and _lacks_total(result):
         print("no total: the source gives no energy of a periodic cell")
     print(f"{int(result.n_evaluations.sum())} sub-clusters evaluated; family: {result.attrs['family']}")
-    for name, meaning in _DOUBTS.items():
-        if name in result and bool((result[name] > 0).any()):
-            orders = result.order.values[(result[name] > 0).any("structure").values]
-            listed = ", ".join(str(order) for order in orders)
-            print(f"{int(result[name].sum())} sub-clusters {meaning} (order{'s' * (len(orders) > 1)} {listed})")
+    _print_doubts(result)
+
+
+def _print_doubts(result: xr.DataTree) -> None:
+    """How many sub-clusters give reason to doubt, and how many nearly degenerate ones do not, where that is known."""
+    found = doubtful(doubts(result))
+    apart = f"nearly degenerate, but {DISSOCIATED[1]}, which is no reason to doubt"
+    for name, called in (*DOUBTFUL.items(), ("n_dissociated_states", apart)):
+        if name in found:
+            counts = found[name].transpose("order", ...).values.reshape(found.sizes["order"], -1).sum(axis=1)
+            orders = ", ".join(str(order) for order in found["order"].values[counts > 0])
+            if orders:
+                print(f"sub-clusters {called}: {int(counts.sum())} (order{'s' * (',' in orders)} {orders})")
 
 
 def _lacks_total(result: xr.DataTree) -> bool:

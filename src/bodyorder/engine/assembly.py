@@ -18,10 +18,10 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from bodyorder.engine.noise import SIGNIFICANT
 from bodyorder.engine.noise import describe as describe_noise
 from bodyorder.engine.selection import Selection
-from bodyorder.engine.subset_energies import DOUBTS, Evaluated, SubsetEnergies
+from bodyorder.engine.subset_energies import Evaluated, SubsetEnergies
 from bodyorder.results.files import SCHEMA_VERSION
 from bodyorder.results.tree import grown
-from bodyorder.results.variables import describe
+from bodyorder.results.variables import DOUBTS, describe
 from bodyorder.sources.protocol import RECORDS, EnergySource
 from bodyorder.structures.io import structure_names
 
@@ -206,7 +206,7 @@ def _joined(by_structure: Iterable[Sequence[np.ndarray]]) -> np.ndarray:
 
 def _doubts(by_structure: Sequence[SubsetEnergies], top: int) -> xr.Dataset:
     """How many sub-clusters failed, and how many have a state that gives reason to doubt, by structure and order."""
-    names = ["n_failed", *(name for name in DOUBTS if any(name in own.counts for own in by_structure))]
+    names = [name for name in DOUBTS if any(name in own.counts for own in by_structure)]
     empty: Counter[int] = Counter()
     return xr.Dataset(
         {

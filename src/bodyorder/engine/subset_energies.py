@@ -25,8 +25,8 @@ DEGENERATE = 0.0272
 #: An energy counts as uncertain if its own uncertainty is above this (eV).
 UNCERTAIN = 1e-3
 
-#: What is counted, and how it shows in which record.
-DOUBTS: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
+#: How each of :data:`bodyorder.results.variables.DOUBTS` but failures shows in which record.
+RULES: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
     "n_contaminated": ("contamination", lambda values: values > CONTAMINATED),
     "n_degenerate": ("gap", lambda values: values < DEGENERATE),
     "n_uncertain": ("uncertainty", lambda values: values > UNCERTAIN),
@@ -58,7 +58,7 @@ class SubsetEnergies:
     :param records: what is known of the states behind the energies, by name (see
         :data:`bodyorder.sources.protocol.RECORDS`) and order, shape (n_subsets,)
     :param shortfalls: what else the result lacks, a line each
-    :param counts: sub-clusters that failed (``n_failed``) or give reason to doubt (:data:`DOUBTS`), by name and order
+    :param counts: sub-clusters that failed (``n_failed``) or give reason to doubt (:data:`RULES`), by name and order
     """
 
     piece: Piece
@@ -157,7 +157,7 @@ class SubsetEnergies:
 
     def _count(self, order: int, computed: Evaluation, here: np.ndarray) -> None:
         """Count what gives reason to doubt."""
-        for variable, (name, doubtful) in DOUBTS.items():
+        for variable, (name, doubtful) in RULES.items():
             if name in computed.records:
                 self.counts.setdefault(variable, Counter())[order] += int(doubtful(computed.records[name][here]).sum())
 

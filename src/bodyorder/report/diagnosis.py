@@ -22,7 +22,7 @@ from bodyorder.analysis import (
 from bodyorder.analysis.aligned import Aligned
 from bodyorder.analysis.diagnosis import largest_changes, largest_errors
 from bodyorder.analysis.factors import Series, anchored, exact_references, factors, is_ab_initio, series, short
-from bodyorder.analysis.multiplicity import DOUBTS
+from bodyorder.analysis.multiplicity import change_totals, doubt_totals, state_totals
 from bodyorder.plots.diagnosis import (
     change_figure,
     error_figure,
@@ -38,18 +38,7 @@ from bodyorder.report.orders import by_order
 from bodyorder.report.section import Picture, Section
 from bodyorder.report.table import Table
 from bodyorder.report.words import words
-
-#: What is in doubt, in the words of a table.
-_DOUBTS = {
-    "n_contaminated": "spin contaminated",
-    "n_degenerate": "nearly degenerate",
-    "n_dissociated": "of these, fallen apart",
-    "n_uncertain": "uncertain",
-    "n_failed": "failed",
-}
-
-#: Multiplicity of the states of higher spin than that of paired electrons.
-_HIGH = 3
+from bodyorder.results.variables import DISSOCIATED, DOUBTS
 
 
 @dataclass(frozen=True)
@@ -114,20 +103,16 @@ class Diagnosis:
     def _states(self) -> Section | None:
         if self.states is None:
             return None
-        drawn, counts = free(self.states), self.states["n_states"]
+        drawn, counts = free(self.states), state_totals(self.states)
         left_out = [self.names[str(name)] for name in self.states["source"].values if str(name) not in drawn]
         said, described = [], []
         for source in drawn:
-            by_state = counts.sel(source=source).sum(("group", "order"))
-            held = [
-                (state_name(int(value)), int(by_state.sel(multiplicity=value)))
-                for value in by_state["multiplicity"].values
-            ]
-            described.append((self.names[source], [(name, count) for name, count in held if count]))
-            n_high = int(by_state.where(by_state["multiplicity"] >= _HIGH).sum())
-            if n_high:
-                counted: dict[str, Any] = {"name": self.names[source], "n_high": n_high, "n_all": int(by_state.sum())}
-                said.append(words("diagnosis.html", "states", **counted))
+            own, name = counts.sel(source=source), self.names[source]
+            held = zip(own["multiplicity"].values.tolist(), own["n_states"].values.tolist(), strict=True)
+            described.append((name, [(state_name(value), count) for value, count in held if count]))
+            if n_high := int(own["n_high_spin"]):
+                values: dict[str, Any] = {"name": name, "n_high": n_high, "n_all": int(own["n_states_known"])}
+                said.append(words("diagnosis.html", "states", **values))
         picture = Picture(
             "multiplicities",
             multiplicity_figure(self.states, self.names),
@@ -194,12 +179,11 @@ def diagnose(results: xr.Dataset) -> Diagnosis | None:
 
 def move_table(moves: xr.Dataset) -> Table:
     """How many sub-clusters change their multiplicity, and how much that changes energies at most."""
-    changed, compared, largest = (
-        _of_pairs(moves, name) for name in ("n_changed", "n_compared", "changed_energy_largest")
-    )
+    changed, compared = (_of_pairs(moves, name) for name in ("n_changed", "n_compared"))
+    totals = change_totals(moves)
     frame = _of(changed, compared)
-    frame["all"] = _of(changed.sum(axis=1).to_frame(), compared.sum(axis=1).to_frame())
-    frame["largest change (eV)"] = largest.abs().max(axis=1)
+    frame["all"] = _of(_of_pairs(totals, "n_changed"), _of_pairs(totals, "n_compared"))
+    frame["largest change (eV)"] = _of_pairs(totals, "changed_energy_size")
     return Table(frame[compared.any(axis=1)], words("diagnosis.html", "moves_table"))
 
 
@@ -238,14 +222,13 @@ def error_table(errors: xr.Dataset, names: Mapping[str, str], body: str) -> Tabl
 
 def doubt_table(counts: xr.Dataset, names: Mapping[str, str]) -> Table:
     """What is in doubt."""
-    sizes = by_order(counts, "n_clusters")
+    sizes, totals = by_order(counts, "n_clusters"), doubt_totals(counts)
     written = {}
-    for name, what in _DOUBTS.items():
+    for name, what in (*DOUBTS.items(), (DISSOCIATED[0], f"of these, {DISSOCIATED[1]}")):
         if name in counts:
-            held = by_order(counts, name)
-            frame = _of(held, sizes)
-            frame["all"] = _of(held.sum(axis=1).to_frame(), sizes.sum(axis=1).to_frame())
-            written[what] = frame[held.sum(axis=1) > 0]
+            frame, total = _of(by_order(counts, name), sizes), by_order(totals, name)
+            frame["all"] = _of(total, by_order(totals, "n_clusters"))
+            written[what] = frame[(total > 0).to_numpy()]
     return Table(_stacked(written, names), words("diagnosis.html", "doubts_table"))
 
 

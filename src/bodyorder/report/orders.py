@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 from ase.data import chemical_symbols
 
 from bodyorder.analysis import groups, missing_contributions
 from bodyorder.analysis.aligned import Aligned
+from bodyorder.analysis.comparison import one_body_deviations
+from bodyorder.analysis.convergence import steepest_growth
 from bodyorder.plots.convergence import MOST_PANELS, convergence_figure
 from bodyorder.plots.one_body import one_body_figure
 from bodyorder.plots.parity import parity_figure, variable_of
@@ -36,10 +37,11 @@ def order_columns(orders: Any) -> list[str]:
 
 
 def by_order(dataset: xr.Dataset, name: str, rows: tuple[str, ...] = ("group", "source")) -> pd.DataFrame:
-    """A variable as a frame: a row for each of some dimensions, a column for each order."""
-    values = dataset[name].transpose(*rows, "order")
+    """A variable as a frame: a row for each of some dimensions, a column for each order, or one if it is not by order."""
+    values = dataset[name].transpose(*rows, ...)
     index = pd.MultiIndex.from_product([dataset[row].values.astype(str) for row in rows], names=list(rows))
-    return pd.DataFrame(values.values.reshape(len(index), -1), index, order_columns(dataset["order"].values))
+    columns = order_columns(values["order"].values) if "order" in values.dims else [name]
+    return pd.DataFrame(values.values.reshape(len(index), -1), index, columns)
 
 
 def totals(convergence: xr.Dataset, theme: Theme) -> Section:
@@ -66,13 +68,13 @@ def truncation(convergence: xr.Dataset, theme: Theme) -> Section:
         said = [words("captions.html", "no_truncation")]
         return Section("truncation", title, "not known", sentences=said)
     tolerance = 1e3 * convergence.attrs["tolerance"]
-    growth = convergence["group_growth"].where(convergence["order"] > 1)
+    growth = steepest_growth(convergence)
     frame = pd.DataFrame(
         {
             "effective body order": convergence["group_body_order"].transpose("group", "source").values.ravel(),
             "alternation": convergence["group_alternation"].transpose("group", "source").values.ravel(),
-            "growth": growth.max("order").transpose("group", "source").values.ravel(),
-            "at order n": _steepest(growth).transpose("group", "source").values.ravel(),
+            "growth": growth["largest_growth"].transpose("group", "source").values.ravel(),
+            "at order n": growth["growth_order"].transpose("group", "source").values.ravel(),
         },
         by_order(convergence, "group_growth").index,
     )
@@ -131,14 +133,12 @@ def one_body(energies: xr.DataArray | None, reference: str | None, theme: Theme)
     if energies is None:
         return None
     frame, formats = pd.DataFrame(index=pd.Index(energies["source"].values.astype(str), name="source")), {}
+    deviations = None if reference is None else one_body_deviations(energies, reference)
     for element in energies["element"].values:
         symbol = chemical_symbols[int(element)]
-        own = energies.sel(element=element)
-        frame[f"{symbol} (eV)"] = own.values
-        if reference is not None:
-            frame[f"{symbol}, deviation (meV)"] = (
-                (own - own.sel(source=reference)).where(own["source"] != reference).values
-            )
+        frame[f"{symbol} (eV)"] = energies.sel(element=element).values
+        if deviations is not None:
+            frame[f"{symbol}, deviation (meV)"] = deviations.sel(element=element).values
             formats[f"{symbol}, deviation (meV)"] = milli
     picture = Picture(
         "onebody",
@@ -184,11 +184,6 @@ def _of_all_groups(convergence: xr.Dataset, theme: Theme) -> Picture:
     spread = int(convergence["group_size"].max()) > 1
     caption = words("captions.html", "orders", body=theme.body, spread=spread)
     return Picture("orders", convergence_figure("orders", convergence, theme), description, caption)
-
-
-def _steepest(growth: xr.DataArray) -> xr.DataArray:
-    known = growth.notnull().any("order")
-    return growth.fillna(-np.inf).idxmax("order").where(known)
 
 
 def _two(value: float) -> str:

@@ -9,23 +9,16 @@ import numpy as np
 import xarray as xr
 from markupsafe import Markup
 
+from bodyorder.analysis.findings import overall
 from bodyorder.plots.convergence import overview_figure
 from bodyorder.plots.style import Theme, group_title
 from bodyorder.report.numbers import NEGLIGIBLE
 from bodyorder.report.section import Picture
 from bodyorder.report.words import words
+from bodyorder.results.variables import DISSOCIATED, DOUBTFUL
 
 #: Up to so many sources each is spoken of; of more the reference alone, where there is one.
 _MOST_SOURCES = 4
-
-#: What gives reason to doubt, the gravest first, and how it is said.
-_DOUBTS = {
-    "n_doubtful_failed": "failed",
-    "n_doubtful_contaminated": "spin contaminated",
-    "n_doubtful_uncertain": "uncertain",
-    "n_doubtful_degenerate": "nearly degenerate",
-}
-
 
 #: How expansions can converge, in the order in which that is said.
 _VERDICTS = ("from", "perhaps", "complete", "none", "open", "unknown")
@@ -150,11 +143,10 @@ def _noise(found: xr.Dataset, theme: Theme) -> Markup:
     if not noisy:
         return Markup()
     place, part = max(noisy, key=lambda item: item[1]["largest_noise"])
-    n_lost, n_clear = (sum(part[name] for _, part in held) for name in ("n_within_noise", "n_above_noise"))
+    counts = overall(found)
+    values: dict[str, Any] = {"n_lost": int(counts["n_within_noise"]), "n_all": int(counts["n_totals"])}
     lost = _labels(found, [place for place, part in held if part["n_within_noise"]])
-    return words(
-        "sentences.html", "noise", place=place, part=part, body=theme.body, lost=lost, n_lost=n_lost, n_all=n_lost + n_clear
-    )  # fmt: skip
+    return words("sentences.html", "noise", place=place, part=part, body=theme.body, lost=lost, **values)
 
 
 def _distrust(found: xr.Dataset) -> Markup:
@@ -162,7 +154,7 @@ def _distrust(found: xr.Dataset) -> Markup:
     doubts = []
     for name in names:
         own, called = found.sel(source=name), _place(found, name, "").source
-        counts = [(int(own[key]), what) for key, what in _DOUBTS.items() if int(own[key])]
+        counts = [(int(own[key]), what) for key, what in DOUBTFUL.items() if int(own[key])]
         if counts:
             doubts.append((called, counts, float(own["n_all"])))
     shown = [_place(found, name, "").source for name in names]
@@ -175,5 +167,6 @@ def _distrust(found: xr.Dataset) -> Markup:
         unknown=[(place, part["unknown"]) for place, part in _places(found, names) if part["unknown"]],
         sampled=[name for name, own in zip(shown, found["is_sampled"].values, strict=True) if own],
         cut=[name for name, own in zip(shown, found["is_cut"].values, strict=True) if own],
-        n_dissociated=int(found["n_dissociated_states"].sum()),
+        n_dissociated=int(overall(found)["n_dissociated_states"]),
+        dissociated=DISSOCIATED[1],
     )

@@ -11,9 +11,7 @@ from bodyorder.subsets.graphs import ConnectedFamily, cliques, connected, connec
 from bodyorder.subsets.indices import INDICES, context_contributions, interactions
 from bodyorder.subsets.moebius import (
     contributions,
-    noise_amplification,
     order_coefficients,
-    order_totals,
     summed_energies,
     truncations,
 )
@@ -46,10 +44,8 @@ __all__ = [
     "count_terms",
     "interactions",
     "largest_order",
-    "noise_amplification",
     "noise_spread",
     "order_coefficients",
-    "order_totals",
     "predictable_sizes",
     "sample",
     "size_weights",

@@ -162,33 +162,6 @@ def layer_coefficients(n_bodies: int, max_order: int) -> np.ndarray:
     return table
 
 
-def order_totals(layer_sums: np.ndarray, n_bodies: int) -> np.ndarray:
-    """Order totals of a complete family from the sums of energies over all subsets of each size.
-
-    E⁽ⁿ⁾ = Σ_{m≤n} (−1)ⁿ⁻ᵐ C(N−m, n−m) Σ_{|T|=m} E(T). A sum that is NaN makes the totals from its order on NaN, and no other.
-
-    :param layer_sums: shape (max_order, …)
-    :param n_bodies: number of bodies N
-    :return: shape (max_order, …)
-    """
-    table = layer_coefficients(n_bodies, len(layer_sums))
-    return np.stack(
-        [np.tensordot(table[order, : order + 1], layer_sums[: order + 1], axes=1) for order in range(len(layer_sums))]
-    )
-
-
 def truncations(totals: np.ndarray, axis: int = 0) -> np.ndarray:
     """Energies E^{≤n} = Σ_{m≤n} E⁽ᵐ⁾ of the expansion cut after each order, in the shape of ``totals``."""
     return np.cumsum(totals, axis=axis)
-
-
-def noise_amplification(n_bodies: int, max_order: int | None = None) -> np.ndarray:
-    """Factor by which independent errors σ of the energies of a complete family grow in each order total.
-
-    √(Σ_m C(N−m, n−m)² C(N, m)): up to 167 for N = 8 (n = 5), 16,259 for N = 14 (n = 9).
-
-    :return: shape (max_order,)
-    """
-    top = n_bodies if max_order is None else max_order
-    counts = np.array([comb(n_bodies, size) for size in range(1, top + 1)], dtype=np.float64)
-    return np.sqrt(layer_coefficients(n_bodies, top) ** 2 @ counts)

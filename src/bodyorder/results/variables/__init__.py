@@ -8,12 +8,13 @@ from bodyorder.results.variables.comparison import COMPARISON
 from bodyorder.results.variables.convergence import CONVERGENCE
 from bodyorder.results.variables.curves import CURVES
 from bodyorder.results.variables.diagnosis import DIAGNOSIS
+from bodyorder.results.variables.doubts import DISSOCIATED, DOUBTFUL, DOUBTS
 from bodyorder.results.variables.environment import ENVIRONMENT
 from bodyorder.results.variables.findings import FINDINGS
 from bodyorder.results.variables.results import RESULTS
 from bodyorder.results.variables.variable import Variable
 
-__all__ = ["VARIABLES", "Variable", "describe"]
+__all__ = ["DISSOCIATED", "DOUBTFUL", "DOUBTS", "VARIABLES", "Variable", "describe"]
 
 #: Every variable that a result or an analysis can hold. Files, plots and the report read names, units and symbols here.
 VARIABLES = RESULTS | CONVERGENCE | COMPARISON | DIAGNOSIS | ENVIRONMENT | CURVES | FINDINGS

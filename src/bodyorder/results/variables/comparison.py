@@ -54,6 +54,9 @@ COMPARISON = {
         _GROUP_ORDER, "eV/Å", r"\mathrm{RMSE}", "root-mean-square deviation of the components of n-body forces"
     ),
     "one_body_energy": Variable(("element",), "eV", r"E^{(1)}", "energy of an isolated atom"),
+    "one_body_deviation": Variable(
+        ("element",), "eV", r"\Delta E^{(1)}", "deviation of the energy of an isolated atom from the reference"
+    ),
     "distilled_rmse": Variable(
         (), "eV/body", r"\mathrm{RMSE}", "RMS deviation of energies of a student from its teacher"
     ),

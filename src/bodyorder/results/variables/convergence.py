@@ -50,6 +50,10 @@ CONVERGENCE = {
     "group_growth": Variable(
         _GROUP_ORDER, "1", r"|E^{(n+1)}|/|E^{(n)}|", "size of the next order over this one, geometric mean of a group"
     ),
+    "largest_growth": Variable(
+        ("group",), "1", r"|E^{(n+1)}|/|E^{(n)}|", "largest growth of a group from one order to the next, from n = 2 on"
+    ),
+    "growth_order": Variable(("group",), "1", "n", "order from which a group grows most to the next"),
     "group_alternation": Variable(
         ("group",), "1", r"a", "fraction of steps at which the sign changes, mean of a group"
     ),

@@ -32,6 +32,8 @@ DIAGNOSIS = {
     "worst_group": Variable((), "1", "", "group of sub-clusters with the largest RMS error"),
     "n_states": Variable((*_GROUP_ORDER, "multiplicity"), "1", r"N_{2S+1}", "sub-clusters of a multiplicity"),
     "n_unknown": Variable(_GROUP_ORDER, "1", r"N_?", "sub-clusters whose multiplicity is not known"),
+    "n_states_known": Variable((), "1", "N", "sub-clusters whose multiplicity is known"),
+    "n_high_spin": Variable((), "1", "", "sub-clusters of a higher spin than that of paired electrons"),
     "n_dissociated": Variable(
         _GROUP_ORDER, "1", "", "nearly degenerate sub-clusters whose open-shell parts do not interact"
     ),
@@ -45,6 +47,9 @@ DIAGNOSIS = {
     ),
     "changed_energy_largest": Variable(
         _GROUP_ORDER, "eV", r"\Delta E(S)", "largest change of energy of a sub-cluster that changes multiplicity"
+    ),
+    "changed_energy_size": Variable(
+        ("group",), "eV", r"|\Delta E(S)|", "largest size of a change of energy with the multiplicity"
     ),
     "changed_structure": Variable(("rank",), "1", "", "structure of a sub-cluster that changes multiplicity"),
     "changed_members": Variable(("rank", "slot"), "1", "S", "bodies of a sub-cluster that changes multiplicity"),

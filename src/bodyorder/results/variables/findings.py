@@ -30,6 +30,7 @@ FINDINGS = {
     ),
     "n_within_noise": Variable(_GROUP, "1", "", "n-body totals from order 2 on that are not above twice their noise"),
     "n_above_noise": Variable(_GROUP, "1", "", "n-body totals from order 2 on that are above twice their noise"),
+    "n_totals": Variable((), "1", "", "n-body totals from order 2 on that are known"),
     "deviation_order": Variable(_GROUP, "1", "n", "order that deviates most from the reference"),
     "largest_deviation": Variable(
         _GROUP, "eV/body", r"\mathrm{RMSE}", "RMS deviation of that order from the reference"

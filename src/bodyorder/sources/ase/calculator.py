@@ -24,7 +24,7 @@ from bodyorder.structures.clusters import ClusterBatch, FloatArray
 #: What can be told apart in a float64 energy after the sums of an ordinary classical potential.
 FLOAT64 = Precision(absolute=1e-13, relative=1e-14)
 #: How ASE calls what a calculator is asked for.
-METHODS = {"energy": "get_potential_energy", "energies": "get_potential_energies", "forces": "get_forces"}
+GETTERS = {"energy": "get_potential_energy", "energies": "get_potential_energies", "forces": "get_forces"}
 #: What calculators raise whose program cannot be started, fails or leaves no results.
 PROGRAM_FAILED = (CalculatorError, OSError, subprocess.SubprocessError)
 #: A calculator whose pickle is at most this many bytes is kept in its unused state.
@@ -89,7 +89,7 @@ class CalculatorSource(EnergySource):
             )
         self.boxed = boxed
         # a calculator that does not say what it implements is asked
-        implemented = getattr(calculator, "implemented_properties", ()) or METHODS
+        implemented = getattr(calculator, "implemented_properties", ()) or GETTERS
         lacking = {
             claim: f"the calculator implements {', '.join(implemented)}"
             for claim, name in {"forces": "forces", "atom_energies": "energies"}.items()
@@ -113,7 +113,7 @@ class CalculatorSource(EnergySource):
         self.fingerprint = (fingerprint or fingerprint_of(calculator)) + added
         self._folder: WorkingFolder | None = None
         self._apart: SetApart | None = None
-        if self.cutoff is not None and "atom_energies" not in lacking and implemented is not METHODS:
+        if self.cutoff is not None and "atom_energies" not in lacking and implemented is not GETTERS:
             self._apart = SetApart()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -229,7 +229,7 @@ class CalculatorSource(EnergySource):
         Forces are best asked for first, since calculators keep the energy that comes with them.
         """
         self._forget()
-        return [getattr(self.calculator, METHODS[name])(atoms) for name in names]
+        return [getattr(self.calculator, GETTERS[name])(atoms) for name in names]
 
     def _forget(self) -> None:
         """Drop cached results: the cache does not see all that a sub-cluster carries (its charge)."""
