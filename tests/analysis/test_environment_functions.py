@@ -7,13 +7,14 @@ import itertools
 import ase
 import numpy as np
 import pytest
+import xarray as xr
 from ase.calculators.morse import MorsePotential
 from geometries import scattered
 
 from bodyorder import decompose
 from bodyorder._checks import InputError
 from bodyorder.analysis import environment_orders, environment_terms, group_convergence
-from bodyorder.analysis.environment_functions import environment_functions, group_environment
+from bodyorder.analysis.environment_functions import environment_functions, group_environment, known_functions
 from bodyorder.structures.hydrogen import high_density
 
 RANGES = np.arange(0.0, 6.01, 0.25)
@@ -124,3 +125,12 @@ def test_what_has_no_distances_is_refused(many_body):
     result = decompose(molecules, "analytic:pair", bodies="molecules", subsets=True)
     with pytest.raises(InputError, match="must be of bodies that are atoms"):
         environment_functions(result, 2, 2, RANGES)
+
+
+def test_functions_that_are_known_begin_with_pairs_of_the_commonest_elements():
+    counts = xr.DataArray(
+        [[[[0, 3], [9, 1], [2, 0]], [[0, 0], [4, 0], [0, 0]]]],
+        coords={"group": ["all"], "function": ["one", "other"], "species": ["H-O-O", "O-O", "H-O"], "bin": [1.0, 1.1]},
+    )
+    found = known_functions(counts)
+    assert found == [("one", "O-O"), ("other", "O-O"), ("one", "H-O"), ("one", "H-O-O")]

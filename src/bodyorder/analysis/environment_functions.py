@@ -141,6 +141,18 @@ def environment_functions(
     return describe(aligned.of_one(dataset))
 
 
+def known_functions(n_terms: xr.DataArray) -> list[tuple[str, str]]:
+    """Functions of distance that have terms, and their species: pairs before triples, those of the commonest elements first.
+
+    :param n_terms: of :func:`environment_functions`, of the groups that count; dims (group, function, species, bin)
+    """
+    counts = n_terms.sum(("group", "bin"))
+    common = counts["species"].values[np.argsort(-counts.max("function").values, kind="stable")]
+    kinds = sorted(map(str, common), key=lambda kind: kind.count("-"))
+    names = [str(name) for name in counts["function"].values]
+    return [(name, kind) for kind in kinds for name in names if float(counts.sel(function=name, species=kind)) > 0]
+
+
 def _checked(order: int, size: int, ranges: Sequence[float] | np.ndarray) -> np.ndarray:
     """The edges of the ranges.
 

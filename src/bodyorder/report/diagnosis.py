@@ -190,17 +190,13 @@ def move_table(moves: xr.Dataset) -> Table:
 def named_table(moves: xr.Dataset) -> Table:
     """The sub-clusters that change most in energy when they change their multiplicity, but where the rule leaves no choice."""
     rows = []
-    for place in range(moves.sizes["pair"]):
-        part = moves.isel(pair=place)
-        if "high" in (str(part["from"].values), str(part["to"].values)):
-            continue
-        for rank in range(moves.sizes["rank"]):
-            row = part.isel(rank=rank)
-            if np.isfinite(float(row["changed_energy"])):
-                bodies = ", ".join(str(body) for body in row["changed_members"].values if body >= 0)
-                states = [state_name(int(row[name])) for name in ("changed_from", "changed_to")]
-                label = str(part["pair"].values), str(row["changed_structure"].values), bodies
-                rows.append((*label, *states, float(row["changed_energy"])))
+    for place, rank in np.argwhere(np.isfinite(moves["changed_energy"].transpose("pair", "rank").values)):
+        row = moves.isel(pair=place, rank=rank)
+        if "high" not in (row["from"].item(), row["to"].item()):
+            bodies = ", ".join(str(body) for body in row["changed_members"].values if body >= 0)
+            states = [state_name(int(row[name])) for name in ("changed_from", "changed_to")]
+            label = row["pair"].item(), row["changed_structure"].item(), bodies
+            rows.append((*label, *states, float(row["changed_energy"])))
     frame = pd.DataFrame(rows, columns=["group", "structure", "bodies", "from", "to", "ΔE(S)"])
     return Table(frame.set_index(["group", "structure", "bodies"]), words("diagnosis.html", "named_table"))
 

@@ -13,10 +13,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.patheffects import withStroke
-from matplotlib.ticker import MaxNLocator
 
+from bodyorder.analysis.environment_functions import known_functions
 from bodyorder.analysis.seeds import SPREAD, over_seeds
 from bodyorder.analysis.trainings import distilled_orders, term_deviations
 from bodyorder.plots.style import (
@@ -26,7 +24,6 @@ from bodyorder.plots.style import (
     logarithmic,
     order_axis,
     panels,
-    plain_ticks,
     shifts_of,
     styled,
 )
@@ -65,18 +62,8 @@ _DASHED = (0, (4, 2))
 #: Where the errors of teachers stand side by side, in widths of the panel.
 _MARKS = (0.88, 1.0)
 
-#: Ranges of distance with fewer terms than this share of the most do not decide how far an energy axis reaches.
-_FEW = 0.05
-
-#: Room for models, and for the strip, above and below what the reference needs, in heights of that.
-_ROOM = 0.25
-
-#: Height of the numbers of terms at the foot of a panel, in heights of the panel, and their colour.
-_STRIP, _STRIP_COLOUR = 0.13, "#d3dae0"
-
-#: How the spread of energies is drawn, which a constant misses; how dark the spread of the reference is.
+#: How the spread of energies is drawn, which a constant misses.
 _SPREAD: dict[str, Any] = {"color": "#999999", "linestyle": ":", "linewidth": 1.4}
-_SHADE = 0.13
 
 #: Order whose errors are said, where it is known.
 _ORDER = 2
@@ -171,17 +158,21 @@ class Environment:
         own = self.of_reference(row, "group_total_deviation")
         return np.nan if own is None or row.distilled != row.group else float(own)
 
+    @property
+    def terms(self) -> dict[str, dict[str, xr.Dataset]]:
+        """Functions of distance of the reference and of models in each group that is drawn."""
+        own = self.trainings.reference
+        return {
+            row.group: {self.name: own.sel(group=row.group)} | self.of_models(row, "term_mean") for row in self.rows
+        }
+
     @cached_property
     def functions(self) -> list[tuple[str, str]]:
         """Functions of distance of which the reference has terms, and their species, those of the commonest elements first."""
         reference = self.trainings.reference
         if "n_terms" not in reference or not self.rows:
             return []
-        counts = reference["n_terms"].sel(group=[row.group for row in self.rows]).sum(("group", "bin"))
-        common = counts["species"].values[np.argsort(-counts.max("function").values, kind="stable")]
-        kinds = sorted(map(str, common), key=lambda kind: kind.count("-"))
-        names = [str(name) for name in counts["function"].values]
-        return [(name, kind) for kind in kinds for name in names if float(counts.sel(function=name, species=kind)) > 0]
+        return known_functions(reference["n_terms"].sel(group=[row.group for row in self.rows]))
 
     def _of(self, group: str, sets: Sequence[str]) -> str | None:
         """The training set that is called like a group, else the first that draws from it, else that of pretrained models."""
@@ -318,71 +309,6 @@ def _handles(environment: Environment) -> list[Line2D]:
     if any(np.isfinite(environment.constant(row)) for row in environment.rows):
         handles.append(Line2D([], [], label="spread of energies", **_SPREAD))
     return handles
-
-
-@styled
-def function_figure(environment: Environment, functions: Sequence[tuple[str, str]]) -> Figure:
-    """Mean terms by distance: a row for each function, a column for each group.
-
-    :return: black the terms of the reference with their spread shaded, dashed its contributions in vacuum, in colour those of
-        models, and at the foot how many terms there are. The axis holds the terms of the reference; others may leave it.
-    """
-    rows, sources = environment.rows, environment.theme.sources
-    figure, axes = panels(len(functions) * len(rows), len(rows), (_WIDTH / max(len(rows), 2), 2.8))
-    drawn = {environment.name}
-    for place, axis in enumerate(axes):
-        (name, species), row = functions[place // len(rows)], rows[place % len(rows)]
-        models = environment.of_models(row, "term_mean")
-        drawn |= set(models)
-        _draw_function(axis, environment, row, {"function": name, "species": species}, models)
-        axis.set_title(f"{group_title(row.group)}: {species}, {name}".removeprefix(": "))
-        axis.set_xlabel("mean distance  (Å)" if species.count("-") > 1 else "distance  (Å)")
-        axis.set_ylabel("" if place % len(rows) else environment.theme.axis("term_mean"))
-    colour = sources[environment.name].colour
-    handles: list[Line2D | Patch] = [
-        *(Line2D([], [], label=name, **style.line(marker="")) for name, style in sources.items() if name in drawn),
-        Line2D([], [], label=f"{environment.name} in vacuum", color=colour, linestyle=_DASHED),
-        Patch(color=colour, alpha=_SHADE, linewidth=0, label="spread of its terms"),
-        Patch(color=_STRIP_COLOUR, linewidth=0, label="number of terms"),
-    ]
-    figure_legend(figure, handles)
-    return figure
-
-
-def _draw_function(
-    axis: Axes, environment: Environment, row: Row, where: dict[str, str], models: dict[str, xr.Dataset]
-) -> None:
-    """One function of every source."""
-    own = environment.trainings.reference.sel(where | {"group": row.group})
-    counts, distance, mean = own["n_terms"].fillna(0.0).values, own["bin"].values, own["term_mean"].values
-    axis.axhline(0, color="#333333", linewidth=0.8, zorder=1)
-    if not counts.sum():
-        axis.set_axis_off()
-        return
-    shade, style = own["term_spread"].fillna(0.0).values, environment.theme.sources[environment.name]
-    axis.fill_between(distance, mean - shade, mean + shade, color=style.colour, alpha=_SHADE, linewidth=0, zorder=1.5)
-    axis.plot(distance, mean, linewidth=1.8, zorder=3, **style.line(marker=".", markersize=2.5))
-    for model, held in models.items():
-        look = environment.theme.sources[model].line(marker=".", markersize=2.5)
-        axis.plot(distance, held["term_mean"].sel(where).values, linewidth=1.1, zorder=2.5, **look)
-    halo = [withStroke(linewidth=3, foreground="white")]
-    vacuum = own["vacuum_mean"].values
-    axis.plot(distance, vacuum, color=style.colour, linestyle=_DASHED, zorder=3, path_effects=halo)
-    half = np.median(np.diff(distance)) / 2 if len(distance) > 1 else 0.5
-    strip: dict[str, Any] = {
-        "fill": True,
-        "color": _STRIP_COLOUR,
-        "linewidth": 0,
-        "transform": axis.get_xaxis_transform(),
-    }
-    edges = np.append(distance - half, distance[-1] + half)
-    axis.stairs(_STRIP * counts / counts.max(), edges, zorder=0.5, **strip)
-    axis.set_xlim(distance[counts > 0].min() - 2 * half, distance[counts > 0].max() + 2 * half)
-    enough = counts > _FEW * counts.max()
-    low, high = min(np.nanmin((mean - shade)[enough]), 0.0), max(np.nanmax((mean + shade)[enough]), 0.0)
-    axis.set_ylim(low - _ROOM * max(high - low, 1e-3), high + _ROOM * max(high - low, 1e-3))
-    axis.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    plain_ticks(axis)
 
 
 def order_frame(environment: Environment) -> pd.DataFrame:

@@ -42,9 +42,6 @@ _HALF = 0.42
 #: Behind what a training set has no cluster of.
 UNSEEN = "#f3f1ea"
 
-#: Colours of correlations from −1 to 1, and of those that are not known.
-_COLOURS, _UNKNOWN = "RdBu_r", "#d9d9d9"
-
 
 @styled
 def error_figure(trainings: Trainings) -> Figure:
@@ -173,35 +170,6 @@ def size_figure(trainings: Trainings) -> Figure:
 
     figure = _rows(trainings, draw, scale, trainings.theme.axis("size_error"))
     trainings.theme.legend(figure, trainings.models)
-    return figure
-
-
-@styled
-def cancellation_figure(trainings: Trainings, training_set: str, group: str) -> Figure:
-    """How the errors of orders of every model of one training set go with each other in one group, a panel for each model.
-
-    :return: Pearson's r of the errors of two orders, the mean over seeds; grey where there is none
-    """
-    parts = [(model, held["error_correlation"].sel(group=group)) for model, held in trainings.parts(training_set)]
-    n_columns = min(len(parts), 4)
-    figure, axes = panels(len(parts), n_columns, (_WIDTH / 4, 2.6), sharex=True, sharey=True)
-    known = trainings.reference["group_contribution"].sel(group=group).dropna("order")["order"].values
-    for place, (axis, (model, held)) in enumerate(zip(axes, parts, strict=True)):
-        values = held.sel(order=known, other_order=known).transpose("order", "other_order").values
-        axis.set_facecolor(_UNKNOWN)
-        mesh = axis.pcolormesh(known, known, np.ma.masked_invalid(values), cmap=_COLOURS, vmin=-1, vmax=1)
-        axis.set_xticks(known)
-        axis.set_yticks(known)
-        axis.grid(visible=False)
-        axis.set_title(model, fontsize=9.5)
-        if place + n_columns >= len(axes):
-            axis.set_xlabel("body order $n$")
-            axis.tick_params(labelbottom=True)
-        axis.set_ylabel("" if place % n_columns else "body order $m$")
-    bar = figure.colorbar(mesh, ax=axes, aspect=14 * -(-len(parts) // n_columns), pad=0.015)
-    bar.set_label("correlation $r$ of errors")
-    bar.set_ticks([-1, -0.5, 0, 0.5, 1])
-    plain_ticks(bar.ax)
     return figure
 
 

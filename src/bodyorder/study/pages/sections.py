@@ -15,9 +15,11 @@ from matplotlib.figure import Figure
 from bodyorder.analysis.curves import pair_wells
 from bodyorder.analysis.nominal import EQUAL, HIGHER, LOST, LOWER
 from bodyorder.analysis.trainings import FOLLOWED, followed_orders
+from bodyorder.plots.cancellation import cancellation_figure
 from bodyorder.plots.curves import pair_curve_figure, triple_map_figure
 from bodyorder.plots.losses import loss_figure
 from bodyorder.plots.style import Theme, group_title
+from bodyorder.plots.terms import term_figure
 from bodyorder.report.numbers import MISSING, power_of_ten, with_spread
 from bodyorder.report.section import Picture, Section
 from bodyorder.report.table import Table
@@ -160,7 +162,11 @@ def _orders(trainings: Trainings) -> Section:
         own = trainings.whole["cancellation"].isel(training=trainings.whole["training_set"].values == training_set)
         group = str(own.sel(group=trainings.drawn).median("training").fillna(np.inf).idxmin("group").item())
         said.append(_words("of_cancellation", found=cancellation(trainings)))
-        drawing = figures.cancellation_figure(trainings, training_set, group)
+        orders = trainings.reference["group_contribution"].sel(group=group).dropna("order")["order"].values
+        at = {"group": group, "order": orders, "other_order": orders}
+        drawing = cancellation_figure(
+            {model: held["error_correlation"].sel(at) for model, held in trainings.parts(training_set)}
+        )
         values = {"group": group_title(group), "trained": label(training_set), "spread": trainings.has_spread}
         pictures.append(_picture("generalization-cancellation", drawing, "cancellation", **values))
         tables += _tables(trainings, {"cancellation": "group"}, groups=trainings.complete)
@@ -246,7 +252,8 @@ def _environment(known: Environment) -> Section:
     if sum(kind.count("-") == 1 for kind in kinds) < 2:  # of one element: all in one figure
         kinds = ["-"] if kinds else []
     for place, kind in enumerate(kinds[:_MOST_FIGURES]):
-        drawing = surroundings.function_figure(known, [held for held in known.functions if kind in ("-", held[1])])
+        functions = [held for held in known.functions if kind in ("-", held[1])]
+        drawing = term_figure(known.terms, known.name, functions, known.theme)
         pictures.append(_picture(f"environment-functions{place}", drawing, "functions", **many))
     if kinds:
         tables.append(Table(surroundings.function_frame(known), _words("function_table", **many)))
