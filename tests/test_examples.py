@@ -26,7 +26,7 @@ def test_the_atomic_limit_in_its_quick_version(tmp_path, capsys):
         orders = (result["contribution"] / result["n_bodies"]).isel(structure=0).values
         assert line.split()[1:] == [f"{value:.3f}" for value in orders]
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
-    assert '<section id="diagnosis"' in page
+    assert '<details id="diagnosis"' in page
     assert "method uhf → fci" in page
 
 

@@ -177,15 +177,6 @@ def test_wrong_input_leaves_nothing_behind(tmp_path):
     assert not (tmp_path / "s").exists()
 
 
-def test_a_reference_without_forces_is_refused(tmp_path, monkeypatch):
-    from bodyorder.sources.analytic import LennardJones
-
-    (home,) = (kind for kind in LennardJones.__mro__ if "energies_and_forces" in vars(kind))
-    monkeypatch.delattr(home, "energies_and_forces")
-    with pytest.raises(InputError, match=r"`reference` must give forces, .* gives energies only"):
-        run_study(options(tmp_path / "s", reference="analytic:pair"), print)
-
-
 def test_a_changed_file_of_clusters_is_noticed(tmp_path):
     path = tmp_path / "own.xyz"
     changes = {"clusters": {"own": {"sampler": "file", "path": str(path)}}, "models": [], "reference": "analytic:pair"}

@@ -52,22 +52,22 @@ def test_a_second_labelling_computes_nothing(hydrogen, morse, tmp_path: Path):
             self.inner = load_source(morse)
             self.name, self.fingerprint = self.inner.name, "morse"
             self.cutoff, self.precision = self.inner.cutoff, self.inner.precision
-            self.evaluated = 0
+            self.count = 0
 
         def energies(self, batch):
-            self.evaluated += len(batch)
+            self.count += len(batch)
             return self.inner.energies(batch)
 
         def energies_and_forces(self, batch):
-            self.evaluated += len(batch)
+            self.count += len(batch)
             return self.inner.energies_and_forces(batch)
 
     source = CountingSource()
     first = label([hydrogen(4, "high", 0)], source, store=tmp_path / "store.sqlite")
-    assert source.evaluated > 0
-    source.evaluated = 0
+    assert source.count > 0
+    source.count = 0
     second = label([hydrogen(4, "high", 0)], source, store=tmp_path / "store.sqlite")
-    assert source.evaluated == 0
+    assert source.count == 0
     for size in (1, 2, 3, 4):
         np.testing.assert_array_equal(first.batches[size].energies, second.batches[size].energies)
         np.testing.assert_array_equal(first.batches[size].forces, second.batches[size].forces)
