@@ -188,7 +188,7 @@ def _subsets(by_structure: Sequence[SubsetEnergies], epsilons: Sequence[Sequence
         "subset_order": ("subset", order),
         "subset_energy": ("subset", _joined(own.energies for own in by_structure)),
         "subset_contribution": ("subset", _joined(epsilons)),
-        "subset_noise": ("subset", np.sqrt(_joined(own.variances() for own in by_structure))),
+        "subset_noise": ("subset", np.sqrt(_joined(own.variances for own in by_structure))),
     }
     variables |= {
         f"subset_{name}": ("subset", np.concatenate([_known(own, name) for own in by_structure]))

@@ -106,8 +106,12 @@ class SubsetEnergies:
         """Order totals in eV from the contributions of the subsets, shape (max_order,)."""
         return np.array([values.sum() for values in epsilons])
 
+    @cached_property
     def variances(self) -> list[np.ndarray]:
-        """Square of the error of each energy in eV², for each order that the family keeps, shape (n_subsets,)."""
+        """Square of the error of each energy in eV², for each order that the family keeps, shape (n_subsets,).
+
+        To be asked for when all energies are there: it is made once.
+        """
         uncertainty = self.records.get("uncertainty", [np.zeros(1)] * len(self.energies))
         return [
             self._variance_of(order, energies, uncertainty[order - 1])
@@ -117,7 +121,7 @@ class SubsetEnergies:
     def noise(self) -> np.ndarray:
         """1σ of each order total in eV from the precision of the source and what single energies lack, (max_order,)."""
         variance = np.zeros(self.piece.family.max_order)
-        for order, (own, weights) in enumerate(zip(self.variances(), self.coefficients, strict=False), start=1):
+        for order, (own, weights) in enumerate(zip(self.variances, self.coefficients, strict=False), start=1):
             variance[order - 1 :] += weighted(weights[order - 1 :] ** 2, own).sum(axis=1)
         return np.sqrt(variance)
 
