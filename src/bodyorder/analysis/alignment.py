@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from bodyorder._checks import InputError
-from bodyorder.results.tree import flat, grown, some, structure_names
+from bodyorder.results.tree import OWNERS, flat, grown, in_step, some, structure_names
 from bodyorder.results.variables import VARIABLES, describe
 
 #: Variables that describe the structures and their subsets, the same for every source.
@@ -168,11 +168,9 @@ def _reordered(name: str, result: xr.Dataset, first: str, structures: list[str])
     place = {structure: index for index, structure in enumerate(structures)}
     new_index = np.array([place[structure] for structure in own])
     result = result.isel(structure=np.argsort(new_index))
-    for kind in ("site", "subset"):
-        if f"{kind}_structure" in result:
-            moved = new_index[result[f"{kind}_structure"].values]
-            rows = np.argsort(moved, kind="stable")
-            result = result.isel({kind: rows}).assign({f"{kind}_structure": (kind, moved[rows])})
+    for owner in OWNERS.values():
+        if owner in result:
+            result = in_step(result, owner, new_index)
     return result
 
 

@@ -73,7 +73,7 @@ def flat(tree: xr.DataTree) -> xr.Dataset:
     for name in GROUPS:
         if name in tree.children:
             part = tree.children[name].to_dataset(inherit=False)
-            parts.append(_in_step(part, OWNERS[name], places) if name in OWNERS else part)
+            parts.append(in_step(part, OWNERS[name], places) if name in OWNERS else part)
     joined = xr.Dataset(
         {name: _in_order(name, array.variable) for part in parts for name, array in part.data_vars.items()},
         coords={name: array.variable for part in parts for name, array in part.coords.items()},
@@ -228,9 +228,7 @@ def _check_bodies(tree: xr.DataTree, root: xr.Dataset, what: str) -> None:
     """Check that every structure has the atoms of all its bodies: rows that name a structure which is not there are lost."""
     sites = tree.children["sites"].to_dataset(inherit=False)
     bodies = root["n_bodies"].values
-    places = _places(root)
-    owners = sites["site_structure"].values
-    rows = np.where(owners < len(places), places[np.minimum(owners, len(places) - 1)], -1)
+    rows = _rows_of(sites["site_structure"].values, _places(root))
     known = rows >= 0
     if "site_body" in sites:
         own = sites["site_body"].values[known].astype(np.int64)
@@ -252,8 +250,7 @@ def _check_members(part: xr.Dataset, root: xr.Dataset, what: str) -> None:
     if "subset_members" not in part:
         return
     members = part["subset_members"].transpose("subset", "slot").values
-    places, owners = _places(root), part["subset_structure"].values
-    rows = np.where(owners < len(places), places[np.minimum(owners, len(places) - 1)], -1)
+    rows = _rows_of(part["subset_structure"].values, _places(root))
     bodies = np.where(rows < 0, np.iinfo(np.int64).max, root["n_bodies"].values.astype(np.int64)[rows])
     wrong = members.max(axis=1, initial=-1) >= bodies
     if wrong.any():
@@ -323,13 +320,22 @@ def _places(root: xr.Dataset) -> np.ndarray:
     return places
 
 
-def _in_step(part: xr.Dataset, owner: str, places: np.ndarray) -> xr.Dataset:
-    """Rows of the structures that there are, structure by structure."""
+def _rows_of(owners: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Place of the structure that each row names, −1 where there is none such."""
+    return np.where(owners < len(places), places[np.minimum(owners, len(places) - 1)], -1)
+
+
+def in_step(part: xr.Dataset, owner: str, places: np.ndarray) -> xr.Dataset:
+    """Rows of the structures that there are, structure by structure.
+
+    :param owner: variable that names the structure of each row
+    :param places: where each of the structures that it names stands now, −1 for those that are gone
+    """
     owners = part[owner].values
     in_order = np.array_equal(places, np.arange(len(places)))
     if in_order and (not len(owners) or int(owners.max()) < len(places)):
         return part
-    moved = np.where(owners < len(places), places[np.minimum(owners, len(places) - 1)], -1)
+    moved = _rows_of(owners, places)
     rows = np.argsort(moved, kind="stable")
     rows = rows[moved[rows] >= 0]
     dim = part[owner].dims[0]
