@@ -16,6 +16,7 @@ from bodyorder.accessor import frames
 from bodyorder.accessor.plot import Plots
 from bodyorder.accessor.summary import as_html, as_text
 from bodyorder.analysis import Aligned, align, atom_shares, attributes, order_convergence
+from bodyorder.analysis.alignment import has_groups
 from bodyorder.analysis.convergence import TOLERANCE
 from bodyorder.results.tree import GROUPS, check_sites, check_tree, select, some, structure_names
 
@@ -103,7 +104,7 @@ class Expansion:
             positions=data["site_position"].transpose("site", "xyz").values[rows],
             info={"name": str(data["structure"].values[index])},
         )
-        if frames.has_groups(data) and (group := str(data["group"].values[index])):
+        if has_groups(data) and (group := str(data["group"].values[index])):
             atoms.info["group"] = group
         if "site_charge" in data and (charges := data["site_charge"].values[rows]).any():
             atoms.set_initial_charges(charges)

@@ -13,6 +13,7 @@ from ase.formula import Formula
 
 from bodyorder._checks import InputError
 from bodyorder.analysis import Aligned, order_convergence
+from bodyorder.analysis.alignment import has_groups
 from bodyorder.results.variables import VARIABLES
 
 #: Columns of orders, in their order; counts follow.
@@ -96,11 +97,6 @@ def is_periodic(data: xr.Dataset) -> np.ndarray:
     if "cell" not in data:
         return np.zeros(data.sizes["structure"], dtype=bool)
     return np.asarray(data["cell"].notnull().any(("vector", "xyz")).values)
-
-
-def has_groups(data: xr.Dataset) -> bool:
-    """Whether structures are grouped."""
-    return "group" in data.coords and data["group"].dims == ("structure",)
 
 
 def _named(aligned: Aligned, source: np.ndarray, structure: np.ndarray) -> dict[str, Any]:

@@ -104,12 +104,17 @@ def attributes(results: xr.Dataset) -> dict[str, dict[str, Any]]:
     return {str(name): common | own.get(str(name), {}) for name in results["source"].values}
 
 
+def has_groups(dataset: xr.Dataset) -> bool:
+    """Whether the structures are grouped: the coordinate ``group`` names the group of each."""
+    return "group" in dataset.variables and dataset["group"].dims == ("structure",)
+
+
 def groups(dataset: xr.Dataset) -> dict[str, np.ndarray]:
     """Indices of the structures of each group, in the order in which the groups first appear.
 
     The coordinate ``group`` of the structures names them; without it all structures are one group.
     """
-    if "group" not in dataset.variables or dataset["group"].dims != ("structure",):
+    if not has_groups(dataset):
         return {UNGROUPED: np.arange(dataset.sizes["structure"])}
     labels = dataset["group"].values.astype(str)
     return {str(name): np.flatnonzero(labels == name) for name in dict.fromkeys(labels)}
