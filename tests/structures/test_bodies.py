@@ -59,12 +59,13 @@ def test_distances_are_the_shortest_between_bodies(water_dimer):
 
 def test_bodies_that_do_not_fit(tmp_path):
     atoms = molecule("H2O")
-    with pytest.raises(InputError, match="must name the body of each of the 3 atoms by an integer, got 2 values"):
+    with pytest.raises(InputError, match="must name the body of each of the 3 atoms of a structure by an integer, got 2 values"):
         find_bodies(atoms, [0, 1])
     with pytest.raises(InputError, match="of type float64"):
         find_bodies(atoms, [0.0, 1.0, 2.0])
     with pytest.raises(
-        InputError, match="must be 'atoms', 'molecules' or a file with the body of each atom, got 'molecule'"
+        InputError,
+        match="must be 'atoms', 'molecules', 'residues', 'column:NAME' or a file with the body of each atom, got 'molecule'; did",
     ):
         find_bodies(atoms, "molecule")
     path = tmp_path / "bodies.txt"

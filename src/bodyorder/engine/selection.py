@@ -13,8 +13,8 @@ from bodyorder._checks import InputError, check_between, check_positive
 from bodyorder.engine.pieces import Cell, Piece
 from bodyorder.engine.sampling import Sampling, along_joints, by_distance
 from bodyorder.sources.protocol import EnergySource
-from bodyorder.structures import Bodies, System, find_bodies
-from bodyorder.structures.bodies import BodiesLike, body_charges
+from bodyorder.structures import Bodies, System
+from bodyorder.structures.bodies import BodiesLike, body_charges, divide
 from bodyorder.structures.periodic import whole_bodies
 from bodyorder.subsets import Family, Joints, cliques, complete, connected_classes
 
@@ -51,16 +51,16 @@ class Selection:
             check_positive("cutoff", self.cutoff)
         if self.sampling is not None:
             self._check_sampling(source)
-        partitions = [None if atoms.pbc.any() else find_bodies(atoms, self.bodies) for atoms in structures]
-        if self.max_order is not None and all(bodies is not None for bodies in partitions):
-            check_between(
-                "max_order", self.max_order, 1, max(len(bodies) for bodies in partitions if bodies is not None)
-            )
+        free = [index for index, atoms in enumerate(structures) if not atoms.pbc.any()]
+        divided = divide([structures[index] for index in free], self.bodies, [f"structure {index}" for index in free])
+        partitions = dict(zip(free, divided, strict=True))
+        if self.max_order is not None and len(partitions) == len(structures):
+            check_between("max_order", self.max_order, 1, max(len(bodies) for bodies in divided))
         return [
-            self._periodic(atoms, source, index, None if draws is None else draws[index])
-            if bodies is None
-            else self._free(atoms, bodies, source, index, None if draws is None else draws[index])
-            for index, (atoms, bodies) in enumerate(zip(structures, partitions, strict=True))
+            self._free(atoms, partitions[index], source, index, None if draws is None else draws[index])
+            if index in partitions
+            else self._periodic(atoms, source, index, None if draws is None else draws[index])
+            for index, atoms in enumerate(structures)
         ]
 
     def _free(
@@ -105,7 +105,7 @@ class Selection:
                 f"`cutoff` for {name}, which is periodic, must be at least that of {source.name}, {source.cutoff:g} Å, got "
                 f"{cutoff:g}; leave it out"
             )
-        crystal = whole_bodies(atoms, self.bodies)
+        crystal = whole_bodies(atoms, self.bodies, name)
         _check_charges(crystal.atoms, crystal.bodies, source, name)
         joints = Joints(len(crystal.bodies), *crystal.pairs(cutoff))
         drawn = None

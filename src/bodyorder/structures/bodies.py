@@ -5,24 +5,29 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import ase
 import numpy as np
-from ase.data import covalent_radii
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
 
-from bodyorder._checks import InputError
+from bodyorder._checks import InputError, did_you_mean
+from bodyorder.structures.bonds import WHOLE_CHARGE, find_bonds, reach_of_bonds
+from bodyorder.structures.joining import Links
+from bodyorder.structures.neighbours import near_pairs
 
-#: Atoms closer than the sum of their covalent radii plus this (Å) are bonded; the rule of O'Boyle et al., Open Babel,
-#: doi:10.1186/1758-2946-3-33. Wide enough for the stretched bonds of thermal molecules, below any hydrogen bond.
-BOND_TOLERANCE = 0.45
-
-#: Charges of a body that are this close to a whole number are one.
-WHOLE_CHARGE = 1.001e-3
+#: What files and users call the column that says which molecule each atom is in, in lower case and without ``_`` and ``-``.
+MOLECULE_COLUMNS = (
+    *("molecule", "molecules", "moleculeid", "moleculeindex", "mol", "molid", "molindex"),
+    *("fragment", "fragments", "fragmentid", "body", "bodies"),
+)
+#: Columns that name the residue of each atom: numbers through the whole structure, or as in ASE's PDB files.
+RESIDUE, RESIDUE_COLUMNS = "residue", ("residuenumbers", "residuenames", "chainids")
+#: ``info`` key by which a file's reader says why the molecules of the file are not clear.
+MOLECULES_UNCLEAR = "molecules_unclear"
+_COLUMN = "column:"
 
 BodiesLike = str | os.PathLike[str] | Sequence[int] | np.ndarray
 
@@ -97,23 +102,74 @@ def find_bodies(atoms: ase.Atoms, bodies: BodiesLike = "atoms") -> Bodies:
     """Divide a structure into bodies.
 
     :param atoms: the structure
-    :param bodies: ``"atoms"``; ``"molecules"`` (atoms joined by bonds, see :data:`BOND_TOLERANCE`); the body of each atom as
-        integers, shape (n_atoms,); or a text file that holds those integers
-    :raises InputError: if the bodies given do not fit the structure
+    :param bodies: ``"atoms"``; ``"molecules"``; ``"residues"`` of the file that it came from; ``"column:NAME"``, atoms with one value
+        in a column of the structure (an array of ``atoms.arrays``) being one body; the body of each atom as integers, shape
+        (n_atoms,); or a text file that holds those integers.
+        Molecules are what the structure says they are: a column named as in :data:`MOLECULE_COLUMNS`, which readers of files with
+        bonds or residues set. Where it says nothing, they are atoms joined by bonds (:func:`~bodyorder.structures.bonds.find_bonds`).
+    :raises InputError: if the bodies given do not fit the structure, or it is not clear what they are
     """
+    return divide([atoms], bodies, ["the structure"])[0]
+
+
+def divide(
+    structures: Sequence[ase.Atoms], bodies: BodiesLike = "atoms", names: Sequence[str] | None = None
+) -> list[Bodies]:
+    """Divide many structures into bodies, each as :func:`find_bodies` does. Their cells play no part.
+
+    :param bodies: as there; integers (in a file, too) are for each structure alike, or for all atoms of all of them
+    :param names: what messages call the structures; their numbers if not given
+    :raises InputError: as there
+    """
+    if not structures:
+        return []
+    names = [f"structure {index}" for index in range(len(structures))] if names is None else names
     if isinstance(bodies, str) and bodies == "atoms":
-        return Bodies(np.arange(len(atoms)))
+        return [Bodies(np.arange(len(atoms))) for atoms in structures]
     if isinstance(bodies, str) and bodies == "molecules":
-        return Bodies(_molecules(atoms))
+        return _molecules(structures, names)
+    if isinstance(bodies, str) and (bodies == "residues" or bodies.startswith(_COLUMN)):
+        return [_numbered(_values(atoms, bodies, name)) for atoms, name in zip(structures, names, strict=True)]
     if isinstance(bodies, str | os.PathLike):
-        bodies = _read_labels(Path(bodies))
-    labels = np.asarray(bodies)
-    if labels.shape != (len(atoms),) or labels.dtype.kind not in "iu":
+        bodies = _read_labels(bodies)
+    labels, sizes = np.asarray(bodies), [len(atoms) for atoms in structures]
+    wanted = f"the {sizes[0]} atoms" if len(set(sizes)) == 1 else f"the {min(sizes)} to {max(sizes)} atoms"
+    if labels.ndim != 1 or labels.dtype.kind not in "iu" or any(labels.size not in (n, sum(sizes)) for n in sizes):
         raise InputError(
-            f"`bodies` must name the body of each of the {len(atoms)} atoms by an integer, "
-            f"got {labels.size} values of type {labels.dtype}"
+            f"`bodies` must name the body of each of {wanted} of a structure by an integer, got {labels.size} values of type "
+            f"{labels.dtype}"
         )
-    return Bodies(np.unique(labels, return_inverse=True)[1])
+    if labels.size == sum(sizes):
+        return [_numbered(own) for own in np.split(labels, np.cumsum(sizes)[:-1])]
+    return [_numbered(labels)] * len(structures)
+
+
+def stated_molecules(atoms: ase.Atoms, name: str) -> str | None:
+    """The column that says which molecule each atom is in, None if there is none.
+
+    :param name: what messages call the structure
+    :raises InputError: if two such columns disagree, or the file that the structure came from leaves it unclear
+    """
+    if MOLECULES_UNCLEAR in atoms.info:
+        raise InputError(
+            f"molecules must be clear, those of {name} are not: {atoms.info[MOLECULES_UNCLEAR]}; use bodies='residues' or a column"
+        )
+    found = [column for column in atoms.arrays if plain(column) in MOLECULE_COLUMNS]
+    if not found:
+        return None
+    partitions = [_in_order(_values(atoms, _COLUMN + column, name)) for column in found]
+    for column, labels in zip(found, partitions, strict=True):
+        if not np.array_equal(labels, partitions[0]):
+            raise InputError(
+                f"one column must say what the molecules of {name} are, {found[0]!r} and {column!r} disagree; name one by "
+                f"bodies='column:{found[0]}'"
+            )
+    return found[0]
+
+
+def plain(key: str) -> str:
+    """A key in lower case without ``_``, ``-`` and spaces: how files write one word differs."""
+    return key.lower().replace("_", "").replace("-", "").replace(" ", "")
 
 
 def body_charges(atoms: ase.Atoms, bodies: Bodies, name: str) -> np.ndarray:
@@ -136,16 +192,91 @@ def body_charges(atoms: ase.Atoms, bodies: Bodies, name: str) -> np.ndarray:
     return whole.astype(np.int64)
 
 
-def _molecules(atoms: ase.Atoms) -> np.ndarray:
-    radii = covalent_radii[atoms.numbers]
-    bonded = cdist(atoms.positions, atoms.positions) < radii[:, None] + radii[None, :] + BOND_TOLERANCE
-    return connected_components(csr_array(bonded), directed=False)[1]
+def _molecules(structures: Sequence[ase.Atoms], names: Sequence[str]) -> list[Bodies]:
+    columns = [stated_molecules(*one) for one in zip(structures, names, strict=True)]
+    silent = [index for index, column in enumerate(columns) if column is None]
+    joined = iter(_joined([structures[index] for index in silent], [names[index] for index in silent]))
+    return [
+        next(joined) if column is None else _numbered(_values(atoms, _COLUMN + column, name))
+        for atoms, column, name in zip(structures, columns, names, strict=True)
+    ]
 
 
-def _read_labels(path: Path) -> np.ndarray:
+def _joined(structures: Sequence[ase.Atoms], names: Sequence[str]) -> list[Bodies]:
+    """Atoms joined by bonds."""
+    if not structures:
+        return []
+    numbers = np.concatenate([atoms.numbers for atoms in structures])
+    charges = np.concatenate([atoms.get_initial_charges() for atoms in structures])
+    first, second, lengths = near_pairs(structures, reach_of_bonds(numbers))
+    links = Links(first, second, np.zeros((len(first), 3), dtype=np.int64), lengths)
+    bonds, contested = find_bonds(links, numbers, charges)
+    labels = _in_order(bonds.components(len(numbers)))
+    starts = np.cumsum([0] + [len(atoms) for atoms in structures])
+    for row in np.flatnonzero(labels[contested.first] != labels[contested.second]):
+        place = int(np.searchsorted(starts, contested.first[row], side="right")) - 1
+        raise contested_hydrogen(contested[np.array([row])], numbers, starts[place], names[place])
+    return [Bodies(labels[begin:end] - labels[begin]) for begin, end in pairwise(starts.tolist())]
+
+
+def contested_hydrogen(link: Links, numbers: np.ndarray, start: int, name: str) -> InputError:
+    """What to say of a hydrogen between two molecules that it is equally near to.
+
+    :param link: of the hydrogen and one of the two
+    :param start: number of the first atom of its structure
+    """
+    pair = (int(link.first[0]), int(link.second[0]))
+    hydrogen, other = pair if numbers[pair[0]] == 1 else pair[::-1]
+    return InputError(
+        f"each hydrogen must be nearest to one heavy atom, that of {name} with number {hydrogen - start} is {link.lengths[0]:.3f} Å "
+        f"from atom {other - start} and no farther from another; name bodies by a column or a file"
+    )
+
+
+def _values(atoms: ase.Atoms, bodies: str, name: str) -> np.ndarray:
+    """What a column says of each atom, or its residue, shape (n_atoms,)."""
+    if bodies == "residues" and RESIDUE not in atoms.arrays:
+        columns = [atoms.arrays[column] for column in RESIDUE_COLUMNS if column in atoms.arrays]
+        if RESIDUE_COLUMNS[0] not in atoms.arrays:
+            raise InputError(f"residues must be named by the file, {name} has none; use bodies='molecules' or a column")
+        changes = [np.append(True, column[1:] != column[:-1]) for column in columns]
+        return np.cumsum(np.any(changes, axis=0)) - 1
+    column = RESIDUE if bodies == "residues" else bodies.removeprefix(_COLUMN)
+    if column not in atoms.arrays:
+        columns = sorted(set(atoms.arrays) - {"numbers", "positions"})
+        raise InputError(
+            f"`bodies` must name a column of {name}, {column!r} is none; it has {', '.join(columns) or 'no columns of its own'}"
+            f"{did_you_mean(column, columns)}"
+        )
+    values = atoms.arrays[column]
+    if values.ndim == 1 and values.dtype.kind == "f" and np.array_equal(values, np.rint(values)):
+        values = values.astype(np.int64)
+    if values.ndim != 1 or values.dtype.kind not in "iubUSO":
+        raise InputError(
+            f"column {column!r} of {name} must name the body of each atom by a whole number or a word, got {values.dtype} of shape "
+            f"{values.shape}"
+        )
+    return values
+
+
+def _numbered(labels: np.ndarray) -> Bodies:
+    return Bodies(np.unique(labels, return_inverse=True)[1])
+
+
+def _in_order(labels: np.ndarray) -> np.ndarray:
+    """The same groups, numbered by their first atoms."""
+    kinds, begin, labels = np.unique(labels, return_index=True, return_inverse=True)
+    rank = np.empty(len(kinds), dtype=np.int64)
+    rank[np.argsort(begin)] = np.arange(len(kinds))
+    return rank[labels]
+
+
+def _read_labels(given: str | os.PathLike[str]) -> np.ndarray:
+    path = Path(given)
     if not path.is_file():
         raise InputError(
-            f"`bodies` must be 'atoms', 'molecules' or a file with the body of each atom, got {str(path)!r}"
+            f"`bodies` must be 'atoms', 'molecules', 'residues', 'column:NAME' or a file with the body of each atom, got "
+            f"{str(given)!r}{did_you_mean(given, ('atoms', 'molecules', 'residues'))}"
         )
     try:
         return np.array(path.read_text().split(), dtype=np.int64)

@@ -10,15 +10,18 @@ from typing import TypeAlias
 import ase
 import ase.io
 import numpy as np
-from scipy.spatial import KDTree
 
 from bodyorder._checks import InputError, first_line
 from bodyorder._files import replacing
-from bodyorder.structures.bodies import WHOLE_CHARGE
-from bodyorder.structures.neighbours import neighbours
+from bodyorder.structures.neighbours import near_pairs, neighbours
+from bodyorder.structures.stated import settled
 
-#: Two atoms closer than this (Å) stand on one spot.
-SAME_SPOT = 1e-3
+#: Two atoms closer than this (Å) stand on one spot. No nuclei come as close, and integrals of their functions are singular.
+SAME_SPOT = 0.05
+#: ``info`` key by which a reader says that a file holds the asymmetric unit of a space group only.
+ASYMMETRIC_UNIT = "asymmetric_unit"
+#: Lattice vectors that span less than this of the box of their lengths lie in one plane, or on one line.
+_FLAT = 1e-6
 
 StructuresLike: TypeAlias = ase.Atoms | Iterable[ase.Atoms] | str | os.PathLike[str]
 
@@ -28,9 +31,11 @@ def read_structures(structures: StructuresLike, periodic: bool = False) -> list[
 
     :param structures: a structure, several, or a path
     :param periodic: whether structures may be periodic
-    :raises InputError: if the file is missing, empty or unreadable; if a structure has no atoms, positions that are not
-        finite, two atoms on one spot, periodic boundaries, initial charges or magnetic moments that are not finite, or a
-        charge that is not the sum of its initial charges
+    :return: the structures, each with the charges and moments that it states where ASE keeps them
+        (:func:`~bodyorder.structures.stated.settled`)
+    :raises InputError: if the file is missing, empty or unreadable; if a structure has no atoms, positions or a cell that are not
+        finite, lattice vectors that do not span its periodic directions, two atoms on one spot, periodic boundaries, or charges
+        and multiplicities that are ambiguous or contradict each other
     """
     if isinstance(structures, ase.Atoms):
         frames, origin = [structures], "structures"
@@ -42,13 +47,17 @@ def read_structures(structures: StructuresLike, periodic: bool = False) -> list[
         raise InputError(f"structures must be an ase.Atoms, several, or a file, got {type(structures).__name__}")
     if not frames:
         raise InputError(f"{origin} must hold at least one structure, and holds none")
+    checked = []
     for index, atoms in enumerate(frames):
-        _check_structure(atoms, f"structure {index} of {origin}")
+        name = f"structure {index} of {origin}"
+        _check_structure(atoms, name)
         if atoms.pbc.any() and not periodic:
             raise InputError(
-                f"structure {index} of {origin} must be a free cluster, and is periodic; set pbc to False if it stands in a box"
+                f"{name} must be a free cluster, and is periodic; set pbc to False if it stands in a box"
             )
-    return frames
+        checked.append(settled(atoms, name))
+    _check_apart(checked, origin)
+    return checked
 
 
 def write_structures(path: str | os.PathLike[str], structures: Sequence[ase.Atoms]) -> Path:
@@ -85,38 +94,51 @@ def _check_structure(atoms: ase.Atoms, name: str) -> None:
         raise InputError(f"{name} must have atoms, and has none")
     if not np.isfinite(atoms.positions).all():
         raise InputError(f"{name} must have finite positions, and has some that are not")
-    if atoms.pbc.any() and not atoms.cell.array[atoms.pbc].any(axis=1).all():
+    if not atoms.numbers.all():
+        raise InputError(
+            f"{name} must have elements, atom {int(np.argmin(atoms.numbers))} has atomic number 0 (X); remove dummy atoms"
+        )
+    _check_cell(atoms, name)
+
+
+def _check_cell(atoms: ase.Atoms, name: str) -> None:
+    vectors = atoms.cell.array
+    if not np.isfinite(vectors).all():
+        raise InputError(f"{name} must have a finite cell, and has lattice vectors that are not")
+    if not atoms.pbc.any():
+        return
+    vectors = vectors[atoms.pbc]
+    lengths = np.linalg.norm(vectors, axis=1)
+    if not lengths.all():
         raise InputError(
             f"{name} must have a lattice vector along every periodic direction, and lacks one; set its cell"
         )
-    if not np.isfinite(atoms.get_initial_magnetic_moments()).all():
-        raise InputError(f"{name} must have finite initial magnetic moments, and has some that are not")
-    _check_charge(atoms, name)
-    # only the neighbour list sees images
-    same = neighbours("ij", atoms, SAME_SPOT) if atoms.pbc.any() else _near(atoms)
-    for first, second in zip(*same, strict=True):
-        raise InputError(f"{name} must have atoms apart from each other, atoms {first} and {second} are on one spot")
-
-
-def _check_charge(atoms: ase.Atoms, name: str) -> None:
-    charges = atoms.get_initial_charges()
-    if not np.isfinite(charges).all():
-        raise InputError(f"{name} must have finite initial charges, and has some that are not")
-    stated = atoms.info.get("charge")
-    if stated is None or (isinstance(stated, str) and not stated.strip()):
-        return
-    try:
-        total = float(stated)
-    except (TypeError, ValueError):
+    # the volume that they span, relative to the box of their lengths
+    if np.prod(np.linalg.svd(vectors / lengths[:, None], compute_uv=False)) < _FLAT:
         raise InputError(
-            f"the charge of {name} must be a number, its info has charge={' '.join(repr(stated).split())}"
-        ) from None
-    if not abs(total - charges.sum()) <= WHOLE_CHARGE:
+            f"{name} must have lattice vectors that span its periodic directions, and they lie in one plane or on one line; "
+            f"correct its cell, or set pbc to False"
+        )
+    if ASYMMETRIC_UNIT in atoms.info:
         raise InputError(
-            f"{name} must name the charge of each body by initial charges (column initial_charges of an extended XYZ file), "
-            f"its info has charge={total:g} and its initial charges add up to {charges.sum():g}"
+            f"{name} must hold all atoms of its cell, its file has those of the asymmetric unit of {atoms.info[ASYMMETRIC_UNIT]} "
+            "alone; expand it, or drop the cell (--free)"
         )
 
 
-def _near(atoms: ase.Atoms) -> np.ndarray:
-    return KDTree(atoms.positions).query_pairs(SAME_SPOT, output_type="ndarray").T
+def _check_apart(structures: Sequence[ase.Atoms], origin: str) -> None:
+    free = [index for index, atoms in enumerate(structures) if not atoms.pbc.any()]
+    starts = np.cumsum([0] + [len(structures[index]) for index in free])
+    for first, second, _ in zip(*near_pairs([structures[index] for index in free], SAME_SPOT), strict=True):
+        place = int(np.searchsorted(starts, first, side="right")) - 1
+        raise _on_one_spot(f"structure {free[place]} of {origin}", first - starts[place], second - starts[place])
+    for index in sorted(set(range(len(structures))) - set(free)):
+        # only the neighbour list sees images
+        for first, second in zip(*neighbours("ij", structures[index], SAME_SPOT), strict=True):
+            raise _on_one_spot(f"structure {index} of {origin}", first, second)
+
+
+def _on_one_spot(name: str, first: int, second: int) -> InputError:
+    return InputError(
+        f"{name} must have atoms apart from each other, atoms {first} and {second} are on one spot (closer than {SAME_SPOT} Å)"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import ase
@@ -36,6 +37,12 @@ class Links:
 
     def __getitem__(self, rows: np.ndarray) -> Links:
         return Links(self.first[rows], self.second[rows], self.shifts[rows], self.lengths[rows])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Links]) -> Links:
+        """All of some links, one after the other."""
+        names = ("first", "second", "shifts", "lengths")
+        return cls(*(np.concatenate([getattr(some, name) for some in parts]) for name in names))
 
     def components(self, n_atoms: int) -> np.ndarray:
         """Number of the group of linked atoms that each atom is in, shape (n_atoms,)."""
@@ -131,9 +138,7 @@ def _links_of_groups(atoms: ase.Atoms, labels: np.ndarray, reach: float) -> Link
         rows = np.flatnonzero(labels == group)
         more = _links_of_groups(atoms[rows], labels[rows], reach * _FACTOR)
         found.append(Links(rows[more.first], rows[more.second], more.shifts, more.lengths))
-    return Links(
-        *(np.concatenate([getattr(some, name) for some in found]) for name in ("first", "second", "shifts", "lengths"))
-    )
+    return Links.joined(found)
 
 
 def _graph(links: Links, weights: np.ndarray, n_atoms: int) -> csr_array:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import ase
 import numpy as np
-from ase.data import covalent_radii
 
 from bodyorder._checks import InputError
-from bodyorder.structures.bodies import BOND_TOLERANCE, Bodies, BodiesLike, find_bodies
+from bodyorder.structures.bodies import Bodies, BodiesLike, contested_hydrogen, divide, stated_molecules
+from bodyorder.structures.bonds import find_bonds, reach_of_bonds
 from bodyorder.structures.clusters import System
 from bodyorder.structures.joining import cells_along, find_links, join_groups, shortest_tree
 from bodyorder.structures.neighbours import neighbours
@@ -54,28 +54,37 @@ class Crystal:
         return system, Bodies(label), home
 
 
-def whole_bodies(atoms: ase.Atoms, bodies: BodiesLike) -> Crystal:
+def whole_bodies(atoms: ase.Atoms, bodies: BodiesLike, name: str = "the structure") -> Crystal:
     """Divide a periodic structure into bodies and make each of them whole.
 
     :param bodies: as in :func:`~bodyorder.structures.find_bodies`; molecules are atoms joined by bonds, across borders too.
-        Groups that are given are put together along their shortest links, see :func:`~bodyorder.structures.joining.join_groups`.
+        Groups that are given, by the structure too, are put together along their shortest links, see :func:`~bodyorder.structures.joining.join_groups`.
+    :param name: what messages call the structure
     :raises InputError: if a molecule reaches from border to border, the atoms of a group can be put together in several ways,
         or the bodies given do not fit the structure
     """
-    n_atoms = len(atoms)
-    if isinstance(bodies, str) and bodies == "molecules":
-        radii = covalent_radii[atoms.numbers]
-        bonds = find_links(atoms, 2 * radii.max() + BOND_TOLERANCE)
-        bonds = bonds[bonds.lengths < radii[bonds.first] + radii[bonds.second] + BOND_TOLERANCE]
-        partition = Bodies(bonds.components(n_atoms))
-        cells = cells_along(shortest_tree(bonds, n_atoms), n_atoms)
-        if len(torn := bonds.torn(cells).first):
-            raise InputError(
-                f"a molecule must be finite, atom {torn[0]} is bonded to its own images; use bodies='atoms'"
-            )
+    if isinstance(bodies, str) and bodies == "molecules" and stated_molecules(atoms, name) is None:
+        partition, cells = _molecules(atoms, name)
     else:
-        partition = find_bodies(atoms, bodies)
+        (partition,) = divide([atoms], bodies, [name])
         cells = join_groups(atoms, partition.labels)
     whole = atoms.copy()
     whole.positions += cells @ atoms.cell.array
     return Crystal(whole, partition)
+
+
+def _molecules(atoms: ase.Atoms, name: str) -> tuple[Bodies, np.ndarray]:
+    """Atoms joined by bonds, across borders too, and the cell that each has to be moved to for them to be in one piece."""
+    links = find_links(atoms, reach_of_bonds(atoms.numbers))
+    bonds, contested = find_bonds(links, atoms.numbers, atoms.get_initial_charges())
+    partition = Bodies(bonds.components(len(atoms)))
+    cells = cells_along(shortest_tree(bonds, len(atoms)), len(atoms))
+    if len(torn := bonds.torn(cells).first):
+        raise InputError(
+            f"a molecule must be finite, atom {torn[0]} of {name} is bonded to its own images; use bodies='atoms'"
+        )
+    apart = partition.labels[contested.first] != partition.labels[contested.second]
+    for between in (contested[apart], contested.torn(cells)):
+        if len(between.first):
+            raise contested_hydrogen(between[np.arange(1)], atoms.numbers, 0, name)
+    return partition, cells

@@ -23,11 +23,10 @@ from bodyorder.sources.pyscf.problem import Answer, Problem, Settings
 from bodyorder.sources.pyscf.spin import electrons, spin_rule
 from bodyorder.sources.spec import format_spec
 from bodyorder.structures.clusters import ClusterBatch
+from bodyorder.structures.io import SAME_SPOT
 
 #: Goes up whenever an energy could change although PySCF does not.
 SOLVER = 3
-#: Nuclei closer than this (Å) are a mistake.
-CLOSEST = 0.05
 
 
 class PyscfSource(EnergySource):
@@ -212,7 +211,7 @@ class PyscfSource(EnergySource):
 def check_nuclei(batch: ClusterBatch) -> None:
     """Check that there are nuclei and that no two coincide.
 
-    :raises InputError: if two are closer than :data:`CLOSEST`, or an atom is none of the elements
+    :raises InputError: if two are closer than :data:`~bodyorder.structures.io.SAME_SPOT`, or an atom is none of the elements
     """
     if len(batch) and not batch.numbers.min() > 0:
         row, place = np.argwhere(batch.numbers < 1)[0]
@@ -225,9 +224,9 @@ def check_nuclei(batch: ClusterBatch) -> None:
         return
     distances = np.linalg.norm(batch.positions[:, first] - batch.positions[:, second], axis=2)
     row, pair = np.unravel_index(np.argmin(distances), distances.shape)
-    if not distances[row, pair] >= CLOSEST:
+    if not distances[row, pair] >= SAME_SPOT:
         atoms = batch.members[row, [first[pair], second[pair]]]
         raise InputError(
-            f"two nuclei must be at least {CLOSEST} Å apart, atoms {atoms[0]} and {atoms[1]} of structure "
+            f"two nuclei must be at least {SAME_SPOT} Å apart, atoms {atoms[0]} and {atoms[1]} of structure "
             f"{batch.parents[row]} are {distances[row, pair]:.4f} Å apart; move or remove one of them"
         )

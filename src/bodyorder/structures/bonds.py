@@ -1,0 +1,84 @@
+"""Which atoms are bonded, where nothing but elements, positions and formal charges says so."""
+
+from __future__ import annotations
+
+import numpy as np
+from ase.data import covalent_radii
+
+from bodyorder.structures.joining import SAME_LENGTH, Links
+
+#: Atoms closer than the sum of their covalent radii plus this (Å) can be bonded; the rule of O'Boyle et al., Open Babel,
+#: doi:10.1186/1758-2946-3-33. Wide enough for the stretched bonds of thermal molecules. It is no bound for hydrogen: in water
+#: whose nuclei are quantum particles covalent O–H reaches 1.17 Å, and the shortest hydrogen bond 1.32 Å.
+BOND_TOLERANCE = 0.45
+
+#: Charges that are this close to a whole number are one.
+WHOLE_CHARGE = 1.001e-3
+
+_HYDROGEN = 1
+#: Alkali and alkaline-earth metals, which are ions in nearly all that they are found in.
+_BARE_METALS = (3, 4, 11, 12, 19, 20, 37, 38, 55, 56, 87, 88)
+#: Elements that form no cations in the company of others, by the formal charge that leaves them no bond.
+_CLOSED = {-1: (9, 17, 35, 53, 85, 117), -2: (8, 16, 34, 52, 84), -3: (7, 15, 33)}
+_NOBLE = (2, 10, 18, 36, 54, 86, 118)
+_NONMETALS = (1, *_NOBLE, 5, 6, 7, 8, 9, 14, 15, 16, 17, 32, 33, 34, 35, 51, 52, 53, 84, 85, 117)
+
+
+def reach_of_bonds(numbers: np.ndarray) -> float:
+    """Length in Å that no bond between some elements exceeds.
+
+    :param numbers: atomic numbers
+    """
+    return float(2 * covalent_radii[np.unique(numbers)].max() + BOND_TOLERANCE)
+
+
+def monatomic(numbers: np.ndarray, charges: np.ndarray) -> np.ndarray:
+    """Which atoms are ions without bonds: alkali and alkaline-earth metals, and those whose formal charge leaves them none.
+
+    These are metals with a positive charge, hydrogen and noble gases with any, halogens with −1, chalcogens with −2 and the lighter
+    elements of the nitrogen group with −3. Other formal charges, such as those of ammonium or carboxylate, belong to molecules.
+
+    :param numbers: atomic numbers, shape (n,)
+    :param charges: formal charges, shape (n,); what is no whole number is a partial charge and says nothing
+    :return: shape (n,), bool
+    """
+    bare = np.isin(numbers, _BARE_METALS)
+    if not charges.any():
+        return bare
+    formal = np.where(np.abs(charges - np.rint(charges)) <= WHOLE_CHARGE, np.rint(charges), 0)
+    bare |= (formal > 0) & ~np.isin(numbers, _NONMETALS)
+    bare |= (formal != 0) & np.isin(numbers, (_HYDROGEN, *_NOBLE))
+    for charge, elements in _CLOSED.items():
+        bare |= (formal == charge) & np.isin(numbers, elements)
+    return bare
+
+
+def find_bonds(links: Links, numbers: np.ndarray, charges: np.ndarray) -> tuple[Links, Links]:
+    """Those of some links that are bonds.
+
+    Two atoms are bonded that are closer than :data:`BOND_TOLERANCE` allows, except that ions stand alone (:func:`monatomic`), and
+    that a hydrogen is bonded to the nearest heavy atom only, or to other hydrogens if none is so close.
+
+    :param links: pairs of atoms, at least all up to :func:`reach_of_bonds`
+    :param numbers: atomic numbers, shape (n_atoms,)
+    :param charges: formal charges, shape (n_atoms,)
+    :return: the bonds, and links of hydrogens to other heavy atoms that are as near as the one that each is bonded to
+    """
+    alone = monatomic(numbers, charges)
+    radii = np.where(alone, -np.inf, covalent_radii[numbers])
+    close = links[links.lengths < radii[links.first] + radii[links.second] + BOND_TOLERANCE]
+    light = numbers == _HYDROGEN
+    n_light = light[close.first].astype(np.int64) + light[close.second]
+    mixed = close[n_light == 1]
+    hydrogen = np.where(light[mixed.first], mixed.first, mixed.second)
+    nearest = np.full(len(numbers), np.inf)
+    np.minimum.at(nearest, hydrogen, mixed.lengths)
+    taken = np.isfinite(nearest)
+    order = np.lexsort((mixed.lengths, hydrogen))
+    first = order[np.unique(hydrogen[order], return_index=True)[1]]
+    others = np.ones(len(hydrogen), dtype=bool)
+    others[first] = False
+    contested = others & (mixed.lengths < nearest[hydrogen] + SAME_LENGTH)
+    of_hydrogens = (n_light == 2) & ~taken[close.first] & ~taken[close.second]
+    kept = [close[(n_light == 0) | of_hydrogens], mixed[first]]
+    return Links.joined(kept), mixed[contested]

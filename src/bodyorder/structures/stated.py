@@ -1,0 +1,232 @@
+"""Charges, magnetic moments and multiplicities that a structure states, whatever its file or the program before called them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import ase
+import numpy as np
+
+from bodyorder._checks import InputError
+from bodyorder.structures.bodies import plain
+from bodyorder.structures.bonds import WHOLE_CHARGE
+
+#: Keys of ``info`` that state the charge of the whole in elementary charges, as :func:`~bodyorder.structures.bodies.plain` has
+#: them: ASE and UMA (charge), MACE and Orb (total_charge), QCSchema (molecular_charge), data sets.
+TOTAL_CHARGE = ("charge", "totalcharge", "netcharge", "molecularcharge", "totcharge", "systemcharge", "charges")
+#: Keys of ``info`` that state the multiplicity 2S + 1 of the whole: UMA (spin), MACE and Orb (total_spin), AIMNet2 (mult), QCSchema.
+MULTIPLICITY = ("multiplicity", "mult", "spinmultiplicity", "molecularmultiplicity", "totalspin", "spin")
+#: Keys of ``info`` that state its unpaired electrons 2S: xtb (uhf), data sets.
+UNPAIRED = ("uhf", "nunpaired", "unpairedelectrons", "nunpairedelectrons", "numunpairedelectrons")
+#: Columns that state the charge of each atom, always; those that do if all in them are whole numbers, and are charges that a
+#: program computed otherwise; likewise moments in unpaired electrons, up or down.
+CHARGES, WHOLE_CHARGES = ("initialcharges", "formalcharges", "formalcharge"), ("charges", "charge", "atomiccharges")
+MOMENTS, WHOLE_MOMENTS = ("initialmagmoms", "initialmagneticmoments"), ("magmoms", "magmom", "moments", "spins", "spin")
+#: What keys have in common that may be about charge or spin.
+_ALIKE = ("charge", "spin", "magmom", "multiplicity", "unpaired")
+_WHOLE = (*TOTAL_CHARGE, *MULTIPLICITY, *UNPAIRED)
+_COLUMNS = (*CHARGES, *WHOLE_CHARGES, *MOMENTS, *WHOLE_MOMENTS)
+_ASE = {"charges": "initial_charges", "moments": "initial_magmoms"}
+
+
+@dataclass
+class Stated:
+    """What a structure states.
+
+    :param charges: of each atom in elementary charges, shape (n_atoms,)
+    :param moments: unpaired electrons of each atom, positive up and negative down, shape (n_atoms,)
+    :param multiplicity: 2S + 1 of the whole, None where nothing states it
+    :param sources: which columns charges and moments come from, if not from ASE's own
+    :param unused: keys and columns that look like charge or spin and are not used
+    """
+
+    charges: np.ndarray
+    moments: np.ndarray
+    multiplicity: int | None = None
+    sources: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
+
+
+def read_stated(atoms: ase.Atoms, name: str) -> Stated:
+    """What a structure states of its charges, moments and multiplicity.
+
+    :param name: what messages call the structure
+    :raises InputError: where that is ambiguous or contradicts itself: a charge of the whole that is not the sum over its atoms,
+        columns that differ, a multiplicity that the number of electrons does not allow, numbers that are not finite
+    """
+    columns = _columns(atoms)
+    keys = {key: value for key, value in _keys(atoms).items() if key not in columns}
+    stated = Stated(np.zeros(len(atoms)), np.zeros(len(atoms)))
+    if not columns and not keys:
+        return stated
+    stated.charges = _of_atoms("charges", columns, (CHARGES, WHOLE_CHARGES), stated, name)
+    stated.moments = _of_atoms("moments", columns, (MOMENTS, WHOLE_MOMENTS), stated, name)
+    stated.unused += [column for column in columns if plain(column) not in _COLUMNS]
+    totals = {key: value for key, value in keys.items() if plain(key) in _WHOLE}
+    stated.unused += [key for key in keys if key not in totals]
+    _settle_charge(totals, columns, stated, name)
+    stated.multiplicity = _multiplicity(totals, atoms, stated, name)
+    return stated
+
+
+def settled(atoms: ase.Atoms, name: str) -> ase.Atoms:
+    """The structure with what it states where ASE keeps it: initial charges and initial magnetic moments.
+
+    :return: the structure itself where there is nothing to move, else a copy
+    :raises InputError: as :func:`read_stated`
+    """
+    stated = read_stated(atoms, name)
+    moved = {}
+    for kind, values in (("charges", stated.charges), ("moments", stated.moments)):
+        have = atoms.arrays.get(_ASE[kind])
+        if values.any() if have is None else not np.array_equal(have, values):
+            moved[_ASE[kind]] = values
+    if not moved:
+        return atoms
+    copy = atoms.copy()
+    copy.calc = atoms.calc
+    for column, values in moved.items():
+        copy.set_array(column, None)
+        copy.set_array(column, values)
+    return copy
+
+
+def _columns(atoms: ase.Atoms) -> dict[str, np.ndarray]:
+    """What a structure, or results of the program that computed it, has for each atom that may be about charge or spin."""
+    found = {column: values for column, values in atoms.arrays.items() if _is_alike(column)}
+    for key, value in atoms.info.items():
+        if isinstance(key, str) and plain(key) in _COLUMNS and np.shape(value) == (len(atoms),):
+            found[key] = np.asarray(value)
+    results = getattr(atoms.calc, "results", None) or {}
+    for key in ("charges", "magmoms"):
+        if key not in found and np.shape(results.get(key)) == (len(atoms),):
+            found[key] = np.asarray(results[key])
+    return found
+
+
+def _keys(atoms: ase.Atoms) -> dict[str, Any]:
+    """Keys of a structure's ``info`` that may be about charge or spin. A word of prose is no statement, ASE makes it true."""
+    return {
+        key: value
+        for key, value in atoms.info.items()
+        if isinstance(key, str) and _is_alike(key)
+        if value is not None and not isinstance(value, bool | np.bool_) and not (isinstance(value, str) and not value.strip())
+    }
+
+
+@lru_cache
+def _is_alike(key: str) -> bool:
+    short = plain(key)
+    return any(part in short for part in _ALIKE) or short in _WHOLE or short in _COLUMNS
+
+
+def _of_atoms(
+    kind: str, columns: dict[str, np.ndarray], names: tuple[Iterable[str], Iterable[str]], stated: Stated, name: str
+) -> np.ndarray:
+    """Charges or moments of the atoms.
+
+    :param kind: ``charges`` or ``moments``
+    :param names: columns that always state them, and that do if all they hold are whole numbers
+    """
+    sure, whole = names
+    found: dict[str, np.ndarray] = {}
+    for column, values in columns.items():
+        short = plain(column)
+        if short not in sure and short not in whole:
+            continue
+        numbers = _numbers(column, values, name)
+        if short in sure or (numbers.any() and (np.abs(numbers - np.rint(numbers)) < WHOLE_CHARGE).all()):
+            found[column] = numbers
+        elif numbers.any():
+            stated.unused.append(column)
+    first = next(iter(found), None)
+    if first is None:
+        return np.zeros(len(stated.charges))
+    for column, numbers in found.items():
+        if not np.array_equal(numbers, found[first]):
+            raise InputError(
+                f"{name} must state the {kind} of its atoms once, and its columns {first!r} and {column!r} differ; remove one"
+            )
+    if _ASE[kind] not in found and found[first].any():
+        stated.sources.append(f"{kind} from {first!r}")
+    return found[first]
+
+
+def _numbers(column: str, values: np.ndarray, name: str) -> np.ndarray:
+    called = {"initial_charges": "initial charges", "initial_magmoms": "initial magnetic moments"}.get(column, repr(column))
+    if values.dtype.kind not in "iufb" or values.ndim != 1:
+        raise InputError(
+            f"{name} must have one number for each atom as {called}, and has {values.dtype} of shape {values.shape}; remove them, "
+            "or give charges as initial_charges and collinear moments as initial_magmoms"
+        )
+    numbers = values.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        raise InputError(f"{name} must have finite {called}, and has some that are not")
+    return numbers
+
+
+def _settle_charge(totals: dict[str, Any], columns: dict[str, np.ndarray], stated: Stated, name: str) -> None:
+    """Hold the charge of the whole against the charges of the atoms; a single atom takes it."""
+    given = {key: _number(key, value, name) for key, value in totals.items() if plain(key) in TOTAL_CHARGE}
+    for key, total in given.items():
+        if len(stated.charges) == 1 and not stated.charges.any():
+            stated.charges = np.array([total])
+            stated.sources += [f"charges from {key!r}"] * bool(total)
+        if not abs(total - stated.charges.sum()) <= WHOLE_CHARGE:
+            raise InputError(
+                f"{name} must name the charge of each body by initial charges (column initial_charges of an extended XYZ file), "
+                f"its info has {key}={total:g} and its initial charges add up to {stated.charges.sum():g}"
+            )
+    if given or any(plain(column) in CHARGES for column in columns):
+        return
+    for column in stated.unused:
+        computed = columns[column].sum() if plain(column) in WHOLE_CHARGES else 0.0
+        if round(float(computed)):
+            raise InputError(
+                f"{name} must name the charge of each body by initial charges (column initial_charges of an extended XYZ file), "
+                f"its column {column!r} adds up to {computed:.3g} and says of no body which charge it has"
+            )
+
+
+def _multiplicity(totals: dict[str, Any], atoms: ase.Atoms, stated: Stated, name: str) -> int | None:
+    """2S + 1 of the whole. Of a number under a name that stands for 2S elsewhere, the number of electrons says which it is."""
+    found: dict[str, int] = {}
+    for key, value in totals.items():
+        short = plain(key)
+        if short in TOTAL_CHARGE:
+            continue
+        number = _number(key, value, name)
+        if short in MULTIPLICITY and number == 0:  # how files say that nothing is known
+            continue
+        if number != round(number) or number < 0:
+            raise InputError(
+                f"the multiplicity of {name} must be a whole number 2S + 1, its info has {key}={number:g}"
+            )
+        found[key] = int(number) + (short in UNPAIRED)
+    electrons = int(atoms.numbers.sum()) - round(float(stated.charges.sum()))
+    for key, multiplicity in found.items():
+        if multiplicity != next(iter(found.values())):
+            raise InputError(f"{name} must state its multiplicity once, and {' and '.join(found)} differ; remove one")
+        if not atoms.pbc.any() and ((electrons + multiplicity) % 2 == 0 or multiplicity > electrons + 1):
+            raise InputError(
+                f"the multiplicity 2S + 1 of {name} must fit its {electrons} electrons, its info has {key}={totals[key]}; "
+                "correct or remove it"
+            )
+    return next(iter(found.values()), None)
+
+
+def _number(key: str, value: Any, name: str) -> float:
+    """A number that ``info`` gives, also one in a text or an array of one."""
+    try:
+        values = np.asarray(value, dtype=np.float64)
+        if values.size == 1 and np.isfinite(values).all():
+            return float(values.reshape(-1)[0])
+    except (TypeError, ValueError):
+        pass
+    called = "charge" if plain(key) in TOTAL_CHARGE else "multiplicity"
+    raise InputError(
+        f"the {called} of {name} must be a number, its info has {key}={' '.join(repr(value).split())}"
+    ) from None
