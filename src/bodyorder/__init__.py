@@ -1,6 +1,6 @@
 """Resolve any energy of atoms into body orders, exactly and fast, and show what they say.
 
-``decompose(structures, source)`` is the heart; ``load_source`` names an energy, ``Store`` keeps what was computed,
+``decompose(structures, source)`` is the heart; ``read_structures`` reads them, ``load_source`` names an energy, ``Store`` keeps what was computed,
 ``Sampling`` asks for estimates, ``compare`` and ``atom_shares`` read results, ``write_report`` shows them, ``check_source``
 tests an energy source. Results have an accessor of their own, ``result.mbe`` (:mod:`bodyorder.accessor`).
 """
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bodyorder.report import Report, write_report
     from bodyorder.results import load_results, save_results
     from bodyorder.sources import load_source
+    from bodyorder.structures import read_structures
     from bodyorder.testing import check_source
 
 #: Public names and where they live. They are imported when asked for, so that ``import bodyorder`` costs nothing.
@@ -34,6 +35,7 @@ _HOMES = {
     "environment_orders": "analysis",
     "load_results": "results",
     "load_source": "sources",
+    "read_structures": "structures",
     "save_results": "results",
     "write_report": "report",
 }
@@ -52,6 +54,7 @@ __all__ = [
     "environment_orders",
     "load_results",
     "load_source",
+    "read_structures",
     "save_results",
     "write_report",
 ]

@@ -5,6 +5,7 @@ import sys
 import ase
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.calculators.eam import EAM
 from ase.calculators.emt import EMT
@@ -12,6 +13,7 @@ from ase.calculators.lj import LennardJones
 from ase.calculators.mixing import SumCalculator
 from ase.optimize import BFGS
 
+from bodyorder import decompose
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.sources import analytic
 from bodyorder.sources.ase.calculator import CalculatorSource
@@ -411,3 +413,45 @@ def test_dynamics_on_a_source_keeps_molecules_whole():
     bonds = np.array([atoms.get_distance(0, 1) for atoms in samples])
     assert 0.5 < bonds.min() < bonds.max() < 1.1
     assert bonds.mean() == pytest.approx(0.741, abs=0.03)
+
+
+class Magnet(Calculator):
+    """E = −(Σ m)², and remembers which moments it was given."""
+
+    implemented_properties = ("energy",)
+
+    def __init__(self):
+        super().__init__()
+        self.given = []
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=()):
+        super().calculate(atoms, properties, system_changes)
+        moments = self.atoms.get_initial_magnetic_moments()
+        self.given.append(moments.tolist())
+        self.results["energy"] = -(float(moments.sum()) ** 2)
+
+
+def test_moments_of_atoms_reach_the_calculator():
+    atoms = Atoms("OHH", [[0, 0, 0], [0.97, 0, 0], [0, 3, 0]], magmoms=[2, 1, 0])
+    calculator = Magnet()
+    result = decompose(atoms, calculator)
+    np.testing.assert_allclose(result.contribution.values, [[-5.0, -4.0, 0.0]])
+    assert sorted(calculator.given) == sorted([[2], [1], [0], [2, 1], [2, 0], [1, 0], [2, 1, 0]])
+
+
+def test_equal_atoms_of_other_moments_are_not_taken_for_one():
+    """Neither in a store nor among congruent sub-clusters."""
+    pair = Atoms("H2", [[0, 0, 0], [1.0, 0, 0]], magmoms=[1, 0])
+    others = [Atoms("H2", pair.positions, magmoms=moments) for moments in ([1, 1], [-1, 1], [0, 0])]
+    source = CalculatorSource(Magnet(), invariant=True)
+    totals = [float(decompose(one, source, store=None).total[0]) for one in [pair, *others]]
+    assert totals == [-1, -4, 0, 0]
+    np.testing.assert_array_equal(decompose([pair, *others], source).total.values, totals)
+
+
+def test_a_store_keeps_moments_apart(tmp_path):
+    source = CalculatorSource(Magnet(), fingerprint="magnet")
+    for moments, energy, n_evaluated in (([0, 0], 0.0, 2), ([1, 1], -4.0, 2), ([-1, -1], -4.0, 0), ([0, 0], 0.0, 0)):
+        atoms = Atoms("H2", [[0, 0, 0], [1.0, 0, 0]], magmoms=moments)
+        result = decompose(atoms, source, store=tmp_path / "store.sqlite")
+        assert (float(result.total[0]), int(result.n_evaluations[0])) == (energy, n_evaluated)

@@ -85,7 +85,7 @@ def test_the_store_tells_apart_how_a_charge_is_spread(tmp_path):
         for _ in range(2):
             found = decompose(atoms, source, store=store)
             assert float(found.total[0]) == pytest.approx(energy, abs=1e-12)
-    assert source.capabilities.context == ("charges",)
+    assert source.capabilities.context == ("charges", "moments")
     assert source.fingerprint == CalculatorSource(Coulomb()).fingerprint + " charged"
     keys, _ = ClusterBatch.from_atoms(spread).canonical(source.capabilities.context)
     assert len(set(keys)) == 4

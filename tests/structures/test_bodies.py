@@ -59,7 +59,9 @@ def test_distances_are_the_shortest_between_bodies(water_dimer):
 
 def test_bodies_that_do_not_fit(tmp_path):
     atoms = molecule("H2O")
-    with pytest.raises(InputError, match="must name the body of each of the 3 atoms of a structure by an integer, got 2 values"):
+    with pytest.raises(
+        InputError, match="must name the body of each of the 3 atoms of a structure by an integer, got 2 values"
+    ):
         find_bodies(atoms, [0, 1])
     with pytest.raises(InputError, match="of type float64"):
         find_bodies(atoms, [0.0, 1.0, 2.0])

@@ -194,3 +194,52 @@ def test_names():
     assert structure_names(frames) == ["a", "b"]
     frames[1].info["name"] = "a"
     assert structure_names(frames) == ["0", "1"]
+
+
+def test_cells_that_are_none():
+    atoms = Atoms("H2", [[0, 0, 0], [1, 0, 0]], cell=[[2.6, 0, 0], [5.2, 0, 0], [0, 0, 3]], pbc=True)
+    with pytest.raises(
+        InputError, match="must have lattice vectors that span its periodic directions, and they lie in one plane"
+    ):
+        read_structures(atoms, periodic=True)
+    atoms.pbc = (True, False, True)
+    assert len(read_structures(atoms, periodic=True)) == 1, "two of the vectors span a plane"
+    assert len(read_structures(atoms, boundaries="free")) == 1
+    for value in (np.nan, np.inf):
+        atoms.cell[1, 1] = value
+        with pytest.raises(InputError, match="must have a finite cell"):
+            read_structures(atoms, periodic=True)
+    with pytest.raises(InputError, match=r"atom 1 has atomic number 0 \(X\); remove dummy atoms"):
+        read_structures(Atoms("HX", [[0, 0, 0], [1, 0, 0]]))
+
+
+def test_one_bound_for_one_spot():
+    with pytest.raises(InputError, match=r"structure 1 of .* atoms 0 and 1 are on one spot \(closer than 0.05 Å\)"):
+        read_structures([molecule("H2"), Atoms("Cu2", [[0, 0, 0], [0.049, 0, 0]])])
+    assert len(read_structures(Atoms("Cu2", [[0, 0, 0], [0.051, 0, 0]]))) == 1
+    crystal = Atoms("Cu2", [[0, 0, 0], [2.57, 0, 0]], cell=[2.6, 3, 3], pbc=True)
+    with pytest.raises(InputError, match="are on one spot"):
+        read_structures(crystal, periodic=True)
+
+
+def test_boundaries_that_are_wanted():
+    atoms = molecule("H2O")
+    atoms.set_cell([4.0, 4.0, 4.0])
+    atoms.wrap(pbc=True)
+    given = atoms.copy()
+    (periodic,) = read_structures(atoms, periodic=True, boundaries="periodic")
+    assert periodic.pbc.all()
+    (free,) = read_structures(periodic, boundaries="free")
+    assert (free.pbc.any(), free.cell.rank) == (False, 0)
+    np.testing.assert_allclose(free.get_all_distances(), molecule("H2O").get_all_distances(), atol=1e-12)
+    assert atoms == given
+    with pytest.raises(InputError, match="must have three lattice vectors to be periodic, and has 0"):
+        read_structures(molecule("H2"), periodic=True, boundaries="periodic")
+
+
+def test_an_asymmetric_unit_is_no_crystal():
+    atoms = bulk("Cu")
+    atoms.info["asymmetric_unit"] = "P 21 21 21"
+    with pytest.raises(InputError, match="its file has those of the asymmetric unit of P 21 21 21 alone"):
+        read_structures(atoms, periodic=True)
+    assert len(read_structures(atoms, boundaries="free")) == 1

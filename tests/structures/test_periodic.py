@@ -71,7 +71,8 @@ def test_images():
 
 def test_a_crystal_is_no_molecule():
     with pytest.raises(
-        InputError, match=r"a molecule must be finite, atom \d of the structure is bonded to its own images; use bodies='atoms'"
+        InputError,
+        match=r"a molecule must be finite, atom \d of the structure is bonded to its own images; use bodies='atoms'",
     ):
         whole_bodies(bulk("Si"), "molecules")
 

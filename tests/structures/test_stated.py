@@ -76,7 +76,9 @@ def test_results_of_a_calculator():
 def test_computed_charges_of_an_ion_that_nothing_else_states():
     atoms = molecule("OH")
     atoms.calc = SinglePointCalculator(atoms, charges=[-1.2, 0.2])
-    with pytest.raises(InputError, match=r"its column 'charges' adds up to -1 and says of no body which charge it has$"):
+    with pytest.raises(
+        InputError, match=r"its column 'charges' adds up to -1 and says of no body which charge it has$"
+    ):
         read_structures(atoms)
     atoms.set_initial_charges([-1, 0])
     assert read_structures(atoms)[0].get_initial_charges().tolist() == [-1, 0]
@@ -107,10 +109,12 @@ def test_multiplicities_of_oxygen(key, value, multiplicity):
 def test_multiplicities_that_cannot_be(info):
     atoms = molecule("O2")
     atoms.info |= info
-    with pytest.raises(InputError, match="must fit its 16 electrons|must state its multiplicity once"):
+    with pytest.raises(InputError, match=r"must fit its 16 electrons|must state its multiplicity once"):
         read_structures(atoms)
     atoms.info = {"spin": 0.5}
-    with pytest.raises(InputError, match=r"the multiplicity of .* must be a whole number 2S \+ 1, its info has spin=0.5$"):
+    with pytest.raises(
+        InputError, match=r"the multiplicity of .* must be a whole number 2S \+ 1, its info has spin=0.5$"
+    ):
         read_structures(atoms)
 
 
@@ -127,7 +131,9 @@ def test_moments():
     assert read_structures(atoms)[0].get_initial_magnetic_moments().tolist() == [1, 1]
     atoms.set_array("magmoms", None)
     atoms.set_initial_magnetic_moments(np.ones((2, 3)))
-    with pytest.raises(InputError, match=r"must have one number for each atom as initial magnetic moments, [^\n]*collinear"):
+    with pytest.raises(
+        InputError, match=r"must have one number for each atom as initial magnetic moments, [^\n]*collinear"
+    ):
         read_structures(atoms)
 
 

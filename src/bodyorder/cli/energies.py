@@ -88,7 +88,21 @@ def add_commands(commands: Any) -> None:
 def _add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-order", type=int, metavar="N", help="largest number of bodies (default: all)")
     parser.add_argument(
-        "--bodies", default="atoms", metavar="atoms|molecules|FILE", help="what is one body (default: atoms)"
+        "--bodies",
+        default="atoms",
+        metavar="atoms|molecules|residues|column:NAME|FILE",
+        help="what is one body (default: atoms); a column names the body of each atom in each frame",
+    )
+    boundaries = parser.add_mutually_exclusive_group()
+    boundaries.add_argument(
+        "--free", dest="boundaries", action="store_const", const="free", default="given", help="drop the cell"
+    )
+    boundaries.add_argument(
+        "--periodic",
+        dest="boundaries",
+        action="store_const",
+        const="periodic",
+        help="repeat the cell in all directions",
     )
     parser.add_argument("--cutoff", type=float, metavar="Å", help="take only sub-clusters whose bodies are this near")
     parser.add_argument("--samples", type=int, metavar="N", help="estimate every order from so many sub-clusters")
@@ -153,6 +167,8 @@ def _refuse_idle_options(args: argparse.Namespace) -> None:
 
 def _plan(args: argparse.Namespace) -> None:
     if args.structures.endswith((".yaml", ".yml")):
+        if args.boundaries != "given":
+            raise InputError(f"`--{args.boundaries}` belongs to structures, and a study has its own options")
         for name in ("source", "max_order", "cutoff", "workers", "samples", "error", "seed"):
             if getattr(args, name) is not None:
                 raise InputError(f"`--{name.replace('_', '-')}` belongs to structures, and a study has its own options")
@@ -173,10 +189,18 @@ def _plan(args: argparse.Namespace) -> None:
         raise InputError("`--source` must say which energies to price, and is missing")
     if args.workers is not None:
         check_between("workers", args.workers, 1, MOST_WORKERS)
-    structures = read_structures(args.structures, periodic=True)
+    structures = read_structures(args.structures, periodic=True, boundaries=args.boundaries)
     selection = Selection(args.max_order, args.bodies, args.cutoff, _sampling(args))
     sources = [load_source(trusted(spec, args.trust)) for spec in args.source]
-    plans = [plan(structures, source, selection, forces=args.forces) for source in sources]
+    said: set[str] = set()
+
+    def announce(line: str) -> None:
+        """Print what was read, once for all sources to which it is the same."""
+        if line not in said:
+            print(f"read: {line}")
+        said.add(line)
+
+    plans = [plan(structures, source, selection, forces=args.forces, announce=announce) for source in sources]
     print_plans(plans, [_workers(args.workers, source) for source in sources])
 
 
@@ -189,7 +213,7 @@ def _decompose(args: argparse.Namespace) -> None:
     from bodyorder.structures import read_structures
 
     output = check_output(args.output, never=[path for path in (args.structures, args.store) if path])
-    structures = read_structures(args.structures, periodic=True)
+    structures = read_structures(args.structures, periodic=True, boundaries=args.boundaries)
     source = load_source(trusted(args.source, args.trust))
     with open_executor(_workers(args.workers, source), args.executor) as executor:
         result = decompose(

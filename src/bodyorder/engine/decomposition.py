@@ -77,7 +77,7 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
         which changes energies by that times their slopes.
     :param store: file (or open :class:`Store`) of energies already computed; what is computed is added
     :param executor: anything with the ``concurrent.futures`` interface; None computes in this process
-    :param progress: show a progress bar if the terminal can
+    :param progress: print what was read, and show a progress bar if the terminal can
     :return: a tree: at its root what there is by structure and order, below it ``sites`` (a row an atom), ``subsets`` (a row a
         sub-cluster, if wanted) and ``cells`` (of periodic structures); all variables are described in
         :data:`bodyorder.results.variables.VARIABLES`. What could not be computed is NaN, and ``failure`` says why.
@@ -102,6 +102,9 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     selection = Selection(max_order, bodies, cutoff, sampling, kept=subsets)
     with opened(store) as opened_store:
         pieces = selection.pieces(frames, engine)
+        said = selection.inventory(frames, pieces, engine)
+        if progress:
+            print(f"read: {said}")
         _try_reach(pieces, engine)
         known = measure(pieces, engine) if _measures(measure_noise, engine) else {}
         # the rounds of a sample find in memory what the ones before computed
@@ -114,7 +117,9 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
             )
     for own in by_structure:
         own.take_cell()
-    return assemble(frames, run.evaluated, selection, by_structure, subsets=subsets)
+    result = assemble(frames, run.evaluated, selection, by_structure, subsets=subsets)
+    result.attrs["input"] = said
+    return result
 
 
 def _sampled_on(

@@ -66,10 +66,11 @@ class Run:
         #: the shapes of all that was named so far
         self.shapes = Shapes(self.same_distance)
 
-    @property
-    def merges(self) -> bool:
+    def merges(self, batch: ClusterBatch) -> bool:
         """Whether one energy serves all congruent sub-clusters. What belongs to atoms would have to be turned, and is not."""
-        return self.source.capabilities.invariant and not self.wanted.by_atom and not self.context
+        if not self.source.capabilities.invariant or self.wanted.by_atom:
+            return False
+        return not self.context or (self.context == ("moments",) and not batch.of_members("moments").any())
 
     @property
     def context(self) -> tuple[str, ...]:
@@ -91,7 +92,9 @@ class Run:
             return self.store
         if batch.n_atoms not in self.worth:
             some = batch.select(evenly(len(batch), TRIED))
-            named = Shapes(self.same_distance).of(some).tolist() if self.merges else some.canonical(self.context)[0]
+            named = (
+                Shapes(self.same_distance).of(some).tolist() if self.merges(some) else some.canonical(self.context)[0]
+            )
             self.worth[batch.n_atoms] = len(set(named)) <= (1 - CONGRUENT) * len(named)
         return self.store if self.worth[batch.n_atoms] else None
 
@@ -158,7 +161,7 @@ class Job:
         """The rows that this job evaluates: first those that will be kept, then those for which there is no room."""
         run = self._run
         room = run.room
-        merges = run.merges and len(self._unknown) > 0 and room > 0
+        merges = run.merges(self._task.batch) and len(self._unknown) > 0 and room > 0
         named = run.shapes.of(self._task.batch).tolist() if merges else []
         if merges:
             for row in np.flatnonzero(~np.isnan(self._known.energies)).tolist():

@@ -65,9 +65,14 @@ class Piece:
         return self.cell is None and not self.holds_whole
 
     @property
-    def n_bodies(self) -> int:
+    def partition(self) -> Bodies:
         """Bodies of the structure, of one cell if it is periodic."""
-        return len(self.bodies if self.cell is None else self.cell.crystal.bodies)
+        return self.bodies if self.cell is None else self.cell.crystal.bodies
+
+    @property
+    def n_bodies(self) -> int:
+        """Number of bodies of the structure, of one cell if it is periodic."""
+        return len(self.partition)
 
     @property
     def n_sites(self) -> int:
@@ -77,7 +82,7 @@ class Piece:
     @property
     def body_of_site(self) -> np.ndarray:
         """Body of each atom of the structure, shape (n_sites,)."""
-        return (self.bodies if self.cell is None else self.cell.crystal.bodies).labels
+        return self.partition.labels
 
     def sites(self, atoms: np.ndarray) -> np.ndarray:
         """The atoms of the structure that some atoms of ``system`` are or are images of."""

@@ -24,7 +24,7 @@ from bodyorder.subsets import order_coefficients
 BUDGET = 20.0
 
 
-def plan(
+def plan(  # noqa: PLR0913 - every option has a default
     structures: Sequence[ase.Atoms],
     source: EnergySource,
     selection: Selection,
@@ -32,6 +32,7 @@ def plan(
     forces: bool = False,
     budget: float = BUDGET,
     clock: Callable[[], float] = time.perf_counter,
+    announce: Callable[[str], object] = lambda line: None,
 ) -> xr.Dataset:
     """Counts, cost, memory and noise of each order, before anything runs.
 
@@ -48,6 +49,7 @@ def plan(
     :param forces: whether forces are wanted too
     :param budget: seconds for the timed example
     :param clock: seconds that have gone by
+    :param announce: is told what was read before anything is timed; the attribute ``input`` holds it
     :return: a dataset along ``order`` (those that hold sub-clusters, with 0 for whole structures outside their family):
         ``n_clusters``, ``seconds_per_cluster``, ``measured`` (False where extrapolated), ``core_seconds``, ``longest_seconds``
         of one sub-cluster, ``megabytes`` of one worker as the source estimates it and ``resident_megabytes`` as seen here (NaN
@@ -58,6 +60,8 @@ def plan(
     :raises InputError: if the input cannot work
     """
     pieces = selection.pieces(structures, source)
+    said = selection.inventory(structures, pieces, source)
+    announce(said)
     counts = np.zeros(1 + max(piece.family.max_order for piece in pieces), dtype=np.int64)
     for piece in pieces:
         counts[WHOLE] += piece.asks_whole
@@ -88,6 +92,7 @@ def plan(
             "source": source.name,
             "forces": str(forces),
             "n_structures": len(structures),
+            "input": said,
             "sampling": _sampling(pieces, selection),
         },
     )

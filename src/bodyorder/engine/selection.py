@@ -15,7 +15,9 @@ from bodyorder.engine.sampling import Sampling, along_joints, by_distance
 from bodyorder.sources.protocol import EnergySource
 from bodyorder.structures import Bodies, System
 from bodyorder.structures.bodies import BodiesLike, body_charges, divide
+from bodyorder.structures.inventory import inventory
 from bodyorder.structures.periodic import whole_bodies
+from bodyorder.structures.stated import read_stated, stated_multiplicities
 from bodyorder.subsets import Family, Joints, cliques, complete, connected_classes
 
 
@@ -63,11 +65,26 @@ class Selection:
             for index, atoms in enumerate(structures)
         ]
 
+    def inventory(self, structures: Sequence[ase.Atoms], pieces: Sequence[Piece], source: EnergySource) -> str:
+        """What was read, in one line (:func:`bodyorder.structures.inventory.inventory`).
+
+        :param pieces: the structures with their bodies
+        """
+        unused, takes = [], source.capabilities
+        if "moments" not in takes.context and any(atoms.get_initial_magnetic_moments().any() for atoms in structures):
+            unused.append("moments (the source takes none)")
+        if (multiplicities := stated_multiplicities(structures)) and takes.spin != "low":
+            chooses = f"spin={takes.spin} chooses its own" if takes.spin != "none" else "the source takes none"
+            unused.append(f"multiplicity {', '.join(map(str, multiplicities))} ({chooses})")
+        bodies = self.bodies if isinstance(self.bodies, str) else "given"
+        return inventory(structures, [piece.partition for piece in pieces], bodies, unused)
+
     def _free(
         self, atoms: ase.Atoms, partition: Bodies, source: EnergySource, index: int, draws: list[int] | None
     ) -> Piece:
         """A free cluster."""
         _check_charges(atoms, partition, source, f"structure {index}")
+        _check_multiplicity(atoms, source, f"structure {index}")
         system = System.from_atoms(atoms, partition.labels)
         top = min(self.max_order or len(partition), len(partition))
         scheme = source.capabilities.counterpoise
@@ -146,6 +163,16 @@ def _check_charges(atoms: ase.Atoms, bodies: Bodies, source: EnergySource, name:
         raise InputError(
             f"{source.name} takes no charges, {name} has a body of charge {charges[charges != 0][0]:+d}; "
             "use a source that does, such as pyscf, or remove the initial charges"
+        )
+
+
+def _check_multiplicity(atoms: ase.Atoms, source: EnergySource, name: str) -> None:
+    """Check that the lowest spin is the one that a structure states, where the source takes that."""
+    stated = read_stated(atoms, name).multiplicity if source.capabilities.spin == "low" else None
+    if stated is not None and stated > 2:
+        raise InputError(
+            f"{source.name} takes the lowest spin, {name} states a multiplicity of {stated}; choose another rule, such as "
+            "spin=ground, or spin=pattern with moments on the atoms, or remove the multiplicity"
         )
 
 

@@ -25,6 +25,7 @@ from bodyorder.report.words import words
 _ORIGINS = {
     "source": "source",
     "fingerprint": "fingerprint",
+    "input": "what was read",
     "spin": "spin rule",
     "family": "sub-clusters",
     "cutoff": "cutoff (Å)",

@@ -102,11 +102,11 @@ def find_bodies(atoms: ase.Atoms, bodies: BodiesLike = "atoms") -> Bodies:
     """Divide a structure into bodies.
 
     :param atoms: the structure
-    :param bodies: ``"atoms"``; ``"molecules"``; ``"residues"`` of the file that it came from; ``"column:NAME"``, atoms with one value
-        in a column of the structure (an array of ``atoms.arrays``) being one body; the body of each atom as integers, shape
-        (n_atoms,); or a text file that holds those integers.
-        Molecules are what the structure says they are: a column named as in :data:`MOLECULE_COLUMNS`, which readers of files with
-        bonds or residues set. Where it says nothing, they are atoms joined by bonds (:func:`~bodyorder.structures.bonds.find_bonds`).
+    :param bodies: ``"atoms"``; ``"molecules"``; ``"residues"`` of the file that it came from; ``"column:NAME"``, for which atoms
+        with one value in that column of the structure (an array of ``atoms.arrays``) are a body; the body of each atom as integers,
+        shape (n_atoms,); or a text file that holds those integers.
+        Molecules are what the structure says: a column named as in :data:`MOLECULE_COLUMNS`, which readers of files with bonds or
+        residues set. Where it says nothing, they are atoms joined by bonds (:func:`~bodyorder.structures.bonds.find_bonds`).
     :raises InputError: if the bodies given do not fit the structure, or it is not clear what they are
     """
     return divide([atoms], bodies, ["the structure"])[0]
@@ -152,7 +152,8 @@ def stated_molecules(atoms: ase.Atoms, name: str) -> str | None:
     """
     if MOLECULES_UNCLEAR in atoms.info:
         raise InputError(
-            f"molecules must be clear, those of {name} are not: {atoms.info[MOLECULES_UNCLEAR]}; use bodies='residues' or a column"
+            f"molecules must be clear, those of {name} are not: {atoms.info[MOLECULES_UNCLEAR]}; use bodies='residues' or a "
+            "column"
         )
     found = [column for column in atoms.arrays if plain(column) in MOLECULE_COLUMNS]
     if not found:
@@ -228,8 +229,8 @@ def contested_hydrogen(link: Links, numbers: np.ndarray, start: int, name: str) 
     pair = (int(link.first[0]), int(link.second[0]))
     hydrogen, other = pair if numbers[pair[0]] == 1 else pair[::-1]
     return InputError(
-        f"each hydrogen must be nearest to one heavy atom, that of {name} with number {hydrogen - start} is {link.lengths[0]:.3f} Å "
-        f"from atom {other - start} and no farther from another; name bodies by a column or a file"
+        f"each hydrogen must be nearest to one heavy atom, that of {name} with number {hydrogen - start} is "
+        f"{link.lengths[0]:.3f} Å from atom {other - start} and no farther from another; name bodies by a column or a file"
     )
 
 
@@ -253,8 +254,8 @@ def _values(atoms: ase.Atoms, bodies: str, name: str) -> np.ndarray:
         values = values.astype(np.int64)
     if values.ndim != 1 or values.dtype.kind not in "iubUSO":
         raise InputError(
-            f"column {column!r} of {name} must name the body of each atom by a whole number or a word, got {values.dtype} of shape "
-            f"{values.shape}"
+            f"column {column!r} of {name} must name the body of each atom by a whole number or a word, got {values.dtype} of "
+            f"shape {values.shape}"
         )
     return values
 

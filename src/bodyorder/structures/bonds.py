@@ -18,7 +18,7 @@ WHOLE_CHARGE = 1.001e-3
 _HYDROGEN = 1
 #: Alkali and alkaline-earth metals, which are ions in nearly all that they are found in.
 _BARE_METALS = (3, 4, 11, 12, 19, 20, 37, 38, 55, 56, 87, 88)
-#: Elements that form no cations in the company of others, by the formal charge that leaves them no bond.
+#: Elements by the formal charge that leaves them no bond.
 _CLOSED = {-1: (9, 17, 35, 53, 85, 117), -2: (8, 16, 34, 52, 84), -3: (7, 15, 33)}
 _NOBLE = (2, 10, 18, 36, 54, 86, 118)
 _NONMETALS = (1, *_NOBLE, 5, 6, 7, 8, 9, 14, 15, 16, 17, 32, 33, 34, 35, 51, 52, 53, 84, 85, 117)
@@ -35,8 +35,8 @@ def reach_of_bonds(numbers: np.ndarray) -> float:
 def monatomic(numbers: np.ndarray, charges: np.ndarray) -> np.ndarray:
     """Which atoms are ions without bonds: alkali and alkaline-earth metals, and those whose formal charge leaves them none.
 
-    These are metals with a positive charge, hydrogen and noble gases with any, halogens with −1, chalcogens with −2 and the lighter
-    elements of the nitrogen group with −3. Other formal charges, such as those of ammonium or carboxylate, belong to molecules.
+    These are metals with a positive charge, hydrogen and noble gases with any, halogens with −1, chalcogens with −2 and the
+    lighter elements of the nitrogen group with −3. Other formal charges, as in ammonium or carboxylate, belong to molecules.
 
     :param numbers: atomic numbers, shape (n,)
     :param charges: formal charges, shape (n,); what is no whole number is a partial charge and says nothing

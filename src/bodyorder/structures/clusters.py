@@ -181,18 +181,22 @@ class ClusterBatch:
             numbers, positions = self.of_ghosts()
             # a word of its own in front keeps them apart from atoms
             words += [np.full((n, 1), -k), _sorted_sites(numbers, positions - corner)[1]]
-        if "moments" in context:
-            moments = np.take_along_axis(self.of_members("moments"), permutation, axis=1)
-            # turning all of them over changes nothing
-            first = np.take_along_axis(moments, np.argmax(moments != 0, axis=1)[:, None], axis=1)
-            words.append(np.rint(moments * np.where(first < 0, -1.0, 1.0) / KEY_RESOLUTION).astype(np.int64))
         if "charges" in context:
             charges = np.take_along_axis(self.of_members("charges"), permutation, axis=1)
             words.append(np.rint(charges / KEY_RESOLUTION).astype(np.int64))
         if "bodies" in context:
             bodies = np.take_along_axis(self.of_members("bodies"), permutation, axis=1)
             words.append(np.argmax(bodies[:, :, None] == bodies[:, None], axis=2))
-        return [hashlib.blake2b(word, digest_size=16).digest() for word in np.concatenate(words, axis=1)], permutation
+        keys = [hashlib.blake2b(word, digest_size=16) for word in np.concatenate(words, axis=1)]
+        if "moments" in context and (moments := self.of_members("moments")).any():
+            moments = np.take_along_axis(moments, permutation, axis=1)
+            # turning all of them over changes nothing
+            first = np.take_along_axis(moments, np.argmax(moments != 0, axis=1)[:, None], axis=1)
+            turned = np.rint(moments * np.where(first < 0, -1.0, 1.0) / KEY_RESOLUTION).astype(np.int64)
+            # without moments a key is the same as where nobody asks for them
+            for row in np.flatnonzero(first).tolist():
+                keys[row].update(turned[row])
+        return [key.digest() for key in keys], permutation
 
 
 def _taken(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import ase
 import ase.io
@@ -14,6 +14,7 @@ import numpy as np
 from bodyorder._checks import InputError, first_line
 from bodyorder._files import replacing
 from bodyorder.structures.neighbours import near_pairs, neighbours
+from bodyorder.structures.periodic import put_together
 from bodyorder.structures.stated import settled
 
 #: Two atoms closer than this (Å) stand on one spot. No nuclei come as close, and integrals of their functions are singular.
@@ -23,14 +24,19 @@ ASYMMETRIC_UNIT = "asymmetric_unit"
 #: Lattice vectors that span less than this of the box of their lengths lie in one plane, or on one line.
 _FLAT = 1e-6
 
+Boundaries: TypeAlias = Literal["given", "free", "periodic"]
 StructuresLike: TypeAlias = ase.Atoms | Iterable[ase.Atoms] | str | os.PathLike[str]
 
 
-def read_structures(structures: StructuresLike, periodic: bool = False) -> list[ase.Atoms]:
-    """Get structures from a file in any format that ASE reads, or take those given, and check them.
+def read_structures(
+    structures: StructuresLike, periodic: bool = False, boundaries: Boundaries = "given"
+) -> list[ase.Atoms]:
+    """Get structures from a file, or take those given, and check them.
 
     :param structures: a structure, several, or a path
     :param periodic: whether structures may be periodic
+    :param boundaries: ``"given"``; ``"free"`` to drop all cells, each molecule put together that a border cuts; or
+        ``"periodic"`` along all three lattice vectors
     :return: the structures, each with the charges and moments that it states where ASE keeps them
         (:func:`~bodyorder.structures.stated.settled`)
     :raises InputError: if the file is missing, empty or unreadable; if a structure has no atoms, positions or a cell that are not
@@ -50,11 +56,11 @@ def read_structures(structures: StructuresLike, periodic: bool = False) -> list[
     checked = []
     for index, atoms in enumerate(frames):
         name = f"structure {index} of {origin}"
-        _check_structure(atoms, name)
+        _check_atoms(atoms, name)
+        atoms = _bounded(atoms, boundaries, name)
+        _check_cell(atoms, name)
         if atoms.pbc.any() and not periodic:
-            raise InputError(
-                f"{name} must be a free cluster, and is periodic; set pbc to False if it stands in a box"
-            )
+            raise InputError(f"{name} must be a free cluster, and is periodic; set pbc to False if it stands in a box")
         checked.append(settled(atoms, name))
     _check_apart(checked, origin)
     return checked
@@ -87,7 +93,32 @@ def _read_file(path: Path) -> list[ase.Atoms]:
         raise InputError(f"structures must be a file that ASE reads, {path} is not: {first_line(error)}") from None
 
 
-def _check_structure(atoms: ase.Atoms, name: str) -> None:
+def _bounded(atoms: ase.Atoms, boundaries: Boundaries, name: str) -> ase.Atoms:
+    """The structure with the boundaries that are wanted."""
+    if boundaries == "given" or (boundaries == "free" and not atoms.cell.array.any()):
+        return atoms
+    if boundaries == "free":
+        bounded = put_together(atoms) if atoms.pbc.any() and not _is_flat(atoms.cell.array) else atoms.copy()
+        bounded.set_cell(None)
+        bounded.pbc = False
+    else:
+        if not atoms.cell.array.any(axis=1).all():
+            raise InputError(f"{name} must have three lattice vectors to be periodic, and has {atoms.cell.rank}")
+        bounded = atoms.copy()
+        bounded.pbc = True
+    bounded.calc = atoms.calc
+    return bounded
+
+
+def _is_flat(vectors: np.ndarray) -> bool:
+    """Whether some vectors, shape (n, 3), do not span n dimensions; also where one is zero or not finite."""
+    lengths = np.linalg.norm(vectors, axis=1)
+    if not np.isfinite(lengths).all() or not lengths.all():
+        return True
+    return float(np.prod(np.linalg.svd(vectors / lengths[:, None], compute_uv=False))) < _FLAT
+
+
+def _check_atoms(atoms: ase.Atoms, name: str) -> None:
     if not isinstance(atoms, ase.Atoms):
         raise InputError(f"{name} must be an ase.Atoms, got {type(atoms).__name__}")
     if not len(atoms):
@@ -98,7 +129,6 @@ def _check_structure(atoms: ase.Atoms, name: str) -> None:
         raise InputError(
             f"{name} must have elements, atom {int(np.argmin(atoms.numbers))} has atomic number 0 (X); remove dummy atoms"
         )
-    _check_cell(atoms, name)
 
 
 def _check_cell(atoms: ase.Atoms, name: str) -> None:
@@ -108,13 +138,11 @@ def _check_cell(atoms: ase.Atoms, name: str) -> None:
     if not atoms.pbc.any():
         return
     vectors = vectors[atoms.pbc]
-    lengths = np.linalg.norm(vectors, axis=1)
-    if not lengths.all():
+    if not vectors.any(axis=1).all():
         raise InputError(
             f"{name} must have a lattice vector along every periodic direction, and lacks one; set its cell"
         )
-    # the volume that they span, relative to the box of their lengths
-    if np.prod(np.linalg.svd(vectors / lengths[:, None], compute_uv=False)) < _FLAT:
+    if _is_flat(vectors):
         raise InputError(
             f"{name} must have lattice vectors that span its periodic directions, and they lie in one plane or on one line; "
             f"correct its cell, or set pbc to False"

@@ -46,7 +46,8 @@ class Links:
 
     def components(self, n_atoms: int) -> np.ndarray:
         """Number of the group of linked atoms that each atom is in, shape (n_atoms,)."""
-        return connected_components(_graph(self, np.ones(len(self.first)), n_atoms), directed=False)[1]
+        labels = connected_components(_graph(self, np.ones(len(self.first)), n_atoms), directed=False)[1]
+        return labels.astype(np.int64)
 
     def torn(self, cells: np.ndarray) -> Links:
         """Those whose atoms are not in the images in which they are near, once moved to ``cells``, shape (n_atoms, 3)."""

@@ -58,7 +58,8 @@ def whole_bodies(atoms: ase.Atoms, bodies: BodiesLike, name: str = "the structur
     """Divide a periodic structure into bodies and make each of them whole.
 
     :param bodies: as in :func:`~bodyorder.structures.find_bodies`; molecules are atoms joined by bonds, across borders too.
-        Groups that are given, by the structure too, are put together along their shortest links, see :func:`~bodyorder.structures.joining.join_groups`.
+        Groups that are given, by the structure too, are put together along their shortest links, see
+        :func:`~bodyorder.structures.joining.join_groups`.
     :param name: what messages call the structure
     :raises InputError: if a molecule reaches from border to border, the atoms of a group can be put together in several ways,
         or the bodies given do not fit the structure
@@ -71,6 +72,17 @@ def whole_bodies(atoms: ase.Atoms, bodies: BodiesLike, name: str = "the structur
     whole = atoms.copy()
     whole.positions += cells @ atoms.cell.array
     return Crystal(whole, partition)
+
+
+def put_together(atoms: ase.Atoms) -> ase.Atoms:
+    """A copy of a periodic structure in which no border cuts a molecule; networks of bonds without an end stay as they are."""
+    links = find_links(atoms, reach_of_bonds(atoms.numbers))
+    bonds, _ = find_bonds(links, atoms.numbers, atoms.get_initial_charges())
+    labels, cells = bonds.components(len(atoms)), cells_along(shortest_tree(bonds, len(atoms)), len(atoms))
+    endless = np.isin(labels, labels[bonds.torn(cells).first])
+    whole = atoms.copy()
+    whole.positions += np.where(endless[:, None], 0, cells) @ atoms.cell.array
+    return whole
 
 
 def _molecules(atoms: ase.Atoms, name: str) -> tuple[Bodies, np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -17,7 +17,8 @@ from bodyorder.structures.bonds import WHOLE_CHARGE
 #: Keys of ``info`` that state the charge of the whole in elementary charges, as :func:`~bodyorder.structures.bodies.plain` has
 #: them: ASE and UMA (charge), MACE and Orb (total_charge), QCSchema (molecular_charge), data sets.
 TOTAL_CHARGE = ("charge", "totalcharge", "netcharge", "molecularcharge", "totcharge", "systemcharge", "charges")
-#: Keys of ``info`` that state the multiplicity 2S + 1 of the whole: UMA (spin), MACE and Orb (total_spin), AIMNet2 (mult), QCSchema.
+#: Keys of ``info`` that state the multiplicity 2S + 1 of the whole: UMA (spin), MACE and Orb (total_spin), AIMNet2 (mult),
+#: QCSchema (molecular_multiplicity).
 MULTIPLICITY = ("multiplicity", "mult", "spinmultiplicity", "molecularmultiplicity", "totalspin", "spin")
 #: Keys of ``info`` that state its unpaired electrons 2S: xtb (uhf), data sets.
 UNPAIRED = ("uhf", "nunpaired", "unpairedelectrons", "nunpairedelectrons", "numunpairedelectrons")
@@ -39,7 +40,7 @@ class Stated:
     :param charges: of each atom in elementary charges, shape (n_atoms,)
     :param moments: unpaired electrons of each atom, positive up and negative down, shape (n_atoms,)
     :param multiplicity: 2S + 1 of the whole, None where nothing states it
-    :param sources: which columns charges and moments come from, if not from ASE's own
+    :param sources: which columns charges and moments come from, but for ASE's own
     :param unused: keys and columns that look like charge or spin and are not used
     """
 
@@ -72,6 +73,12 @@ def read_stated(atoms: ase.Atoms, name: str) -> Stated:
     return stated
 
 
+def stated_multiplicities(structures: Sequence[ase.Atoms]) -> list[int]:
+    """The different multiplicities that some structures state, ascending."""
+    stated = (read_stated(atoms, f"structure {index}").multiplicity for index, atoms in enumerate(structures))
+    return sorted({multiplicity for multiplicity in stated if multiplicity is not None})
+
+
 def settled(atoms: ase.Atoms, name: str) -> ase.Atoms:
     """The structure with what it states where ASE keeps it: initial charges and initial magnetic moments.
 
@@ -102,8 +109,9 @@ def _columns(atoms: ase.Atoms) -> dict[str, np.ndarray]:
             found[key] = np.asarray(value)
     results = getattr(atoms.calc, "results", None) or {}
     for key in ("charges", "magmoms"):
-        if key not in found and np.shape(results.get(key)) == (len(atoms),):
-            found[key] = np.asarray(results[key])
+        values = np.asarray(results.get(key))
+        if key not in found and values.shape == (len(atoms),):
+            found[key] = values
     return found
 
 
@@ -113,7 +121,9 @@ def _keys(atoms: ase.Atoms) -> dict[str, Any]:
         key: value
         for key, value in atoms.info.items()
         if isinstance(key, str) and _is_alike(key)
-        if value is not None and not isinstance(value, bool | np.bool_) and not (isinstance(value, str) and not value.strip())
+        if value is not None
+        and not isinstance(value, bool | np.bool_)
+        and not (isinstance(value, str) and not value.strip())
     }
 
 
@@ -150,17 +160,19 @@ def _of_atoms(
             raise InputError(
                 f"{name} must state the {kind} of its atoms once, and its columns {first!r} and {column!r} differ; remove one"
             )
-    if _ASE[kind] not in found and found[first].any():
-        stated.sources.append(f"{kind} from {first!r}")
+    if found[first].any():
+        stated.sources += [f"{kind} from {column!r}" for column in found if column != _ASE[kind]][:1]
     return found[first]
 
 
 def _numbers(column: str, values: np.ndarray, name: str) -> np.ndarray:
-    called = {"initial_charges": "initial charges", "initial_magmoms": "initial magnetic moments"}.get(column, repr(column))
+    called = {"initial_charges": "initial charges", "initial_magmoms": "initial magnetic moments"}.get(
+        column, repr(column)
+    )
     if values.dtype.kind not in "iufb" or values.ndim != 1:
         raise InputError(
-            f"{name} must have one number for each atom as {called}, and has {values.dtype} of shape {values.shape}; remove them, "
-            "or give charges as initial_charges and collinear moments as initial_magmoms"
+            f"{name} must have one number for each atom as {called}, and has {values.dtype} of shape {values.shape}; remove "
+            "them, or give charges as initial_charges and collinear moments as initial_magmoms"
         )
     numbers = values.astype(np.float64)
     if not np.isfinite(numbers).all():
@@ -202,9 +214,7 @@ def _multiplicity(totals: dict[str, Any], atoms: ase.Atoms, stated: Stated, name
         if short in MULTIPLICITY and number == 0:  # how files say that nothing is known
             continue
         if number != round(number) or number < 0:
-            raise InputError(
-                f"the multiplicity of {name} must be a whole number 2S + 1, its info has {key}={number:g}"
-            )
+            raise InputError(f"the multiplicity of {name} must be a whole number 2S + 1, its info has {key}={number:g}")
         found[key] = int(number) + (short in UNPAIRED)
     electrons = int(atoms.numbers.sum()) - round(float(stated.charges.sum()))
     for key, multiplicity in found.items():

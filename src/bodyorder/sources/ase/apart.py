@@ -98,12 +98,13 @@ class SetApart:
         """Evaluate what can be evaluated together.
 
         :param found: written to: energies, and forces and energies of atoms if it has them
-        :return: rows that are left to be evaluated one by one: charged ones, few of their kind, and whatever failed
+        :return: rows that are left to be evaluated one by one: charged or magnetic ones, few of their kind, and whatever failed
         :raises InputError: if the claimed cutoff is found to be wrong
         """
         bare = batch.charges == 0
         if source.capabilities.charged:
             bare &= ~batch.of_members("charges").any(axis=1)
+        bare &= ~batch.of_members("moments").any(axis=1)
         left = [np.flatnonzero(~bare)]
         forces = found.forces is not None
         for kind, rows in _kinds(batch, np.flatnonzero(bare)):

@@ -34,6 +34,8 @@ SMALL = 2**20
 class CalculatorSource(EnergySource):
     """An ASE calculator, asked for sub-clusters in vacuum and without a cell, many at once where that is right.
 
+    Atoms of a sub-cluster come with the initial magnetic moments that they have in their structure, if they have any.
+
     Where a cutoff is given and the calculator has energies of atoms (``energies``), neutral sub-clusters of one size and one set
     of elements are set apart in one large structure and take one call (:mod:`~bodyorder.sources.ase.apart`). That is tried out
     before it is used; all else is evaluated one sub-cluster after the other.
@@ -100,8 +102,8 @@ class CalculatorSource(EnergySource):
             atom_energies="atom_energies" not in lacking,
             cell_energy=True,
             charged=charged,
-            # how the charge is spread over the atoms matters, not its sum alone
-            context=("charges",) * charged,
+            # how charge and spin are spread over the atoms matters, not their sums alone
+            context=("charges",) * charged + ("moments",),
             invariant=invariant,
             serial=True,
             one_process=why_one_process(calculator),
@@ -161,9 +163,10 @@ class CalculatorSource(EnergySource):
         left = np.arange(len(batch)) if self._apart is None else self._apart.fill(self, batch, found)
         names = ["forces"] * forces + ["energies"] * atoms + ["energy"]
         charges = batch.of_members("charges") if self.capabilities.charged else None
+        moments = batch.of_members("moments")
         for row in left.tolist():
             try:
-                given = dict(zip(names, self.ask(self._structure(batch, row, charges), names), strict=True))
+                given = dict(zip(names, self.ask(self._structure(batch, row, charges, moments), names), strict=True))
                 if atoms:
                     self._check_shares(given["energies"], float(given["energy"]), batch.n_atoms)
                 _put(found, row, given)
@@ -193,6 +196,8 @@ class CalculatorSource(EnergySource):
         if self.capabilities.charged:
             cell.set_initial_charges(atoms.get_initial_charges())
             cell.info["charge"] = round(atoms.get_initial_charges().sum())
+        if (moments := atoms.get_initial_magnetic_moments()).any():
+            cell.set_initial_magnetic_moments(moments)
         try:
             return float(self.ask(cell, ["energy"])[0])
         except Exception as error:  # whatever a foreign program raises
@@ -201,14 +206,16 @@ class CalculatorSource(EnergySource):
                 f"{first_line(error)}"
             ) from error
 
-    def _structure(self, batch: ClusterBatch, row: int, charges: FloatArray | None) -> ase.Atoms:
-        """One sub-cluster, with the charges of its atoms if there are any, shape (n, k)."""
+    def _structure(self, batch: ClusterBatch, row: int, charges: FloatArray | None, moments: FloatArray) -> ase.Atoms:
+        """One sub-cluster, with the charges of its atoms if the calculator takes them, and their moments, shape (n, k) each."""
         atoms = batch.to_atoms(row)
         if self.boxed:
             atoms = structure(batch.numbers[[row]], batch.positions[[row]], self.cutoff)
             atoms.info["charge"] = int(batch.charges[row])
         if charges is not None:
             atoms.set_initial_charges(charges[row])
+        if moments[row].any():
+            atoms.set_initial_magnetic_moments(moments[row])
         return atoms
 
     def _check_shares(self, shares: Any, energy: float, n_atoms: int) -> None:
