@@ -1,8 +1,8 @@
 """Resolve any energy of atoms into body orders, exactly and fast, and show what they say.
 
-``decompose(structures, source)`` is the heart; ``read_structures`` reads them, ``load_source`` names an energy, ``Store`` keeps what was computed,
-``Sampling`` asks for estimates, ``compare`` and ``atom_shares`` read results, ``write_report`` shows them, ``check_source``
-tests an energy source. Results have an accessor of their own, ``result.mbe`` (:mod:`bodyorder.accessor`).
+``decompose(structures, source)`` is the heart; ``read_structures`` reads files, ``load_source`` names an energy, ``Store``
+keeps what was computed, ``Sampling`` asks for estimates, ``compare`` and ``atom_shares`` read results, ``write_report`` shows
+them, ``check_source`` tests an energy source. Results have an accessor of their own, ``result.mbe`` (:mod:`bodyorder.accessor`).
 """
 
 from __future__ import annotations

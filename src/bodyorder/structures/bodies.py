@@ -103,8 +103,8 @@ def find_bodies(atoms: ase.Atoms, bodies: BodiesLike = "atoms") -> Bodies:
 
     :param atoms: the structure
     :param bodies: ``"atoms"``; ``"molecules"``; ``"residues"`` of the file that it came from; ``"column:NAME"``, for which atoms
-        with one value in that column of the structure (an array of ``atoms.arrays``) are a body; the body of each atom as integers,
-        shape (n_atoms,); or a text file that holds those integers.
+        with one value in that column of the structure (an array of ``atoms.arrays``) are a body; the body of each atom as
+        integers, shape (n_atoms,); or a text file that holds those integers.
         Molecules are what the structure says: a column named as in :data:`MOLECULE_COLUMNS`, which readers of files with bonds or
         residues set. Where it says nothing, they are atoms joined by bonds (:func:`~bodyorder.structures.bonds.find_bonds`).
     :raises InputError: if the bodies given do not fit the structure, or it is not clear what they are
