@@ -1,0 +1,33 @@
+"""Charges and multiplicities that a structure states, through a decomposition by PySCF."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule
+
+from bodyorder import decompose
+from bodyorder._checks import InputError
+
+SOURCE = "pyscf:uhf/sto-3g?spin=low"
+
+
+def test_a_helium_hydride_ion_is_never_neutral():
+    """HeH⁺ … He; values by separate UHF calculations of each sub-cluster and a plain sum over subsets."""
+    atoms = Atoms("HeHHe", [[0, 0, 0], [0.774, 0, 0], [3, 0, 0]], info={"total_charge": 1, "total_spin": 1})
+    with pytest.raises(InputError, match="must name the charge of each body by initial charges"):
+        decompose(atoms, SOURCE)
+    atoms.set_array("formal_charges", np.array([0, 1, 0]))
+    result = decompose(atoms, SOURCE)
+    np.testing.assert_allclose(result.contribution.values[0] / 3, [-50.936, -0.320, 0.004], atol=5e-4)
+
+
+def test_a_multiplicity_that_the_spin_rule_does_not_take():
+    atoms = molecule("O2")
+    atoms.info["spin"] = 3
+    with pytest.raises(InputError, match=r"takes the lowest spin, structure 0 states a multiplicity of 3; choose another rule"):
+        decompose(atoms, SOURCE)
+    result = decompose(atoms, "pyscf:uhf/sto-3g?spin=pattern", bodies="molecules")
+    assert "multiplicity 3 (spin=pattern chooses its own)" in result.attrs["input"]
+    atoms.set_initial_magnetic_moments(None)
+    atoms.info["spin"] = 1
+    assert "not used" not in decompose(atoms, SOURCE, bodies="molecules").attrs["input"]
