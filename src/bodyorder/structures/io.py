@@ -53,16 +53,16 @@ def read_structures(
         raise InputError(f"structures must be an ase.Atoms, several, or a file, got {type(structures).__name__}")
     if not frames:
         raise InputError(f"{origin} must hold at least one structure, and holds none")
+    names = [f"structure {index} of {origin}" for index in range(len(frames))]
+    _check_atoms(frames, names)
     checked = []
-    for index, atoms in enumerate(frames):
-        name = f"structure {index} of {origin}"
-        _check_atoms(atoms, name)
+    for atoms, name in zip(frames, names, strict=True):
         atoms = _bounded(atoms, boundaries, name)
         _check_cell(atoms, name)
         if atoms.pbc.any() and not periodic:
             raise InputError(f"{name} must be a free cluster, and is periodic; set pbc to False if it stands in a box")
         checked.append(settled(atoms, name))
-    _check_apart(checked, origin)
+    _check_apart(checked, names)
     return checked
 
 
@@ -118,16 +118,22 @@ def _is_flat(vectors: np.ndarray) -> bool:
     return float(np.prod(np.linalg.svd(vectors / lengths[:, None], compute_uv=False))) < _FLAT
 
 
-def _check_atoms(atoms: ase.Atoms, name: str) -> None:
-    if not isinstance(atoms, ase.Atoms):
-        raise InputError(f"{name} must be an ase.Atoms, got {type(atoms).__name__}")
-    if not len(atoms):
-        raise InputError(f"{name} must have atoms, and has none")
-    if not np.isfinite(atoms.positions).all():
-        raise InputError(f"{name} must have finite positions, and has some that are not")
-    if not atoms.numbers.all():
+def _check_atoms(structures: Sequence[ase.Atoms], names: Sequence[str]) -> None:
+    for atoms, name in zip(structures, names, strict=True):
+        if not isinstance(atoms, ase.Atoms):
+            raise InputError(f"{name} must be an ase.Atoms, got {type(atoms).__name__}")
+        if not len(atoms):
+            raise InputError(f"{name} must have atoms, and has none")
+    # all at once: there can be many structures
+    owner = np.repeat(np.arange(len(structures)), [len(atoms) for atoms in structures])
+    finite = np.isfinite(np.concatenate([atoms.positions for atoms in structures])).all(axis=1)
+    numbers = np.concatenate([atoms.numbers for atoms in structures])
+    for row in np.flatnonzero(~finite):
+        raise InputError(f"{names[owner[row]]} must have finite positions, and has some that are not")
+    for row in np.flatnonzero(numbers == 0):
+        atom = row - np.searchsorted(owner, owner[row])
         raise InputError(
-            f"{name} must have elements, atom {int(np.argmin(atoms.numbers))} has atomic number 0 (X); remove dummy atoms"
+            f"{names[owner[row]]} must have elements, atom {atom} has atomic number 0 (X); remove dummy atoms"
         )
 
 
@@ -154,16 +160,16 @@ def _check_cell(atoms: ase.Atoms, name: str) -> None:
         )
 
 
-def _check_apart(structures: Sequence[ase.Atoms], origin: str) -> None:
+def _check_apart(structures: Sequence[ase.Atoms], names: Sequence[str]) -> None:
     free = [index for index, atoms in enumerate(structures) if not atoms.pbc.any()]
     starts = np.cumsum([0] + [len(structures[index]) for index in free])
     for first, second, _ in zip(*near_pairs([structures[index] for index in free], SAME_SPOT), strict=True):
         place = int(np.searchsorted(starts, first, side="right")) - 1
-        raise _on_one_spot(f"structure {free[place]} of {origin}", first - starts[place], second - starts[place])
+        raise _on_one_spot(names[free[place]], first - starts[place], second - starts[place])
     for index in sorted(set(range(len(structures))) - set(free)):
         # only the neighbour list sees images
         for first, second in zip(*neighbours("ij", structures[index], SAME_SPOT), strict=True):
-            raise _on_one_spot(f"structure {index} of {origin}", first, second)
+            raise _on_one_spot(names[index], first, second)
 
 
 def _on_one_spot(name: str, first: int, second: int) -> InputError:

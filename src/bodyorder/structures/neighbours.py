@@ -63,9 +63,12 @@ def _pairs_of(positions: list[np.ndarray], starts: np.ndarray, cutoff: float) ->
     n_atoms = len(positions[0])
     if n_atoms > _FEW_ATOMS:
         return KDTree(positions[0]).query_pairs(cutoff, output_type="ndarray").T + starts[0]
-    first, second = np.triu_indices(n_atoms, 1)
-    axes = np.ascontiguousarray(np.moveaxis(np.array(positions), 2, 0))
-    squares = sum((axis[:, second] - axis[:, first]) ** 2 for axis in axes)
+    centred = np.array(positions)
+    centred -= centred.mean(axis=1, keepdims=True)
+    squares = np.einsum("sax,sax->sa", centred, centred)
+    products = centred @ centred.transpose(0, 2, 1)
+    products *= -2.0
+    products += squares[:, :, None] + (squares[:, None] - cutoff**2)
     # the exact bound is drawn from the lengths of those that are left
-    rows, pairs = np.nonzero(squares <= cutoff**2 * (1 + 1e-12))
-    return np.stack([first[pairs], second[pairs]]) + starts[rows]
+    rows, first, second = np.nonzero(np.triu(products <= 1e-12 * squares.max(initial=1.0), 1))
+    return np.stack([first, second]) + starts[rows]

@@ -30,6 +30,8 @@ MOMENTS, WHOLE_MOMENTS = ("initialmagmoms", "initialmagneticmoments"), ("magmoms
 _ALIKE = ("charge", "spin", "magmom", "multiplicity", "unpaired")
 _WHOLE = (*TOTAL_CHARGE, *MULTIPLICITY, *UNPAIRED)
 _COLUMNS = (*CHARGES, *WHOLE_CHARGES, *MOMENTS, *WHOLE_MOMENTS)
+#: Columns that all structures have.
+_ALWAYS = ("numbers", "positions")
 _ASE = {"charges": "initial_charges", "moments": "initial_magmoms"}
 
 
@@ -85,6 +87,8 @@ def settled(atoms: ase.Atoms, name: str) -> ase.Atoms:
     :return: the structure itself where there is nothing to move, else a copy
     :raises InputError: as :func:`read_stated`
     """
+    if atoms.calc is None and not atoms.info and len(atoms.arrays) == len(_ALWAYS):  # most structures, and soon done
+        return atoms
     stated = read_stated(atoms, name)
     moved = {}
     for kind, values in (("charges", stated.charges), ("moments", stated.moments)):
@@ -109,9 +113,8 @@ def _columns(atoms: ase.Atoms) -> dict[str, np.ndarray]:
             found[key] = np.asarray(value)
     results = getattr(atoms.calc, "results", None) or {}
     for key in ("charges", "magmoms"):
-        values = np.asarray(results.get(key))
-        if key not in found and values.shape == (len(atoms),):
-            found[key] = values
+        if key in results and key not in found and np.shape(results[key]) == (len(atoms),):
+            found[key] = np.asarray(results[key])
     return found
 
 
