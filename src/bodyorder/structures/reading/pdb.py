@@ -1,11 +1,13 @@
 """PDB files, by their columns: https://www.wwpdb.org/documentation/file-format-content/format33/v3.3.html.
 
 Libraries were tried and lose what must not be lost: gemmi reads coordinates of ``********`` as 0, charges that it does not
-understand as 0, blank occupancies as 0 and ``HG`` of a serine as mercury; ASE drops charges, bonds and residues.
+understand as 0, blank occupancies as 0, ``HG`` of a serine as mercury, and puts atoms in another order; ASE drops
+charges and bonds.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,7 +57,8 @@ def read_pdb(path: Path) -> list[ase.Atoms]:
         raise InputError(f"a PDB file must have ATOM or HETATM records, {path} has none")
     # names keep to their columns if any begins with a blank; where none does, all are shifted to the left
     aligned = any(line[12:13] == " " for model, _ in groups for _, line in model.rows)
-    models = [[_site(row, aligned, path) for row in model.rows] for model, _ in groups]
+    reader = _Reader(path, aligned)
+    models = [[reader.site(row) for row in model.rows] for model, _ in groups]
     refuse_disorder(models, path)
     frames = []
     for sites, (model, bonds) in zip(models, groups, strict=True):
@@ -173,31 +176,49 @@ def _link(line: str, kind: str) -> list[Link]:
     return [Link(*ends)]
 
 
-def _site(row: tuple[int, str], aligned: bool, path: Path) -> Site:
-    number, line = row
-    residue = Residue(line[21].strip(), line[22:26].strip(), line[26].strip(), line[17:21].strip(), line[72:76].strip())
-    place = f"atom {line[12:16].strip()} of {residue} (line {number} of {path})"
-    try:
-        position = float(line[30:38]), float(line[38:46]), float(line[46:54])
-        finite = bool(np.isfinite(position).all())
-    except ValueError:
-        finite = False
-    if not finite:
-        raise InputError(
-            f"{place} must have three numbers in columns 31–54, and has {line[30:54].rstrip()!r}; "
-            "write the coordinates anew, within ±9999 Å"
+class _Reader:
+    """Reads ATOM and HETATM records; what says the same of an atom in every model is read once."""
+
+    def __init__(self, path: Path, aligned: bool):
+        self._path, self._aligned = path, aligned
+        self._known: dict[tuple[str, str], Site] = {}
+
+    def site(self, row: tuple[int, str]) -> Site:
+        number, line = row
+        key = line[:30], line[54:]
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._without_position(line, number)
+        try:
+            position = float(line[30:38]), float(line[38:46]), float(line[46:54])
+        except ValueError:
+            position = (math.nan,) * 3
+        if not all(map(math.isfinite, position)):
+            raise InputError(
+                f"{self._place(line, known.residue, number)} must have three numbers in columns 31–54, and has "
+                f"{line[30:54].rstrip()!r}; write the coordinates anew, within ±9999 Å"
+            )
+        return known._replace(position=position)
+
+    def _without_position(self, line: str, number: int) -> Site:
+        residue = Residue(
+            line[21].strip(), line[22:26].strip(), line[26].strip(), line[17:21].strip(), line[72:76].strip()
         )
-    symbol, charge = _symbol_and_charge(line, residue.name, aligned, place)
-    return Site(
-        line[6:11].strip(),
-        line[12:16].strip(),
-        line[16].strip(),
-        residue,
-        symbol,
-        position,
-        _occupancy(line, place),
-        charge,
-    )
+        place = self._place(line, residue, number)
+        symbol, charge = _symbol_and_charge(line, residue.name, self._aligned, place)
+        return Site(
+            line[6:11].strip(),
+            line[12:16].strip(),
+            line[16].strip(),
+            residue,
+            symbol,
+            (math.nan,) * 3,
+            _occupancy(line, place),
+            charge,
+        )
+
+    def _place(self, line: str, residue: Residue, number: int) -> str:
+        return f"atom {line[12:16].strip()} of {residue} (line {number} of {self._path})"
 
 
 def _occupancy(line: str, place: str) -> float | None:

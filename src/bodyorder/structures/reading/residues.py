@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import ase
@@ -107,12 +106,12 @@ def set_molecules(
     :param links: bonds that it states by residues
     """
     try:
-        edges = _edges(atoms, sites, bonds, links)
+        labels = _molecules(atoms, sites, bonds, links)
     except _Unclear as reason:
         atoms.info["molecule_unclear"] = str(reason)
         return
-    if edges is not None:
-        atoms.set_array("molecule", components(edges, len(atoms)))
+    if labels is not None:
+        atoms.set_array("molecule", labels)
 
 
 def components(edges: Iterable[tuple[int, int]] | np.ndarray, n_atoms: int) -> np.ndarray:
@@ -166,29 +165,30 @@ def _residue_numbers(sites: Sequence[Site]) -> np.ndarray:
     return np.array(numbers, dtype=np.int64)
 
 
-def _edges(
+def _molecules(
     atoms: ase.Atoms, sites: Sequence[Site], bonds: Sequence[tuple[str, str]], links: Sequence[Link]
-) -> list[tuple[int, int]] | None:
-    """Pairs of atoms of one molecule that join all of it; None if the file says nothing of molecules."""
+) -> np.ndarray | None:
+    """Molecule of each atom, shape (n_atoms,); None if the file says nothing of molecules."""
     residue = atoms.arrays["residue"]
     joined, coordinated = _linked(sites, links)
     conect = [pair for pair in _bonded(sites, bonds) if pair not in coordinated]
-    if residue[-1] == 0 == residue.max():
-        return [*conect, *joined] if conect else None
-    edges = joined + [(one, two) for one, two in conect if residue[one] != residue[two]]
-    inside: dict[int, list[tuple[int, int]]] = {}
-    for one, two in conect:
-        if residue[one] == residue[two]:
-            inside.setdefault(int(residue[one]), []).append((one, two))
+    if not residue.any():
+        return components([*conect, *joined], len(atoms)) if conect else None
+    names: dict[int, list[str]] = {}
+    for site, number in zip(sites, residue.tolist(), strict=True):
+        names.setdefault(number, []).append(site.name)
+    torn = {number for number in names if not _is_one(atoms, names[number], number)}
+    inside = [pair for pair in conect if residue[pair[0]] == residue[pair[1]] and residue[pair[0]] in torn]
+    if untold := torn - {int(residue[one]) for one, _ in inside}:
+        raise _Unclear(f"{sites[np.flatnonzero(residue == min(untold))[0]].residue} holds several molecules")
+    between = [pair for pair in conect if residue[pair[0]] != residue[pair[1]]]
+    edges = [*joined, *inside, *between, *_polymer_bonds(atoms, sites, names)]
+    if not edges and not torn:
+        return residue.copy()
     order = np.argsort(residue, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(residue[order])) + 1):
-        if _is_one(atoms, sites, rows):
-            edges += pairwise(rows.tolist())
-        elif own := inside.get(int(residue[rows[0]])):
-            edges += own
-        else:
-            raise _Unclear(f"{sites[rows[0]].residue} holds several molecules")
-    return edges + _polymer_bonds(atoms, sites)
+    following = np.stack([order[:-1], order[1:]], axis=1)
+    whole = (residue[following[:, 0]] == residue[following[:, 1]]) & ~np.isin(residue[following[:, 0]], list(torn))
+    return components([*edges, *following[whole].tolist()], len(atoms))
 
 
 def _bonded(sites: Sequence[Site], bonds: Sequence[tuple[str, str]]) -> list[tuple[int, int]]:
@@ -230,11 +230,11 @@ def _pair(one: int, two: int) -> tuple[int, int]:
     return (one, two) if one < two else (two, one)
 
 
-def _is_one(atoms: ase.Atoms, sites: Sequence[Site], rows: np.ndarray) -> bool:
+def _is_one(atoms: ase.Atoms, names: Sequence[str], number: int) -> bool:
     """Whether a residue is one molecule: its atoms have names of their own, or hang together."""
-    if len({sites[row].name for row in rows}) == len(rows):
+    if len(set(names)) == len(names):
         return True
-    alone = atoms[rows]
+    alone = atoms[atoms.arrays["residue"] == number]
     return _hang_together(alone, periodic=False) or (bool(atoms.pbc.any()) and _hang_together(alone, periodic=True))
 
 
@@ -252,18 +252,18 @@ def _hang_together(atoms: ase.Atoms, periodic: bool) -> bool:
     return components(np.stack([one[bonded], two[bonded]], axis=1), len(atoms)).max() == 0
 
 
-def _polymer_bonds(atoms: ase.Atoms, sites: Sequence[Site]) -> list[tuple[int, int]]:
+def _polymer_bonds(
+    atoms: ase.Atoms, sites: Sequence[Site], names: Mapping[int, Sequence[str]]
+) -> list[tuple[int, int]]:
     """Bonds between residues of polymers, wherever two of their atoms are as near as their covalent radii allow."""
     residue = atoms.arrays["residue"]
-    names: dict[int, set[str]] = {}
-    kinds: dict[int, str] = {}
-    for site, number in zip(sites, residue.tolist(), strict=True):
-        names.setdefault(number, set()).add(site.name)
-        kinds[number] = site.residue.name
-    polymer = [number for number, kind in kinds.items() if _is_of_polymer(kind, names[number])]
+    kinds = {number: site.residue.name for site, number in zip(sites, residue.tolist(), strict=True)}
+    polymer = [number for number, kind in kinds.items() if _is_of_polymer(kind, set(names[number]))]
+    if len(polymer) < 2:
+        return []
     heavy = np.array([site.symbol in NONMETALS and site.symbol not in ("H", "D", "T") for site in sites])
     rows = np.flatnonzero(heavy & np.isin(residue, polymer))
-    if len(polymer) < 2 or len(rows) < 2:
+    if len(rows) < 2:
         return []
     radii = covalent_radii[atoms.numbers[rows]]
     one, two, distances = _near(atoms[rows], 2 * radii.max() + BOND_TOLERANCE, bool(atoms.pbc.any()))
