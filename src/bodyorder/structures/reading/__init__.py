@@ -1,0 +1,1 @@
+"""Readers of files that say more than ASE's readers keep: charges, bonds, residues, disorder."""
