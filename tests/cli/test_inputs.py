@@ -1,4 +1,4 @@
-"""What comes in is what was meant: files as users have them, through the commands, with values of plain sums by other programs."""
+"""What comes in is what was meant: files as users have them, through the commands, with values of plain sums of other programs."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,9 @@ READ = {
 def test_molecules(run, tmp_path, name):
     text, source, wanted, bodies = READ[name]
     (tmp_path / "in.xyz").write_text(text)
-    code, out, err = run("decompose", tmp_path / "in.xyz", "--bodies", "molecules", "--source", source, "-o", tmp_path / "o.nc")
+    code, out, err = run(
+        "decompose", tmp_path / "in.xyz", "--bodies", "molecules", "--source", source, "-o", tmp_path / "o.nc"
+    )
     assert (code, err) == (0, "")
     assert f"bodies (molecules): {bodies}" in out.splitlines()[0]
     result = load_results(tmp_path / "o.nc")
@@ -61,7 +63,9 @@ def test_moments_reach_calculators(run, tmp_path, monkeypatch):
     )
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "in.xyz").write_text(xyz(EXTENDED.format("initial_magmoms:R:1"), "O 0 0 0 2", "H 0.97 0 0 1"))
-    code, _, _ = run("decompose", tmp_path / "in.xyz", "--source", "ase:magnets.Moments", "--workers", 1, "-o", tmp_path / "o.nc")
+    code, _, _ = run(
+        "decompose", tmp_path / "in.xyz", "--source", "ase:magnets.Moments", "--workers", 1, "-o", tmp_path / "o.nc"
+    )
     assert code == 0
     np.testing.assert_allclose(load_results(tmp_path / "o.nc").contribution.values, [[-5.0, -4.0]])
 
@@ -93,7 +97,9 @@ def test_lengths_and_cells_in_bohr(run, tmp_path):
     np.testing.assert_allclose(positions[:, 0], np.array([0, 1.4, 6]) * BOHR, atol=1e-8)
     arguments = ["--source", f"{EMT}?additive_cutoff=5", "--max-order", 2, "-o", tmp_path / "p.nc"]
     assert run("decompose", tmp_path / "in.xyz", *arguments)[0] == 0
-    np.testing.assert_allclose(load_results(tmp_path / "p.nc")["cells"]["cell"].values[0], 35.2 * BOHR * np.eye(3), atol=1e-8)
+    np.testing.assert_allclose(
+        load_results(tmp_path / "p.nc")["cells"]["cell"].values[0], 35.2 * BOHR * np.eye(3), atol=1e-8
+    )
 
 
 def test_a_cell_that_is_none(run, tmp_path):
@@ -112,8 +118,13 @@ def test_bodies_by_a_column_in_each_frame(run, tmp_path):
     assert run("decompose", tmp_path / "in.xyz", *arguments)[0] == 0
     result = load_results(tmp_path / "o.nc")
     assert result["sites"]["site_body"].values.tolist() == [0, 0, 1, 0, 1, 1]
-    code, _, err = run("decompose", tmp_path / "in.xyz", "--source", "analytic:pair", "--bodies", "residues", "-o", tmp_path / "o.nc")
-    assert (code, err) == (2, "bodyorder: residues must be named by the file, structure 0 has none; use bodies='molecules' or a column\n")
+    code, _, err = run(
+        "decompose", tmp_path / "in.xyz", "--source", "analytic:pair", "--bodies", "residues", "-o", tmp_path / "o.nc"
+    )
+    assert (code, err) == (
+        2,
+        "bodyorder: residues must be named by the file, structure 0 has none; use bodies='molecules' or a column\n",
+    )
 
 
 def test_boundaries_belong_to_structures(run, tmp_path):

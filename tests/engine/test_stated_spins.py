@@ -24,7 +24,9 @@ def test_a_helium_hydride_ion_is_never_neutral():
 def test_a_multiplicity_that_the_spin_rule_does_not_take():
     atoms = molecule("O2")
     atoms.info["spin"] = 3
-    with pytest.raises(InputError, match=r"takes the lowest spin, structure 0 states a multiplicity of 3; choose another rule"):
+    with pytest.raises(
+        InputError, match=r"takes the lowest spin, structure 0 states a multiplicity of 3; choose another rule"
+    ):
         decompose(atoms, SOURCE)
     result = decompose(atoms, "pyscf:uhf/sto-3g?spin=pattern", bodies="molecules")
     assert "multiplicity 3 (spin=pattern chooses its own)" in result.attrs["input"]

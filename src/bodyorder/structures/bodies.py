@@ -23,8 +23,8 @@ MOLECULE_COLUMNS = (
     *("molecule", "molecules", "moleculeid", "moleculeindex", "mol", "molid", "molindex"),
     *("fragment", "fragments", "fragmentid", "body", "bodies"),
 )
-#: Columns that name the residue of each atom: numbers through the whole structure, or as in ASE's PDB files.
-RESIDUE, RESIDUE_COLUMNS = "residue", ("residuenumbers", "residuenames", "chainids")
+#: Columns that readers set: numbers of molecules and residues through the whole structure; and those of ASE's PDB files.
+MOLECULE, RESIDUE, RESIDUE_COLUMNS = "molecule", "residue", ("residuenumbers", "residuenames", "chainids")
 #: ``info`` key by which a file's reader says why the molecules of the file are not clear.
 MOLECULES_UNCLEAR = "molecules_unclear"
 _COLUMN = "column:"

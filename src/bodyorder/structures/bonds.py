@@ -21,7 +21,8 @@ _BARE_METALS = (3, 4, 11, 12, 19, 20, 37, 38, 55, 56, 87, 88)
 #: Elements by the formal charge that leaves them no bond.
 _CLOSED = {-1: (9, 17, 35, 53, 85, 117), -2: (8, 16, 34, 52, 84), -3: (7, 15, 33)}
 _NOBLE = (2, 10, 18, 36, 54, 86, 118)
-_NONMETALS = (1, *_NOBLE, 5, 6, 7, 8, 9, 14, 15, 16, 17, 32, 33, 34, 35, 51, 52, 53, 84, 85, 117)
+#: Elements whose bonds make molecules. All others are metals here.
+NONMETALS = (1, *_NOBLE, 5, 6, 7, 8, 9, 14, 15, 16, 17, 32, 33, 34, 35, 51, 52, 53, 84, 85, 117)
 
 
 def reach_of_bonds(numbers: np.ndarray) -> float:
@@ -46,7 +47,7 @@ def monatomic(numbers: np.ndarray, charges: np.ndarray) -> np.ndarray:
     if not charges.any():
         return bare
     formal = np.where(np.abs(charges - np.rint(charges)) <= WHOLE_CHARGE, np.rint(charges), 0)
-    bare |= (formal > 0) & ~np.isin(numbers, _NONMETALS)
+    bare |= (formal > 0) & ~np.isin(numbers, NONMETALS)
     bare |= (formal != 0) & np.isin(numbers, (_HYDROGEN, *_NOBLE))
     for charge, elements in _CLOSED.items():
         bare |= (formal == charge) & np.isin(numbers, elements)

@@ -15,12 +15,11 @@ from bodyorder._checks import InputError, first_line
 from bodyorder._files import replacing
 from bodyorder.structures.neighbours import near_pairs, neighbours
 from bodyorder.structures.periodic import put_together
+from bodyorder.structures.reading.cells import ASYMMETRIC_UNIT
 from bodyorder.structures.stated import settled
 
 #: Two atoms closer than this (Å) stand on one spot. No nuclei come as close, and integrals of their functions are singular.
 SAME_SPOT = 0.05
-#: ``info`` key by which a reader says that a file holds the asymmetric unit of a space group only.
-ASYMMETRIC_UNIT = "asymmetric_unit"
 #: Lattice vectors that span less than this of the box of their lengths lie in one plane, or on one line.
 _FLAT = 1e-6
 

@@ -187,7 +187,7 @@ def test_one_residue_around_all_atoms_says_nothing(tmp_path):
     lines = [*water([0, 0, 0], serials="123", residue="UNL"), *water([3, 0, 0], serials="456", residue="UNL")]
     atoms = read_one(tmp_path, *lines)
     assert "molecule" not in atoms.arrays
-    assert "molecule_unclear" not in atoms.info
+    assert "molecules_unclear" not in atoms.info
     bonds = ["CONECT    1    2    3", "CONECT    4    5"]
     assert read_one(tmp_path, *lines, *bonds).arrays["molecule"].tolist() == [0, 0, 0, 1, 1, 2]
 
@@ -197,7 +197,7 @@ def test_a_residue_of_several_molecules_is_unclear(tmp_path):
     lines += water([9, 0, 0], "4", serials="789")
     atoms = read_one(tmp_path, *lines)
     assert "molecule" not in atoms.arrays
-    assert atoms.info["molecule_unclear"] == "residue HOH 3 of chain A holds several molecules"
+    assert atoms.info["molecules_unclear"] == "residue HOH 3 of chain A holds several molecules"
     # read as one residue, since only "several names" tells them apart
     assert atoms.arrays["residue"].tolist() == [0] * 6 + [1] * 3
     bonds = ["CONECT    1    2    3", "CONECT    4    5    6"]
@@ -222,13 +222,13 @@ def test_a_residue_cut_by_a_border_is_one_molecule(tmp_path):
     lines[2] = atom("H", "HOH", [9.243, 0.586, 0], element="H", number="1")
     cell = "CRYST1   10.000   10.000   10.000  90.00  90.00  90.00 P 1           1"
     assert read_one(tmp_path, cell, *lines).arrays["molecule"].tolist() == [0, 0, 0, 1, 1, 1]
-    assert "holds several molecules" in read_one(tmp_path, *lines).info["molecule_unclear"]
+    assert "holds several molecules" in read_one(tmp_path, *lines).info["molecules_unclear"]
 
 
 def test_serial_numbers_that_come_twice_tell_no_bonds(tmp_path):
     lines = [*water([0, 0, 0], "1", serials="112"), *water([9, 0, 0], "2", serials="345")]
     atoms = read_one(tmp_path, *lines, "CONECT    1    2")
-    assert atoms.info["molecule_unclear"] == "CONECT names atom 1, and several atoms have this number"
+    assert atoms.info["molecules_unclear"] == "CONECT names atom 1, and several atoms have this number"
     assert read_one(tmp_path, *lines, "CONECT    3    4").arrays["molecule"].tolist() == [0, 0, 0, 1, 1, 1]
 
 

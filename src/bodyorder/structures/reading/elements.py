@@ -7,16 +7,15 @@ from collections.abc import Sequence
 
 import ase
 import numpy as np
-from ase.data import atomic_numbers
+from ase.data import atomic_numbers, chemical_symbols
+
+from bodyorder.structures import bonds
 
 #: Hydrogen with a symbol of its own, and its mass in u.
 ISOTOPES = {"D": 2.014, "T": 3.016}
 
-#: Elements whose bonds make molecules. All others are metals here.
-NONMETALS = frozenset((
-    "H", "D", "T", "He", "B", "C", "N", "O", "F", "Ne", "Si", "P", "S", "Cl", "Ar", "Ge", "As", "Se", "Br",
-    "Kr", "Te", "I", "Xe", "At", "Rn",
-))  # fmt: skip
+#: Symbols of nonmetals.
+NONMETALS = frozenset((*(chemical_symbols[number] for number in bonds.NONMETALS), *ISOTOPES))
 
 AMINO_ACIDS = frozenset((
     "ALA", "ARG", "ASN", "ASP", "ASH", "CYS", "CYX", "CYM", "GLN", "GLU", "GLH", "GLY", "HIS", "HID", "HIE",

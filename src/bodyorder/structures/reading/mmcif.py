@@ -9,7 +9,7 @@ import numpy as np
 
 from bodyorder._checks import InputError
 from bodyorder.structures.reading.blocks import Block
-from bodyorder.structures.reading.cells import asymmetric_group, is_dummy, vectors_of
+from bodyorder.structures.reading.cells import ASYMMETRIC_UNIT, asymmetric_group, is_dummy, vectors_of
 from bodyorder.structures.reading.elements import symbol_of
 from bodyorder.structures.reading.residues import Link, Residue, Site, refuse_disorder, set_molecules, structure_of
 
@@ -36,7 +36,7 @@ def read_mmcif_block(block: Block, place: str) -> list[ase.Atoms]:
             atoms.set_cell(cell)
             atoms.pbc = True
             if group:
-                atoms.info["asymmetric_unit"] = group
+                atoms.info[ASYMMETRIC_UNIT] = group
         set_molecules(atoms, sites, [], links)
         atoms.info["name"] = block.name
         frames.append(atoms)

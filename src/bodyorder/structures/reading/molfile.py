@@ -16,6 +16,7 @@ import ase
 import numpy as np
 
 from bodyorder._checks import InputError
+from bodyorder.structures.bodies import MOLECULE
 from bodyorder.structures.reading.elements import atoms_of, symbol_of
 from bodyorder.structures.reading.residues import components
 
@@ -81,7 +82,7 @@ def _structure(lines: list[str], place: str) -> ase.Atoms:
     charges = [table.charges.get(row, 0) for row in range(n_atoms)]
     atoms = atoms_of(symbols, positions, charges, [table.radicals.get(row, 0) for row in range(n_atoms)])
     if table.bonds or all(charges):
-        atoms.set_array("molecule", components(table.bonds, n_atoms))
+        atoms.set_array(MOLECULE, components(table.bonds, n_atoms))
     if title := lines[0].strip():
         atoms.info["name"] = title
     atoms.info.update(_data(lines))

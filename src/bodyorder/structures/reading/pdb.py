@@ -16,7 +16,7 @@ import ase
 import numpy as np
 
 from bodyorder._checks import InputError
-from bodyorder.structures.reading.cells import asymmetric_group, is_dummy, vectors_of
+from bodyorder.structures.reading.cells import ASYMMETRIC_UNIT, asymmetric_group, is_dummy, vectors_of
 from bodyorder.structures.reading.elements import AMINO_ACIDS, NONMETALS, NUCLEOTIDES, element_of_name, symbol_of
 from bodyorder.structures.reading.residues import Link, Residue, Site, refuse_disorder, set_molecules, structure_of
 
@@ -46,7 +46,7 @@ def read_pdb(path: Path) -> list[ase.Atoms]:
 
     Each has formal charges (columns 79–80) as initial charges, the array ``residue``, and the array ``molecule`` where the file
     tells molecules (see :func:`~bodyorder.structures.reading.residues.set_molecules`), else perhaps
-    ``info["molecule_unclear"]``. A cell with a space group other than P 1 is named in ``info["asymmetric_unit"]``.
+    ``info["molecules_unclear"]``. A cell with a space group other than P 1 is named in ``info["asymmetric_unit"]``.
 
     :return: models in the order of the file, lengths in Å
     :raises InputError: if the file has no atoms; for alternative places, elements, charges or coordinates that cannot be read
@@ -67,7 +67,7 @@ def read_pdb(path: Path) -> list[ase.Atoms]:
             atoms.set_cell(model.cell)
             atoms.pbc = True
             if model.group:
-                atoms.info["asymmetric_unit"] = model.group
+                atoms.info[ASYMMETRIC_UNIT] = model.group
         set_molecules(atoms, sites, bonds, links)
         frames.append(atoms)
     return frames

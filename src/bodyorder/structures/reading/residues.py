@@ -13,7 +13,8 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
 from bodyorder._checks import InputError
-from bodyorder.structures.bodies import BOND_TOLERANCE
+from bodyorder.structures.bodies import MOLECULE, MOLECULES_UNCLEAR, RESIDUE
+from bodyorder.structures.bonds import BOND_TOLERANCE
 from bodyorder.structures.neighbours import neighbours
 from bodyorder.structures.reading.elements import AMINO_ACIDS, NONMETALS, NUCLEOTIDES, WATERS, atoms_of
 
@@ -87,7 +88,7 @@ def structure_of(sites: Sequence[Site]) -> ase.Atoms:
     atoms = atoms_of(
         [site.symbol for site in sites], np.array([site.position for site in sites]), [site.charge for site in sites]
     )
-    atoms.set_array("residue", _residue_numbers(sites))
+    atoms.set_array(RESIDUE, _residue_numbers(sites))
     return atoms
 
 
@@ -98,7 +99,7 @@ def set_molecules(
 
     A residue is a molecule, and those that are bonded are one. Coordination of metals given as a link joins nothing. One residue
     around all atoms says nothing; then the bonds of the file decide, and without any there is no array. Nor is there one, but
-    ``info["molecule_unclear"]``, if the file cannot be understood.
+    ``info["molecules_unclear"]``, if the file cannot be understood.
 
     :param atoms: the structure, with its cell and the array ``residue``
     :param sites: its atoms
@@ -108,10 +109,10 @@ def set_molecules(
     try:
         labels = _molecules(atoms, sites, bonds, links)
     except _Unclear as reason:
-        atoms.info["molecule_unclear"] = str(reason)
+        atoms.info[MOLECULES_UNCLEAR] = str(reason)
         return
     if labels is not None:
-        atoms.set_array("molecule", labels)
+        atoms.set_array(MOLECULE, labels)
 
 
 def components(edges: Iterable[tuple[int, int]] | np.ndarray, n_atoms: int) -> np.ndarray:
@@ -169,7 +170,7 @@ def _molecules(
     atoms: ase.Atoms, sites: Sequence[Site], bonds: Sequence[tuple[str, str]], links: Sequence[Link]
 ) -> np.ndarray | None:
     """Molecule of each atom, shape (n_atoms,); None if the file says nothing of molecules."""
-    residue = atoms.arrays["residue"]
+    residue = atoms.arrays[RESIDUE]
     joined, coordinated = _linked(sites, links)
     conect = [pair for pair in _bonded(sites, bonds) if pair not in coordinated]
     if not residue.any():
@@ -234,7 +235,7 @@ def _is_one(atoms: ase.Atoms, names: Sequence[str], number: int) -> bool:
     """Whether a residue is one molecule: its atoms have names of their own, or hang together."""
     if len(set(names)) == len(names):
         return True
-    alone = atoms[atoms.arrays["residue"] == number]
+    alone = atoms[atoms.arrays[RESIDUE] == number]
     return _hang_together(alone, periodic=False) or (bool(atoms.pbc.any()) and _hang_together(alone, periodic=True))
 
 
@@ -256,7 +257,7 @@ def _polymer_bonds(
     atoms: ase.Atoms, sites: Sequence[Site], names: Mapping[int, Sequence[str]]
 ) -> list[tuple[int, int]]:
     """Bonds between residues of polymers, wherever two of their atoms are as near as their covalent radii allow."""
-    residue = atoms.arrays["residue"]
+    residue = atoms.arrays[RESIDUE]
     kinds = {number: site.residue.name for site, number in zip(sites, residue.tolist(), strict=True)}
     polymer = [number for number, kind in kinds.items() if _is_of_polymer(kind, set(names[number]))]
     if len(polymer) < 2:
