@@ -1,4 +1,4 @@
-"""What comes in is what was meant: files as users have them, through the commands, with values of plain sums of other programs."""
+"""What comes in is what was meant: files as users have them, through the commands, held against other programs."""
 
 import numpy as np
 import pytest
