@@ -10,7 +10,8 @@ import xarray as xr
 
 from bodyorder.accessor.frames import is_periodic, present
 from bodyorder.analysis import Aligned, attributes, group_convergence
-from bodyorder.analysis.alignment import groups
+from bodyorder.analysis.alignment import groups, unasked_wholes
+from bodyorder.results.asked import unasked_lines, unasked_orders
 
 #: More rows and orders than these are not shown.
 _MOST_ROWS, _MOST_ORDERS, _MOST_FAILURES = 12, 8, 3
@@ -128,7 +129,7 @@ def _plain(value: float, noise: float = 0.0) -> str:
 def _failures(aligned: Aligned) -> list[str]:
     """Why numbers are missing or do not add up, structure by structure."""
     data = aligned.data
-    lines = _misfits(data)
+    lines = _misfits(data) + _unasked(data)
     if "failure" not in data:
         return lines
     reasons = data["failure"].transpose("source", "structure").values.astype(str)
@@ -142,6 +143,16 @@ def _failures(aligned: Aligned) -> list[str]:
     if len(places) > _MOST_FAILURES:
         lines.append(f"and {len(places) - _MOST_FAILURES} more with a `failure`")
     return lines
+
+
+def _unasked(data: xr.Dataset) -> list[str]:
+    """What nobody asked for, source by source."""
+    wholes, orders = unasked_wholes(data).values, unasked_orders(data).transpose("source", "structure", "order").values
+    return [
+        line + f" of {name}" * (len(wholes) > 1)
+        for name, *own in zip(data["source"].values, wholes, orders, strict=True)
+        for line in unasked_lines(*own)
+    ]
 
 
 def _misfits(data: xr.Dataset) -> list[str]:

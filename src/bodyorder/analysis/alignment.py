@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from bodyorder._checks import InputError
+from bodyorder.results.asked import NOT_ASKED, unasked_totals
 from bodyorder.results.tree import OWNERS, flat, grown, in_step, some, structure_names
 from bodyorder.results.variables import VARIABLES, describe
 
@@ -136,6 +137,24 @@ def unknown_orders(combined: xr.Dataset) -> xr.DataArray:
         for rows in groups(combined).values()
     ]
     return xr.concat(parts, xr.IndexVariable("group", list(groups(combined)))).transpose("source", "group", "order")
+
+
+def unasked_wholes(combined: xr.Dataset) -> xr.DataArray:
+    """Which structures have no total because the energy of the whole was not asked for, dims (source, structure).
+
+    :param combined: of :func:`combine`
+    """
+    rows = [unasked_totals(combined.isel(source=row), own) for row, own in enumerate(attributes(combined).values())]
+    return xr.DataArray(np.stack(rows), dims=("source", "structure"), coords={"source": combined["source"]})
+
+
+def said_of_wholes(combined: xr.Dataset) -> dict[str, str]:
+    """The attribute ``whole`` of what needs totals: empty, or why they are missing."""
+    lacking = unasked_wholes(combined).any("structure").values
+    if not lacking.any():
+        return {}
+    names = [str(name) for name in combined["source"].values[lacking]]
+    return {"whole": NOT_ASKED + (f" of {some(names)}" if len(lacking) > 1 else "")}
 
 
 def per_body(combined: xr.Dataset, name: str) -> np.ndarray:

@@ -20,6 +20,7 @@ from bodyorder.report.numbers import MISSING, milli, number, whole
 from bodyorder.report.section import Picture, Section
 from bodyorder.report.table import Table
 from bodyorder.report.words import words
+from bodyorder.results.asked import NOT_ASKED
 
 #: Attributes of results that say how they came about, and what they are called.
 _ORIGINS = {
@@ -65,7 +66,7 @@ def truncation(convergence: xr.Dataset, theme: Theme) -> Section:
     """How many orders are enough."""
     title = "How many orders are enough"
     if not bool(convergence["group_truncation_error"].notnull().any()):
-        said = [words("captions.html", "no_truncation")]
+        said = [words("captions.html", "no_truncation", unasked="whole" in convergence.attrs)]
         return Section("truncation", title, "not known", sentences=said)
     tolerance = 1e3 * convergence.attrs["tolerance"]
     growth = steepest_growth(convergence)
@@ -174,8 +175,10 @@ def failures(results: xr.Dataset) -> Section | None:
 def origins(held: dict[str, dict[str, Any]]) -> Table:
     """Where the results come from."""
     present = [key for key in _ORIGINS if any(key in attributes for attributes in held.values())]
+    if any(attributes.get("whole") == NOT_ASKED for attributes in held.values()):
+        present.append("whole")
     rows = [[str(attributes.get(key, MISSING)) for key in present] for attributes in held.values()]
-    frame = pd.DataFrame(rows, pd.Index(list(held), name="name"), [_ORIGINS[key] for key in present])
+    frame = pd.DataFrame(rows, pd.Index(list(held), name="name"), [_ORIGINS.get(key, key) for key in present])
     return Table(frame, "Where the energies come from.")
 
 
