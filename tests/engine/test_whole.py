@@ -198,6 +198,7 @@ def test_pages_and_figures_say_so(found, tmp_path):
     assert "What a truncated expansion lacks is not known: energies of whole structures were not asked for." in page
     assert "the energies of the whole structures were not asked for" in page
     assert "What is missing" not in page
+    assert "No total: the energy of the whole was not asked for." in page
     axes = alone.mbe.plot.truncation()
     assert "not asked for" in " ".join(text.get_text() for text in axes.texts)
     held = decompose(some()[:1], "analytic:axilrod-teller", max_order=3)

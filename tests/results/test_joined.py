@@ -202,13 +202,35 @@ def test_orders_that_a_part_was_not_asked_for(turned, tmp_path):
         )
         np.testing.assert_array_equal(own["total"], part["total"])
         np.testing.assert_array_equal(own["residual"], part["residual"])
-    assert "no orders above 2 or more of 1 of 5 structures: they were not asked for" in repr(found.mbe)
+    assert "no orders above 2 of 1 of 5 structures: they were not asked for" in repr(found.mbe)
     loaded = load_results(save_results(found, tmp_path / "joined.nc"))
     assert loaded.mbe.orders().equals(found.mbe.orders())
     page = write_report(tmp_path / "page.html", Report("parts", found)).read_text()
     assert "lacks contributions" not in page
+    assert "No orders above 2 of 1 of 5 structures: they were not asked for." in page
     both = combine({"a": found, "b": found})
     assert both["asked_order"].values.tolist() == [[4, 4, 2, 4, 4]] * 2
+
+
+def test_what_lower_orders_leave_is_no_misfit():
+    """Of a connected family all orders add up to the energy; those that were asked for need not."""
+    frames, spec = clusters(1, 5, seed=3) + clusters(1, 5, seed=4), "analytic:sutton-chen?cutoff=9"
+    parts = [decompose(atoms, spec, cutoff=9.0, max_order=order) for atoms, order in zip(frames, (5, 3), strict=True)]
+    found = join(parts)
+    assert abs(found["residual"].values[1]) > 1
+    assert "miss" not in repr(found.mbe)
+    assert "no orders above 3 of 1 of 2 structures: they were not asked for" in repr(found.mbe)
+
+
+def test_contributions_that_were_not_asked_for_are_not_zero_beside_others():
+    """Sub-clusters that a connected family does not hold are zero, but for orders that it was not asked for."""
+    frames = clusters(1, 5, seed=3, spread=2) + clusters(1, 5, seed=4, spread=2)
+    spec, given = "analytic:sutton-chen?cutoff=9", {"cutoff": 9.0, "subsets": True}
+    parts = [decompose(atoms, spec, max_order=order, **given) for atoms, order in zip(frames, (5, 3), strict=True)]
+    both = combine({"parts": join(parts), "full": decompose(frames, spec, **given)})
+    orders, owners = (both[f"subsets/subset_{name}"].values for name in ("order", "structure"))
+    values = both["subsets/subset_contribution"].sel(source="parts").values
+    np.testing.assert_array_equal(np.isnan(values), (owners == 1) & (orders > 3))
 
 
 def test_without_a_reason_orders_may_not_be_missing(tmp_path):

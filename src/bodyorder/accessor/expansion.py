@@ -122,8 +122,8 @@ class Expansion:
         :return: columns ``structure``, ``group`` (if structures have one), ``order``, ``contribution`` and ``noise`` (1σ) in eV,
             ``above_noise``, ``contribution_per_body``, ``noise_per_body``, ``truncation_error`` and ``truncation_noise`` in eV
             per body (:func:`bodyorder.analysis.order_convergence`), ``n_bodies``, the counts of sub-clusters that the result has
-            (``n_failed`` …) and ``failure``: why numbers are missing, which are NaN then. Orders above the bodies of a free
-            structure have no row.
+            (``n_failed`` …) and ``failure``: why numbers are missing, which are NaN then; without one they were not
+            asked for. Orders above the bodies of a free structure have no row.
         """
         return frames.orders(self.aligned)
 

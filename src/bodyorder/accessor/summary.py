@@ -10,8 +10,8 @@ import xarray as xr
 
 from bodyorder.accessor.frames import is_periodic, present
 from bodyorder.analysis import Aligned, attributes, group_convergence
-from bodyorder.analysis.alignment import groups, unasked_wholes
-from bodyorder.results.asked import unasked_lines, unasked_orders
+from bodyorder.analysis.alignment import groups, said_unasked
+from bodyorder.results.asked import unasked_orders
 
 #: More rows and orders than these are not shown.
 _MOST_ROWS, _MOST_ORDERS, _MOST_FAILURES = 12, 8, 3
@@ -129,7 +129,7 @@ def _plain(value: float, noise: float = 0.0) -> str:
 def _failures(aligned: Aligned) -> list[str]:
     """Why numbers are missing or do not add up, structure by structure."""
     data = aligned.data
-    lines = _misfits(data) + _unasked(data)
+    lines = _misfits(data) + said_unasked(data)
     if "failure" not in data:
         return lines
     reasons = data["failure"].transpose("source", "structure").values.astype(str)
@@ -145,23 +145,14 @@ def _failures(aligned: Aligned) -> list[str]:
     return lines
 
 
-def _unasked(data: xr.Dataset) -> list[str]:
-    """What nobody asked for, source by source."""
-    wholes, orders = unasked_wholes(data).values, unasked_orders(data).transpose("source", "structure", "order").values
-    return [
-        line + f" of {name}" * (len(wholes) > 1)
-        for name, *own in zip(data["source"].values, wholes, orders, strict=True)
-        for line in unasked_lines(*own)
-    ]
-
-
 def _misfits(data: xr.Dataset) -> list[str]:
     """Sources whose connected sub-clusters do not add up to the energy, which their cutoff promises."""
     if "residual" not in data:
         return []
     residual = np.abs(data["residual"].transpose("source", "structure").values)
     noise = np.sqrt((_noise(data).transpose("source", "structure", "order").fillna(0) ** 2).sum("order").values)
-    enough = ~is_periodic(data) & (data["n_bodies"].values <= data["order"].values.max())
+    unasked = unasked_orders(data).any("order").transpose("source", "structure").values
+    enough = ~unasked & ~is_periodic(data) & (data["n_bodies"].values <= data["order"].values.max())
     wrong = enough & (residual > np.maximum(_MISSED, _TIMES_NOISE * noise))
     lines = []
     for place, (name, entry) in enumerate(attributes(data).items()):

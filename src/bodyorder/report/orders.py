@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -45,8 +46,11 @@ def by_order(dataset: xr.Dataset, name: str, rows: tuple[str, ...] = ("group", "
     return pd.DataFrame(values.values.reshape(len(index), -1), index, columns)
 
 
-def totals(convergence: xr.Dataset, theme: Theme) -> Section:
-    """Order totals, and their noise."""
+def totals(convergence: xr.Dataset, theme: Theme, unasked: Sequence[str]) -> Section:
+    """Order totals, and their noise.
+
+    :param unasked: what is said of numbers that nobody asked for, a line each
+    """
     frame = by_order(convergence, "group_contribution")
     noise = by_order(convergence, "group_noise")
     for title, name in (("E/N", "group_total"), ("structures", "group_size")):
@@ -59,7 +63,8 @@ def totals(convergence: xr.Dataset, theme: Theme) -> Section:
         drawn = convergence_figure("noise", convergence, theme)
         description = f"Sizes of order totals above bands of their noise. {_names(theme)}, {_range(convergence)}."
         pictures.append(Picture("noise", drawn, description, words("captions.html", "noise", body=theme.body)))
-    return Section("orders", "Order totals", "every total, its noise", pictures=pictures, tables=[table])
+    said = [f"{line[0].upper()}{line[1:]}." for line in unasked]
+    return Section("orders", "Order totals", "every total, its noise", said, pictures, [table])
 
 
 def truncation(convergence: xr.Dataset, theme: Theme) -> Section:

@@ -56,8 +56,9 @@ def unasked_lines(wholes: np.ndarray, orders: np.ndarray) -> list[str]:
     if count := int(wholes.sum()):
         lines.append(f"no total{_of(count, len(wholes))}: the energy of the whole was not asked for")
     if count := int(orders.any(axis=1).sum()):
-        lowest = int(np.flatnonzero(orders.any(axis=0))[0])
-        lines.append(f"no orders above {lowest} or more{_of(count, len(orders))}: they were not asked for")
+        largest = (~orders[orders.any(axis=1)]).sum(axis=1)  # that was asked for, of each
+        span = str(largest.min()) if largest.min() == largest.max() else f"{largest.min()} to {largest.max()}"
+        lines.append(f"no orders above {span}{_of(count, len(orders))}: they were not asked for")
     return lines
 
 
