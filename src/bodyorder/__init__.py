@@ -1,8 +1,9 @@
 """Resolve any energy of atoms into body orders, exactly and fast, and show what they say.
 
 ``decompose(structures, source)`` is the heart; ``read_structures`` reads files, ``load_source`` names an energy, ``Store``
-keeps what was computed, ``Sampling`` asks for estimates, ``compare`` and ``atom_shares`` read results, ``write_report`` shows
-them, ``check_source`` tests an energy source. Results have an accessor of their own, ``result.mbe`` (:mod:`bodyorder.accessor`).
+keeps what was computed, ``Sampling`` asks for estimates, ``join`` makes one result of those of parts, ``compare`` and
+``atom_shares`` read results, ``write_report`` shows them, ``check_source`` tests an energy source. Results have an accessor of
+their own, ``result.mbe`` (:mod:`bodyorder.accessor`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from bodyorder.analysis import atom_shares, combine, compare, environment_orders
     from bodyorder.engine import Sampling, Store, decompose
     from bodyorder.report import Report, write_report
-    from bodyorder.results import load_results, save_results
+    from bodyorder.results import join, load_results, save_results
     from bodyorder.sources import load_source
     from bodyorder.structures import read_structures
     from bodyorder.testing import check_source
@@ -33,6 +34,7 @@ _HOMES = {
     "compare": "analysis",
     "decompose": "engine",
     "environment_orders": "analysis",
+    "join": "results",
     "load_results": "results",
     "load_source": "sources",
     "read_structures": "structures",
@@ -52,6 +54,7 @@ __all__ = [
     "compare",
     "decompose",
     "environment_orders",
+    "join",
     "load_results",
     "load_source",
     "read_structures",
@@ -61,7 +64,7 @@ __all__ = [
 
 
 #: Whoever asks for one of these gets results, which have ``.mbe`` from then on.
-_GIVE_RESULTS = {"combine", "decompose", "load_results"}
+_GIVE_RESULTS = {"combine", "decompose", "join", "load_results"}
 
 
 def __getattr__(name: str) -> Any:

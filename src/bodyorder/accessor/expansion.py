@@ -16,7 +16,7 @@ from bodyorder.accessor import frames
 from bodyorder.accessor.plot import Plots
 from bodyorder.accessor.summary import as_html, as_text
 from bodyorder.analysis import Aligned, align, atom_shares, attributes, order_convergence
-from bodyorder.analysis.alignment import has_groups
+from bodyorder.analysis.alignment import has_groups, said_of_wholes
 from bodyorder.analysis.convergence import TOLERANCE
 from bodyorder.results.tree import GROUPS, check_sites, check_tree, select, some, structure_names
 
@@ -122,8 +122,8 @@ class Expansion:
         :return: columns ``structure``, ``group`` (if structures have one), ``order``, ``contribution`` and ``noise`` (1σ) in eV,
             ``above_noise``, ``contribution_per_body``, ``noise_per_body``, ``truncation_error`` and ``truncation_noise`` in eV
             per body (:func:`bodyorder.analysis.order_convergence`), ``n_bodies``, the counts of sub-clusters that the result has
-            (``n_failed`` …) and ``failure``: why numbers are missing, which are NaN then. Orders above the bodies of a free
-            structure have no row.
+            (``n_failed`` …) and ``failure``: why numbers are missing, which are NaN then; without one they were not
+            asked for. Orders above the bodies of a free structure have no row.
         """
         return frames.orders(self.aligned)
 
@@ -169,7 +169,8 @@ class Expansion:
 
         :param name: of the structure; may be left out if there is one
         :return: ``total``, ``residual`` (eV), ``n_bodies``, ``n_evaluations``, ``failure``; where the result holds the set of all
-            bodies as a sub-cluster its ``subset_contribution``, ``subset_noise`` (eV), ``subset_multiplicity`` and all others
+            bodies as a sub-cluster its ``subset_contribution``, ``subset_noise`` (eV), ``subset_multiplicity`` and all others.
+            Where the energy was not asked for it is NaN, and the attribute ``whole`` says so.
         :raises InputError: for a name that the result does not have
         """
         data, index = self.aligned.data, self._index(name)
@@ -184,7 +185,7 @@ class Expansion:
                 known = [key for key, array in data.data_vars.items() if set(array.dims) - {"source"} == {"subset"}]
                 own = [key for key in known if key not in ("subset_structure", "subset_order", "subset_energy")]
                 found = found.assign({key: data[key].isel(subset=row) for key in own})
-        found.attrs = {}
+        found.attrs = said_of_wholes(data.isel(structure=[index]))
         return self.aligned.of_one(found)
 
     def _index(self, name: str | None) -> int:

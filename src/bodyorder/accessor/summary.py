@@ -10,7 +10,8 @@ import xarray as xr
 
 from bodyorder.accessor.frames import is_periodic, present
 from bodyorder.analysis import Aligned, attributes, group_convergence
-from bodyorder.analysis.alignment import groups
+from bodyorder.analysis.alignment import groups, said_unasked
+from bodyorder.results.asked import unasked_orders
 
 #: More rows and orders than these are not shown.
 _MOST_ROWS, _MOST_ORDERS, _MOST_FAILURES = 12, 8, 3
@@ -128,7 +129,7 @@ def _plain(value: float, noise: float = 0.0) -> str:
 def _failures(aligned: Aligned) -> list[str]:
     """Why numbers are missing or do not add up, structure by structure."""
     data = aligned.data
-    lines = _misfits(data)
+    lines = _misfits(data) + said_unasked(data)
     if "failure" not in data:
         return lines
     reasons = data["failure"].transpose("source", "structure").values.astype(str)
@@ -150,7 +151,8 @@ def _misfits(data: xr.Dataset) -> list[str]:
         return []
     residual = np.abs(data["residual"].transpose("source", "structure").values)
     noise = np.sqrt((_noise(data).transpose("source", "structure", "order").fillna(0) ** 2).sum("order").values)
-    enough = ~is_periodic(data) & (data["n_bodies"].values <= data["order"].values.max())
+    unasked = unasked_orders(data).any("order").transpose("source", "structure").values
+    enough = ~unasked & ~is_periodic(data) & (data["n_bodies"].values <= data["order"].values.max())
     wrong = enough & (residual > np.maximum(_MISSED, _TIMES_NOISE * noise))
     lines = []
     for place, (name, entry) in enumerate(attributes(data).items()):

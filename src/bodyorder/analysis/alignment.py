@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from bodyorder._checks import InputError
+from bodyorder.results.asked import NOT_ASKED, unasked_lines, unasked_orders, unasked_totals
 from bodyorder.results.tree import OWNERS, flat, grown, in_step, some, structure_names
 from bodyorder.results.variables import VARIABLES, describe
 
@@ -138,6 +139,38 @@ def unknown_orders(combined: xr.Dataset) -> xr.DataArray:
     return xr.concat(parts, xr.IndexVariable("group", list(groups(combined)))).transpose("source", "group", "order")
 
 
+def unasked_wholes(combined: xr.Dataset) -> xr.DataArray:
+    """Which structures have no total because the energy of the whole was not asked for, dims (source, structure).
+
+    :param combined: of :func:`combine`
+    """
+    rows = [unasked_totals(combined.isel(source=row), own) for row, own in enumerate(attributes(combined).values())]
+    return xr.DataArray(np.stack(rows), dims=("source", "structure"), coords={"source": combined["source"]})
+
+
+def said_of_wholes(combined: xr.Dataset) -> dict[str, str]:
+    """The attribute ``whole`` of what needs totals: empty, or why they are missing."""
+    lacking = unasked_wholes(combined).any("structure").values
+    if not lacking.any():
+        return {}
+    names = [str(name) for name in combined["source"].values[lacking]]
+    return {"whole": NOT_ASKED + (f" of {some(names)}" if len(lacking) > 1 else "")}
+
+
+def said_unasked(combined: xr.Dataset) -> list[str]:
+    """What is said of numbers that nobody asked for, source by source, a line each.
+
+    :param combined: of :func:`combine`
+    """
+    wholes = unasked_wholes(combined).values
+    orders = unasked_orders(combined).transpose("source", "structure", "order").values
+    return [
+        line + f" of {name}" * (len(wholes) > 1)
+        for name, *own in zip(combined["source"].values, wholes, orders, strict=True)
+        for line in unasked_lines(*own)
+    ]
+
+
 def per_body(combined: xr.Dataset, name: str) -> np.ndarray:
     """A variable of the orders per body, shape (source, order, structure); NaN for orders beyond the number of bodies.
 
@@ -255,7 +288,10 @@ def _on_subsets(part: xr.Dataset, table: np.ndarray | None, periodic: bool) -> x
         if array.dims == ("subset",) and name not in _SHARED:
             values[str(name)] = ("subset", np.append(array.values, np.nan)[rows])
     if part.attrs.get("family") == "connected" and "subset_contribution" in values:
-        zero = (rows < 0) & (table[:, 1] <= part["order"].values.max())
+        largest = part["order"].values.max()
+        if "asked_order" in part:
+            largest = part["asked_order"].values[table[:, 0]]
+        zero = (rows < 0) & (table[:, 1] <= largest)
         values["subset_contribution"] = ("subset", np.where(zero, 0.0, values["subset_contribution"][1]))
     values["subset_structure"] = ("subset", table[:, 0])
     values["subset_order"] = ("subset", table[:, 1])

@@ -9,7 +9,7 @@ import xarray as xr
 
 from bodyorder._checks import InputError, check_choice
 from bodyorder.analysis.aligned import SeveralResults, align
-from bodyorder.analysis.alignment import groups, per_body, unknown_orders
+from bodyorder.analysis.alignment import groups, per_body, said_of_wholes, unknown_orders
 from bodyorder.analysis.correlation import correlation
 from bodyorder.results.variables import describe
 
@@ -32,7 +32,8 @@ def compare(results: SeveralResults, reference: str) -> xr.Dataset:
 
     :param results: results of the same structures by the name of their source, or a combined one
     :param reference: name of the source to compare with
-    :return: the variables above with dims (source, group, order); the reference itself is among the sources
+    :return: the variables above with dims (source, group, order); the reference itself is among the sources. The attribute
+        ``whole`` says of which sources energies of whole structures were not asked for; ``total_…`` is of the others then.
     :raises InputError: if the results are not of the same structures, or no result is called ``reference``
     """
     aligned = align(results)
@@ -59,7 +60,7 @@ def compare(results: SeveralResults, reference: str) -> xr.Dataset:
     found |= {f"total_{name}": (("source", "group"), value) for name, value in by_total.items()}
     found |= _subset_scores(combined, index, members)
     found |= _force_scores(combined, index, members)
-    dataset = xr.Dataset(found, coords=coordinates, attrs={"reference": reference})
+    dataset = xr.Dataset(found, coords=coordinates, attrs={"reference": reference} | said_of_wholes(combined))
     energies = one_body_energies(aligned.several)
     if energies is not None:
         dataset["one_body_energy"] = energies

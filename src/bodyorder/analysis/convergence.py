@@ -7,8 +7,9 @@ import xarray as xr
 
 from bodyorder._checks import check_positive
 from bodyorder.analysis.aligned import SeveralResults, align
-from bodyorder.analysis.alignment import groups, unknown_orders
+from bodyorder.analysis.alignment import groups, said_of_wholes, unknown_orders
 from bodyorder.engine.noise import ROUNDING, SIGNIFICANT
+from bodyorder.results.asked import unasked_orders
 from bodyorder.results.variables import describe
 
 #: Truncation error in eV per body below which an order is said to suffice: the accuracy asked of a good potential.
@@ -20,6 +21,12 @@ _FIRST_INTERACTION = 2
 #: Of a group, what is unknown in an order that none of its structures has.
 _KNOWN_BY_ORDER = (
     "group_contribution", "group_spread", "group_noise", "group_truncation_error", "group_truncation_noise",
+)  # fmt: skip
+
+
+#: Of a group, what is made of the energies of all its structures.
+_OF_TOTALS = (
+    "group_total", "group_total_deviation", "group_truncation_error", "group_body_order",
 )  # fmt: skip
 
 
@@ -41,6 +48,8 @@ def order_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
     - ``effective_body_order``: the smallest n with |E − E^{≤m}|/N < ``tolerance`` for every m ≥ n that is known. That
       all later orders count keeps a sum that passes through the right value by chance from counting as converged.
       NaN if no known order suffices, or a later one is unknown because energies failed.
+
+    What needs E is NaN where the energy of the whole was not asked for; the attribute ``whole`` says so then.
 
     :param results: a result, several on the same structures by name, or a combined one
     :param tolerance: in eV per body
@@ -76,7 +85,7 @@ def order_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
             "decay": _decay(contribution.where(significant & (combined["order"] >= _FIRST_INTERACTION))),
             "effective_body_order": sufficient_order(error, _failed(combined, error), tolerance),
         },
-        attrs={"tolerance": tolerance},
+        attrs={"tolerance": tolerance} | said_of_wholes(combined),
     )
     return describe(aligned.of_one(dataset.transpose("source", "structure", "order")))
 
@@ -90,6 +99,8 @@ def group_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
     ``group_alternation`` and ``group_decay``: means of alternation and decay; ``group_body_order``: median effective body
     order, where structures that do not converge count as infinite; ``group_size``: structures that have any contribution.
     What has an order is NaN where none of the structures of so many bodies has it: the zeros of smaller ones say nothing then.
+    What needs E is NaN where a structure of the group has none although nothing failed: none was asked for (the attribute
+    ``whole`` says so then), or there is none of a cell. The others are the small ones, which would speak for the large.
     Each is defined in :func:`order_convergence`.
 
     :param results: a result, several on the same structures by name, or a combined one
@@ -112,7 +123,9 @@ def group_convergence(results: SeveralResults, tolerance: float = TOLERANCE) -> 
     )
     known = ~unknown_orders(combined)
     dataset = dataset.assign({name: dataset[name].where(known) for name in _KNOWN_BY_ORDER})
-    dataset.attrs = {"tolerance": single.attrs["tolerance"]}
+    held = _totals_held(combined)
+    dataset = dataset.assign({name: dataset[name].where(held) for name in _OF_TOTALS})
+    dataset.attrs = single.attrs
     return describe(aligned.of_one(dataset.transpose("source", "group", "order")))
 
 
@@ -148,7 +161,17 @@ def _failed(combined: xr.Dataset, error: xr.DataArray) -> xr.DataArray:
     """Which orders are unknown although somebody asked for them."""
     if "failure" not in combined:
         return xr.zeros_like(error, dtype=bool)
-    return error.isnull() & (combined["failure"] != "") & (combined["order"] <= combined["n_bodies"])
+    asked = (combined["order"] <= combined["n_bodies"]) & ~unasked_orders(combined)
+    return error.isnull() & (combined["failure"] != "") & asked
+
+
+def _totals_held(combined: xr.Dataset) -> xr.DataArray:
+    """Groups whose structures all have energies, but for those of which something failed, dims (source, group)."""
+    lacking = combined["total"].isnull().transpose("source", "structure")
+    if "failure" in combined:
+        lacking = lacking & (combined["failure"] == "")
+    parts = [~lacking.isel(structure=rows).any("structure") for rows in groups(combined).values()]
+    return xr.concat(parts, xr.IndexVariable("group", list(groups(combined))))
 
 
 def sufficient_order(error: xr.DataArray, failed: xr.DataArray, tolerance: float) -> xr.DataArray:

@@ -6,12 +6,13 @@ import numpy as np
 import xarray as xr
 
 from bodyorder.analysis.aligned import Aligned, SeveralResults, align
-from bodyorder.analysis.alignment import attributes, groups, unknown_orders
+from bodyorder.analysis.alignment import attributes, groups, unasked_wholes, unknown_orders
 from bodyorder.analysis.comparison import compare
 from bodyorder.analysis.convergence import TOLERANCE, group_convergence, sufficient_order
 from bodyorder.analysis.multiplicity import doubtful, doubts
 from bodyorder.analysis.significance import within_noise
 from bodyorder.engine.noise import ROUNDING, SIGNIFICANT
+from bodyorder.results.asked import unasked_orders
 from bodyorder.results.variables import DOUBTFUL, describe
 
 
@@ -32,7 +33,8 @@ def findings(results: SeveralResults, reference: str | None = None, tolerance: f
     Of :func:`bodyorder.analysis.compare`, if there is a reference: ``total_rmse`` and ``deviation_order``, ``largest_deviation``:
     the order that a source gets most wrong, and its root mean square deviation.
 
-    By source: ``n_lacking``, structures that lack contributions (see :func:`missing_contributions`); ``n_doubtful_…``,
+    By source: ``n_lacking``, structures that lack contributions (see :func:`missing_contributions`); ``n_unasked``, those whose
+    energy was not asked for; ``n_doubtful_…``,
     ``n_dissociated_states`` and ``n_all``, sums over orders of :func:`bodyorder.analysis.multiplicity.doubtful`;
     ``is_sampled``, whether orders are estimates from a sample; ``is_cut``, whether sub-clusters were cut by distance although
     energies do not end there.
@@ -82,7 +84,8 @@ def missing_contributions(results: SeveralResults) -> xr.DataArray:
     data = aligned.data
     missing = data["contribution"].isnull().transpose("source", "structure", "order")
     failed = (data["failure"] != "").any("structure") if "failure" in data else False
-    return aligned.of_one(missing & (~missing.all("structure") | failed))
+    asked = ~unasked_orders(data).transpose("source", "structure", "order")
+    return aligned.of_one(missing & asked & (~missing.all("structure") | failed))
 
 
 def _unknown(aligned: Aligned) -> xr.DataArray:
@@ -132,6 +135,7 @@ def _of_sources(aligned: Aligned, counts: xr.Dataset) -> xr.Dataset:
     found = xr.Dataset(
         {
             "n_lacking": missing_contributions(aligned).any("order").sum("structure"),
+            "n_unasked": unasked_wholes(data).sum("structure"),
             "is_sampled": ("source", np.array(["sampled" in str(own.get("family", "")) for own in held])),
             "is_cut": ("source", np.array([own.get("family") == "cliques" for own in held])),
         },

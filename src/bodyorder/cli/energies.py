@@ -88,6 +88,9 @@ def add_commands(commands: Any) -> None:
 def _add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-order", type=int, metavar="N", help="largest number of bodies (default: all)")
     parser.add_argument(
+        "--no-whole", action="store_true", help="leave out the energy of the whole beyond the largest number of bodies"
+    )
+    parser.add_argument(
         "--bodies",
         default="atoms",
         metavar="atoms|molecules|residues|column:NAME|FILE",
@@ -169,8 +172,8 @@ def _plan(args: argparse.Namespace) -> None:
     if args.structures.endswith((".yaml", ".yml")):
         if args.boundaries != "given":
             raise InputError(f"`--{args.boundaries}` belongs to structures, and a study has its own options")
-        for name in ("source", "max_order", "cutoff", "workers", "samples", "error", "seed"):
-            if getattr(args, name) is not None:
+        for name in ("source", "max_order", "no_whole", "cutoff", "workers", "samples", "error", "seed"):
+            if getattr(args, name) not in (None, False):
                 raise InputError(f"`--{name.replace('_', '-')}` belongs to structures, and a study has its own options")
         from bodyorder.cli.tables import print_study_plan
         from bodyorder.config import load_config
@@ -190,7 +193,7 @@ def _plan(args: argparse.Namespace) -> None:
     if args.workers is not None:
         check_between("workers", args.workers, 1, MOST_WORKERS)
     structures = read_structures(args.structures, periodic=True, boundaries=args.boundaries)
-    selection = Selection(args.max_order, args.bodies, args.cutoff, _sampling(args))
+    selection = Selection(args.max_order, args.bodies, args.cutoff, _sampling(args), whole=not args.no_whole)
     sources = [load_source(trusted(spec, args.trust)) for spec in args.source]
     said: set[str] = set()
 
@@ -220,6 +223,7 @@ def _decompose(args: argparse.Namespace) -> None:
             structures,
             source,
             max_order=args.max_order,
+            whole=not args.no_whole,
             bodies=args.bodies,
             cutoff=args.cutoff,
             sampling=_sampling(args),

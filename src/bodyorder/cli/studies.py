@@ -1,9 +1,11 @@
-"""Commands on results and studies: compare, report, train, study."""
+"""Commands on results and studies: join, compare, report, train, study."""
 
 from __future__ import annotations
 
 import argparse
 import math
+import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,12 @@ def add_commands(commands: Any) -> None:
     train = commands.add_parser("train", help="train the models of a study on its training sets")
     train.add_argument("config", metavar="CONFIG", help="a study in YAML")
     train.set_defaults(run=_train)
+
+    join = commands.add_parser("join", help="results of different structures by one source, as one")
+    join.add_argument("results", metavar="RESULTS", nargs="+", help="files written by `bodyorder decompose`")
+    join.add_argument("--no-subsets", action="store_true", help="leave out energies and contributions of sub-clusters")
+    join.add_argument("-o", "--output", required=True, metavar="NC", help="file to write")
+    join.set_defaults(run=_join)
 
     compare = commands.add_parser("compare", help="order by order, against a reference")
     compare.add_argument("results", metavar="RESULTS", nargs="+", help="files written by `bodyorder decompose`")
@@ -79,6 +87,29 @@ def _study(args: argparse.Namespace) -> None:
     from bodyorder.study import run_study
 
     print(f"report: {run_study(load_config(args.config))}")
+
+
+def _join(args: argparse.Namespace) -> None:
+    from bodyorder.cli.tables import print_orders
+    from bodyorder.results import join
+    from bodyorder.results.files import load, save
+
+    output = check_output(args.output, never=args.results)
+    twice = [path for path, count in Counter(map(os.path.realpath, args.results)).items() if count > 1]
+    if twice:
+        raise InputError(f"results that are joined must be different files, {twice[0]} is given twice")
+    stems = [Path(path).stem for path in args.results]
+    names = stems if len(set(stems)) == len(stems) else args.results
+    joined = join(
+        {name: load(path) for name, path in zip(names, args.results, strict=True)}, subsets=not args.no_subsets
+    )
+    save(joined, output)
+    print_orders(joined)
+    root = joined.to_dataset()
+    lacking = int((root["failure"] != "").sum()) if "failure" in root else 0
+    if lacking:
+        print(f"{lacking} of {joined.sizes['structure']} structures are incomplete")
+    print(f"{joined.sizes['structure']} structures of {len(names)} results written to {output}")
 
 
 def _compare(args: argparse.Namespace) -> None:

@@ -13,6 +13,7 @@ from bodyorder.analysis import doubts, groups
 from bodyorder.analysis.alignment import UNGROUPED
 from bodyorder.analysis.multiplicity import doubtful
 from bodyorder.analysis.significance import within_noise
+from bodyorder.results.asked import unasked_lines, unasked_orders, unasked_totals
 from bodyorder.results.variables import DISSOCIATED, DOUBTFUL
 
 if TYPE_CHECKING:
@@ -56,13 +57,18 @@ def print_orders(result: xr.DataTree) -> None:
         table.add_row(str(order), *cells, "-" if np.isnan(sigma) else f"{sigma:.0e}")
     for name in ("total", "residual"):
         values = (result[name] / result.n_bodies).values
-        # what periodic structures have no whole for; what failed is said below
+        # what is unknown is a dash; why is said below
         means = [_mean(values[rows]) for rows in members.values()]
         table.add_row(name, *means, "", end_section=True)
     print_table(table)
     if lost.any():
         print(f"~ not above twice its noise, which is {result.attrs['noise']}")
-    if "cells" in result.children and _lacks_total(result):
+    root = result.to_dataset()
+    unasked = unasked_totals(root)
+    orders = unasked_orders(root).transpose("structure", "order").values
+    for line in unasked_lines(unasked, orders):
+        print(line)
+    if "cells" in result.children and _lacks_total(result, unasked):
         print("no total: the source gives no energy of a periodic cell")
     print(f"{int(result.n_evaluations.sum())} sub-clusters evaluated; family: {result.attrs['family']}")
     _print_doubts(result)
@@ -80,10 +86,10 @@ def _print_doubts(result: xr.DataTree) -> None:
                 print(f"sub-clusters {called}: {int(counts.sum())} (order{'s' * (',' in orders)} {orders})")
 
 
-def _lacks_total(result: xr.DataTree) -> bool:
-    """Whether a periodic structure has no energy of the whole."""
+def _lacks_total(result: xr.DataTree, unasked: np.ndarray) -> bool:
+    """Whether a periodic structure has no energy of the whole although it was asked for."""
     periodic = result["cells"]["cell"].notnull().all(("vector", "xyz"))
-    return bool((periodic & result["total"].isnull()).any())
+    return bool((periodic & result["total"].isnull() & ~unasked).any())
 
 
 def _mean(values: np.ndarray) -> str:
@@ -184,6 +190,8 @@ def print_comparison(comparison: xr.Dataset, reference: str) -> None:
             forces = [1000 * float(here.force_rmse.sel(source=name)) for name in names]
             table.add_row("forces, meV/Å", *(f"{value:.1f}" for value in forces))
         print_table(table)
+    if "whole" in comparison.attrs:
+        print(f"total: of structures whose energy both have; that of the whole was {comparison.attrs['whole']}")
 
 
 def print_environment(found: xr.Dataset) -> None:

@@ -19,6 +19,7 @@ from bodyorder.engine.noise import SIGNIFICANT
 from bodyorder.engine.noise import describe as describe_noise
 from bodyorder.engine.selection import Selection
 from bodyorder.engine.subset_energies import Evaluated, SubsetEnergies
+from bodyorder.results.asked import ASKED, NOT_ASKED
 from bodyorder.results.files import SCHEMA_VERSION
 from bodyorder.results.tree import grown
 from bodyorder.results.variables import DOUBTS, describe
@@ -80,6 +81,7 @@ def assemble(
             "bodies": selection.bodies if isinstance(selection.bodies, str) else "given",
             "family": ", ".join(sorted({own.piece.family.kind for own in by_structure})),
             "cutoff": _cutoff(selection, source, by_structure),
+            "whole": ASKED if selection.whole else NOT_ASKED,
             "versions": _versions(source),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         },

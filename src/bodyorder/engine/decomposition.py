@@ -43,6 +43,7 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     source: SourceLike,
     *,
     max_order: int | None = None,
+    whole: bool = True,
     bodies: BodiesLike = "atoms",
     cutoff: float | None = None,
     sampling: Sampling | None = None,
@@ -62,6 +63,8 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     :param structures: a structure, several, or a file that ASE reads
     :param source: energy source, ASE calculator, or the spec of a source (see :func:`bodyorder.load_source`)
     :param max_order: largest order; all if None
+    :param whole: ask for the energy of the whole structure too where sub-clusters up to ``max_order`` do not hold it, which may
+        cost more than all of them. Without it ``total`` and ``residual`` are NaN there, and the attribute ``whole`` says why.
     :param bodies: ``"atoms"``, ``"molecules"``, the body of each atom as integers, or a file that holds those
     :param cutoff: distance in Å that limits which sub-clusters are evaluated. If the source is additive at this distance
         (its own cutoff is not larger), the sub-clusters connected by shorter distances are evaluated, and the result is exact.
@@ -99,7 +102,7 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
             f"`executor` must have the interface of concurrent.futures, got {executor!r}; bodyorder.engine.executors opens one"
         )
     _check_by_atom(engine, Wanted(forces, atom_energies))
-    selection = Selection(max_order, bodies, cutoff, sampling, kept=subsets)
+    selection = Selection(max_order, bodies, cutoff, sampling, kept=subsets, whole=whole)
     with opened(store) as opened_store:
         pieces = selection.pieces(frames, engine)
         said = selection.inventory(frames, pieces, engine)

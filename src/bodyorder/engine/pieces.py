@@ -35,6 +35,7 @@ class Piece:
     :param counterpoise: whose basis functions a sub-cluster is given (see :mod:`bodyorder.engine.counterpoise`)
     :param sample: what the subsets of the family count for if they are a sample
     :param cell: of a periodic structure
+    :param whole: whether the energy of the whole structure is asked for where the family does not hold it
     """
 
     system: System
@@ -43,6 +44,7 @@ class Piece:
     counterpoise: str = counterpoise.NONE
     sample: Sample | None = None
     cell: Cell | None = None
+    whole: bool = True
 
     @cached_property
     def body_atoms(self) -> np.ndarray:
@@ -62,7 +64,7 @@ class Piece:
     @property
     def asks_whole(self) -> bool:
         """Whether the whole structure is one more sub-cluster to evaluate."""
-        return self.cell is None and not self.holds_whole
+        return self.whole and self.cell is None and not self.holds_whole
 
     @property
     def partition(self) -> Bodies:

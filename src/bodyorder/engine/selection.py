@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 import ase
 
-from bodyorder._checks import InputError, check_between, check_positive
+from bodyorder._checks import InputError, check_between, check_positive, check_switch
 from bodyorder.engine.pieces import Cell, Piece
 from bodyorder.engine.sampling import Sampling, along_joints, by_distance
 from bodyorder.sources.protocol import EnergySource
@@ -32,6 +32,7 @@ class Selection:
     :param sampling: estimate the order totals from a sample of the sub-clusters
     :param kept: whether every sub-cluster is kept; else those of the largest order may be too many for that, and are made and
         evaluated a bounded number at a time, where they are connected ones
+    :param whole: whether the energy of the whole is asked for where the sub-clusters taken do not hold it
     """
 
     max_order: int | None = None
@@ -39,6 +40,7 @@ class Selection:
     cutoff: float | None = None
     sampling: Sampling | None = None
     kept: bool = False
+    whole: bool = True
 
     def pieces(
         self, structures: Sequence[ase.Atoms], source: EnergySource, draws: Sequence[list[int]] | None = None
@@ -49,6 +51,7 @@ class Selection:
         :raises InputError: if an option does not fit the structures, the charge of a body is no whole number, or the source
             does not take charges
         """
+        check_switch("whole", self.whole)
         if self.cutoff is not None:
             check_positive("cutoff", self.cutoff)
         if self.sampling is not None:
@@ -96,7 +99,7 @@ class Selection:
                 apart = partition.middle_distances(atoms, joints.first, joints.second, joints.shifts)
                 growth = along_joints(joints, apart, top)
             drawn = self.sampling.draw(growth, draws or self.sampling.first(top), index)
-            return Piece(system, partition, drawn.family, scheme, drawn)
+            return Piece(system, partition, drawn.family, scheme, drawn, whole=self.whole)
         if self.cutoff is None:
             family = _complete(len(partition), top)
         elif self.kind(source) == "connected":
@@ -104,7 +107,7 @@ class Selection:
             family = connected_classes(joints, top, streamed=not self.kept)
         else:
             family = cliques(partition.distances(system.positions) < self.cutoff, top)
-        return Piece(system, partition, family, scheme)
+        return Piece(system, partition, family, scheme, whole=self.whole)
 
     def _periodic(self, atoms: ase.Atoms, source: EnergySource, index: int, draws: list[int] | None) -> Piece:
         """A periodic structure: the classes of connected sub-clusters."""
@@ -133,7 +136,7 @@ class Selection:
         family = connected_classes(joints, self.max_order, streamed=not self.kept) if drawn is None else drawn.family
         assert family.nodes is not None
         system, bodies, home = crystal.images(family.nodes.bodies, family.nodes.cells)
-        return Piece(system, bodies, family, sample=drawn, cell=Cell(crystal, home))
+        return Piece(system, bodies, family, sample=drawn, cell=Cell(crystal, home), whole=self.whole)
 
     def _check_sampling(self, source: EnergySource) -> None:
         if self.max_order is None:

@@ -127,7 +127,7 @@ class SubsetEnergies:
 
     @property
     def total(self) -> float:
-        """Energy of the whole structure in eV."""
+        """Energy of the whole structure in eV, NaN where it was not asked for."""
         return float(self.energies[-1][0]) if self.piece.holds_whole else self.whole
 
     @property
@@ -138,9 +138,9 @@ class SubsetEnergies:
         return "; ".join([failed] * bool(self.failures) + self.shortfalls)
 
     def take_cell(self) -> None:
-        """Ask the source for the energy of a periodic structure, if it gives one."""
+        """Ask the source for the energy of a periodic structure, if it is wanted and the source gives one."""
         source, cell = self.evaluated.source, self.piece.cell
-        if cell is None or not source.capabilities.cell_energy:
+        if cell is None or not self.piece.whole or not source.capabilities.cell_energy:
             return
         try:
             self.whole = source.cell_energy(cell.crystal.atoms)

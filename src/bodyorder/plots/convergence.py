@@ -169,6 +169,11 @@ def draw_truncation(axis: Axes, convergence: xr.Dataset, lines: Sequence[Line]) 
     axis.set_yscale("log")
     axis.set_ylim(foot, 3 * max(errors[np.isfinite(errors)].max(initial=0), tolerance))
     axis.axhline(tolerance, color="#555555", linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    if "whole" in convergence.attrs and all(
+        convergence["group_truncation_error"].sel(group=line.group, source=line.source).isnull().all() for line in lines
+    ):
+        said = "energies of whole structures\nwere not asked for"
+        axis.text(0.5, 0.5, said, transform=axis.transAxes, horizontalalignment="center", color="#555555")
     for line, shift in zip(lines, shifts_of(len(lines)), strict=True):
         part, style = convergence.sel(group=line.group, source=line.source), line.style
         error = part["group_truncation_error"].values

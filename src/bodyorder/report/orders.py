@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -20,6 +21,7 @@ from bodyorder.report.numbers import MISSING, milli, number, whole
 from bodyorder.report.section import Picture, Section
 from bodyorder.report.table import Table
 from bodyorder.report.words import words
+from bodyorder.results.asked import NOT_ASKED
 
 #: Attributes of results that say how they came about, and what they are called.
 _ORIGINS = {
@@ -45,8 +47,11 @@ def by_order(dataset: xr.Dataset, name: str, rows: tuple[str, ...] = ("group", "
     return pd.DataFrame(values.values.reshape(len(index), -1), index, columns)
 
 
-def totals(convergence: xr.Dataset, theme: Theme) -> Section:
-    """Order totals, and their noise."""
+def totals(convergence: xr.Dataset, theme: Theme, unasked: Sequence[str]) -> Section:
+    """Order totals, and their noise.
+
+    :param unasked: what is said of numbers that nobody asked for, a line each
+    """
     frame = by_order(convergence, "group_contribution")
     noise = by_order(convergence, "group_noise")
     for title, name in (("E/N", "group_total"), ("structures", "group_size")):
@@ -59,14 +64,15 @@ def totals(convergence: xr.Dataset, theme: Theme) -> Section:
         drawn = convergence_figure("noise", convergence, theme)
         description = f"Sizes of order totals above bands of their noise. {_names(theme)}, {_range(convergence)}."
         pictures.append(Picture("noise", drawn, description, words("captions.html", "noise", body=theme.body)))
-    return Section("orders", "Order totals", "every total, its noise", pictures=pictures, tables=[table])
+    said = [f"{line[0].upper()}{line[1:]}." for line in unasked]
+    return Section("orders", "Order totals", "every total, its noise", said, pictures, [table])
 
 
 def truncation(convergence: xr.Dataset, theme: Theme) -> Section:
     """How many orders are enough."""
     title = "How many orders are enough"
     if not bool(convergence["group_truncation_error"].notnull().any()):
-        said = [words("captions.html", "no_truncation")]
+        said = [words("captions.html", "no_truncation", unasked="whole" in convergence.attrs)]
         return Section("truncation", title, "not known", sentences=said)
     tolerance = 1e3 * convergence.attrs["tolerance"]
     growth = steepest_growth(convergence)
@@ -175,8 +181,10 @@ def failures(results: xr.Dataset) -> Section | None:
 def origins(held: dict[str, dict[str, Any]]) -> Table:
     """Where the results come from."""
     present = [key for key in _ORIGINS if any(key in attributes for attributes in held.values())]
+    if any(attributes.get("whole") == NOT_ASKED for attributes in held.values()):
+        present.append("whole")
     rows = [[str(attributes.get(key, MISSING)) for key in present] for attributes in held.values()]
-    frame = pd.DataFrame(rows, pd.Index(list(held), name="name"), [_ORIGINS[key] for key in present])
+    frame = pd.DataFrame(rows, pd.Index(list(held), name="name"), [_ORIGINS.get(key, key) for key in present])
     return Table(frame, "Where the energies come from.")
 
 

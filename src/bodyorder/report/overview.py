@@ -21,7 +21,7 @@ from bodyorder.results.variables import DISSOCIATED, DOUBTFUL
 _MOST_SOURCES = 4
 
 #: How expansions can converge, in the order in which that is said.
-_VERDICTS = ("from", "perhaps", "complete", "none", "open", "unknown")
+_VERDICTS = ("from", "perhaps", "complete", "none", "open", "unknown", "unasked")
 
 
 class Place(NamedTuple):
@@ -78,7 +78,7 @@ def _converges(found: xr.Dataset, leading: list[str], theme: Theme) -> Markup:
     for place, part in _places(found, leading):
         order, last = part["sufficient_order"], part["last_order"]
         if np.isnan(last):
-            key = ("unknown", 0)
+            key = ("unasked" if part["n_unasked"] else "unknown", 0)
         elif np.isnan(order):
             # what follows a small error may be unknown
             key = ("none" if part["last_error"] >= found.attrs["tolerance"] else "open", int(last))

@@ -17,6 +17,7 @@ from bodyorder._checks import InputError, check_choice
 from bodyorder._files import replacing
 from bodyorder.analysis import attributes, compare, findings, group_convergence, one_body_energies
 from bodyorder.analysis.aligned import SeveralResults, align
+from bodyorder.analysis.alignment import said_unasked
 from bodyorder.analysis.convergence import TOLERANCE
 from bodyorder.plots.style import Theme
 from bodyorder.report import orders, overview
@@ -76,7 +77,7 @@ def render_report(report: Report) -> str:
     diagnosis = diagnose(results)
     sections = [
         orders.failures(results),
-        orders.totals(convergence, theme),
+        orders.totals(convergence, theme, said_unasked(results)),
         orders.truncation(convergence, theme),
         orders.comparison(results, compared, theme),
         None if diagnosis is None else diagnosis.section(theme),

@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from bodyorder._checks import InputError, did_you_mean
+from bodyorder.results.asked import unasked_orders, unasked_totals
 from bodyorder.results.variables import VARIABLES
 
 #: Groups below the root, and the dimensions that only they have.
@@ -266,7 +267,10 @@ def _check_members(part: xr.Dataset, root: xr.Dataset, what: str) -> None:
 
 
 def _check_said(tree: xr.DataTree, root: xr.Dataset, what: str) -> None:
-    """Check that what is missing has a reason, but for orders that others have beside which results stand or stood."""
+    """Check that what is missing has a reason, but for orders that others have beside which results stand or stood.
+
+    What was not asked for is said by the attribute ``whole`` and by ``asked_order``.
+    """
     if "source" in root.coords:
         return
     free = np.ones(root.sizes["structure"], dtype=bool)
@@ -276,8 +280,8 @@ def _check_said(tree: xr.DataTree, root: xr.Dataset, what: str) -> None:
     if "failure" in root:
         silent = root["failure"].values.astype(str) == ""
     missing = {
-        "total": root["total"].isnull().values & free,
-        "contribution": root["contribution"].isnull().any("order").values,
+        "total": root["total"].isnull().values & free & ~unasked_totals(root),
+        "contribution": (root["contribution"].isnull() & ~unasked_orders(root)).any("order").values,
     }
     for name, lacking in missing.items():
         rows = np.flatnonzero(lacking & silent)

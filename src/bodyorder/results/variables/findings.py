@@ -36,6 +36,7 @@ FINDINGS = {
         _GROUP, "eV/body", r"\mathrm{RMSE}", "RMS deviation of that order from the reference"
     ),
     "n_lacking": Variable((), "1", "", "structures that lack contributions"),
+    "n_unasked": Variable((), "1", "", "structures whose energy was not asked for"),
     "is_sampled": Variable((), "1", "", "whether n-body totals are estimates from a sample of the sub-clusters"),
     "is_cut": Variable((), "1", "", "whether sub-clusters were cut by distance although energies do not end there"),
     "n_doubtful_failed": Variable((), "1", "", "sub-clusters whose energy failed, of all orders"),

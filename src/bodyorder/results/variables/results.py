@@ -13,6 +13,9 @@ RESULTS = {
         "1σ of the contribution from the precision of the source or of sampling",
     ),
     "above_noise": Variable(("structure", "order"), "1", "", "whether the n-body total is more than twice its noise"),
+    "asked_order": Variable(
+        ("structure",), "1", "n", "largest order that was asked for, where joined results differ; orders above are NaN"
+    ),
     "total": Variable(("structure",), "eV", "E", "energy of the whole structure, evaluated directly"),
     "residual": Variable(("structure",), "eV", r"E-\sum_n E^{(n)}", "total minus the sum of all contributions"),
     "n_bodies": Variable(("structure",), "1", "N", "number of bodies"),
