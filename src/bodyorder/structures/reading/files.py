@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import ase
@@ -14,12 +16,38 @@ from bodyorder.structures.reading.gromacs import read_gromacs
 from bodyorder.structures.reading.lammps import read_lammps_data, read_lammps_dump
 from bodyorder.structures.reading.xyz import read_xyz
 
+
+def _later(module: str) -> Callable[[Path], list[ase.Atoms]]:
+    """A reader that is imported when it is asked for."""
+
+    def read(path: Path) -> list[ase.Atoms]:
+        reader = getattr(importlib.import_module(f"bodyorder.structures.reading.{module}"), f"read_{module}")
+        frames: list[ase.Atoms] = reader(path)
+        return frames
+
+    return read
+
+
 #: Suffixes that decide, whatever the contents look like.
-SUFFIXES = {".xyz": read_xyz, ".extxyz": read_xyz}
+SUFFIXES: dict[str, Callable[[Path], list[ase.Atoms]]] = {
+    ".xyz": read_xyz,
+    ".extxyz": read_xyz,
+    ".pdb": _later("pdb"),
+    ".ent": _later("pdb"),
+    ".sdf": _later("molfile"),
+    ".mol": _later("molfile"),
+    ".sd": _later("molfile"),
+    ".cif": _later("cif"),
+    ".mmcif": _later("cif"),
+}
 #: Readers by ASE's names of formats; every other format is read by ASE.
-READERS = {
+READERS: dict[str, Callable[[Path], list[ase.Atoms]]] = {
     "extxyz": read_xyz,
     "xyz": read_xyz,
+    "proteindatabank": _later("pdb"),
+    "sdf": _later("molfile"),
+    "mol": _later("molfile"),
+    "cif": _later("cif"),
     "gromacs": read_gromacs,
     "lammps-data": read_lammps_data,
     "lammps-dump-text": read_lammps_dump,
