@@ -221,7 +221,7 @@ def test_store_makes_the_second_run_free(run, clusters, tmp_path):
     [
         (("decompose", "nothing.xyz", "--source", "analytic:pair", "-o", "r.nc"), "must be an existing file"),
         (("decompose", "empty.xyz", "--source", "analytic:pair", "-o", "r.nc"), r"empty\.xyz is empty"),
-        (("decompose", "prose.xyz", "--source", "analytic:pair", "-o", "r.nc"), "must be a file that ASE reads"),
+        (("decompose", "prose.xyz", "--source", "analytic:pair", "-o", "r.nc"), "must begin with its number of atoms"),
         (("decompose", "spot.xyz", "--source", "analytic:pair", "-o", "r.nc"), "atoms 0 and 1 are on one spot"),
         (
             ("decompose", "clusters.xyz", "--source", "pysfc:fci", "-o", "r.nc"),

@@ -74,7 +74,7 @@ def test_moments_reach_calculators(run, tmp_path, monkeypatch):
     ("text", "line"),
     [
         (TWO, "2 structures of H3; free; charge 0"),
-        (xyz("HCl ion pair, charge 0, multiplicity 1", "H 0 0 0", "Cl 1.27 0 0"), "1 structure of ClH; free; charge 0"),
+        (xyz("HCl ion pair, charge 0, multiplicity 1", "H 0 0 0", "Cl 1.27 0 0"), "1 structure of HCl; free; charge 0"),
         (
             xyz('pbc="[True, True, False]" Lattice="5 0 0 0 5 0 0 0 5"', "H 0 0 0", "H 1 0 0"),
             "1 structure of H2; periodic along a, b; charge 0",
@@ -95,7 +95,7 @@ def test_lengths_and_cells_in_bohr(run, tmp_path):
     assert run("decompose", tmp_path / "in.xyz", *arguments)[0] == 0
     positions = load_results(tmp_path / "o.nc")["sites"]["site_position"].values
     np.testing.assert_allclose(positions[:, 0], np.array([0, 1.4, 6]) * BOHR, atol=1e-8)
-    arguments = ["--source", f"{EMT}?additive_cutoff=5", "--max-order", 2, "-o", tmp_path / "p.nc"]
+    arguments = ["--source", f"{EMT}?additive_cutoff=8", "--max-order", 2, "-o", tmp_path / "p.nc"]
     assert run("decompose", tmp_path / "in.xyz", *arguments)[0] == 0
     np.testing.assert_allclose(
         load_results(tmp_path / "p.nc")["cells"]["cell"].values[0], 35.2 * BOHR * np.eye(3), atol=1e-8

@@ -11,10 +11,11 @@ import ase
 import ase.io
 import numpy as np
 
-from bodyorder._checks import InputError, first_line
+from bodyorder._checks import InputError
 from bodyorder._files import replacing
 from bodyorder.structures.neighbours import near_pairs, neighbours
 from bodyorder.structures.periodic import put_together
+from bodyorder.structures.reading import read_file
 from bodyorder.structures.reading.cells import ASYMMETRIC_UNIT
 from bodyorder.structures.stated import settled
 
@@ -45,7 +46,7 @@ def read_structures(
     if isinstance(structures, ase.Atoms):
         frames, origin = [structures], "structures"
     elif isinstance(structures, str | os.PathLike):
-        frames, origin = _read_file(Path(structures)), str(structures)
+        frames, origin = read_file(Path(structures)), str(structures)
     elif isinstance(structures, Iterable):
         frames, origin = list(structures), "structures"
     else:
@@ -79,17 +80,6 @@ def structure_names(structures: Sequence[ase.Atoms]) -> list[str]:
     """A name for each structure: ``info["name"]`` where all have one and no two agree, else its number."""
     names = [str(atoms.info.get("name", index)) for index, atoms in enumerate(structures)]
     return names if len(set(names)) == len(names) else [str(index) for index in range(len(names))]
-
-
-def _read_file(path: Path) -> list[ase.Atoms]:
-    if not path.is_file():
-        raise InputError(f"structures must be an existing file, {path} is not")
-    if path.stat().st_size == 0:
-        raise InputError(f"structures must be a file that ASE reads, {path} is empty")
-    try:
-        return list(ase.io.read(path, index=":"))
-    except Exception as error:  # each of ASE's readers has errors of its own
-        raise InputError(f"structures must be a file that ASE reads, {path} is not: {first_line(error)}") from None
 
 
 def _bounded(atoms: ase.Atoms, boundaries: Boundaries, name: str) -> ase.Atoms:

@@ -329,7 +329,7 @@ def test_elements_by_the_columns_of_names(tmp_path, name, residue, symbol):
     aligned = atom(" O  ", "HOH", [9, 9, 9], number="9", element="O")
     atoms = read_one(tmp_path, atom(name, residue, [0, 0, 0]), aligned)
     assert atoms.numbers[0] == {"D": 1}.get(symbol) or atoms.get_chemical_symbols()[0] == symbol
-    assert (atoms.get_masses()[0] == 2.014) == (symbol == "D")
+    assert (atoms.get_masses()[0] == 2.01410178) == (symbol == "D")
 
 
 @pytest.mark.parametrize(
@@ -362,7 +362,7 @@ def test_stated_elements(tmp_path):
         tmp_path, *(atom(s, "LIG", [3 * i, 0, 0], element=s) for i, s in enumerate(["D", "T", "H", "CL", "Cl"]))
     )
     assert atoms.numbers.tolist() == [1, 1, 1, 17, 17]
-    np.testing.assert_allclose(atoms.get_masses()[:3], [2.014, 3.016, 1.008])
+    np.testing.assert_allclose(atoms.get_masses()[:3], [2.01410178, 3.01604928, 1.008])
     with pytest.raises(
         InputError, match=r"atom LP of residue LIG 1 of chain A .* states 'LP'; write it into .* remove the atom"
     ):

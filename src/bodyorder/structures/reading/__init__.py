@@ -1,1 +1,5 @@
-"""Readers of files that say more than ASE's readers keep: charges, bonds, residues, disorder."""
+"""Files of structures as they are meant: every frame, its elements, lengths in Å, cell and periodic directions, or a refusal."""
+
+from bodyorder.structures.reading.files import read_file
+
+__all__ = ["read_file"]

@@ -11,8 +11,8 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from bodyorder.structures import bonds
 
-#: Hydrogen with a symbol of its own, and its mass in u.
-ISOTOPES = {"D": 2.014, "T": 3.016}
+#: Isotopes of hydrogen that have a symbol of their own, and their masses in u (AME2020).
+ISOTOPES = {"D": 2.01410178, "T": 3.01604928}
 
 #: Symbols of nonmetals.
 NONMETALS = frozenset((*(chemical_symbols[number] for number in bonds.NONMETALS), *ISOTOPES))

@@ -1,0 +1,71 @@
+"""Reading 10,000 frames of eight waters and cutting them into molecules, against what ASE takes to read them alone.
+
+Frames are those of extended XYZ: bare, with energy and forces, and (a tenth of them) in a periodic cell as well. Processor times
+of one process, in turn; the smallest of each counts. That both read the same is checked.
+
+Run with: python benchmarks/reading.py [frames]
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import ase
+import ase.io
+import numpy as np
+from _timing import seconds
+from ase.build import molecule
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from bodyorder.structures import find_bodies, read_structures
+from bodyorder.structures.reading import read_file
+
+FRAMES = 10_000
+REPEATS = 3
+
+
+def waters(count: int, results: bool, cell: bool) -> list[ase.Atoms]:
+    rng = np.random.default_rng(0)
+    start = ase.Atoms(cell=[12.4, 12.4, 12.4], pbc=True) if cell else ase.Atoms()
+    for corner in np.ndindex(2, 2, 2):
+        water = molecule("H2O")
+        water.translate(3.1 * np.array(corner))
+        start += water
+    frames = []
+    for _ in range(count):
+        atoms = start.copy()
+        atoms.positions += rng.normal(scale=0.02, size=atoms.positions.shape)
+        if results:
+            atoms.calc = SinglePointCalculator(atoms, energy=rng.normal(), forces=rng.normal(size=(24, 3)))
+        frames.append(atoms)
+    return frames
+
+
+def read_and_cut(path: Path) -> int:
+    """The number of molecules."""
+    return sum(len(find_bodies(atoms, "molecules")) for atoms in read_structures(path, periodic=True))
+
+
+def measure(path: Path, count: int, kind: str) -> None:
+    ase.io.write(path, waters(count, "energy" in kind, "cell" in kind), format="extxyz")
+    assert read_file(path) == ase.io.read(path, ":")
+    assert read_and_cut(path) == 8 * count
+    works = [lambda: read_and_cut(path), lambda: read_file(path), lambda: ase.io.read(path, ":")]
+    whole, reading, theirs = np.min([[seconds(work) for work in works] for _ in range(REPEATS)], axis=0)
+    print(f"{count} frames, {kind}: ASE reads them in {theirs:.2f} s of processor time")
+    print(f"  read {reading / theirs:.2f} times that, read and cut into molecules {whole / theirs:.2f} times")
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else FRAMES
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "waters.xyz"
+        measure(path, count, "bare")
+        measure(path, count, "energy and forces")
+        measure(path, count // 10, "energy, forces and cell")
+
+
+if __name__ == "__main__":
+    main()
