@@ -189,3 +189,20 @@ def test_bodies_of_all_frames_in_one_file(tmp_path):
     assert (first.labels.tolist(), second.labels.tolist()) == ([0, 0, 0], [0, 1, 1, 1])
     with pytest.raises(InputError, match="each of the 3 to 4 atoms of a structure by an integer, got 7 values"):
         divide([water(), water(), Atoms("Na", [[-2, 0, 0]]) + water()], path)
+
+
+def test_a_stretched_acid_keeps_its_hydrogen():
+    """Cl–H 1.45 Å and H…O 1.40 Å: nearer to the oxygen, whose radius is smaller by more than that."""
+    atoms = Atoms("ClH", [[0, 0, 0], [1.45, 0, 0]]) + water((2.85, 0, 0))
+    atoms.positions[3:, 0] = 2 * 2.85 - atoms.positions[3:, 0] + 1.0
+    assert labels(atoms)[:2] == [0, 0]
+    assert labels(atoms)[2] != 0
+
+
+@pytest.mark.parametrize("symbols", ["He2", "Ne2", "ArHe", "Kr2", "XeKr"])
+def test_noble_gases_form_no_bonds_with_each_other(symbols):
+    assert labels(Atoms(symbols, [[0, 0, 0], [1.5, 0, 0]])) == [0, 1]
+
+
+def test_a_compound_of_xenon():
+    assert set(labels(Atoms("XeF2", [[0, 0, 0], [1.98, 0, 0], [-1.98, 0, 0]]))) == {0}

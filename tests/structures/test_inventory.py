@@ -92,3 +92,10 @@ def test_many_atoms(n_atoms):
 def test_many_kinds():
     atoms = [Atoms([number]) for number in range(1, 11)]
     assert said(atoms).endswith("bodies (atoms): 1 × H, 1 × He, 1 × Li, 1 × Be, 1 × B, 1 × C and 4 more")
+
+
+def test_ions_whose_charges_were_forgotten():
+    atoms = solvated()
+    atoms.set_initial_charges(None)
+    assert said(atoms, "molecules").endswith("bodies (molecules): 2 × H2O, 1 × Na; odd electrons: 1 × Na")
+    assert said(atoms).endswith("bodies (atoms): 4 × H, 2 × O, 1 × Na")

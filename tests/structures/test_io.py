@@ -84,7 +84,7 @@ def test_a_charge_that_no_body_has(charge):
             read_structures(atoms)
 
 
-@pytest.mark.parametrize("charge", ["anion", np.array([1, 2, 3]), np.arange(100.0), np.nan, {}])
+@pytest.mark.parametrize("charge", ["anion", np.array([1, 2, 3]), np.arange(100.0), np.inf, {}])
 def test_a_charge_that_is_no_number(charge):
     atoms = molecule("OH")
     atoms.info["charge"] = charge

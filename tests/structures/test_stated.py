@@ -140,3 +140,56 @@ def test_moments():
 def test_what_is_settled_stays():
     atoms = ion(total_charge=1)
     assert settled(atoms, "it") is atoms
+
+
+@pytest.mark.parametrize("value", [np.nan, "nan", "None", "n/a", "", None])
+def test_what_states_that_nothing_is_known(value):
+    atoms = molecule("CH4")
+    atoms.info |= {"charge": value, "multiplicity": value}
+    assert read_structures(atoms) == [atoms]
+
+
+def test_charge_and_multiplicity_alone_in_a_comment():
+    atoms = ase.Atoms("OH", [[0, 0, 0], [0, 0, 0.97]], info={"comment": "-1 1"})
+    with pytest.raises(InputError, match=r"its info has comment_charge=-1 and its initial charges add up to 0$"):
+        read_structures(atoms)
+    atoms.set_initial_charges([-1, 0])
+    assert read_stated(atoms, "it").multiplicity == 1
+    for comment in ("0 2", "12 34", "-1 1 and more", "1.0 2", "3 2"):
+        atoms.set_initial_charges(None)
+        atoms.info["comment"] = comment
+        assert len(read_structures(atoms)) == 1, "no charge, or no multiplicity that fits: something else is counted"
+
+
+def test_attributes_as_pymatgen_sets_them():
+    atoms = ase.Atoms("OH", [[0, 0, 0], [0, 0, 0.97]])
+    atoms.charge, atoms.spin_multiplicity = -1, 1
+    with pytest.raises(InputError, match=r"its info has charge=-1 and its initial charges add up to 0$"):
+        read_structures(atoms)
+
+
+@pytest.mark.parametrize("column", ["mulliken_charges", "REF_charges", "mbis_charges"])
+def test_any_charges_that_add_up_to_an_ion(column):
+    atoms = molecule("OH")
+    atoms.set_array(column, np.array([-1.2, 0.2]))
+    with pytest.raises(InputError, match=rf"its column '{column}' adds up to -1"):
+        read_structures(atoms)
+    atoms.info["total_charge"] = 0
+    assert len(read_structures(atoms)) == 1
+
+
+def test_multiplicities_by_name_and_vectors_that_a_program_computed():
+    atoms = molecule("O2")
+    atoms.info["multiplicity"] = "triplet"
+    atoms.set_array("magmoms", np.ones((2, 3)))
+    stated = read_stated(atoms, "it")
+    assert (stated.multiplicity, stated.unused) == (3, ["magmoms"])
+
+
+def test_a_wave_vector_is_no_charge():
+    atoms = molecule("H2O")
+    atoms.info |= {"q": np.array([0.5, 0.0, 0.0]), "charges": "mulliken"}
+    assert read_structures(atoms) == [atoms]
+    atoms.info["q"] = -1
+    with pytest.raises(InputError, match="its info has q=-1"):
+        read_structures(atoms)

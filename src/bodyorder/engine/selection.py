@@ -16,7 +16,7 @@ from bodyorder.sources.protocol import EnergySource
 from bodyorder.structures import Bodies, System
 from bodyorder.structures.bodies import BodiesLike, body_charges, divide
 from bodyorder.structures.inventory import inventory
-from bodyorder.structures.periodic import whole_bodies
+from bodyorder.structures.periodic import Crystal, make_whole
 from bodyorder.structures.stated import read_stated, stated_multiplicities
 from bodyorder.subsets import Family, Joints, cliques, complete, connected_classes
 
@@ -56,15 +56,24 @@ class Selection:
             check_positive("cutoff", self.cutoff)
         if self.sampling is not None:
             self._check_sampling(source)
-        free = [index for index, atoms in enumerate(structures) if not atoms.pbc.any()]
-        divided = divide([structures[index] for index in free], self.bodies, [f"structure {index}" for index in free])
-        partitions = dict(zip(free, divided, strict=True))
-        if self.max_order is not None and len(partitions) == len(structures):
-            check_between("max_order", self.max_order, 1, max(len(bodies) for bodies in divided))
+        names = [f"structure {index}" for index in range(len(structures))]
+        periodic = [index for index, atoms in enumerate(structures) if atoms.pbc.any()]
+        for index in periodic:
+            self._check_periodic(source, names[index])
+        partitions = divide(structures, self.bodies, names)
+        if self.max_order is not None and not periodic:
+            check_between("max_order", self.max_order, 1, max(len(bodies) for bodies in partitions))
+        made_whole = make_whole(
+            [structures[index] for index in periodic],
+            [partitions[index] for index in periodic],
+            self.bodies,
+            [names[index] for index in periodic],
+        )
+        crystals = dict(zip(periodic, made_whole, strict=True))
         return [
-            self._free(atoms, partitions[index], source, index, None if draws is None else draws[index])
-            if index in partitions
-            else self._periodic(atoms, source, index, None if draws is None else draws[index])
+            self._periodic(crystals[index], source, index, None if draws is None else draws[index])
+            if index in crystals
+            else self._free(atoms, partitions[index], source, index, None if draws is None else draws[index])
             for index, atoms in enumerate(structures)
         ]
 
@@ -109,9 +118,24 @@ class Selection:
             family = cliques(partition.distances(system.positions) < self.cutoff, top)
         return Piece(system, partition, family, scheme, whole=self.whole)
 
-    def _periodic(self, atoms: ase.Atoms, source: EnergySource, index: int, draws: list[int] | None) -> Piece:
+    def _periodic(self, crystal: Crystal, source: EnergySource, index: int, draws: list[int] | None) -> Piece:
         """A periodic structure: the classes of connected sub-clusters."""
-        name = f"structure {index}"
+        name, cutoff = f"structure {index}", self.cutoff or source.cutoff
+        assert cutoff is not None
+        assert self.max_order is not None
+        _check_charges(crystal.atoms, crystal.bodies, source, name)
+        joints = Joints(len(crystal.bodies), *crystal.pairs(cutoff))
+        drawn = None
+        if self.sampling is not None:
+            apart = crystal.bodies.middle_distances(crystal.atoms, joints.first, joints.second, joints.shifts)
+            growth = along_joints(joints, apart, self.max_order)
+            drawn = self.sampling.draw(growth, draws or self.sampling.first(self.max_order), index)
+        family = connected_classes(joints, self.max_order, streamed=not self.kept) if drawn is None else drawn.family
+        assert family.nodes is not None
+        system, bodies, home = crystal.images(family.nodes.bodies, family.nodes.cells)
+        return Piece(system, bodies, family, sample=drawn, cell=Cell(crystal, home), whole=self.whole)
+
+    def _check_periodic(self, source: EnergySource, name: str) -> None:
         if self.max_order is None:
             raise InputError(f"`max_order` must be given for {name}, which is periodic; give a largest order")
         cutoff = self.cutoff or source.cutoff
@@ -125,18 +149,6 @@ class Selection:
                 f"`cutoff` for {name}, which is periodic, must be at least that of {source.name}, {source.cutoff:g} Å, got "
                 f"{cutoff:g}; leave it out"
             )
-        crystal = whole_bodies(atoms, self.bodies, name)
-        _check_charges(crystal.atoms, crystal.bodies, source, name)
-        joints = Joints(len(crystal.bodies), *crystal.pairs(cutoff))
-        drawn = None
-        if self.sampling is not None:
-            apart = crystal.bodies.middle_distances(crystal.atoms, joints.first, joints.second, joints.shifts)
-            growth = along_joints(joints, apart, self.max_order)
-            drawn = self.sampling.draw(growth, draws or self.sampling.first(self.max_order), index)
-        family = connected_classes(joints, self.max_order, streamed=not self.kept) if drawn is None else drawn.family
-        assert family.nodes is not None
-        system, bodies, home = crystal.images(family.nodes.bodies, family.nodes.cells)
-        return Piece(system, bodies, family, sample=drawn, cell=Cell(crystal, home), whole=self.whole)
 
     def _check_sampling(self, source: EnergySource) -> None:
         if self.max_order is None:

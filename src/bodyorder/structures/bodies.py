@@ -14,9 +14,7 @@ from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
 
 from bodyorder._checks import InputError, did_you_mean
-from bodyorder.structures.bonds import WHOLE_CHARGE, find_bonds, reach_of_bonds
-from bodyorder.structures.joining import Links
-from bodyorder.structures.neighbours import near_pairs
+from bodyorder.structures.bonds import WHOLE_CHARGE, bonds_of, contested_hydrogen
 
 #: What files and users call the column that says which molecule each atom is in, in lower case and without ``_`` and ``-``.
 MOLECULE_COLUMNS = (
@@ -115,7 +113,7 @@ def find_bodies(atoms: ase.Atoms, bodies: BodiesLike = "atoms") -> Bodies:
 def divide(
     structures: Sequence[ase.Atoms], bodies: BodiesLike = "atoms", names: Sequence[str] | None = None
 ) -> list[Bodies]:
-    """Divide many structures into bodies, each as :func:`find_bodies` does. Their cells play no part.
+    """Divide many structures into bodies, each as :func:`find_bodies` does, and faster than one by one.
 
     :param bodies: as there; integers (in a file, too) are for each structure alike, or for all atoms of all of them
     :param names: what messages call the structures; their numbers if not given
@@ -158,7 +156,7 @@ def stated_molecules(atoms: ase.Atoms, name: str) -> str | None:
     found = [column for column in atoms.arrays if plain(column) in MOLECULE_COLUMNS]
     if not found:
         return None
-    partitions = [_in_order(_values(atoms, _COLUMN + column, name)) for column in found]
+    partitions = [in_order(_values(atoms, _COLUMN + column, name)) for column in found]
     for column, labels in zip(found, partitions, strict=True):
         if not np.array_equal(labels, partitions[0]):
             raise InputError(
@@ -204,34 +202,16 @@ def _molecules(structures: Sequence[ase.Atoms], names: Sequence[str]) -> list[Bo
 
 
 def _joined(structures: Sequence[ase.Atoms], names: Sequence[str]) -> list[Bodies]:
-    """Atoms joined by bonds."""
+    """Atoms joined by bonds, across the borders of cells too."""
     if not structures:
         return []
-    numbers = np.concatenate([atoms.numbers for atoms in structures])
-    charges = np.concatenate([atoms.get_initial_charges() for atoms in structures])
-    first, second, lengths = near_pairs(structures, reach_of_bonds(numbers))
-    links = Links(first, second, np.zeros((len(first), 3), dtype=np.int64), lengths)
-    bonds, contested = find_bonds(links, numbers, charges)
-    labels = _in_order(bonds.components(len(numbers)))
+    bonds, contested = bonds_of(structures)
     starts = np.cumsum([0] + [len(atoms) for atoms in structures])
-    for row in np.flatnonzero(labels[contested.first] != labels[contested.second]):
-        place = int(np.searchsorted(starts, contested.first[row], side="right")) - 1
-        raise contested_hydrogen(contested[np.array([row])], numbers, starts[place], names[place])
+    labels = in_order(bonds.components(starts[-1]))
+    between = contested[labels[contested.first] != labels[contested.second]]
+    if len(between.first):
+        raise contested_hydrogen(between, structures, names)
     return [Bodies(labels[begin:end] - labels[begin]) for begin, end in pairwise(starts.tolist())]
-
-
-def contested_hydrogen(link: Links, numbers: np.ndarray, start: int, name: str) -> InputError:
-    """What to say of a hydrogen between two molecules that it is equally near to.
-
-    :param link: of the hydrogen and one of the two
-    :param start: number of the first atom of its structure
-    """
-    pair = (int(link.first[0]), int(link.second[0]))
-    hydrogen, other = pair if numbers[pair[0]] == 1 else pair[::-1]
-    return InputError(
-        f"each hydrogen must be nearest to one heavy atom, that of {name} with number {hydrogen - start} is "
-        f"{link.lengths[0]:.3f} Å from atom {other - start} and no farther from another; name bodies by a column or a file"
-    )
 
 
 def _values(atoms: ase.Atoms, bodies: str, name: str) -> np.ndarray:
@@ -264,7 +244,7 @@ def _numbered(labels: np.ndarray) -> Bodies:
     return Bodies(np.unique(labels, return_inverse=True)[1])
 
 
-def _in_order(labels: np.ndarray) -> np.ndarray:
+def in_order(labels: np.ndarray) -> np.ndarray:
     """The same groups, numbered by their first atoms."""
     kinds, begin, labels = np.unique(labels, return_index=True, return_inverse=True)
     rank = np.empty(len(kinds), dtype=np.int64)

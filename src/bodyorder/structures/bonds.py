@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import ase
 import numpy as np
 from ase.data import covalent_radii
 
-from bodyorder.structures.joining import SAME_LENGTH, Links
+from bodyorder._checks import InputError
+from bodyorder.structures.links import SAME_LENGTH, Links, find_links
 
 #: Atoms closer than the sum of their covalent radii plus this (Å) can be bonded; the rule of O'Boyle et al., Open Babel,
 #: doi:10.1186/1758-2946-3-33. Wide enough for the stretched bonds of thermal molecules. It is no bound for hydrogen: in water
@@ -18,11 +22,39 @@ WHOLE_CHARGE = 1.001e-3
 _HYDROGEN = 1
 #: Alkali and alkaline-earth metals, which are ions in nearly all that they are found in.
 _BARE_METALS = (3, 4, 11, 12, 19, 20, 37, 38, 55, 56, 87, 88)
+#: Noble gases of which no neutral molecule is known.
+_INERT = (2, 10, 18)
 #: Elements by the formal charge that leaves them no bond.
 _CLOSED = {-1: (9, 17, 35, 53, 85, 117), -2: (8, 16, 34, 52, 84), -3: (7, 15, 33)}
 _NOBLE = (2, 10, 18, 36, 54, 86, 118)
 #: Elements whose bonds make molecules. All others are metals here.
 NONMETALS = (1, *_NOBLE, 5, 6, 7, 8, 9, 14, 15, 16, 17, 32, 33, 34, 35, 51, 52, 53, 84, 85, 117)
+
+
+def bonds_of(structures: Sequence[ase.Atoms]) -> tuple[Links, Links]:
+    """The bonds of some structures, across the borders of their cells too (:func:`find_bonds`).
+
+    :return: bonds and contested links; atoms are counted through all structures
+    """
+    numbers = np.concatenate([atoms.numbers for atoms in structures])
+    charges = np.concatenate([atoms.get_initial_charges() for atoms in structures])
+    return find_bonds(find_links(structures, reach_of_bonds(numbers)), numbers, charges)
+
+
+def contested_hydrogen(link: Links, structures: Sequence[ase.Atoms], names: Sequence[str]) -> InputError:
+    """What to say of a hydrogen between two molecules that is equally near to both.
+
+    :param link: of the hydrogen and one of the two; atoms are counted through all structures
+    :param names: what messages call these
+    """
+    starts = np.cumsum([0] + [len(atoms) for atoms in structures])
+    place = int(np.searchsorted(starts, link.first[0], side="right")) - 1
+    pair = int(link.first[0] - starts[place]), int(link.second[0] - starts[place])
+    hydrogen, other = pair if structures[place].numbers[pair[0]] == _HYDROGEN else pair[::-1]
+    return InputError(
+        f"each hydrogen must be nearest to one heavy atom, that of {names[place]} with number {hydrogen} is "
+        f"{link.lengths[0]:.3f} Å from atom {other} and no farther from another; name bodies by a column or a file"
+    )
 
 
 def reach_of_bonds(numbers: np.ndarray) -> float:
@@ -34,16 +66,16 @@ def reach_of_bonds(numbers: np.ndarray) -> float:
 
 
 def monatomic(numbers: np.ndarray, charges: np.ndarray) -> np.ndarray:
-    """Which atoms are ions without bonds: alkali and alkaline-earth metals, and those whose formal charge leaves them none.
+    """Which atoms have no bonds: alkali and alkaline-earth metals, He, Ne and Ar, and those whose formal charge leaves them none.
 
-    These are metals with a positive charge, hydrogen and noble gases with any, halogens with −1, chalcogens with −2 and the
+    The latter are metals with a positive charge, hydrogen and noble gases with any, halogens with −1, chalcogens with −2 and the
     lighter elements of the nitrogen group with −3. Other formal charges, as in ammonium or carboxylate, belong to molecules.
 
     :param numbers: atomic numbers, shape (n,)
     :param charges: formal charges, shape (n,); what is no whole number is a partial charge and says nothing
     :return: shape (n,), bool
     """
-    bare = np.isin(numbers, _BARE_METALS)
+    bare = np.isin(numbers, (*_BARE_METALS, *_INERT))
     if not charges.any():
         return bare
     formal = np.where(np.abs(charges - np.rint(charges)) <= WHOLE_CHARGE, np.rint(charges), 0)
@@ -57,29 +89,33 @@ def monatomic(numbers: np.ndarray, charges: np.ndarray) -> np.ndarray:
 def find_bonds(links: Links, numbers: np.ndarray, charges: np.ndarray) -> tuple[Links, Links]:
     """Those of some links that are bonds.
 
-    Two atoms are bonded that are closer than :data:`BOND_TOLERANCE` allows, except that ions stand alone (:func:`monatomic`), and
-    that a hydrogen is bonded to the nearest heavy atom only, or to other hydrogens if none is so close.
+    Two atoms are bonded that are closer than :data:`BOND_TOLERANCE` allows, except that some stand alone (:func:`monatomic`),
+    noble gases form no bonds with each other, and a hydrogen is bonded to the nearest heavy atom only, or to other hydrogens if
+    none is so close. Nearest is the one to whose covalent radius the least has to be added, so that a stretched HCl keeps its
+    hydrogen beside an oxygen.
 
     :param links: pairs of atoms, at least all up to :func:`reach_of_bonds`
     :param numbers: atomic numbers, shape (n_atoms,)
     :param charges: formal charges, shape (n_atoms,)
     :return: the bonds, and links of hydrogens to other heavy atoms that are as near as the one that each is bonded to
     """
-    alone = monatomic(numbers, charges)
-    radii = np.where(alone, -np.inf, covalent_radii[numbers])
+    radii = np.where(monatomic(numbers, charges), -np.inf, covalent_radii[numbers])
     close = links[links.lengths < radii[links.first] + radii[links.second] + BOND_TOLERANCE]
+    noble = np.isin(numbers, _NOBLE)
+    close = close[~(noble[close.first] & noble[close.second])]
     light = numbers == _HYDROGEN
     n_light = light[close.first].astype(np.int64) + light[close.second]
     mixed = close[n_light == 1]
     hydrogen = np.where(light[mixed.first], mixed.first, mixed.second)
+    surplus = mixed.lengths - radii[mixed.first + mixed.second - hydrogen]
     nearest = np.full(len(numbers), np.inf)
-    np.minimum.at(nearest, hydrogen, mixed.lengths)
+    np.minimum.at(nearest, hydrogen, surplus)
     taken = np.isfinite(nearest)
-    order = np.lexsort((mixed.lengths, hydrogen))
+    order = np.lexsort((surplus, hydrogen))
     first = order[np.unique(hydrogen[order], return_index=True)[1]]
     others = np.ones(len(hydrogen), dtype=bool)
     others[first] = False
-    contested = others & (mixed.lengths < nearest[hydrogen] + SAME_LENGTH)
+    contested = others & (surplus < nearest[hydrogen] + SAME_LENGTH)
     of_hydrogens = (n_light == 2) & ~taken[close.first] & ~taken[close.second]
     kept = [close[(n_light == 0) | of_hydrogens], mixed[first]]
     return Links.joined(kept), mixed[contested]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import ase
 import numpy as np
@@ -85,19 +86,30 @@ def _bodies(
         )
         for atoms, partition, one in zip(structures, partitions, stated, strict=True)
     )
-    kinds: Counter[str] = Counter()
+    kinds: Counter[_Kind] = Counter()
     for (numbers, labels, charges, _), count in alike.items():
         label, charge = np.frombuffer(labels, dtype=np.int64), np.frombuffer(charges)
         elements = np.frombuffer(numbers, dtype=structures[0].numbers.dtype)
         for kind, n in _kinds(elements, label, charge / 1e3).items():
             kinds[kind] += n * count
+    odd = [kind for kind in kinds if kind.is_odd] if bodies != "atoms" else []
     columns = {stated_molecules(atoms, "it") for atoms in structures} - {None} if bodies == "molecules" else set()
     by = f"{bodies} by column {', '.join(sorted(map(repr, columns)))}" if columns else bodies
-    return f"bodies ({by}): {_some(f'{n} × {kind}' for kind, n in kinds.most_common())}"
+    # where charges are forgotten, ions are radicals
+    return f"bodies ({by}): {_some(f'{n} × {kind.name}' for kind, n in kinds.most_common())}" + (
+        f"; odd electrons: {_some(f'{kinds[kind]} × {kind.name}' for kind in odd)}" * bool(odd)
+    )
 
 
-def _kinds(numbers: np.ndarray, labels: np.ndarray, charges: np.ndarray) -> Counter[str]:
-    """Bodies of one structure by formula and charge, shape (n_atoms,) each."""
+class _Kind(NamedTuple):
+    """Formula with charge, and whether the number of electrons is odd."""
+
+    name: str
+    is_odd: bool
+
+
+def _kinds(numbers: np.ndarray, labels: np.ndarray, charges: np.ndarray) -> Counter[_Kind]:
+    """Bodies of one structure by kind, from what belongs to its atoms, shape (n_atoms,) each."""
     whole = np.bincount(labels, charges)
     order = np.lexsort((numbers, labels))
     ends = np.cumsum(np.bincount(labels))
@@ -112,9 +124,11 @@ def _kinds(numbers: np.ndarray, labels: np.ndarray, charges: np.ndarray) -> Coun
     for body in np.flatnonzero(~single).tolist():
         begin = ends[body - 1] if body else 0
         found[members[begin : ends[body]].tobytes(), float(whole[body])] += 1
-    named: Counter[str] = Counter()
-    for (elements, charge), count in found.items():
-        named[_formula(np.frombuffer(elements, dtype=members.dtype)) + _superscript(charge)] += count
+    named: Counter[_Kind] = Counter()
+    for (text, charge), count in found.items():
+        elements = np.frombuffer(text, dtype=members.dtype)
+        is_odd = bool((int(elements.sum()) - round(charge)) % 2)
+        named[_Kind(_formula(elements) + _superscript(charge), is_odd)] += count
     return named
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from bodyorder._checks import InputError
 from bodyorder._files import replacing
-from bodyorder.structures.neighbours import near_pairs, neighbours
+from bodyorder.structures.links import find_links
 from bodyorder.structures.periodic import put_together
 from bodyorder.structures.reading import read_file
 from bodyorder.structures.reading.cells import ASYMMETRIC_UNIT
@@ -150,18 +150,11 @@ def _check_cell(atoms: ase.Atoms, name: str) -> None:
 
 
 def _check_apart(structures: Sequence[ase.Atoms], names: Sequence[str]) -> None:
-    free = [index for index, atoms in enumerate(structures) if not atoms.pbc.any()]
-    starts = np.cumsum([0] + [len(structures[index]) for index in free])
-    for first, second, _ in zip(*near_pairs([structures[index] for index in free], SAME_SPOT), strict=True):
+    links = find_links(structures, SAME_SPOT)
+    starts = np.cumsum([0] + [len(atoms) for atoms in structures])
+    for first, second in zip(links.first.tolist(), links.second.tolist(), strict=True):
         place = int(np.searchsorted(starts, first, side="right")) - 1
-        raise _on_one_spot(names[free[place]], first - starts[place], second - starts[place])
-    for index in sorted(set(range(len(structures))) - set(free)):
-        # only the neighbour list sees images
-        for first, second in zip(*neighbours("ij", structures[index], SAME_SPOT), strict=True):
-            raise _on_one_spot(names[index], first, second)
-
-
-def _on_one_spot(name: str, first: int, second: int) -> InputError:
-    return InputError(
-        f"{name} must have atoms apart from each other, atoms {first} and {second} are on one spot (closer than {SAME_SPOT} Å)"
-    )
+        raise InputError(
+            f"{names[place]} must have atoms apart from each other, atoms {first - starts[place]} and {second - starts[place]} "
+            f"are on one spot (closer than {SAME_SPOT} Å)"
+        )

@@ -2,63 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import ase
 import numpy as np
 from scipy.sparse import csr_array
-from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
+from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
 from bodyorder._checks import InputError
-from bodyorder.structures.neighbours import neighbours
-
-#: Two links whose lengths differ by less than this (Å) are equally long; some files round positions as far as that.
-SAME_LENGTH = 1e-3
+from bodyorder.structures.links import SAME_LENGTH, Links, find_links
 
 #: Links up to this length (Å) join most bodies. Where they do not, longer ones are looked for, each time by this factor.
 _FIRST_REACH, _FACTOR = 3.0, 1.6
-
-
-@dataclass(frozen=True)
-class Links:
-    """Pairs of atoms and the images in which they are near each other, each pair from one end.
-
-    :param first: an atom, shape (n,)
-    :param second: the other, shape (n,)
-    :param shifts: the cell that this one is in, shape (n, 3)
-    :param lengths: in Å, shape (n,)
-    """
-
-    first: np.ndarray
-    second: np.ndarray
-    shifts: np.ndarray
-    lengths: np.ndarray
-
-    def __getitem__(self, rows: np.ndarray) -> Links:
-        return Links(self.first[rows], self.second[rows], self.shifts[rows], self.lengths[rows])
-
-    @classmethod
-    def joined(cls, parts: Sequence[Links]) -> Links:
-        """All of some links, one after the other."""
-        names = ("first", "second", "shifts", "lengths")
-        return cls(*(np.concatenate([getattr(some, name) for some in parts]) for name in names))
-
-    def components(self, n_atoms: int) -> np.ndarray:
-        """Number of the group of linked atoms that each atom is in, shape (n_atoms,)."""
-        labels = connected_components(_graph(self, np.ones(len(self.first)), n_atoms), directed=False)[1]
-        return labels.astype(np.int64)
-
-    def torn(self, cells: np.ndarray) -> Links:
-        """Those whose atoms are not in the images in which they are near, once moved to ``cells``, shape (n_atoms, 3)."""
-        return self[(cells[self.first] + self.shifts != cells[self.second]).any(axis=1)]
-
-
-def find_links(atoms: ase.Atoms, cutoff: float) -> Links:
-    """All links shorter than ``cutoff`` (Å) of a periodic structure, those of atoms with their own images among them."""
-    first, second, shifts, lengths = neighbours("ijSd", atoms, cutoff)
-    once = first <= second
-    return Links(first[once], second[once], np.asarray(shifts[once], dtype=np.int64), lengths[once])
 
 
 def shortest_tree(links: Links, n_atoms: int) -> Links:
@@ -67,7 +20,7 @@ def shortest_tree(links: Links, n_atoms: int) -> Links:
     # of several images the nearest
     links = links[np.sort(np.unique(links.first * n_atoms + links.second, return_index=True)[1])]
     links = links[links.first != links.second]
-    tree = minimum_spanning_tree(_graph(links, 1 + np.arange(len(links.first)), n_atoms))
+    tree = minimum_spanning_tree(links.graph(1 + np.arange(len(links.first)), n_atoms))
     return links[np.sort(tree.data).astype(np.int64) - 1]
 
 
@@ -129,7 +82,7 @@ def join_groups(atoms: ase.Atoms, labels: np.ndarray) -> np.ndarray:
 
 def _links_of_groups(atoms: ase.Atoms, labels: np.ndarray, reach: float) -> Links:
     """Links inside the groups, of each at least those not longer than the longest that is needed to join it."""
-    links = find_links(atoms, reach)
+    links = find_links([atoms], reach)
     links = links[labels[links.first] == labels[links.second]]
     parts = links[links.lengths < reach - SAME_LENGTH].components(len(atoms))
     pieces = np.unique(np.column_stack([labels, parts]), axis=0)[:, 0]
@@ -140,7 +93,3 @@ def _links_of_groups(atoms: ase.Atoms, labels: np.ndarray, reach: float) -> Link
         more = _links_of_groups(atoms[rows], labels[rows], reach * _FACTOR)
         found.append(Links(rows[more.first], rows[more.second], more.shifts, more.lengths))
     return Links.joined(found)
-
-
-def _graph(links: Links, weights: np.ndarray, n_atoms: int) -> csr_array:
-    return csr_array((weights, (links.first, links.second)), shape=(n_atoms, n_atoms))

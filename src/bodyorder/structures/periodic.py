@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import ase
 import numpy as np
 
 from bodyorder._checks import InputError
-from bodyorder.structures.bodies import Bodies, BodiesLike, contested_hydrogen, divide, stated_molecules
-from bodyorder.structures.bonds import find_bonds, reach_of_bonds
+from bodyorder.structures.bodies import Bodies, BodiesLike, divide, stated_molecules
+from bodyorder.structures.bonds import bonds_of, contested_hydrogen
 from bodyorder.structures.clusters import System
-from bodyorder.structures.joining import cells_along, find_links, join_groups, shortest_tree
+from bodyorder.structures.joining import cells_along, join_groups, shortest_tree
 from bodyorder.structures.neighbours import neighbours
 
 
@@ -64,20 +65,32 @@ def whole_bodies(atoms: ase.Atoms, bodies: BodiesLike, name: str = "the structur
     :raises InputError: if a molecule reaches from border to border, the atoms of a group can be put together in several ways,
         or the bodies given do not fit the structure
     """
-    if isinstance(bodies, str) and bodies == "molecules" and stated_molecules(atoms, name) is None:
-        partition, cells = _molecules(atoms, name)
-    else:
-        (partition,) = divide([atoms], bodies, [name])
-        cells = join_groups(atoms, partition.labels)
-    whole = atoms.copy()
-    whole.positions += cells @ atoms.cell.array
-    return Crystal(whole, partition)
+    return make_whole([atoms], divide([atoms], bodies, [name]), bodies, [name])[0]
+
+
+def make_whole(
+    structures: Sequence[ase.Atoms], partitions: Sequence[Bodies], bodies: BodiesLike, names: Sequence[str]
+) -> list[Crystal]:
+    """Periodic structures with their bodies made whole, as by :func:`whole_bodies`, and faster than one by one.
+
+    :param partitions: the bodies of each
+    :param bodies: how they were asked for
+    :param names: what messages call the structures
+    :raises InputError: as there
+    """
+    asked = isinstance(bodies, str) and bodies == "molecules"
+    by_bonds = [asked and stated_molecules(*one) is None for one in zip(structures, names, strict=True)]
+    chosen = [index for index, own in enumerate(by_bonds) if own]
+    cells = iter(_cells_of_molecules([structures[index] for index in chosen], [names[index] for index in chosen]))
+    return [
+        _moved(atoms, partition, next(cells) if own else join_groups(atoms, partition.labels))
+        for atoms, partition, own in zip(structures, partitions, by_bonds, strict=True)
+    ]
 
 
 def put_together(atoms: ase.Atoms) -> ase.Atoms:
     """A copy of a periodic structure in which no border cuts a molecule; networks of bonds without an end stay as they are."""
-    links = find_links(atoms, reach_of_bonds(atoms.numbers))
-    bonds, _ = find_bonds(links, atoms.numbers, atoms.get_initial_charges())
+    bonds, _ = bonds_of([atoms])
     labels, cells = bonds.components(len(atoms)), cells_along(shortest_tree(bonds, len(atoms)), len(atoms))
     endless = np.isin(labels, labels[bonds.torn(cells).first])
     whole = atoms.copy()
@@ -85,18 +98,25 @@ def put_together(atoms: ase.Atoms) -> ase.Atoms:
     return whole
 
 
-def _molecules(atoms: ase.Atoms, name: str) -> tuple[Bodies, np.ndarray]:
-    """Atoms joined by bonds, across borders too, and the cell that each has to be moved to for them to be in one piece."""
-    links = find_links(atoms, reach_of_bonds(atoms.numbers))
-    bonds, contested = find_bonds(links, atoms.numbers, atoms.get_initial_charges())
-    partition = Bodies(bonds.components(len(atoms)))
-    cells = cells_along(shortest_tree(bonds, len(atoms)), len(atoms))
+def _moved(atoms: ase.Atoms, partition: Bodies, cells: np.ndarray) -> Crystal:
+    whole = atoms.copy()
+    whole.positions += cells @ atoms.cell.array
+    return Crystal(whole, partition)
+
+
+def _cells_of_molecules(structures: Sequence[ase.Atoms], names: Sequence[str]) -> list[np.ndarray]:
+    """The cell that each atom has to be moved to for molecules to be in one piece, shape (n_atoms, 3) for each structure."""
+    if not structures:
+        return []
+    starts = np.cumsum([0] + [len(atoms) for atoms in structures])
+    bonds, contested = bonds_of(structures)
+    cells = cells_along(shortest_tree(bonds, starts[-1]), starts[-1])
     if len(torn := bonds.torn(cells).first):
+        place = int(np.searchsorted(starts, torn[0], side="right")) - 1
         raise InputError(
-            f"a molecule must be finite, atom {torn[0]} of {name} is bonded to its own images; use bodies='atoms'"
+            f"a molecule must be finite, atom {torn[0] - starts[place]} of {names[place]} is bonded to its own images; use "
+            "bodies='atoms'"
         )
-    apart = partition.labels[contested.first] != partition.labels[contested.second]
-    for between in (contested[apart], contested.torn(cells)):
-        if len(between.first):
-            raise contested_hydrogen(between[np.arange(1)], atoms.numbers, 0, name)
-    return partition, cells
+    if len((between := contested.torn(cells)).first):
+        raise contested_hydrogen(between, structures, names)
+    return np.split(cells, starts[1:-1])

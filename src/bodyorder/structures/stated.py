@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -15,13 +16,43 @@ from bodyorder.structures.bodies import plain
 from bodyorder.structures.bonds import WHOLE_CHARGE
 
 #: Keys of ``info`` that state the charge of the whole in elementary charges, as :func:`~bodyorder.structures.bodies.plain` has
-#: them: ASE and UMA (charge), MACE and Orb (total_charge), QCSchema (molecular_charge), data sets.
-TOTAL_CHARGE = ("charge", "totalcharge", "netcharge", "molecularcharge", "totcharge", "systemcharge", "charges")
+#: them: ASE and UMA (charge), MACE and Orb (total_charge), QCSchema (molecular_charge), xtb (chrg), tmQM (q), data sets.
+TOTAL_CHARGE = (
+    *(
+        "charge",
+        "totalcharge",
+        "netcharge",
+        "molecularcharge",
+        "totcharge",
+        "systemcharge",
+        "molcharge",
+        "complexcharge",
+    ),
+    *("reftotalcharge", "formalcharge", "charges", "chrg", "q", "commentcharge"),
+)
 #: Keys of ``info`` that state the multiplicity 2S + 1 of the whole: UMA (spin), MACE and Orb (total_spin), AIMNet2 (mult),
 #: QCSchema (molecular_multiplicity).
-MULTIPLICITY = ("multiplicity", "mult", "spinmultiplicity", "molecularmultiplicity", "totalspin", "spin")
+MULTIPLICITY = (
+    *("multiplicity", "mult", "spinmultiplicity", "molecularmultiplicity", "totalspinmultiplicity", "spinmult"),
+    *("totalspin", "spin", "commentmultiplicity"),
+)
 #: Keys of ``info`` that state its unpaired electrons 2S: xtb (uhf), data sets.
-UNPAIRED = ("uhf", "nunpaired", "unpairedelectrons", "nunpairedelectrons", "numunpairedelectrons")
+UNPAIRED = (
+    "uhf",
+    "unpaired",
+    "nunpaired",
+    "numunpaired",
+    "unpairedelectrons",
+    "nunpairedelectrons",
+    "numunpairedelectrons",
+)
+#: Multiplicities by name, and how files say that nothing is known.
+_BY_NAME = {"singlet": 1, "doublet": 2, "triplet": 3, "quartet": 4, "quintet": 5, "sextet": 6, "septet": 7}
+_UNKNOWN = ("", "nan", "none", "n/a", "na", "null", "unknown", "?", "-")
+#: A comment that is charge and multiplicity, as they stand above the atoms in the input of many programs.
+_CHARGE_AND_MULTIPLICITY = re.compile(r"\s*([+-]?\d)\s+([1-9])\s*")
+#: What pymatgen gives to the structures that it makes for ASE, as attributes.
+_ATTRIBUTES = {"charge", "spin_multiplicity"}
 #: Columns that state the charge of each atom, always; those that do if all in them are whole numbers, and are charges that a
 #: program computed otherwise; likewise moments in unpaired electrons, up or down.
 CHARGES, WHOLE_CHARGES = ("initialcharges", "formalcharges", "formalcharge"), ("charges", "charge", "atomiccharges")
@@ -87,7 +118,8 @@ def settled(atoms: ase.Atoms, name: str) -> ase.Atoms:
     :return: the structure itself where there is nothing to move, else a copy
     :raises InputError: as :func:`read_stated`
     """
-    if atoms.calc is None and not atoms.info and len(atoms.arrays) == len(_ALWAYS):  # most structures, and soon done
+    is_bare = atoms.calc is None and not atoms.info and len(atoms.arrays) == len(_ALWAYS)
+    if is_bare and not _ATTRIBUTES & vars(atoms).keys():  # most structures, and soon done
         return atoms
     stated = read_stated(atoms, name)
     moved = {}
@@ -119,15 +151,29 @@ def _columns(atoms: ase.Atoms) -> dict[str, np.ndarray]:
 
 
 def _keys(atoms: ase.Atoms) -> dict[str, Any]:
-    """Keys of a structure's ``info`` that may be about charge or spin. A word of prose is no statement, ASE makes it true."""
-    return {
-        key: value
-        for key, value in atoms.info.items()
-        if isinstance(key, str) and _is_alike(key)
-        if value is not None
-        and not isinstance(value, bool | np.bool_)
-        and not (isinstance(value, str) and not value.strip())
+    """What a structure says that may be about charge or spin of the whole. A word of prose is no statement, ASE makes it true."""
+    given = {name: vars(atoms)[name] for name in _ATTRIBUTES & vars(atoms).keys()} | atoms.info
+    found = {
+        key: value for key, value in given.items() if isinstance(key, str) and _is_alike(key) and _says(key, value)
     }
+    if pair := _CHARGE_AND_MULTIPLICITY.fullmatch(str(atoms.info.get("comment", ""))):
+        charge, multiplicity = int(pair[1]), int(pair[2])
+        # else they count something else
+        if (int(atoms.numbers.sum()) - charge + multiplicity) % 2:
+            found |= {"comment_charge": charge, "comment_multiplicity": multiplicity}
+    return found
+
+
+def _says(key: str, value: Any) -> bool:
+    """Whether a value states anything."""
+    if value is None or isinstance(value, bool | np.bool_):
+        return False
+    if isinstance(value, str):
+        # a word beside charges names how they were computed
+        return value.strip().lower() not in _UNKNOWN and not (plain(key) == "charges" and value.strip().isalpha())
+    if np.size(value) == 1 and np.asarray(value).dtype.kind == "f":
+        return not np.isnan(value).all()
+    return plain(key) != "q" or np.size(value) == 1
 
 
 @lru_cache
@@ -149,6 +195,9 @@ def _of_atoms(
     for column, values in columns.items():
         short = plain(column)
         if short not in sure and short not in whole:
+            continue
+        if short in whole and (values.ndim != 1 or values.dtype.kind not in "iufb"):
+            stated.unused.append(column)
             continue
         numbers = _numbers(column, values, name)
         if short in sure or (numbers.any() and (np.abs(numbers - np.rint(numbers)) < WHOLE_CHARGE).all()):
@@ -198,8 +247,11 @@ def _settle_charge(totals: dict[str, Any], columns: dict[str, np.ndarray], state
     if given or any(plain(column) in CHARGES for column in columns):
         return
     for column in stated.unused:
-        computed = columns[column].sum() if plain(column) in WHOLE_CHARGES else 0.0
-        if round(float(computed)):
+        values = columns.get(column, np.zeros(1))
+        computed = (
+            values.sum() if plain(column).endswith("charges") and values.ndim == 1 and values.dtype.kind == "f" else 0.0
+        )
+        if np.isfinite(computed) and round(float(computed)):
             raise InputError(
                 f"{name} must name the charge of each body by initial charges (column initial_charges of an extended XYZ file), "
                 f"its column {column!r} adds up to {computed:.3g} and says of no body which charge it has"
@@ -234,7 +286,7 @@ def _multiplicity(totals: dict[str, Any], atoms: ase.Atoms, stated: Stated, name
 def _number(key: str, value: Any, name: str) -> float:
     """A number that ``info`` gives, also one in a text or an array of one."""
     try:
-        values = np.asarray(value, dtype=np.float64)
+        values = np.asarray(_BY_NAME.get(str(value).strip().lower(), value), dtype=np.float64)
         if values.size == 1 and np.isfinite(values).all():
             return float(values.reshape(-1)[0])
     except (TypeError, ValueError):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bodyorder._checks import InputError
+from bodyorder.structures.reading.text import read_text
 
 _TOKEN = re.compile(
     r"^;(?P<text>.*?)^;(?=\s|\Z)"  # lines between semicolons
@@ -93,7 +94,7 @@ def read_blocks(path: Path) -> list[Block]:
 
 def _tokens(path: Path) -> Iterator[tuple[bool, str]]:
     """Words and values; true for those without quotes."""
-    for match in _TOKEN.finditer(path.read_text(encoding="utf-8", errors="replace")):
+    for match in _TOKEN.finditer(read_text(path)):
         if match.lastgroup:
             yield match.lastgroup == "word", match[match.lastgroup]
 

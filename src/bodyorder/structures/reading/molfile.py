@@ -19,6 +19,7 @@ from bodyorder._checks import InputError
 from bodyorder.structures.bodies import MOLECULE
 from bodyorder.structures.reading.elements import atoms_of, symbol_of
 from bodyorder.structures.reading.residues import components
+from bodyorder.structures.reading.text import read_text
 
 T = TypeVar("T")
 
@@ -56,7 +57,7 @@ def read_molfile(path: Path) -> list[ase.Atoms]:
     :return: records in the order of the file, lengths in Å
     :raises InputError: if there is none; for drawings in two dimensions, atoms that are no elements, lines that cannot be read
     """
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    lines = read_text(path).split("\n")
     ends = [row for row, line in enumerate(lines) if line.startswith("$$$$")]
     starts = [0, *(end + 1 for end in ends)]
     records = [lines[start:end] for start, end in zip(starts, [*ends, len(lines)], strict=True)]

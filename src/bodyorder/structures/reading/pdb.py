@@ -19,6 +19,7 @@ from bodyorder._checks import InputError
 from bodyorder.structures.reading.cells import ASYMMETRIC_UNIT, asymmetric_group, is_dummy, vectors_of
 from bodyorder.structures.reading.elements import AMINO_ACIDS, NONMETALS, NUCLEOTIDES, element_of_name, symbol_of
 from bodyorder.structures.reading.residues import Link, Residue, Site, refuse_disorder, set_molecules, structure_of
+from bodyorder.structures.reading.text import read_text
 
 #: SCALE records round the reciprocal cell to six decimals; more than this from it is another orientation.
 _SAME_ORIENTATION = 1e-2
@@ -77,7 +78,7 @@ def _read_sections(path: Path) -> tuple[list[_Section], list[Link]]:
     sections, links = [_Section()], []
     cell, group, scale = None, "", []
     open_model = False
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n"), 1):
+    for number, line in enumerate(read_text(path).split("\n"), 1):
         kind = line[:6].rstrip()
         if line.startswith(("ATOM", "HETATM")):
             if not open_model:
