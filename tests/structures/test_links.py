@@ -1,8 +1,9 @@
+import networkx
 import numpy as np
 import pytest
 from ase import Atoms
 
-from bodyorder.structures.links import find_links
+from bodyorder.structures.links import Links, find_links
 from bodyorder.structures.neighbours import neighbours
 
 
@@ -50,3 +51,18 @@ def test_all_links_and_no_others(seed, cutoff):
 def test_nothing():
     assert len(find_links([], 1.0).first) == 0
     assert len(find_links([Atoms("H")], 1.0).first) == 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_groups_of_linked_atoms(seed):
+    rng = np.random.default_rng(seed)
+    n_atoms, n_links = int(rng.integers(1, 400)), int(rng.integers(0, 500))
+    first, second = np.sort(rng.integers(0, n_atoms, (2, n_links)), axis=0)
+    if seed % 4 == 0:  # a chain in any order, the longest way from end to end
+        order = rng.permutation(n_atoms)
+        first, second = np.sort([order[:-1], order[1:]], axis=0)
+    labels = Links(first, second, np.zeros((len(first), 3)), np.zeros(len(first))).components(n_atoms)
+    graph = networkx.Graph([*zip(first.tolist(), second.tolist(), strict=True)])
+    graph.add_nodes_from(range(n_atoms))
+    groups = sorted(map(sorted, networkx.connected_components(graph)))
+    assert [np.flatnonzero(labels == group).tolist() for group in range(labels.max() + 1)] == groups

@@ -156,7 +156,7 @@ def stated_molecules(atoms: ase.Atoms, name: str) -> str | None:
     found = [column for column in atoms.arrays if plain(column) in MOLECULE_COLUMNS]
     if not found:
         return None
-    partitions = [in_order(_values(atoms, _COLUMN + column, name)) for column in found]
+    partitions = [_in_order(_values(atoms, _COLUMN + column, name)) for column in found]
     for column, labels in zip(found, partitions, strict=True):
         if not np.array_equal(labels, partitions[0]):
             raise InputError(
@@ -207,7 +207,7 @@ def _joined(structures: Sequence[ase.Atoms], names: Sequence[str]) -> list[Bodie
         return []
     bonds, contested = bonds_of(structures)
     starts = np.cumsum([0] + [len(atoms) for atoms in structures])
-    labels = in_order(bonds.components(starts[-1]))
+    labels = bonds.components(starts[-1])
     between = contested[labels[contested.first] != labels[contested.second]]
     if len(between.first):
         raise contested_hydrogen(between, structures, names)
@@ -244,7 +244,7 @@ def _numbered(labels: np.ndarray) -> Bodies:
     return Bodies(np.unique(labels, return_inverse=True)[1])
 
 
-def in_order(labels: np.ndarray) -> np.ndarray:
+def _in_order(labels: np.ndarray) -> np.ndarray:
     """The same groups, numbered by their first atoms."""
     kinds, begin, labels = np.unique(labels, return_index=True, return_inverse=True)
     rank = np.empty(len(kinds), dtype=np.int64)

@@ -20,15 +20,28 @@ BOND_TOLERANCE = 0.45
 WHOLE_CHARGE = 1.001e-3
 
 _HYDROGEN = 1
-#: Alkali and alkaline-earth metals, which are ions in nearly all that they are found in.
-_BARE_METALS = (3, 4, 11, 12, 19, 20, 37, 38, 55, 56, 87, 88)
-#: Noble gases of which no neutral molecule is known.
-_INERT = (2, 10, 18)
-#: Elements by the formal charge that leaves them no bond.
-_CLOSED = {-1: (9, 17, 35, 53, 85, 117), -2: (8, 16, 34, 52, 84), -3: (7, 15, 33)}
 _NOBLE = (2, 10, 18, 36, 54, 86, 118)
 #: Elements whose bonds make molecules. All others are metals here.
 NONMETALS = (1, *_NOBLE, 5, 6, 7, 8, 9, 14, 15, 16, 17, 32, 33, 34, 35, 51, 52, 53, 84, 85, 117)
+
+
+def _among(elements: Sequence[int]) -> np.ndarray:
+    """Which atomic numbers are some elements, to be asked by number."""
+    found = np.zeros(len(covalent_radii), dtype=bool)
+    found[list(elements)] = True
+    return found
+
+
+_IS_NOBLE, _IS_METAL = _among(_NOBLE), ~_among(NONMETALS)
+#: Alkali and alkaline-earth metals, which are ions in nearly all that they are found in, and noble gases of which no neutral
+#: molecule is known.
+_IS_BARE = _among((3, 4, 11, 12, 19, 20, 37, 38, 55, 56, 87, 88, 2, 10, 18))
+#: Elements by the formal charge that leaves them no bond.
+_IS_CLOSED = {
+    -1: _among((9, 17, 35, 53, 85, 117)),
+    -2: _among((8, 16, 34, 52, 84)),
+    -3: _among((7, 15, 33)),
+}
 
 
 def bonds_of(structures: Sequence[ase.Atoms]) -> tuple[Links, Links]:
@@ -75,14 +88,14 @@ def monatomic(numbers: np.ndarray, charges: np.ndarray) -> np.ndarray:
     :param charges: formal charges, shape (n,); what is no whole number is a partial charge and says nothing
     :return: shape (n,), bool
     """
-    bare = np.isin(numbers, (*_BARE_METALS, *_INERT))
+    bare = _IS_BARE[numbers]
     if not charges.any():
         return bare
     formal = np.where(np.abs(charges - np.rint(charges)) <= WHOLE_CHARGE, np.rint(charges), 0)
-    bare |= (formal > 0) & ~np.isin(numbers, NONMETALS)
-    bare |= (formal != 0) & np.isin(numbers, (_HYDROGEN, *_NOBLE))
-    for charge, elements in _CLOSED.items():
-        bare |= (formal == charge) & np.isin(numbers, elements)
+    bare |= (formal > 0) & _IS_METAL[numbers]
+    bare |= (formal != 0) & ((numbers == _HYDROGEN) | _IS_NOBLE[numbers])
+    for charge, elements in _IS_CLOSED.items():
+        bare |= (formal == charge) & elements[numbers]
     return bare
 
 
@@ -101,7 +114,7 @@ def find_bonds(links: Links, numbers: np.ndarray, charges: np.ndarray) -> tuple[
     """
     radii = np.where(monatomic(numbers, charges), -np.inf, covalent_radii[numbers])
     close = links[links.lengths < radii[links.first] + radii[links.second] + BOND_TOLERANCE]
-    noble = np.isin(numbers, _NOBLE)
+    noble = _IS_NOBLE[numbers]
     close = close[~(noble[close.first] & noble[close.second])]
     light = numbers == _HYDROGEN
     n_light = light[close.first].astype(np.int64) + light[close.second]

@@ -101,10 +101,12 @@ def _bounded(atoms: ase.Atoms, boundaries: Boundaries, name: str) -> ase.Atoms:
 
 def _is_flat(vectors: np.ndarray) -> bool:
     """Whether some vectors, shape (n, 3), do not span n dimensions; also where one is zero or not finite."""
-    lengths = np.linalg.norm(vectors, axis=1)
+    lengths = np.sqrt((vectors**2).sum(axis=1))
     if not np.isfinite(lengths).all() or not lengths.all():
         return True
-    return float(np.prod(np.linalg.svd(vectors / lengths[:, None], compute_uv=False))) < _FLAT
+    units = vectors / lengths[:, None]
+    # Gram's determinant, the square of the volume
+    return float(np.linalg.det(units @ units.T)) < _FLAT**2
 
 
 def _check_atoms(structures: Sequence[ase.Atoms], names: Sequence[str]) -> None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import ase
 import numpy as np
 from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
 from bodyorder.structures.neighbours import neighbours
@@ -49,9 +48,19 @@ class Links:
         return cls(*(np.concatenate([getattr(some, name) for some in parts]) for name in names))
 
     def components(self, n_atoms: int) -> np.ndarray:
-        """Number of the group of linked atoms that each atom is in, shape (n_atoms,)."""
-        labels = connected_components(self.graph(np.ones(len(self.first)), n_atoms), directed=False)[1]
-        return labels.astype(np.int64)
+        """Number of the group of linked atoms that each atom is in, in the order of their first atoms, shape (n_atoms,)."""
+        # each atom points to a smaller one of its group until all point to the smallest
+        smallest = np.arange(n_atoms)
+        while True:
+            first, second = smallest[self.first], smallest[self.second]
+            lower = np.minimum(first, second)
+            if np.array_equal(first, second):
+                break
+            np.minimum.at(smallest, first, lower)
+            np.minimum.at(smallest, second, lower)
+            while not np.array_equal(smallest, next_one := smallest[smallest]):
+                smallest = next_one
+        return (np.cumsum(smallest == np.arange(n_atoms)) - 1)[smallest]
 
     def torn(self, cells: np.ndarray) -> Links:
         """Those whose atoms are not in the images in which they are near, once moved to ``cells``, shape (n_atoms, 3)."""
@@ -59,7 +68,9 @@ class Links:
 
     def graph(self, weights: np.ndarray, n_atoms: int) -> csr_array:
         """The atoms as nodes, and these links as edges of some weights, shape (n,)."""
-        return csr_array((weights, (self.first, self.second)), shape=(n_atoms, n_atoms))
+        order = np.argsort(self.first, kind="stable")
+        ends = np.cumsum(np.bincount(self.first, minlength=n_atoms))
+        return csr_array((weights[order], self.second[order], np.append(0, ends)), shape=(n_atoms, n_atoms))
 
 
 def find_links(structures: Sequence[ase.Atoms], cutoff: float) -> Links:
@@ -68,21 +79,63 @@ def find_links(structures: Sequence[ase.Atoms], cutoff: float) -> Links:
     :return: atoms are counted through all structures, the first of each pair is never the larger one
     """
     starts = np.cumsum([0] + [len(atoms) for atoms in structures])
-    few: dict[tuple[int, bool], list[int]] = defaultdict(list)
     nothing = np.empty(0, dtype=np.int64)
     found = [Links(nothing, nothing, np.empty((0, 3), dtype=np.int64), np.empty(0))]
+    cells = _Cells(structures, cutoff)
+    by_size: dict[tuple[int, bool], list[int]] = defaultdict(list)
     for index, atoms in enumerate(structures):
-        if len(atoms) <= _FEW_ATOMS and (not atoms.pbc.any() or _nearest_are_all(atoms, cutoff)):
-            few[len(atoms), bool(atoms.pbc.any())].append(index)
+        periodic = index in cells
+        if len(atoms) <= _FEW_ATOMS and (periodic or not atoms.pbc.any()):
+            by_size[len(atoms), periodic].append(index)
         else:
             found.append(_links_of(atoms, cutoff, starts[index]))
-    for (size, periodic), indices in few.items():
+    for (size, periodic), indices in by_size.items():
         at_once = max(1, _DISTANCES // size**2)
         for begin in range(0, len(indices), at_once):
-            some = indices[begin : begin + at_once]
-            search = _among_nearest if periodic else _among_free
-            found.append(search([structures[index] for index in some], starts[some], cutoff))
+            some = np.array(indices[begin : begin + at_once])
+            positions = np.array([structures[index].positions for index in some.tolist()])
+            found.append(
+                _among_nearest(positions, starts[some], cutoff, *cells.of(some))
+                if periodic
+                else _among_free(positions, starts[some], cutoff)
+            )
     return Links.joined(found)
+
+
+class _Cells:
+    """Those periodic structures of few atoms of which no more than the nearest images of two atoms can be within a cutoff.
+
+    Planes of their lattices are farther apart than twice that. Directions that are not periodic have normal vectors.
+    """
+
+    def __init__(self, structures: Sequence[ase.Atoms], cutoff: float):
+        few = [i for i, atoms in enumerate(structures) if len(atoms) <= _FEW_ATOMS and atoms.pbc.any()]
+        self._rows: dict[int, int] = {}
+        if not few:
+            return
+        self._periodic = np.array([structures[index].pbc for index in few])
+        self._vectors = np.array([_vectors(structures[index]) for index in few])
+        self._inverse = np.linalg.inv(self._vectors)
+        heights = 1 / np.sqrt(np.einsum("sxi,sxi->si", self._inverse, self._inverse))
+        wide = ((heights > 2 * cutoff) | ~self._periodic).all(axis=1)
+        self._rows = {index: row for row, index in enumerate(few) if wide[row]}
+
+    def __contains__(self, index: int) -> bool:
+        return index in self._rows
+
+    def of(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Vectors, shape (n, 3, 3), their inverse, and which directions are periodic, shape (n, 3)."""
+        rows = [self._rows[index] for index in indices.tolist()]
+        return self._vectors[rows], self._inverse[rows], self._periodic[rows]
+
+
+def _vectors(atoms: ase.Atoms) -> np.ndarray:
+    """Lattice vectors along periodic directions, and vectors of length 1 normal to them along others, shape (3, 3)."""
+    if atoms.pbc.all():
+        return atoms.cell.array
+    cell = atoms.cell.copy()
+    cell[~atoms.pbc] = 0
+    return cell.complete().array
 
 
 def _links_of(atoms: ase.Atoms, cutoff: float, start: int) -> Links:
@@ -95,9 +148,8 @@ def _links_of(atoms: ase.Atoms, cutoff: float, start: int) -> Links:
     return _measured(atoms.positions, first, second, start, cutoff)
 
 
-def _among_free(structures: Sequence[ase.Atoms], starts: np.ndarray, cutoff: float) -> Links:
-    """Links of structures of one size without cells."""
-    positions = np.array([atoms.positions for atoms in structures])
+def _among_free(positions: np.ndarray, starts: np.ndarray, cutoff: float) -> Links:
+    """Links of structures of one size without cells, whose positions are of shape (n, n_atoms, 3)."""
     centred = positions - positions.mean(axis=1, keepdims=True)
     squares = np.einsum("sax,sax->sa", centred, centred)
     products = centred @ centred.transpose(0, 2, 1)
@@ -119,30 +171,29 @@ def _measured(positions: np.ndarray, first: np.ndarray, second: np.ndarray, star
     return Links(first[near] + start, second[near] + start, np.zeros((count, 3), dtype=np.int64), lengths[near])
 
 
-def _nearest_are_all(atoms: ase.Atoms, cutoff: float) -> bool:
-    """Whether of two atoms no more than the nearest images can be within ``cutoff`` (Å): planes of the lattice are far apart."""
-    heights = 1 / np.linalg.norm(np.linalg.inv(_vectors(atoms)), axis=0)
-    return bool((heights[atoms.pbc] > 2 * cutoff).all())
+def _among_nearest(
+    positions: np.ndarray,
+    starts: np.ndarray,
+    cutoff: float,
+    vectors: np.ndarray,
+    inverse: np.ndarray,
+    periodic: np.ndarray,
+) -> Links:
+    """Links of periodic structures of one size, where the nearest images are all that matter.
 
-
-def _vectors(atoms: ase.Atoms) -> np.ndarray:
-    """Lattice vectors along periodic directions, and along others those of length 1 that are normal to them, shape (3, 3)."""
-    cell = atoms.cell.copy()
-    cell[~atoms.pbc] = 0
-    return cell.complete().array
-
-
-def _among_nearest(structures: Sequence[ase.Atoms], starts: np.ndarray, cutoff: float) -> Links:
-    """Links of periodic structures of one size, where the nearest images are all that matter."""
-    cells = np.array([_vectors(atoms) for atoms in structures])
-    periodic = np.array([atoms.pbc for atoms in structures])[:, None]
-    fractions = np.array([atoms.positions for atoms in structures]) @ np.linalg.inv(cells)
-    first, second = np.triu_indices(fractions.shape[1], 1)
-    apart = fractions[:, second] - fractions[:, first]
-    shifts = np.where(periodic, -np.rint(apart), 0.0)
-    lengths = np.linalg.norm((apart + shifts) @ cells, axis=2)
-    rows, pairs = np.nonzero(lengths < cutoff)
+    :param positions: shape (n, n_atoms, 3)
+    :param vectors: lattice vectors, shape (n, 3, 3), their inverse, and which directions are periodic, shape (n, 3)
+    """
+    fractions = positions @ inverse
+    first, second = np.triu_indices(positions.shape[1], 1)
+    apart = fractions[:, second]
+    apart -= fractions[:, first]
+    shifts = np.rint(apart)
+    shifts *= periodic[:, None]
+    apart -= shifts
+    apart = apart @ vectors
+    squares = np.einsum("spx,spx->sp", apart, apart)
+    rows, pairs = np.nonzero(squares < cutoff**2)
     begin = starts[rows]
-    return Links(
-        first[pairs] + begin, second[pairs] + begin, shifts[rows, pairs].astype(np.int64), lengths[rows, pairs]
-    )
+    moved = -shifts[rows, pairs].astype(np.int64)
+    return Links(first[pairs] + begin, second[pairs] + begin, moved, np.sqrt(squares[rows, pairs]))
