@@ -57,7 +57,7 @@ def add_commands(commands: Any) -> None:
     plan.set_defaults(run=_plan)
 
     decompose = commands.add_parser("decompose", help="resolve energies into body orders")
-    decompose.add_argument("structures", metavar="STRUCTURES", help="anything that ASE reads")
+    decompose.add_argument("structures", metavar="STRUCTURES", help="a file of structures, of any usual format")
     decompose.add_argument("--source", required=True, metavar="SPEC", help=SOURCE_HELP)
     _add_selection(decompose)
     decompose.add_argument("--forces", action="store_true", help="resolve forces too")
