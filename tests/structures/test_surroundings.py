@@ -60,3 +60,14 @@ def test_wrong_requests_are_refused():
         cut_surroundings([copper], 2.7, 1, seed=0, max_atoms=40)
     with pytest.raises(InputError, match="`structures` must hold atoms to be centres, and hold none"):
         cut_surroundings([ase.Atoms()], 2.7, 1, seed=0)
+
+
+def test_charges_and_moments_go_with_their_atoms():
+    salt = bulk("NaCl", "rocksalt", a=5.64, cubic=True)
+    charges = np.where(salt.numbers == 11, 1, -1)
+    salt.set_initial_charges(charges)
+    salt.set_initial_magnetic_moments(np.arange(8.0))
+    for part in cut_surroundings(salt, 3.0, 4, 0):
+        np.testing.assert_array_equal(part.get_initial_charges(), np.where(part.numbers == 11, 1, -1))
+        assert set(part.get_initial_magnetic_moments()) <= set(np.arange(8.0))
+        assert (part.calc, part.pbc.any(), part.cell.rank) == (None, False, 0)

@@ -26,8 +26,9 @@ def cut_surroundings(
     :param n_samples: how many clusters to draw
     :param seed: not negative
     :param max_atoms: clusters with more atoms are refused: the sub-clusters of N atoms are 2ᴺ − 1
-    :return: clusters without cell or calculator, the centre first and then by distance, with ``parent`` and ``centre`` (which
-        structure, which atom), and the ``group`` of the structure if it has one, in their ``info``
+    :return: clusters with what the structures say of their atoms (charges, moments), without cell or calculator, the centre first
+        and then by distance, with ``parent`` and ``centre`` (which structure, which atom), and the ``group`` of the structure if it
+        has one, in their ``info``
     :raises InputError: for structures without atoms, a cluster of more than ``max_atoms`` atoms (the message says which radius
         would do), or a number out of range
     """
@@ -64,4 +65,8 @@ def _cut(atoms: ase.Atoms, parent: int, centre: int, around: tuple[np.ndarray, .
     info = {"parent": parent, "centre": centre}
     if "group" in atoms.info:
         info["group"] = atoms.info["group"]
-    return ase.Atoms(numbers=atoms.numbers[[centre, *second[here]]], positions=positions, info=info)
+    part = atoms[[centre, *second[here]]]
+    part.positions, part.info, part.pbc = positions, info, False
+    part.set_cell(None)
+    part.set_constraint()
+    return part
