@@ -27,8 +27,8 @@ def cut_surroundings(
     :param seed: not negative
     :param max_atoms: clusters with more atoms are refused: the sub-clusters of N atoms are 2ᴺ − 1
     :return: clusters with what the structures say of their atoms (charges, moments), without cell or calculator, the centre first
-        and then by distance, with ``parent`` and ``centre`` (which structure, which atom), and the ``group`` of the structure if it
-        has one, in their ``info``
+        and then by distance, with ``parent`` and ``centre`` (which structure, which atom), and the ``group`` of the structure
+        if it has one, in their ``info``
     :raises InputError: for structures without atoms, a cluster of more than ``max_atoms`` atoms (the message says which radius
         would do), or a number out of range
     """
