@@ -101,11 +101,11 @@ FORMATS = [
     ),
     Format(
         "Gaussian output", "a.log", in_a_row(by.gaussian_log), charges={"charge": "of the whole"},
-        spins={"multiplicity": "multiplicity"}, cell=False,
+        spins={"multiplicity": "multiplicity"},
     ),
     Format(
         "Turbomole coord", "coord", in_a_row(by.turbomole), {"bohr": Bohr}, charges={"charge": "`$eht charge=`"},
-        spins={"unpaired": "`$eht unpaired=`"}, cell=False,
+        spins={"unpaired": "`$eht unpaired=`"},
     ),
     Format("DFTB+ gen", "a.gen", in_a_row(by.gen)),
     Format("cube", "a.cube", in_a_row(by.cube), {"bohr": Bohr}, frames=False),

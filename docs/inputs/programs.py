@@ -168,6 +168,11 @@ def gaussian(c: Content) -> str:
 
 def gaussian_log(c: Content) -> str:
     rows = [f"{atom + 1:7d}{row}" for atom, row in enumerate(c.rows("{Z:11d}{k:12d}{x:16.6f}{y:12.6f}{z:12.6f}"))]
+    if c.cell is not None:  # as atoms of number −2
+        rows += [
+            f"{len(rows) + axis + 1:7d}         -2           0" + row
+            for axis, row in enumerate(vectors(c, "{:16.6f}{:12.6f}{:12.6f}"))
+        ]
     line = " " + "-" * 69
     heads = [line, " Center     Atomic      Atomic             Coordinates (Angstroms)",
              " Number     Number       Type             X           Y           Z", line]  # fmt: skip
@@ -179,7 +184,8 @@ def gaussian_log(c: Content) -> str:
 
 def turbomole(c: Content) -> str:
     whole = " ".join(f"{key}={c.said[key]}" for key in ("charge", "unpaired") if key in c.said)
-    return lines_of("$coord", c.rows("{x:.8f} {y:.8f} {z:.8f} {s}"), f"$eht {whole}" if whole else [], "$end")
+    cell = [] if c.cell is None else ["$periodic 3", "$lattice", *vectors(c)]
+    return lines_of("$coord", c.rows("{x:.8f} {y:.8f} {z:.8f} {s}"), cell, f"$eht {whole}" if whole else [], "$end")
 
 
 def gen(c: Content) -> str:
