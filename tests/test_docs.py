@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -33,3 +34,11 @@ def test_examples_print_what_they_say(page, tmp_path, monkeypatch):
 def test_links_lead_to_files(page):
     for name in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8")):
         assert (DOCS / name).is_file()
+
+
+def test_the_table_of_inputs_is_what_is_found():
+    """Its script fails where a file is read as something that it does not say."""
+    ran = subprocess.run(
+        [sys.executable, DOCS / "inputs" / "table.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")

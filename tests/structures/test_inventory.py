@@ -99,3 +99,9 @@ def test_ions_whose_charges_were_forgotten():
     atoms.set_initial_charges(None)
     assert said(atoms, "molecules").endswith("bodies (molecules): 2 × H2O, 1 × Na; odd electrons: 1 × Na")
     assert said(atoms).endswith("bodies (atoms): 4 × H, 2 × O, 1 × Na")
+
+
+def test_constraints_that_hold_nothing(tmp_path):
+    """ASE's reader of Turbomole's coord sets one."""
+    (tmp_path / "coord").write_text("$coord\n0 0 0 he\n$end\n")
+    assert "not used" not in said(tmp_path / "coord")

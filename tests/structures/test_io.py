@@ -246,3 +246,26 @@ def test_an_asymmetric_unit_is_no_crystal():
     with pytest.raises(InputError, match="its file has those of the asymmetric unit of P 21 21 21 alone"):
         read_structures(atoms, periodic=True)
     assert len(read_structures(atoms, boundaries="free")) == 1
+
+
+@pytest.mark.parametrize("name", ["a.traj", "a.extxyz", ""])
+def test_disorder_that_ase_keeps(tmp_path, name):
+    """ASE's reader of CIF makes whole atoms of sites, and its files keep their occupancies in ``info``."""
+    atoms = Atoms("Cu", info={"occupancy": {0: {"Cu": 0.75, "Au": 0.25}}})
+    given = tmp_path / name if name else atoms
+    if name:
+        ase.io.write(given, atoms)
+    with pytest.raises(InputError, match=r"wholly, its info has a site of 0\.75 Cu, 0\.25 Au; keep one alternative"):
+        read_structures(given)
+    full = Atoms("Cu", info={"occupancy": {0: {"Cu": 1.0}}})
+    assert read_structures(full) == [full]
+
+
+def test_occupancies_of_atoms():
+    atoms = Atoms("He2", [[0, 0, 0], [0, 0, 4]])
+    atoms.set_array("occupancy", np.array([1.0, 0.5]))
+    with pytest.raises(InputError, match=r"structure 0 .* wholly, atom 1 has 0\.5 in column 'occupancy'; keep"):
+        read_structures(atoms)
+    for values in (np.ones(2), np.zeros(2)):  # programs without occupancies write zeros
+        atoms.arrays["occupancy"] = values
+        assert read_structures(atoms) == [atoms]

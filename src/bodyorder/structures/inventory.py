@@ -136,7 +136,9 @@ def _unused(structures: Sequence[ase.Atoms], stated: Sequence[Stated]) -> list[s
     """What structures carry that has no part in a decomposition, or looks like charge or spin and is not read."""
     results = {key for atoms in structures for key in (getattr(atoms.calc, "results", None) or {})}
     found = [f"results of a calculator ({', '.join(sorted(results))})"] * bool(results)
-    found += ["constraints"] * any(atoms.constraints for atoms in structures)
+    # ASE's reader of Turbomole fixes no atoms where none are fixed
+    fixed = (constraint for atoms in structures for constraint in atoms.constraints)
+    found += ["constraints"] * any(np.size(getattr(constraint, "index", 0)) for constraint in fixed)
     found += ["velocities"] * any("momenta" in atoms.arrays for atoms in structures)
     found += [repr(key) for key in dict.fromkeys(key for one in stated for key in one.unused)]
     told = [str(atoms.info.get("comment", "")) for atoms in structures]

@@ -17,12 +17,14 @@ from bodyorder.structures.links import find_links
 from bodyorder.structures.periodic import put_together
 from bodyorder.structures.reading import read_file
 from bodyorder.structures.reading.cells import ASYMMETRIC_UNIT
+from bodyorder.structures.reading.residues import FULL
 from bodyorder.structures.stated import settled
 
 #: Two atoms closer than this (Å) stand on one spot. No nuclei come as close, and integrals of their functions are singular.
 SAME_SPOT = 0.05
 #: Lattice vectors that span less than this of the box of their lengths lie in one plane, or on one line.
 _FLAT = 1e-6
+_KEEP = "keep one alternative, and drop the occupancies"
 
 Boundaries: TypeAlias = Literal["given", "free", "periodic"]
 StructuresLike: TypeAlias = ase.Atoms | Iterable[ase.Atoms] | str | os.PathLike[str]
@@ -61,6 +63,7 @@ def read_structures(
         _check_cell(atoms, name)
         if atoms.pbc.any() and not periodic:
             raise InputError(f"{name} must be a free cluster, and is periodic; set pbc to False if it stands in a box")
+        _check_wholly_there(atoms, name)
         checked.append(settled(atoms, name))
     _check_apart(checked, names)
     return checked
@@ -149,6 +152,26 @@ def _check_cell(atoms: ase.Atoms, name: str) -> None:
             f"{name} must hold all atoms of its cell, its file has those of the asymmetric unit of {atoms.info[ASYMMETRIC_UNIT]} "
             "alone; expand it, or drop the cell (--free)"
         )
+
+
+def _check_wholly_there(atoms: ase.Atoms, name: str) -> None:
+    """Refuse disorder where ASE keeps it: occupancies of sites in ``info`` (CIF), or of atoms in a column (PDB)."""
+    sites = atoms.info.get("occupancy")
+    if isinstance(sites, dict):
+        for shares in sites.values():
+            if isinstance(shares, dict) and (len(shares) > 1 or any(share < 1 - FULL for share in shares.values())):
+                said = ", ".join(f"{share:g} {symbol}" for symbol, share in shares.items())
+                raise InputError(
+                    f"{name} must have atoms that are there wholly, its info has a site of {said}; {_KEEP}"
+                )
+    for column in ("occupancy", "occupancies"):
+        values = atoms.arrays.get(column)
+        # occupancies of 0 throughout mean that there are none
+        if values is not None and values.dtype.kind in "if" and values.any() and (values < 1 - FULL).any():
+            atom = int(np.argmax(values < 1 - FULL))
+            raise InputError(
+                f"{name} must have atoms that are there wholly, atom {atom} has {values[atom]:g} in column {column!r}; {_KEEP}"
+            )
 
 
 def _check_apart(structures: Sequence[ase.Atoms], names: Sequence[str]) -> None:

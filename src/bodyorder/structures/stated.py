@@ -58,7 +58,7 @@ _ATTRIBUTES = {"charge", "spin_multiplicity"}
 CHARGES, WHOLE_CHARGES = ("initialcharges", "formalcharges", "formalcharge"), ("charges", "charge", "atomiccharges")
 MOMENTS, WHOLE_MOMENTS = ("initialmagmoms", "initialmagneticmoments"), ("magmoms", "magmom", "moments", "spins", "spin")
 #: What keys have in common that may be about charge or spin.
-_ALIKE = ("charge", "spin", "magmom", "multiplicity", "unpaired")
+_ALIKE = ("charge", "spin", "magmom", "multiplicity", "unpaired", "oxidation")
 _WHOLE = (*TOTAL_CHARGE, *MULTIPLICITY, *UNPAIRED)
 _COLUMNS = (*CHARGES, *WHOLE_CHARGES, *MOMENTS, *WHOLE_MOMENTS)
 #: Columns that all structures have.

@@ -14,6 +14,14 @@ GEN = "2 C\nO H\n1 1 0 0 0\n2 2 1 0 0\n"
 COORD = "$coord\n0 0 0 o\n1.8 0 0 h\n$end\n"
 COM = "#p hf{}\n\ntitle\n\n0 1\nO 0.0 0.0 0.0\nH 0.0 0.0 1.0\n\n"
 CUBE = "c\nd\n 1 0 0 0\n {n} 1 0 0\n 2 0 1 0\n {n} 0 0 1\n 1 1 0 0 0.5\n" + "0 " * 8 + "\n"
+QE = (
+    "&system\n nat=1, ntyp=1, ibrav=0, {}\n/\nATOMIC_SPECIES\nHe 4.0 He.upf\nCELL_PARAMETERS bohr\n9 0 0\n0 9 0\n0 0 9\n"
+    "ATOMIC_POSITIONS bohr\nHe 0 0 0\n"
+)
+CP2K = (
+    "&FORCE_EVAL\n&SUBSYS\n&CELL\nA 9 0 0\nB 0 9 0\nC 0 0 9\n&END CELL\n&COORD\nHe 0 0 0\n&END COORD\n"
+    "&KIND He\nELEMENT He\n{}\n&END KIND\n&END SUBSYS\n&END FORCE_EVAL\n"
+)
 CONFIG = "t\n 0 0 2\n{} 1\n 0 0 0\n{} 2\n1 0 0\n"
 
 
@@ -50,6 +58,8 @@ def test_every_frame(tmp_path):
         ("POSCAR", PLAIN, "H2O"),
         ("POSCAR", PLAIN + "\n0 0 0\n0 0 0\n0 0 0\n", "H2O"),
         ("POSCAR", POSCAR.format(kind="Selective dynamics\nDirect\n", flags="T T F"), "H2O"),
+        ("a.pwi", QE.format("starting_magnetization(1)=0.0"), "He"),
+        ("a.restart", CP2K.format("MAGNETIZATION 0.0"), "He"),
         ("a.gen", GEN, "HO"),
         ("coord", COORD, "HO"),
         ("a.com", COM.format("/6-31g"), "HO"),
@@ -78,6 +88,8 @@ def test_what_is_told(read, name, text, formula):
         ("coord", COORD.replace(" h", " q"), r"frame 0 of .*coord must have an element for every atom, atom 1 has none"),
         ("a.com", COM.format(" units=au"), r"a\.com gives coordinates in bohr"),
         ("a.com", COM.format("") + "--Link1--\n" + COM.format(""), r"a\.com holds several structures"),
+        ("a.pwi", QE.format("starting_magnetization(1)=0.5"), r"a\.pwi gives moments in fractions of the valence electrons"),
+        ("a.restart", CP2K.format("MAGNETIZATION 2"), r"a\.restart gives moments of its kinds of atoms"),
         ("a.nwi", "geometry units au\n h 0 0 0\nend\n", r"read by ASE as nwchem-in, which passes over units, and over atoms"),
         ("a.cube", CUBE.format(n=-2), r"a\.cube gives coordinates that are not in bohr"),
         ("CONFIG", CONFIG.format("OW", "H"), r"frame 0 of .*CONFIG must name atoms by their elements, atom 0 is OW; write"),

@@ -48,3 +48,12 @@ def test_a_frame_that_is_cut_short(read, tmp_path):
     path.write_text("\n".join(path.read_text().splitlines()[:5]))
     with pytest.raises(InputError, match=r"frame 0 of .*, line 2 must have a title, its number of atoms, .* found '5'"):
         read_file(path)
+
+
+def test_a_box_of_zeros_is_none(read, tmp_path):
+    read(WATER)
+    text = (tmp_path / "a.gro").read_text().replace("1.8 1.9 2.0", "   0.00000   0.00000   0.00000")
+    (tmp_path / "a.gro").write_text(text)
+    (atoms,) = read_file(tmp_path / "a.gro")
+    assert not atoms.pbc.any()
+    assert not atoms.cell.array.any()

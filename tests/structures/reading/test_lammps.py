@@ -108,3 +108,17 @@ def test_dump_without_elements(tmp_path):
     path.write_text("ITEM: UNITS\nlj\n" + good)
     with pytest.raises(InputError, match=r"must have lengths in Å \(units metal or real\), it has units lj"):
         read_file(path)
+
+
+def test_molecules_of_a_dump(tmp_path):
+    """Atoms come by their ids, and so do the numbers of their molecules, frame by frame."""
+    path = tmp_path / "a.dump"
+    head = DUMP.format(step=0, columns="mol element x y z")
+    path.write_text(head + "2 1 7 H 0 0 3\n1 1 5 H 0 0 0\n" + head + "1 1 5 H 0 0 0\n2 1 5 H 0 0 3\n")
+    first, second = read_file(path)
+    assert first.positions[:, 2].tolist() == [0, 3]
+    assert first.arrays["molecule"].tolist() == [5, 7]
+    assert "molecule" not in second.arrays
+    path.write_text(head + "1 1 x H 0 0 0\n2 1 5 H 0 0 3\n")
+    with pytest.raises(InputError, match=r"a\.dump"):
+        read_file(path)

@@ -12,6 +12,7 @@ from ase.io.formats import UnknownFileTypeError, filetype, get_compression, iofo
 
 from bodyorder._checks import InputError, first_line
 from bodyorder.structures.reading.text import read_head, read_text
+from bodyorder.structures.reading.whole import STATING, stated_of_whole
 
 #: Formats whose files do not tell ASE's reader what their atoms are, and what it does instead.
 GUESSED = {
@@ -45,6 +46,13 @@ PASSED_OVER = {
             "holds several structures",
         ),
     ],
+    "espresso-in": [
+        (
+            r"^[^!#\n]*\bstarting_magnetization\s*\(\s*\d+\s*\)\s*=\s*[+-]?[0.]*[1-9]",
+            "gives moments in fractions of the valence electrons",
+        ),
+    ],
+    "cp2k-restart": [(r"^\s*MAGNETIZATION\s+[+-]?[0.]*[1-9]", "gives moments of its kinds of atoms")],
     "gen": [(r"^\s*\d+\s+[CSF]\s*$(?s:.*)^\s*\d+\s+[CSF]\s*$", "holds several structures")],
 }
 
@@ -89,16 +97,17 @@ def read_with_ase(path: Path, name: str) -> list[ase.Atoms]:
             f"structures must say their elements and frames, {path} is read by ASE as {name}, which {GUESSED[name]}; "
             "write it as extended XYZ"
         )
-    if name in PASSED_OVER:
-        text = read_text(path)
-        for pattern, what in PASSED_OVER[name]:
-            if re.search(pattern, text, re.MULTILINE | re.IGNORECASE):
-                raise InputError(
-                    f"structures must be what ASE reads of a {name} file, {path} {what}; write it as extended XYZ"
-                )
+    text = read_text(path) if name in PASSED_OVER or name in STATING else ""
+    for pattern, what in PASSED_OVER.get(name, ()):
+        if re.search(pattern, text, re.MULTILINE | re.IGNORECASE):
+            raise InputError(
+                f"structures must be what ASE reads of a {name} file, {path} {what}; write it as extended XYZ"
+            )
     frames = call_ase(path, name)
+    said = stated_of_whole(text, name, path)
     for index, atoms in enumerate(frames):
         _check_elements(atoms, f"frame {index} of {path}", name)
+        atoms.info |= said
     return frames
 
 

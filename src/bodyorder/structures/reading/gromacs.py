@@ -62,6 +62,8 @@ def _read_frame(lines: list[str], place: Place, first: int) -> ase.Atoms:
             )
         symbols.append(symbol)
     atoms.symbols = symbols
+    if not atoms.cell.array.any():
+        atoms.pbc = False  # GROMACS writes zeros where there is no box
     return atoms
 
 

@@ -19,6 +19,7 @@ MASS_TOLERANCE = 0.1
 #: Styles of units whose lengths are Å.
 UNITS = {"metal", "real"}
 
+_ATOMS = re.compile(r"^ITEM: ATOMS\b([^\n]*)\n((?:(?!ITEM:)[^\n]*(?:\n|\Z))*?)(?=ITEM:|\Z)", re.MULTILINE)
 _SECTION = r"^[ \t]*{}[ \t]*(?:#[^\n]*)?\n\s*\n?((?:[ \t]*\d+[ \t]+[^\n]*(?:\n|\Z))*)"
 
 
@@ -39,16 +40,15 @@ def read_lammps_data(path: Path) -> list[ase.Atoms]:
         path, "lammps-data", Z_of_type={kind: atomic_numbers[symbol] for kind, symbol in elements.items()}
     )
     for atoms in frames:
-        molecules = atoms.arrays.pop("mol-id", np.zeros(len(atoms), dtype=int))
-        if len(set(molecules.tolist())) > 1:
-            atoms.set_array("molecule", molecules.astype(int))
+        _set_molecules(atoms, atoms.arrays.pop("mol-id", np.zeros(len(atoms), dtype=int)))
     return frames
 
 
 def read_lammps_dump(path: Path) -> list[ase.Atoms]:
     """Read every frame of a dump of LAMMPS that has a column ``element``.
 
-    Lengths are taken to be Å (units metal or real), unless the file says otherwise.
+    Lengths are taken to be Å (units metal or real), unless the file says otherwise. A column ``mol`` becomes
+    ``arrays["molecule"]`` if it tells atoms apart.
 
     :raises InputError: if there is no such column, the file names units other than metal and real, or ASE cannot read it
     """
@@ -60,7 +60,29 @@ def read_lammps_dump(path: Path) -> list[ase.Atoms]:
                 f"frame {frame} of {path} must have a column element, it has {' '.join(columns.split())}; "
                 "dump it with dump_modify element"
             )
-    return call_ase(path, "lammps-dump-text")
+    frames = call_ase(path, "lammps-dump-text")
+    try:
+        for atoms, (columns, rows) in zip(frames, _ATOMS.findall(text), strict=True):
+            _set_molecules(atoms, _dumped_molecules(columns.split(), rows))
+    except ValueError:
+        raise InputError(f"the column mol of {path} must have whole numbers, one for each atom; correct it") from None
+    return frames
+
+
+def _dumped_molecules(columns: list[str], rows: str) -> np.ndarray:
+    """Numbers of molecules by ascending ``id``, as ASE sorts the atoms; empty without a column ``mol``."""
+    if "mol" not in columns:
+        return np.empty(0, dtype=int)
+    table = [line.split() for line in rows.splitlines() if line.strip()]
+    molecules = np.array([int(row[columns.index("mol")]) for row in table])
+    if "id" not in columns:
+        return molecules
+    return molecules[np.argsort([int(row[columns.index("id")]) for row in table], kind="stable")]
+
+
+def _set_molecules(atoms: ase.Atoms, molecules: np.ndarray) -> None:
+    if len(set(molecules.tolist())) > 1:
+        atoms.set_array("molecule", molecules.astype(int))
 
 
 def _check_units(path: Path, found: re.Match[str] | None) -> None:
