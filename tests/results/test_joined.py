@@ -306,12 +306,12 @@ def test_what_was_asked_for_all_must_have():
         return decompose(clusters(1, 3), "analytic:sutton-chen", **options)
 
     with pytest.raises(
-        InputError, match="must all have `force_contribution`, or none; '1' has it, '0' not: leave it out"
+        InputError, match="must all have `force_contribution`, or none; '1' has it, '0' not; leave it out"
     ):
         join([part(), part(forces=True)])
     mixed = [part(subsets=True), part()]
     with pytest.raises(
-        InputError, match=r"all have `subset_\w+`, or none; '0' has it, '1' not: join with subsets=False"
+        InputError, match=r"all have `subset_\w+`, or none; '0' has it, '1' not; leave sub-clusters out"
     ):
         join(mixed)
     assert "subsets" not in join(mixed, subsets=False).children

@@ -206,3 +206,36 @@ def test_noble_gases_form_no_bonds_with_each_other(symbols):
 
 def test_a_compound_of_xenon():
     assert set(labels(Atoms("XeF2", [[0, 0, 0], [1.98, 0, 0], [-1.98, 0, 0]]))) == {0}
+
+
+def test_a_column_of_kinds_names_no_molecules():
+    atoms = water() + water((2.58, 0, 0))
+    atoms.set_array("molecule", np.array(["WAT"] * 6))
+    with pytest.raises(
+        InputError,
+        match=r"column 'molecule' must give each molecule of the structure a number [^\n]*'WAT' is that of 2;",
+    ):
+        labels(atoms)
+    assert set(find_bodies(atoms, "column:molecule").labels) == {0}
+    atoms.set_array("molecule", np.array(["a"] * 3 + ["b"] * 3))
+    assert labels(atoms) == [0, 0, 0, 1, 1, 1]
+    del atoms.arrays["molecule"]
+    atoms.set_array("molecule", np.zeros(6, dtype=int))
+    assert labels(atoms) == [0, 0, 0, 1, 1, 1], "programs write 0 where they know no molecules"
+
+
+@pytest.mark.parametrize(
+    ("symbols", "positions", "charges", "bodies"),
+    [
+        ("ClO", [[0, 0, 0], [1.69, 0, 0]], [-1, 0], [0, 0]),
+        ("I3", [[-2.92, 0, 0], [0, 0, 0], [2.92, 0, 0]], [0, -1, 0], [0, 0, 0]),
+        ("ClC", [[0, 0, 0], [2.1, 0, 0]], [-1, 0], [0, 1]),
+        ("NaCl", [[0, 0, 0], [1.9, 0, 0]], [1, -1], [0, 1]),
+        ("FZn", [[0, 0, 0], [1.8, 0, 0]], [-1, 2], [0, 1]),
+    ],
+)
+def test_a_charge_on_an_atom_of_a_molecular_ion(symbols, positions, charges, bodies):
+    """Whether an atom with a closed shell is bonded after all: Cl–O of 1.69 Å is a bond, Cl…C of 2.1 Å is on its way to one."""
+    atoms = Atoms(symbols, positions)
+    atoms.set_initial_charges(charges)
+    assert labels(atoms) == bodies

@@ -84,7 +84,7 @@ def test_a_charge_that_no_body_has(charge):
             read_structures(atoms)
 
 
-@pytest.mark.parametrize("charge", ["anion", np.array([1, 2, 3]), np.arange(100.0), np.inf, {}])
+@pytest.mark.parametrize("charge", ["anion", np.array([1, 2]), np.array([1, 2, 3]), np.arange(100.0), np.inf, {}])
 def test_a_charge_that_is_no_number(charge):
     atoms = molecule("OH")
     atoms.info["charge"] = charge
@@ -269,3 +269,23 @@ def test_occupancies_of_atoms():
     for values in (np.ones(2), np.zeros(2)):  # programs without occupancies write zeros
         atoms.arrays["occupancy"] = values
         assert read_structures(atoms) == [atoms]
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        ([[1e-9, 0, 0], [0, 10, 0], [0, 0, 10]], "some are 1e-09 Å apart"),
+        ([[10, 0, 0], [9.99999, 1e-4, 0], [0, 0, 10]], "some are 0.0001 Å apart"),
+        ([[1e200, 0, 0], [0, 10, 0], [0, 0, 10]], "longer than 1e"),
+    ],
+)
+def test_cells_that_no_library_must_see(cell, reason):
+    atoms = Atoms("Ar", cell=cell, pbc=True)
+    with pytest.raises(InputError, match=reason):
+        read_structures(atoms, periodic=True)
+
+
+def test_free_frees_what_has_no_cell():
+    atoms = Atoms("H2", [[0, 0, 0], [0.74, 0, 0]], pbc=True)
+    (free,) = read_structures(atoms, boundaries="free")
+    assert not free.pbc.any()

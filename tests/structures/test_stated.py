@@ -113,7 +113,7 @@ def test_multiplicities_that_cannot_be(info):
         read_structures(atoms)
     atoms.info = {"spin": 0.5}
     with pytest.raises(
-        InputError, match=r"the multiplicity of .* must be a whole number 2S \+ 1, its info has spin=0.5$"
+        InputError, match=r"the multiplicity of .* must be a whole number 2S \+ 1, its info has spin=0.5; correct"
     ):
         read_structures(atoms)
 
@@ -151,7 +151,7 @@ def test_what_states_that_nothing_is_known(value):
 
 def test_charge_and_multiplicity_alone_in_a_comment():
     atoms = ase.Atoms("OH", [[0, 0, 0], [0, 0, 0.97]], info={"comment": "-1 1"})
-    with pytest.raises(InputError, match=r"its info has comment_charge=-1 and its initial charges add up to 0$"):
+    with pytest.raises(InputError, match=r"its comment reads as a charge of -1 and its initial charges add up to 0$"):
         read_structures(atoms)
     atoms.set_initial_charges([-1, 0])
     assert read_stated(atoms, "it").multiplicity == 1
@@ -193,3 +193,64 @@ def test_a_wave_vector_is_no_charge():
     atoms.info["q"] = -1
     with pytest.raises(InputError, match="its info has q=-1"):
         read_structures(atoms)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "molecule_charge",
+        "REF_charge",
+        "charge_state",
+        "cluster_charge",
+        "ion_charge",
+        "chg",
+        "Qtot",
+        "mol_chg",
+        "charges",
+    ],
+)
+def test_any_key_that_ends_as_a_charge(key):
+    atoms = ion(**{key: 1})
+    assert read_structures(atoms)[0].get_initial_charges().sum() == 1
+    atoms.set_initial_charges(None)
+    with pytest.raises(InputError, match=rf"{key}=1 and its initial charges add up to 0"):
+        read_structures(atoms)
+    atoms.info[key] = 0
+    assert len(read_structures(atoms)) == 1
+
+
+def test_numbers_that_are_no_charges_of_the_whole():
+    atoms = molecule("H2O")
+    atoms.info |= {"dft_charge": 0.37, "charge_a": -1, "charge_cutoff": 5.0}
+    assert read_structures(atoms) == [atoms]
+    assert sorted(read_stated(atoms, "it").unused) == ["charge_a", "charge_cutoff", "dft_charge"]
+
+
+@pytest.mark.parametrize(
+    "column", ["initial_charge", "atom_charge", "q", "Qs", "chg", "mulliken_charges", "charge_states"]
+)
+@pytest.mark.parametrize("kind", [int, float])
+def test_any_column_of_whole_charges(column, kind):
+    atoms = ion()
+    atoms.set_initial_charges(None)
+    atoms.set_array(column, np.array([0, 1, 0], dtype=kind))
+    assert read_structures(atoms)[0].get_initial_charges().tolist() == [0, 1, 0]
+
+
+def test_charges_in_words():
+    atoms = ion()
+    atoms.set_initial_charges(None)
+    atoms.set_array("charge", np.array(["0", "1+", "0"]))
+    with pytest.raises(InputError, match="must have one number for each atom as 'charge'"):
+        read_structures(atoms)
+
+
+@pytest.mark.parametrize("column", ["magmom", "moments", "magnetic_moments", "spin"])
+def test_moments_under_other_names(column):
+    atoms = ase.Atoms("O2", [[0, 0, 0], [0, 0, 1.2]])
+    atoms.set_array(column, np.array([1.0, 1.0]))
+    assert read_structures(atoms)[0].get_initial_magnetic_moments().tolist() == [1, 1]
+    atoms.set_array(column, None)
+    atoms.calc = SinglePointCalculator(atoms)
+    atoms.calc.results["magmom"] = np.array([1.0, 1.0])
+    assert read_structures(atoms)[0].get_initial_magnetic_moments().tolist() == [1, 1]

@@ -84,7 +84,8 @@ class Selection:
         """
         unused, takes = [], source.capabilities
         if "moments" not in takes.context and any(atoms.get_initial_magnetic_moments().any() for atoms in structures):
-            unused.append("moments (the source takes none)")
+            whose = f"spin={takes.spin}" if takes.spin != "none" else "the source"
+            unused.append(f"moments ({whose} takes none)")
         if (multiplicities := stated_multiplicities(structures)) and takes.spin != "low":
             chooses = f"spin={takes.spin} chooses its own" if takes.spin != "none" else "the source takes none"
             unused.append(f"multiplicity {', '.join(map(str, multiplicities))} ({chooses})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -24,6 +25,9 @@ _UNSAID = {"whole": ASKED, "cutoff": "none"}
 #: Bodies that are the same rule for all structures. All else is given atom by atom, in files of any name.
 _RULES = ("atoms", "molecules", "residues")
 _BY_COLUMN = "column:"
+
+#: So many parts with different inputs are told one by one.
+_MOST_INPUTS = 4
 
 #: Bodies given atom by atom.
 _GIVEN = "given"
@@ -64,7 +68,7 @@ def agreed_attributes(attributes: Mapping[str, Mapping[str, Any]], with_cells: M
     merged = {
         "family": ", ".join(sorted(families)),
         "noise": _each(own.get("noise") for own in every),
-        "input": _each(own.get("input") for own in every),
+        "input": _inputs(str(own["input"]) for own in every if "input" in own),
         "versions": _versions(str(own["versions"]) for own in every if "versions" in own),
         "created": max((str(own["created"]) for own in every if "created" in own), default=""),
     }
@@ -90,6 +94,16 @@ def _each(texts: Iterable[Any]) -> str:
     return (
         different[0] if len(different) == 1 else f"different from part to part: {some(different)}" if different else ""
     )
+
+
+def _inputs(texts: Iterable[str]) -> str:
+    """What was read for each part, one after the other, equal ones with their number."""
+    counts = Counter(texts)
+    said = [f"{count} × ({text})" if count > 1 else f"({text})" for text, count in counts.items()]
+    if len(said) == 1:
+        return said[0] if next(iter(counts.values())) > 1 else next(iter(counts))
+    more = len(said) - _MOST_INPUTS
+    return " + ".join(said[:_MOST_INPUTS]) + f" + {more} more" * (more > 0)
 
 
 def _versions(held: Iterable[str]) -> str:

@@ -148,13 +148,13 @@ def _check_alike(parts: Sequence[_Part]) -> None:
         lacking = [part.name for part in parts if name not in part.data.variables and not _may_lack(name, part)]
         if lacking:
             remedy = (
-                "join with subsets=False"
+                "leave sub-clusters out (subsets=False, --no-subsets)"
                 if name.startswith("subset_")
-                else f"leave it out, or join those with `{name}`"
+                else f"leave it out, or join those with `{name}` alone"
             )
             raise InputError(
                 f"results that are joined must all have `{name}`, or none; {having[0]!r} has it, "
-                f"{some([repr(part) for part in lacking])} not: {remedy} alone"
+                f"{some([repr(part) for part in lacking])} not; {remedy}"
             )
 
 

@@ -15,12 +15,8 @@ from scipy.spatial.distance import cdist
 
 from bodyorder._checks import InputError, did_you_mean
 from bodyorder.structures.bonds import WHOLE_CHARGE, bonds_of, contested_hydrogen
+from bodyorder.structures.keys import MOLECULE_COLUMNS, plain
 
-#: What files and users call the column that says which molecule each atom is in, in lower case and without ``_`` and ``-``.
-MOLECULE_COLUMNS = (
-    *("molecule", "molecules", "moleculeid", "moleculeindex", "mol", "molid", "molindex"),
-    *("fragment", "fragments", "fragmentid", "body", "bodies"),
-)
 #: Columns that readers set: numbers of molecules and residues through the whole structure; and those of ASE's PDB files.
 MOLECULE, RESIDUE, RESIDUE_COLUMNS = "molecule", "residue", ("residuenumbers", "residuenames", "chainids")
 #: ``info`` key by which a file's reader says why the molecules of the file are not clear.
@@ -103,8 +99,9 @@ def find_bodies(atoms: ase.Atoms, bodies: BodiesLike = "atoms") -> Bodies:
     :param bodies: ``"atoms"``; ``"molecules"``; ``"residues"`` of the file that it came from; ``"column:NAME"``, for which atoms
         with one value in that column of the structure (an array of ``atoms.arrays``) are a body; the body of each atom as
         integers, shape (n_atoms,); or a text file that holds those integers.
-        Molecules are what the structure says: a column named as in :data:`MOLECULE_COLUMNS`, which readers of files with bonds or
-        residues set. Where it says nothing, they are atoms joined by bonds (:func:`~bodyorder.structures.bonds.find_bonds`).
+        Molecules are what the structure says: a column named as in :data:`~bodyorder.structures.keys.MOLECULE_COLUMNS`, which
+        readers of files with bonds or residues set. Where it says nothing, they are atoms joined by bonds
+        (:func:`~bodyorder.structures.bonds.find_bonds`).
     :raises InputError: if the bodies given do not fit the structure, or it is not clear what they are
     """
     return divide([atoms], bodies, ["the structure"])[0]
@@ -153,7 +150,7 @@ def stated_molecules(atoms: ase.Atoms, name: str) -> str | None:
             f"molecules must be clear, those of {name} are not: {atoms.info[MOLECULES_UNCLEAR]}; use bodies='residues' or a "
             "column"
         )
-    found = [column for column in atoms.arrays if plain(column) in MOLECULE_COLUMNS]
+    found = [column for column, values in atoms.arrays.items() if plain(column) in MOLECULE_COLUMNS and _tells(values)]
     if not found:
         return None
     partitions = [_in_order(_values(atoms, _COLUMN + column, name)) for column in found]
@@ -164,11 +161,6 @@ def stated_molecules(atoms: ase.Atoms, name: str) -> str | None:
                 f"bodies='column:{found[0]}'"
             )
     return found[0]
-
-
-def plain(key: str) -> str:
-    """A key in lower case without ``_``, ``-`` and spaces: how files write one word differs."""
-    return key.lower().replace("_", "").replace("-", "").replace(" ", "")
 
 
 def body_charges(atoms: ase.Atoms, bodies: Bodies, name: str) -> np.ndarray:
@@ -193,6 +185,9 @@ def body_charges(atoms: ase.Atoms, bodies: Bodies, name: str) -> np.ndarray:
 
 def _molecules(structures: Sequence[ase.Atoms], names: Sequence[str]) -> list[Bodies]:
     columns = [stated_molecules(*one) for one in zip(structures, names, strict=True)]
+    for atoms, column, name in zip(structures, columns, names, strict=True):
+        if column is not None:
+            _check_words(atoms, column, name)
     silent = [index for index, column in enumerate(columns) if column is None]
     joined = iter(_joined([structures[index] for index in silent], [names[index] for index in silent]))
     return [
@@ -212,6 +207,25 @@ def _joined(structures: Sequence[ase.Atoms], names: Sequence[str]) -> list[Bodie
     if len(between.first):
         raise contested_hydrogen(between, structures, names)
     return [Bodies(labels[begin:end] - labels[begin]) for begin, end in pairwise(starts.tolist())]
+
+
+def _tells(values: np.ndarray) -> bool:
+    """Whether a column says anything: programs write 0 where they know no molecules."""
+    return values.dtype.kind not in "iuf" or len(values) == 1 or bool(values.any())
+
+
+def _check_words(atoms: ase.Atoms, column: str, name: str) -> None:
+    """Check that words in a column name molecules and not kinds of them, such as WAT."""
+    values = atoms.arrays[column]
+    if values.dtype.kind not in "USO":
+        return
+    (by_bonds,) = _joined([atoms], [name])
+    for word in np.unique(values):
+        if len(pieces := np.unique(by_bonds.labels[values == word])) > 1:
+            raise InputError(
+                f"column {column!r} must give each molecule of {name} a number or a name of its own, and {str(word)!r} is that "
+                f"of {len(pieces)}; number them, or name the column by bodies='column:{column}'"
+            )
 
 
 def _values(atoms: ase.Atoms, bodies: str, name: str) -> np.ndarray:

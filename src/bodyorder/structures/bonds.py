@@ -36,7 +36,9 @@ _IS_NOBLE, _IS_METAL = _among(_NOBLE), ~_among(NONMETALS)
 #: Alkali and alkaline-earth metals, which are ions in nearly all that they are found in, and noble gases of which no neutral
 #: molecule is known.
 _IS_BARE = _among((3, 4, 11, 12, 19, 20, 37, 38, 55, 56, 87, 88, 2, 10, 18))
-#: Elements by the formal charge that leaves them no bond.
+#: Elements by the formal charge that leaves them no bond. It was put on an atom of a molecular ion only for want of a better one
+#: where a nonmetal is closer than the sum of the covalent radii plus this (Å).
+_ANION_TOLERANCE = 0.2
 _IS_CLOSED = {
     -1: _among((9, 17, 35, 53, 85, 117)),
     -2: _among((8, 16, 34, 52, 84)),
@@ -112,8 +114,12 @@ def find_bonds(links: Links, numbers: np.ndarray, charges: np.ndarray) -> tuple[
     :param charges: formal charges, shape (n_atoms,)
     :return: the bonds, and links of hydrogens to other heavy atoms that are as near as the one that each is bonded to
     """
-    radii = np.where(monatomic(numbers, charges), -np.inf, covalent_radii[numbers])
+    alone, radii = monatomic(numbers, charges), covalent_radii[numbers]
     close = links[links.lengths < radii[links.first] + radii[links.second] + BOND_TOLERANCE]
+    lone = alone[close.first] | alone[close.second]
+    if charges.any():
+        lone &= ~_within_ions(close, numbers, charges, alone)
+    close = close[~lone]
     noble = _IS_NOBLE[numbers]
     close = close[~(noble[close.first] & noble[close.second])]
     light = numbers == _HYDROGEN
@@ -132,3 +138,13 @@ def find_bonds(links: Links, numbers: np.ndarray, charges: np.ndarray) -> tuple[
     of_hydrogens = (n_light == 2) & ~taken[close.first] & ~taken[close.second]
     kept = [close[(n_light == 0) | of_hydrogens], mixed[first]]
     return Links.joined(kept), mixed[contested]
+
+
+def _within_ions(links: Links, numbers: np.ndarray, charges: np.ndarray, alone: np.ndarray) -> np.ndarray:
+    """Which links of atoms that stand alone are bonds of molecular ions, as in ClO⁻ with its charge on Cl, shape (n,)."""
+    heavy = ~_IS_METAL[numbers] & (numbers != _HYDROGEN) & ~_IS_NOBLE[numbers]
+    anion = heavy & (charges < 0)
+    radii = covalent_radii[numbers]
+    near = links.lengths < radii[links.first] + radii[links.second] + _ANION_TOLERANCE
+    of_anions = (anion | ~alone)[links.first] & (anion | ~alone)[links.second]
+    return near & heavy[links.first] & heavy[links.second] & of_anions

@@ -17,6 +17,8 @@ from bodyorder.structures.stated import Stated, read_stated
 #: So many kinds of structures, bodies and keys are named, and of more their number is said.
 _NAMED = 6
 _SUPERSCRIPTS = str.maketrans("0123456789+-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻")
+#: ``info`` key by which readers say how many columns of a file have no name and are not read.
+UNNAMED_COLUMNS = "unnamed_columns"
 #: Words in a comment that may tell of charge or spin.
 _TELLING = ("charge", "spin", "multiplicity", "anion", "cation")
 
@@ -93,8 +95,14 @@ def _bodies(
         for kind, n in _kinds(elements, label, charge / 1e3).items():
             kinds[kind] += n * count
     odd = [kind for kind in kinds if kind.is_odd] if bodies != "atoms" else []
-    columns = {stated_molecules(atoms, "it") for atoms in structures} - {None} if bodies == "molecules" else set()
-    by = f"{bodies} by column {', '.join(sorted(map(repr, columns)))}" if columns else bodies
+    columns = Counter(stated_molecules(atoms, "it") for atoms in structures) if bodies == "molecules" else Counter()
+    silent = columns.pop(None, 0)
+    named = ", ".join(sorted(map(repr, columns)))
+    by = (
+        f"{bodies} by column {named}" + f" in {len(structures) - silent} structures" * (silent > 0)
+        if columns
+        else bodies
+    )
     # where charges are forgotten, ions are radicals
     return f"bodies ({by}): {_some(f'{n} × {kind.name}' for kind, n in kinds.most_common())}" + (
         f"; odd electrons: {_some(f'{kinds[kind]} × {kind.name}' for kind in odd)}" * bool(odd)
@@ -134,12 +142,16 @@ def _kinds(numbers: np.ndarray, labels: np.ndarray, charges: np.ndarray) -> Coun
 
 def _unused(structures: Sequence[ase.Atoms], stated: Sequence[Stated]) -> list[str]:
     """What structures carry that has no part in a decomposition, or looks like charge or spin and is not read."""
+    used = {source.split(" from ")[1] for one in stated for source in one.sources}
     results = {key for atoms in structures for key in (getattr(atoms.calc, "results", None) or {})}
+    results = {key for key in results if repr(key) not in used}
     found = [f"results of a calculator ({', '.join(sorted(results))})"] * bool(results)
     # ASE's reader of Turbomole fixes no atoms where none are fixed
     fixed = (constraint for atoms in structures for constraint in atoms.constraints)
     found += ["constraints"] * any(np.size(getattr(constraint, "index", 0)) for constraint in fixed)
     found += ["velocities"] * any("momenta" in atoms.arrays for atoms in structures)
+    unnamed = max(int(atoms.info.get(UNNAMED_COLUMNS, 0)) for atoms in structures)
+    found += [f"{unnamed} column{'s' * (unnamed > 1)} without a name"] * (unnamed > 0)
     found += [repr(key) for key in dict.fromkeys(key for one in stated for key in one.unused)]
     told = [str(atoms.info.get("comment", "")) for atoms in structures]
     found += ["words on charge or spin in comments"] * any(word in text.lower() for text in told for word in _TELLING)
@@ -165,7 +177,9 @@ def _signed(charge: int) -> str:
 
 
 def _superscript(charge: float) -> str:
-    if abs(charge) <= WHOLE_CHARGE:
+    if abs(charge - round(charge)) <= WHOLE_CHARGE:
+        charge = round(charge)
+    if not charge:
         return ""
     size = f"{abs(charge):.3g}"
     return ("" if size == "1" else size).translate(_SUPERSCRIPTS) + ("⁺" if charge > 0 else "⁻")

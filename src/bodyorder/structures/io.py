@@ -22,6 +22,8 @@ from bodyorder.structures.stated import settled
 
 #: Two atoms closer than this (Å) stand on one spot. No nuclei come as close, and integrals of their functions are singular.
 SAME_SPOT = 0.05
+#: Longer lattice vectors (Å) are a mistake.
+_LONGEST = 1e6
 #: Lattice vectors that span less than this of the box of their lengths lie in one plane, or on one line.
 _FLAT = 1e-6
 _KEEP = "keep one alternative, and drop the occupancies"
@@ -87,10 +89,12 @@ def structure_names(structures: Sequence[ase.Atoms]) -> list[str]:
 
 def _bounded(atoms: ase.Atoms, boundaries: Boundaries, name: str) -> ase.Atoms:
     """The structure with the boundaries that are wanted."""
-    if boundaries == "given" or (boundaries == "free" and not atoms.cell.array.any()):
+    if boundaries == "given" or (boundaries == "free" and not atoms.cell.array.any() and not atoms.pbc.any()):
         return atoms
     if boundaries == "free":
-        bounded = put_together(atoms) if atoms.pbc.any() and not _is_flat(atoms.cell.array) else atoms.copy()
+        bounded = (
+            atoms.copy() if _why_no_lattice(atoms.cell.array[atoms.pbc]) or not atoms.pbc.any() else put_together(atoms)
+        )
         bounded.set_cell(None)
         bounded.pbc = False
     else:
@@ -102,14 +106,25 @@ def _bounded(atoms: ase.Atoms, boundaries: Boundaries, name: str) -> ase.Atoms:
     return bounded
 
 
-def _is_flat(vectors: np.ndarray) -> bool:
-    """Whether some vectors, shape (n, 3), do not span n dimensions; also where one is zero or not finite."""
+def _why_no_lattice(vectors: np.ndarray) -> str:
+    """What is wrong with some lattice vectors, shape (n, 3), as the end of a sentence; empty if they span n dimensions."""
+    if not np.isfinite(vectors).all() or (np.abs(vectors) > _LONGEST).any():
+        return f"a finite cell, and has lattice vectors that are not, or longer than {_LONGEST:g} Å; correct it"
     lengths = np.sqrt((vectors**2).sum(axis=1))
-    if not np.isfinite(lengths).all() or not lengths.all():
-        return True
+    if not lengths.all():
+        return "a lattice vector along every periodic direction, and lacks one; set its cell"
     units = vectors / lengths[:, None]
-    # Gram's determinant, the square of the volume
-    return float(np.linalg.det(units @ units.T)) < _FLAT**2
+    gram = units @ units.T
+    # the square of the volume
+    if float(np.linalg.det(gram)) < _FLAT**2:
+        return (
+            "lattice vectors that span its periodic directions, and they lie in one plane or on one line; correct its cell, or "
+            "set pbc to False"
+        )
+    heights = lengths / np.sqrt(np.diag(np.linalg.inv(gram)))
+    if heights.min() < SAME_SPOT:
+        return f"planes of its lattice apart from each other, some are {heights.min():.2g} Å apart; correct or reduce its cell"
+    return ""
 
 
 def _check_atoms(structures: Sequence[ase.Atoms], names: Sequence[str]) -> None:
@@ -132,21 +147,12 @@ def _check_atoms(structures: Sequence[ase.Atoms], names: Sequence[str]) -> None:
 
 
 def _check_cell(atoms: ase.Atoms, name: str) -> None:
-    vectors = atoms.cell.array
-    if not np.isfinite(vectors).all():
-        raise InputError(f"{name} must have a finite cell, and has lattice vectors that are not")
+    if not np.isfinite(atoms.cell.array).all():
+        raise InputError(f"{name} must have a finite cell, and has lattice vectors that are not; correct it")
     if not atoms.pbc.any():
         return
-    vectors = vectors[atoms.pbc]
-    if not vectors.any(axis=1).all():
-        raise InputError(
-            f"{name} must have a lattice vector along every periodic direction, and lacks one; set its cell"
-        )
-    if _is_flat(vectors):
-        raise InputError(
-            f"{name} must have lattice vectors that span its periodic directions, and they lie in one plane or on one line; "
-            f"correct its cell, or set pbc to False"
-        )
+    if reason := _why_no_lattice(atoms.cell.array[atoms.pbc]):
+        raise InputError(f"{name} must have {reason}")
     if ASYMMETRIC_UNIT in atoms.info:
         raise InputError(
             f"{name} must hold all atoms of its cell, its file has those of the asymmetric unit of {atoms.info[ASYMMETRIC_UNIT]} "

@@ -3,65 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import ase
 import numpy as np
 
 from bodyorder._checks import InputError
-from bodyorder.structures.bodies import plain
 from bodyorder.structures.bonds import WHOLE_CHARGE
+from bodyorder.structures.keys import kind_of_column, kind_of_key, plain
 
-#: Keys of ``info`` that state the charge of the whole in elementary charges, as :func:`~bodyorder.structures.bodies.plain` has
-#: them: ASE and UMA (charge), MACE and Orb (total_charge), QCSchema (molecular_charge), xtb (chrg), tmQM (q), data sets.
-TOTAL_CHARGE = (
-    *(
-        "charge",
-        "totalcharge",
-        "netcharge",
-        "molecularcharge",
-        "totcharge",
-        "systemcharge",
-        "molcharge",
-        "complexcharge",
-    ),
-    *("reftotalcharge", "formalcharge", "charges", "chrg", "q", "commentcharge"),
-)
-#: Keys of ``info`` that state the multiplicity 2S + 1 of the whole: UMA (spin), MACE and Orb (total_spin), AIMNet2 (mult),
-#: QCSchema (molecular_multiplicity).
-MULTIPLICITY = (
-    *("multiplicity", "mult", "spinmultiplicity", "molecularmultiplicity", "totalspinmultiplicity", "spinmult"),
-    *("totalspin", "spin", "commentmultiplicity"),
-)
-#: Keys of ``info`` that state its unpaired electrons 2S: xtb (uhf), data sets.
-UNPAIRED = (
-    "uhf",
-    "unpaired",
-    "nunpaired",
-    "numunpaired",
-    "unpairedelectrons",
-    "nunpairedelectrons",
-    "numunpairedelectrons",
-)
 #: Multiplicities by name, and how files say that nothing is known.
 _BY_NAME = {"singlet": 1, "doublet": 2, "triplet": 3, "quartet": 4, "quintet": 5, "sextet": 6, "septet": 7}
 _UNKNOWN = ("", "nan", "none", "n/a", "na", "null", "unknown", "?", "-")
 #: A comment that is charge and multiplicity, as they stand above the atoms in the input of many programs.
 _CHARGE_AND_MULTIPLICITY = re.compile(r"\s*([+-]?\d)\s+([1-9])\s*")
+_COMMENT = "comment"
 #: What pymatgen gives to the structures that it makes for ASE, as attributes.
 _ATTRIBUTES = {"charge", "spin_multiplicity"}
-#: Columns that state the charge of each atom, always; those that do if all in them are whole numbers, and are charges that a
-#: program computed otherwise; likewise moments in unpaired electrons, up or down.
-CHARGES, WHOLE_CHARGES = ("initialcharges", "formalcharges", "formalcharge"), ("charges", "charge", "atomiccharges")
-MOMENTS, WHOLE_MOMENTS = ("initialmagmoms", "initialmagneticmoments"), ("magmoms", "magmom", "moments", "spins", "spin")
-#: What keys have in common that may be about charge or spin.
-_ALIKE = ("charge", "spin", "magmom", "multiplicity", "unpaired", "oxidation")
-_WHOLE = (*TOTAL_CHARGE, *MULTIPLICITY, *UNPAIRED)
-_COLUMNS = (*CHARGES, *WHOLE_CHARGES, *MOMENTS, *WHOLE_MOMENTS)
-#: Columns that all structures have.
+#: Columns that all structures have, and those in which ASE keeps what is stated.
 _ALWAYS = ("numbers", "positions")
 _ASE = {"charges": "initial_charges", "moments": "initial_magmoms"}
 
@@ -74,7 +35,7 @@ class Stated:
     :param moments: unpaired electrons of each atom, positive up and negative down, shape (n_atoms,)
     :param multiplicity: 2S + 1 of the whole, None where nothing states it
     :param sources: which columns charges and moments come from, but for ASE's own
-    :param unused: keys and columns that look like charge or spin and are not used
+    :param unused: keys and columns that sound like charge or spin and are not used
     """
 
     charges: np.ndarray
@@ -96,13 +57,15 @@ def read_stated(atoms: ase.Atoms, name: str) -> Stated:
     stated = Stated(np.zeros(len(atoms)), np.zeros(len(atoms)))
     if not columns and not keys:
         return stated
-    stated.charges = _of_atoms("charges", columns, (CHARGES, WHOLE_CHARGES), stated, name)
-    stated.moments = _of_atoms("moments", columns, (MOMENTS, WHOLE_MOMENTS), stated, name)
-    stated.unused += [column for column in columns if plain(column) not in _COLUMNS]
-    totals = {key: value for key, value in keys.items() if plain(key) in _WHOLE}
-    stated.unused += [key for key in keys if key not in totals]
-    _settle_charge(totals, columns, stated, name)
-    stated.multiplicity = _multiplicity(totals, atoms, stated, name)
+    stated.charges = _of_atoms("charges", columns, stated, name)
+    stated.moments = _of_atoms("moments", columns, stated, name)
+    stated.unused += [column for column in columns if kind_of_column(column) == "alike"]
+    kinds = {key: kind_of_key(key) for key in keys}
+    stated.unused += [key for key, kind in kinds.items() if kind == "alike"]
+    charges = {key: value for key, value in keys.items() if kinds[key] in ("charge", "charge if whole")}
+    _settle_charge(charges, columns, stated, name)
+    spins = {key: value for key, value in keys.items() if kinds[key] in ("multiplicity", "unpaired")}
+    stated.multiplicity = _multiplicity(spins, atoms, stated, name)
     return stated
 
 
@@ -139,14 +102,14 @@ def settled(atoms: ase.Atoms, name: str) -> ase.Atoms:
 
 def _columns(atoms: ase.Atoms) -> dict[str, np.ndarray]:
     """What a structure, or results of the program that computed it, has for each atom that may be about charge or spin."""
-    found = {column: values for column, values in atoms.arrays.items() if _is_alike(column)}
-    for key, value in atoms.info.items():
-        if isinstance(key, str) and plain(key) in _COLUMNS and np.shape(value) == (len(atoms),):
-            found[key] = np.asarray(value)
+    found = {column: values for column, values in atoms.arrays.items() if kind_of_column(column)}
     results = getattr(atoms.calc, "results", None) or {}
-    for key in ("charges", "magmoms"):
-        if key in results and key not in found and np.shape(results[key]) == (len(atoms),):
-            found[key] = np.asarray(results[key])
+    for more in (atoms.info, results):
+        for key, value in more.items():
+            # what is in `info` under a name in the singular is of the whole
+            is_column = isinstance(key, str) and kind_of_column(key) and (more is results or plain(key).endswith("s"))
+            if is_column and key not in found and np.ndim(value) and len(value) == len(atoms):
+                found[key] = np.asarray(value)
     return found
 
 
@@ -154,13 +117,13 @@ def _keys(atoms: ase.Atoms) -> dict[str, Any]:
     """What a structure says that may be about charge or spin of the whole. A word of prose is no statement, ASE makes it true."""
     given = {name: vars(atoms)[name] for name in _ATTRIBUTES & vars(atoms).keys()} | atoms.info
     found = {
-        key: value for key, value in given.items() if isinstance(key, str) and _is_alike(key) and _says(key, value)
+        key: value for key, value in given.items() if isinstance(key, str) and kind_of_key(key) and _says(key, value)
     }
-    if pair := _CHARGE_AND_MULTIPLICITY.fullmatch(str(atoms.info.get("comment", ""))):
+    if pair := _CHARGE_AND_MULTIPLICITY.fullmatch(str(atoms.info.get(_COMMENT, ""))):
         charge, multiplicity = int(pair[1]), int(pair[2])
         # else they count something else
         if (int(atoms.numbers.sum()) - charge + multiplicity) % 2:
-            found |= {"comment_charge": charge, "comment_multiplicity": multiplicity}
+            found |= {f"{_COMMENT} (charge)": charge, f"{_COMMENT} (multiplicity)": multiplicity}
     return found
 
 
@@ -173,34 +136,24 @@ def _says(key: str, value: Any) -> bool:
         return value.strip().lower() not in _UNKNOWN and not (plain(key) == "charges" and value.strip().isalpha())
     if np.size(value) == 1 and np.asarray(value).dtype.kind == "f":
         return not np.isnan(value).all()
+    # a wave vector is called q, too
     return plain(key) != "q" or np.size(value) == 1
 
 
-@lru_cache
-def _is_alike(key: str) -> bool:
-    short = plain(key)
-    return any(part in short for part in _ALIKE) or short in _WHOLE or short in _COLUMNS
-
-
-def _of_atoms(
-    kind: str, columns: dict[str, np.ndarray], names: tuple[Iterable[str], Iterable[str]], stated: Stated, name: str
-) -> np.ndarray:
-    """Charges or moments of the atoms.
+def _of_atoms(kind: str, columns: dict[str, np.ndarray], stated: Stated, name: str) -> np.ndarray:
+    """Charges or moments of the atoms, shape (n_atoms,).
 
     :param kind: ``charges`` or ``moments``
-    :param names: columns that always state them, and that do if all they hold are whole numbers
     """
-    sure, whole = names
     found: dict[str, np.ndarray] = {}
     for column, values in columns.items():
-        short = plain(column)
-        if short not in sure and short not in whole:
+        if (of_column := kind_of_column(column)) not in (kind, f"{kind} if whole"):
             continue
-        if short in whole and (values.ndim != 1 or values.dtype.kind not in "iufb"):
+        if of_column != kind and (values.ndim != 1 or values.dtype.kind not in "iufbUSO"):
             stated.unused.append(column)
             continue
         numbers = _numbers(column, values, name)
-        if short in sure or (numbers.any() and (np.abs(numbers - np.rint(numbers)) < WHOLE_CHARGE).all()):
+        if of_column == kind or (numbers.any() and (np.abs(numbers - np.rint(numbers)) < WHOLE_CHARGE).all()):
             found[column] = numbers
         elif numbers.any():
             stated.unused.append(column)
@@ -232,66 +185,88 @@ def _numbers(column: str, values: np.ndarray, name: str) -> np.ndarray:
     return numbers
 
 
-def _settle_charge(totals: dict[str, Any], columns: dict[str, np.ndarray], stated: Stated, name: str) -> None:
+def _settle_charge(keys: dict[str, Any], columns: dict[str, np.ndarray], stated: Stated, name: str) -> None:
     """Hold the charge of the whole against the charges of the atoms; a single atom takes it."""
-    given = {key: _number(key, value, name) for key, value in totals.items() if plain(key) in TOTAL_CHARGE}
-    for key, total in given.items():
+    is_said = False
+    for key, value in keys.items():
+        total = _number(key, value, name, strict=kind_of_key(key) == "charge")
+        if total is None:
+            stated.unused.append(key)
+            continue
+        is_said = True
         if len(stated.charges) == 1 and not stated.charges.any():
             stated.charges = np.array([total])
             stated.sources += [f"charges from {key!r}"] * bool(total)
         if not abs(total - stated.charges.sum()) <= WHOLE_CHARGE:
-            raise InputError(
-                f"{name} must name the charge of each body by initial charges (column initial_charges of an extended XYZ file), "
-                f"its info has {key}={total:g} and its initial charges add up to {stated.charges.sum():g}"
+            raise _unowned(
+                name, f"{_quoted(key, f'{total:g}')} and its initial charges add up to {stated.charges.sum():g}"
             )
-    if given or any(plain(column) in CHARGES for column in columns):
+    if is_said or any(kind_of_column(column) == "charges" for column in columns):
         return
     for column in stated.unused:
         values = columns.get(column, np.zeros(1))
-        computed = (
-            values.sum() if plain(column).endswith("charges") and values.ndim == 1 and values.dtype.kind == "f" else 0.0
-        )
-        if np.isfinite(computed) and round(float(computed)):
-            raise InputError(
-                f"{name} must name the charge of each body by initial charges (column initial_charges of an extended XYZ file), "
-                f"its column {column!r} adds up to {computed:.3g} and says of no body which charge it has"
+        # of computed charges the sum is whole, too; of one of many fragments, or weights, it seldom is
+        if kind_of_column(column) == "charges if whole" and values.ndim == 1 and round(float(values.sum())):
+            raise _unowned(
+                name, f"its column {column!r} adds up to {values.sum():.3g} and says of no body which charge it has"
             )
 
 
-def _multiplicity(totals: dict[str, Any], atoms: ase.Atoms, stated: Stated, name: str) -> int | None:
-    """2S + 1 of the whole. Of a number under a name that stands for 2S elsewhere, the number of electrons says which it is."""
+def _unowned(name: str, reason: str) -> InputError:
+    return InputError(
+        f"{name} must name the charge of each body by initial charges (column initial_charges of an extended XYZ file), {reason}"
+    )
+
+
+def _quoted(key: str, value: object) -> str:
+    """What a structure says under a key, in words."""
+    kind = key.removeprefix(f"{_COMMENT} (").removesuffix(")")
+    return f"its info has {key}={value}" if kind == key else f"its comment reads as a {kind} of {value}"
+
+
+def _multiplicity(keys: dict[str, Any], atoms: ase.Atoms, stated: Stated, name: str) -> int | None:
+    """2S + 1 of the whole."""
     found: dict[str, int] = {}
-    for key, value in totals.items():
-        short = plain(key)
-        if short in TOTAL_CHARGE:
-            continue
+    for key, value in keys.items():
         number = _number(key, value, name)
-        if short in MULTIPLICITY and number == 0:  # how files say that nothing is known
+        assert number is not None
+        unpaired = kind_of_key(key) == "unpaired"
+        if number == 0 and not unpaired:  # how files say that nothing is known
             continue
         if number != round(number) or number < 0:
-            raise InputError(f"the multiplicity of {name} must be a whole number 2S + 1, its info has {key}={number:g}")
-        found[key] = int(number) + (short in UNPAIRED)
+            raise InputError(
+                f"the multiplicity of {name} must be a whole number 2S + 1, {_quoted(key, f'{number:g}')}; correct or remove it"
+            )
+        found[key] = int(number) + unpaired
     electrons = int(atoms.numbers.sum()) - round(float(stated.charges.sum()))
     for key, multiplicity in found.items():
         if multiplicity != next(iter(found.values())):
             raise InputError(f"{name} must state its multiplicity once, and {' and '.join(found)} differ; remove one")
         if not atoms.pbc.any() and ((electrons + multiplicity) % 2 == 0 or multiplicity > electrons + 1):
             raise InputError(
-                f"the multiplicity 2S + 1 of {name} must fit its {electrons} electrons, its info has {key}={totals[key]}; "
-                "correct or remove it"
+                f"the multiplicity 2S + 1 of {name} must fit its {electrons} electrons, {_quoted(key, keys[key])}; correct or "
+                "remove it"
             )
     return next(iter(found.values()), None)
 
 
-def _number(key: str, value: Any, name: str) -> float:
-    """A number that ``info`` gives, also one in a text or an array of one."""
+def _number(key: str, value: Any, name: str, strict: bool = True) -> float | None:
+    """A number that ``info`` gives, also one in a text or an array of one.
+
+    :param strict: whether anything else is an error; else None comes of what is no whole number
+    """
+    number = None
     try:
         values = np.asarray(_BY_NAME.get(str(value).strip().lower(), value), dtype=np.float64)
         if values.size == 1 and np.isfinite(values).all():
-            return float(values.reshape(-1)[0])
+            number = float(values.reshape(-1)[0])
     except (TypeError, ValueError):
         pass
-    called = "charge" if plain(key) in TOTAL_CHARGE else "multiplicity"
-    raise InputError(
-        f"the {called} of {name} must be a number, its info has {key}={' '.join(repr(value).split())}"
-    ) from None
+    if number is not None and not strict:
+        return number if number == round(number) else None
+    if number is None and strict:
+        called = "charge" if kind_of_key(key) == "charge" else "multiplicity"
+        raise InputError(
+            f"the {called} of {name} must be a number, {_quoted(key, ' '.join(repr(value).split()))}; correct or remove it"
+        )
+    return number
