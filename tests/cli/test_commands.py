@@ -298,10 +298,13 @@ def test_store_makes_the_second_run_free(run, clusters, tmp_path):
         ),
         (
             ("decompose", "ghosts.xyz", "--workers", "1", "--source", "pyscf:fci/sto-6g?spin=low", "-o", "r.nc"),
-            "every atom must have a nucleus, .* is a ghost .* leave it out, counterpoise=full",
+            r"atom 0 is a ghost or dummy \(X\); leave it out",
         ),
         (("plan", "ions.xyz", "--source", "analytic:pair"), "takes no charges, structure 0 has a body of charge -1"),
-        (("decompose", "ion.xyz", "--source", "analytic:pair", "-o", "r.nc"), "must name the charge of each body"),
+        (
+            ("decompose", "ion.xyz", "--source", "analytic:pair", "-o", "r.nc"),
+            "takes no charges, structure 0 has a body of",
+        ),
     ],
 )
 def test_wrong_input_is_one_line_and_writes_nothing(run, clusters, tmp_path, monkeypatch, arguments, message):
@@ -317,7 +320,8 @@ def test_wrong_input_is_one_line_and_writes_nothing(run, clusters, tmp_path, mon
     monkeypatch.syspath_prepend(tmp_path)
     before = sorted(tmp_path.iterdir())
     code, out, err = run(*arguments)
-    assert (code, out) == (2, "")
+    assert code == 2
+    assert not out or (out.startswith("read: ") and out.count("\n") == 1), "what was read may be said before"
     import re
 
     assert re.search(message, one_line(err))

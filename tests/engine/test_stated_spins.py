@@ -7,8 +7,19 @@ from ase.build import molecule
 
 from bodyorder import decompose
 from bodyorder._checks import InputError
+from bodyorder.sources.protocol import Capabilities, EnergySource, Precision
 
 SOURCE = "pyscf:uhf/sto-3g?spin=low"
+
+
+class Pair(EnergySource):
+    """−1 eV for each pair of atoms nearer than 2 Å."""
+
+    name, fingerprint, cutoff, precision = "pair", "pair", 2.0, Precision(absolute=1e-12)
+
+    def energies(self, batch):
+        apart = np.linalg.norm(batch.positions[:, :, None] - batch.positions[:, None], axis=3)
+        return -((apart > 0) & (apart < self.cutoff)).sum(axis=(1, 2)) / 2.0
 
 
 def test_a_helium_hydride_ion_is_never_neutral():
@@ -33,3 +44,12 @@ def test_a_multiplicity_that_the_spin_rule_does_not_take():
     atoms.set_initial_magnetic_moments(None)
     atoms.info["spin"] = 1
     assert "not used" not in decompose(atoms, SOURCE, bodies="molecules").attrs["input"]
+
+
+def test_a_multiplicity_of_a_crystal_is_not_passed_over():
+    class Lowest(Pair):
+        capabilities = Capabilities(spin="low")
+
+    atoms = Atoms("O2", [[0, 0, 0], [0, 0, 1.2]], cell=[9, 9, 9], pbc=True, info={"multiplicity": 3})
+    with pytest.raises(InputError, match="takes the lowest spin, structure 0 states a multiplicity of 3"):
+        decompose(atoms, Lowest(), max_order=2)

@@ -239,3 +239,11 @@ def test_a_charge_on_an_atom_of_a_molecular_ion(symbols, positions, charges, bod
     atoms = Atoms(symbols, positions)
     atoms.set_initial_charges(charges)
     assert labels(atoms) == bodies
+
+
+def test_molecules_that_the_structure_names_are_put_together():
+    """Also those that no bond joins, here a zinc ion and a ligand across a border."""
+    atoms = Atoms("ZnO", [[0.1, 0, 0], [3.7, 0, 0]], cell=[4, 4, 4], pbc=True, charges=[2, 0])
+    assert put_together(atoms).get_distance(0, 1) == pytest.approx(3.6)
+    atoms.set_array("molecule", np.array([1, 1]))
+    assert put_together(atoms).get_distance(0, 1) == pytest.approx(0.4)

@@ -212,7 +212,7 @@ def test_cells_that_are_none():
         atoms.cell[1, 1] = value
         with pytest.raises(InputError, match="must have a finite cell"):
             read_structures(atoms, periodic=True)
-    with pytest.raises(InputError, match=r"atom 1 has atomic number 0 \(X\); remove dummy atoms"):
+    with pytest.raises(InputError, match=r"atom 1 is a ghost or dummy \(X\); leave it out"):
         read_structures(Atoms("HX", [[0, 0, 0], [1, 0, 0]]))
 
 
@@ -289,3 +289,13 @@ def test_free_frees_what_has_no_cell():
     atoms = Atoms("H2", [[0, 0, 0], [0.74, 0, 0]], pbc=True)
     (free,) = read_structures(atoms, boundaries="free")
     assert not free.pbc.any()
+
+
+def test_boundaries_that_there_are_not():
+    with pytest.raises(
+        InputError, match="`boundaries` must be one of free, given, periodic, got 'fre'; did you mean 'free'"
+    ):
+        read_structures(molecule("H2"), boundaries="fre")
+    boxed = molecule("H2O", vacuum=4.0)
+    (free,) = read_structures(boxed, boundaries="free")
+    assert free.cell.rank == 0

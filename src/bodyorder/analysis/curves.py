@@ -103,8 +103,8 @@ def curve_deviation(curves: Curves, reference: str, density: xr.Dataset | None =
 def distance_density(structures: StructuresLike, bins: Sequence[float] | np.ndarray) -> xr.Dataset:
     """How many pairs of atoms structures have by distance, for each pair of elements.
 
-    :param structures: a structure, several, or a file that ASE reads. Every pair of atoms of a cluster counts once, every pair of
-        a periodic structure, images included, once per cell.
+    :param structures: a structure, several, or a file of any usual format. Every pair of atoms of a cluster counts once, every
+        pair of a periodic structure, images included, once per cell.
     :param bins: edges of ranges of distances in Å, increasing, shape (n + 1,)
     :return: ``distance_density`` with dims (pair, bin): pairs per Å and structure, mean over all structures; the coordinate
         ``pair`` is like ``"H-O"``, symbols in alphabetical order, for all pairs of elements that occur inside the bins;

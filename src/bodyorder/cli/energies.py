@@ -10,6 +10,8 @@ from bodyorder._checks import ComputationError, InputError, check_between, check
 from bodyorder.cli.sources import SOURCE_HELP, add_trust, trusted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bodyorder.engine import Sampling
     from bodyorder.sources.protocol import EnergySource
 
@@ -195,16 +197,21 @@ def _plan(args: argparse.Namespace) -> None:
     structures = read_structures(args.structures, periodic=True, boundaries=args.boundaries)
     selection = Selection(args.max_order, args.bodies, args.cutoff, _sampling(args), whole=not args.no_whole)
     sources = [load_source(trusted(spec, args.trust)) for spec in args.source]
+    announce = _announcer()
+    plans = [plan(structures, source, selection, forces=args.forces, announce=announce) for source in sources]
+    print_plans(plans, [_workers(args.workers, source) for source in sources])
+
+
+def _announcer() -> Callable[[str], None]:
+    """What prints the line of what was read, once for all sources to which it is the same."""
     said: set[str] = set()
 
     def announce(line: str) -> None:
-        """Print what was read, once for all sources to which it is the same."""
         if line not in said:
             print(f"read: {line}")
         said.add(line)
 
-    plans = [plan(structures, source, selection, forces=args.forces, announce=announce) for source in sources]
-    print_plans(plans, [_workers(args.workers, source) for source in sources])
+    return announce
 
 
 def _decompose(args: argparse.Namespace) -> None:
@@ -235,6 +242,7 @@ def _decompose(args: argparse.Namespace) -> None:
             store=args.store,
             executor=executor,
             progress=True,
+            announce=_announcer(),
         )
     save(result, output)
     print_orders(result)

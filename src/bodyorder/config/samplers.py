@@ -155,7 +155,7 @@ class FromFile(Options):
 
     sampler: Literal["file"]
     path: str
-    """A file that ASE reads."""
+    """A file of structures, of any usual format."""
 
     def depends_on(self) -> dict[str, Any]:
         """Everything that the clusters depend on, the content of the file included.

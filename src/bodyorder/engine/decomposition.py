@@ -55,17 +55,19 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     store: Store | str | os.PathLike[str] | None = None,
     executor: Executor | None = None,
     progress: bool = False,
+    announce: Callable[[str], object] | None = None,
 ) -> xr.DataTree:
     """Resolve the energy of structures into one-body, two-body, … N-body contributions.
 
     E⁽ⁿ⁾ = Σ_{|S|=n} ε(S), ε(S) = Σ_{T⊆S} (−1)^{|S|−|T|} E(T), with E(T) the energy of the sub-cluster T alone in vacuum.
 
-    :param structures: a structure, several, or a file that ASE reads
+    :param structures: a structure, several, or a file of any usual format
     :param source: energy source, ASE calculator, or the spec of a source (see :func:`bodyorder.load_source`)
     :param max_order: largest order; all if None
     :param whole: ask for the energy of the whole structure too where sub-clusters up to ``max_order`` do not hold it, which may
         cost more than all of them. Without it ``total`` and ``residual`` are NaN there, and the attribute ``whole`` says why.
-    :param bodies: ``"atoms"``, ``"molecules"``, the body of each atom as integers, or a file that holds those
+    :param bodies: ``"atoms"``, ``"molecules"``, ``"residues"``, ``"column:NAME"``, the body of each atom as integers, or a file
+        that holds those (see :func:`~bodyorder.structures.find_bodies`)
     :param cutoff: distance in Å that limits which sub-clusters are evaluated. If the source is additive at this distance
         (its own cutoff is not larger), the sub-clusters connected by shorter distances are evaluated, and the result is exact.
         Otherwise only those whose bodies are all within it of each other are, and ``residual`` holds what was left out.
@@ -80,7 +82,8 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
         which changes energies by that times their slopes.
     :param store: file (or open :class:`Store`) of energies already computed; what is computed is added
     :param executor: anything with the ``concurrent.futures`` interface; None computes in this process
-    :param progress: print what was read, and show a progress bar if the terminal can
+    :param progress: show a progress bar if the terminal can
+    :param announce: is told what was read, in one line, before anything is computed; the attribute ``input`` holds it
     :return: a tree: at its root what there is by structure and order, below it ``sites`` (a row an atom), ``subsets`` (a row a
         sub-cluster, if wanted) and ``cells`` (of periodic structures); all variables are described in
         :data:`bodyorder.results.variables.VARIABLES`. What could not be computed is NaN, and ``failure`` says why.
@@ -106,8 +109,8 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     with opened(store) as opened_store:
         pieces = selection.pieces(frames, engine)
         said = selection.inventory(frames, pieces, engine)
-        if progress:
-            print(f"read: {said}")
+        if announce is not None:
+            announce(said)
         _try_reach(pieces, engine)
         known = measure(pieces, engine) if _measures(measure_noise, engine) else {}
         # the rounds of a sample find in memory what the ones before computed

@@ -32,7 +32,7 @@ def plan(  # noqa: PLR0913 - every option has a default
     forces: bool = False,
     budget: float = BUDGET,
     clock: Callable[[], float] = time.perf_counter,
-    announce: Callable[[str], object] = lambda line: None,
+    announce: Callable[[str], object] | None = None,
 ) -> xr.Dataset:
     """Counts, cost, memory and noise of each order, before anything runs.
 
@@ -61,7 +61,8 @@ def plan(  # noqa: PLR0913 - every option has a default
     """
     pieces = selection.pieces(structures, source)
     said = selection.inventory(structures, pieces, source)
-    announce(said)
+    if announce is not None:
+        announce(said)
     counts = np.zeros(1 + max(piece.family.max_order for piece in pieces), dtype=np.int64)
     for piece in pieces:
         counts[WHOLE] += piece.asks_whole

@@ -86,7 +86,7 @@ class Selection:
         if "moments" not in takes.context and any(atoms.get_initial_magnetic_moments().any() for atoms in structures):
             whose = f"spin={takes.spin}" if takes.spin != "none" else "the source"
             unused.append(f"moments ({whose} takes none)")
-        if (multiplicities := stated_multiplicities(structures)) and takes.spin != "low":
+        if (multiplicities := stated_multiplicities(structures)) and not _takes_lowest(source):
             chooses = f"spin={takes.spin} chooses its own" if takes.spin != "none" else "the source takes none"
             unused.append(f"multiplicity {', '.join(map(str, multiplicities))} ({chooses})")
         bodies = self.bodies if isinstance(self.bodies, str) else "given"
@@ -125,6 +125,7 @@ class Selection:
         assert cutoff is not None
         assert self.max_order is not None
         _check_charges(crystal.atoms, crystal.bodies, source, name)
+        _check_multiplicity(crystal.atoms, source, name)
         joints = Joints(len(crystal.bodies), *crystal.pairs(cutoff))
         drawn = None
         if self.sampling is not None:
@@ -184,12 +185,18 @@ def _check_charges(atoms: ase.Atoms, bodies: Bodies, source: EnergySource, name:
 
 def _check_multiplicity(atoms: ase.Atoms, source: EnergySource, name: str) -> None:
     """Check that the lowest spin is the one that a structure states, where the source takes that."""
-    stated = read_stated(atoms, name).multiplicity if source.capabilities.spin == "low" else None
+    if not _takes_lowest(source):
+        return
+    stated = read_stated(atoms, name).multiplicity
     if stated is not None and stated > 2:
         raise InputError(
             f"{source.name} takes the lowest spin, {name} states a multiplicity of {stated}; choose another rule, such as "
             "spin=ground, or spin=pattern with moments on the atoms, or remove the multiplicity"
         )
+
+
+def _takes_lowest(source: EnergySource) -> bool:
+    return source.capabilities.spin == "low"
 
 
 #: Complete families that are in use: structures alike share one, and none outlives its run.

@@ -41,7 +41,9 @@ def inventory(
 
 
 def _structures(structures: Sequence[ase.Atoms]) -> str:
-    formulas = Counter(_formula(numbers) for numbers in _distinct(atoms.numbers for atoms in structures).elements())
+    formulas: Counter[str] = Counter()
+    for numbers, n in Counter(tuple(atoms.numbers.tolist()) for atoms in structures).items():
+        formulas[_formula(numbers)] += n
     count = f"{len(structures)} structure{'s' * (len(structures) > 1)}"
     if len(formulas) == 1:
         return f"{count} of {next(iter(formulas))}"
@@ -162,10 +164,6 @@ def _some(texts: Iterable[str]) -> str:
     texts = list(texts)
     more = len(texts) - _NAMED
     return ", ".join(texts[:_NAMED]) + f" and {more} more" * (more > 0)
-
-
-def _distinct(arrays: Iterable[np.ndarray]) -> Counter[tuple[int, ...]]:
-    return Counter(tuple(array.tolist()) for array in arrays)
 
 
 def _formula(numbers: Iterable[int]) -> str:

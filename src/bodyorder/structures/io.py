@@ -5,23 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import ase
 import ase.io
 import numpy as np
 
-from bodyorder._checks import InputError
+from bodyorder._checks import InputError, check_choice
 from bodyorder._files import replacing
-from bodyorder.structures.links import find_links
+from bodyorder.structures.links import SAME_SPOT, find_links
 from bodyorder.structures.periodic import put_together
 from bodyorder.structures.reading import read_file
 from bodyorder.structures.reading.cells import ASYMMETRIC_UNIT
 from bodyorder.structures.reading.residues import FULL
 from bodyorder.structures.stated import settled
 
-#: Two atoms closer than this (Å) stand on one spot. No nuclei come as close, and integrals of their functions are singular.
-SAME_SPOT = 0.05
 #: Longer lattice vectors (Å) are a mistake.
 _LONGEST = 1e6
 #: Lattice vectors that span less than this of the box of their lengths lie in one plane, or on one line.
@@ -47,6 +45,7 @@ def read_structures(
         finite, lattice vectors that do not span its periodic directions, two atoms on one spot, periodic boundaries, or charges
         and multiplicities that are ambiguous or contradict each other
     """
+    check_choice("boundaries", boundaries, get_args(Boundaries))
     if isinstance(structures, ase.Atoms):
         frames, origin = [structures], "structures"
     elif isinstance(structures, str | os.PathLike):
@@ -92,9 +91,8 @@ def _bounded(atoms: ase.Atoms, boundaries: Boundaries, name: str) -> ase.Atoms:
     if boundaries == "given" or (boundaries == "free" and not atoms.cell.array.any() and not atoms.pbc.any()):
         return atoms
     if boundaries == "free":
-        bounded = (
-            atoms.copy() if _why_no_lattice(atoms.cell.array[atoms.pbc]) or not atoms.pbc.any() else put_together(atoms)
-        )
+        has_lattice = atoms.pbc.any() and not _why_no_lattice(atoms.cell.array[atoms.pbc])
+        bounded = put_together(atoms, name) if has_lattice else atoms.copy()
         bounded.set_cell(None)
         bounded.pbc = False
     else:
@@ -141,9 +139,7 @@ def _check_atoms(structures: Sequence[ase.Atoms], names: Sequence[str]) -> None:
         raise InputError(f"{names[owner[row]]} must have finite positions, and has some that are not")
     for row in np.flatnonzero(numbers == 0):
         atom = row - np.searchsorted(owner, owner[row])
-        raise InputError(
-            f"{names[owner[row]]} must have elements, atom {atom} has atomic number 0 (X); remove dummy atoms"
-        )
+        raise InputError(f"{names[owner[row]]} must have elements, atom {atom} is a ghost or dummy (X); leave it out")
 
 
 def _check_cell(atoms: ase.Atoms, name: str) -> None:

@@ -37,7 +37,18 @@ _MAYBE_MOMENTS = frozenset((
     "magmoms", "magmom", "magneticmoments", "magneticmoment", "moments", "moment", "spins", "spin", "mag", "mz",
 ))  # fmt: skip
 #: What names have in common that are about charge or spin in another way, and whole names that are.
-_SOUNDS = ("charge", "chg", "chrg", "spin", "magmom", "magneticmoment", "multiplicity", "unpaired", "nelec")
+_SOUNDS = (
+    "charge",
+    "chg",
+    "chrg",
+    "spin",
+    "magmom",
+    "magneticmoment",
+    "multiplicity",
+    "unpaired",
+    "nelec",
+    "oxidation",
+)
 _ALIKE = frozenset(("s", "2s", "ms", "ms2", "nupdown", "totalmagnetization", "qs"))
 
 #: Columns that say which molecule each atom is in.

@@ -13,6 +13,9 @@ from scipy.spatial import KDTree
 
 from bodyorder.structures.neighbours import neighbours
 
+#: Two atoms closer than this (Å) stand on one spot. No nuclei come as close, and integrals of their functions are singular.
+SAME_SPOT = 0.05
+
 #: Two links whose lengths differ by less than this (Å) are equally long; some files round positions as far as that.
 SAME_LENGTH = 1e-3
 

@@ -9,7 +9,7 @@ import ase
 import numpy as np
 
 from bodyorder._checks import InputError
-from bodyorder.structures.bodies import Bodies, BodiesLike, divide, stated_molecules
+from bodyorder.structures.bodies import MOLECULES_UNCLEAR, Bodies, BodiesLike, divide, stated_molecules
 from bodyorder.structures.bonds import bonds_of, contested_hydrogen
 from bodyorder.structures.clusters import System
 from bodyorder.structures.joining import cells_along, join_groups, shortest_tree
@@ -88,8 +88,14 @@ def make_whole(
     ]
 
 
-def put_together(atoms: ase.Atoms) -> ase.Atoms:
-    """A copy of a periodic structure in which no border cuts a molecule; networks of bonds without an end stay as they are."""
+def put_together(atoms: ase.Atoms, name: str = "the structure") -> ase.Atoms:
+    """A copy of a periodic structure in which no border cuts a molecule; networks of bonds without an end stay as they are.
+
+    :param name: what messages call the structure
+    :raises InputError: if the structure names its molecules, and the atoms of one can be put together in several ways
+    """
+    if MOLECULES_UNCLEAR not in atoms.info and stated_molecules(atoms, name) is not None:
+        return whole_bodies(atoms, "molecules", name).atoms
     bonds, _ = bonds_of([atoms])
     labels, cells = bonds.components(len(atoms)), cells_along(shortest_tree(bonds, len(atoms)), len(atoms))
     endless = np.isin(labels, labels[bonds.torn(cells).first])

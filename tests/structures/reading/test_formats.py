@@ -3,9 +3,11 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
+from ase.db import connect
 from ase.units import Bohr
 
 from bodyorder._checks import InputError
+from bodyorder.structures import read_structures
 from bodyorder.structures.reading import read_file
 
 POSCAR = "x\n1.0\n5 0 0\n0 5 0\n0 0 5\nH O\n2 1\n{kind}0 0 0 {flags}\n.1 0 0 {flags}\n.2 0 0 {flags}\n"
@@ -117,3 +119,20 @@ def test_what_is_no_file(tmp_path):
     (tmp_path / "md.xyz").write_text("1\n\nH 0 0 0\n")
     with pytest.raises(InputError, match=r"structures must be an existing file, .*md\.xyz@1 is not"):
         read_file(tmp_path / "md.xyz@1")
+
+
+@pytest.mark.parametrize("name", ["ions.db", "ions.json"])
+def test_what_rows_of_a_database_say_beside_their_structures(tmp_path, name):
+    with connect(tmp_path / name) as database:
+        database.write(molecule("OH"), total_charge=-1)
+        database.write(molecule("H2O"), total_charge=0, source="water")
+    with pytest.raises(InputError, match=r"structure 0 of .*total_charge=-1 and its initial charges add up to 0"):
+        read_structures(tmp_path / name)
+    assert read_file(tmp_path / name)[1].info["source"] == "water"
+
+
+def test_a_reader_that_fails_without_a_word_on_the_file(tmp_path):
+    path = tmp_path / "a.dat"
+    path.write_text("3\n\nO 0 0 0\nH 0 0 1\nH 0 1 0\n")
+    with pytest.raises(InputError, match=r"a.dat is not: by its name or beginning it is .*; rename it, or write it as"):
+        read_file(path)

@@ -23,7 +23,7 @@ from bodyorder.sources.pyscf.problem import Answer, Problem, Settings
 from bodyorder.sources.pyscf.spin import electrons, spin_rule
 from bodyorder.sources.spec import format_spec
 from bodyorder.structures.clusters import ClusterBatch
-from bodyorder.structures.io import SAME_SPOT
+from bodyorder.structures.links import SAME_SPOT
 
 #: Goes up whenever an energy could change although PySCF does not.
 SOLVER = 3
@@ -211,7 +211,7 @@ class PyscfSource(EnergySource):
 def check_nuclei(batch: ClusterBatch) -> None:
     """Check that there are nuclei and that no two coincide.
 
-    :raises InputError: if two are closer than :data:`~bodyorder.structures.io.SAME_SPOT`, or an atom is none of the elements
+    :raises InputError: if two are closer than :data:`~bodyorder.structures.links.SAME_SPOT`, or an atom is none of the elements
     """
     if len(batch) and not batch.numbers.min() > 0:
         row, place = np.argwhere(batch.numbers < 1)[0]

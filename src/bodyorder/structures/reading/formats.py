@@ -81,6 +81,10 @@ def find_format(path: Path) -> str:
     )
 
 
+#: Errors that say something of a reader, and nothing of a file.
+_NO_STATEMENTS = (AttributeError, LookupError, TypeError, AssertionError, NameError)
+#: Formats that are databases: structures in rows, with keys and values beside them.
+_DATABASES = ("db", "json")
 #: What ASE leaves of a label of DL_POLY when it takes off the element; a charge leaves no doubt.
 _CHARGE = re.compile(r"\d*[+-]|")
 
@@ -121,9 +125,23 @@ def call_ase(path: Path, name: str, **options: object) -> list[ase.Atoms]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of parsing, which the user cannot do anything about
             whole = str(path.absolute())
+            if name in _DATABASES:
+                return _rows(whole)
             return list(ase.io.read(whole, index=":", format=name, do_not_split_by_at_sign=True, **options))
     except Exception as error:  # each of ASE's readers has errors of its own
         raise InputError(explain(error, path, name)) from None
+
+
+def _rows(path: str) -> list[ase.Atoms]:
+    """The structures of a database of ASE, with what its rows say beside them, which ASE's reader leaves out."""
+    from ase.db import connect  # brings databases along, which few need
+
+    frames = []
+    for row in connect(path).select():
+        atoms = row.toatoms()
+        atoms.info |= {key: value for key, value in row.key_value_pairs.items() if key not in atoms.info}
+        frames.append(atoms)
+    return frames
 
 
 def explain(error: Exception, path: Path, name: str) -> str:
@@ -131,7 +149,15 @@ def explain(error: Exception, path: Path, name: str) -> str:
     if isinstance(error, KeyError) and error.args and _from_symbols(error):
         return f"structures must be made of elements, {path} names one that there is not: {error.args[0]!r} (read as {name})"
     said, kind = first_line(error), type(error).__name__
-    return f"structures must be a file that ASE reads, {path} is not: {said} ({kind} of ASE's reader of {name})"
+    if isinstance(error, _NO_STATEMENTS):
+        return (
+            f"structures must be a file that ASE reads, {path} is not: by its name or beginning it is {name}, and as that it "
+            f"cannot be read ({kind}: {said}); rename it, or write it as extended XYZ"
+        )
+    return (
+        f"structures must be a file that ASE reads, {path} is not: {said} ({kind} of ASE's reader of {name}); write it as "
+        "extended XYZ"
+    )
 
 
 def _check_elements(atoms: ase.Atoms, frame: str, name: str) -> None:
