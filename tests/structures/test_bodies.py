@@ -41,6 +41,8 @@ def test_groups_given_by_the_user_and_by_file(tmp_path):
     path = tmp_path / "bodies.txt"
     path.write_text("7 3 7 3\n")
     np.testing.assert_array_equal(find_bodies(atoms, path).labels, given.labels)
+    path.write_text("7 3 7 3\n", encoding="utf-8-sig")
+    np.testing.assert_array_equal(find_bodies(atoms, path).labels, given.labels)
 
 
 def test_bodies_of_different_sizes_are_padded():
@@ -73,6 +75,11 @@ def test_bodies_that_do_not_fit(tmp_path):
     path = tmp_path / "bodies.txt"
     path.write_text("0 1 x")
     with pytest.raises(InputError, match="must hold one integer per atom"):
+        find_bodies(atoms, path)
+    path.write_text("0 1 99999999999999999999")
+    with pytest.raises(
+        InputError, match=r"bodies\.txt must hold one integer per atom of at most 18 digits, and holds a longer"
+    ):
         find_bodies(atoms, path)
 
 

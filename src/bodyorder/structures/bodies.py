@@ -274,7 +274,11 @@ def _read_labels(given: str | os.PathLike[str]) -> np.ndarray:
             f"{str(given)!r}{did_you_mean(given, ('atoms', 'molecules', 'residues'))}"
         )
     try:
-        return np.array(path.read_text().split(), dtype=np.int64)
+        return np.array(path.read_text("utf-8-sig").split(), dtype=np.int64)
+    except OverflowError:
+        raise InputError(
+            f"{path} must hold one integer per atom of at most 18 digits, and holds a longer one"
+        ) from None
     except ValueError:
         raise InputError(
             f"{path} must hold one integer per atom, the body it belongs to, and holds other text"

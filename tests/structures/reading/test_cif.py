@@ -215,6 +215,9 @@ def test_coordinates_in_space(tmp_path):
         read_one(tmp_path, "data_x\nloop_\n" + cif(UREA).split("loop_\n")[-1])
     with pytest.raises(InputError, match=r"the cell must have a volume, that of block some of .* is 5 6 7 90 90 180"):
         read_one(tmp_path, cif(UREA, cell=(5, 6, 7, 90, 90, 180)))
+    # without a warning of ASE before
+    with pytest.raises(InputError, match=r"the cell must have a volume, that of block some of .* is 5 6 7 90 90 0;"):
+        read_one(tmp_path, cif(UREA, cell=(5, 6, 7, 90, 90, 0)))
 
 
 def test_syntax(tmp_path):

@@ -1,4 +1,6 @@
+import numpy as np
 import pytest
+from ase import units
 
 from bodyorder._checks import InputError
 from bodyorder.structures.reading import read_file
@@ -48,6 +50,35 @@ def test_a_frame_that_is_cut_short(read, tmp_path):
     path.write_text("\n".join(path.read_text().splitlines()[:5]))
     with pytest.raises(InputError, match=r"frame 0 of .*, line 2 must have a title, its number of atoms, .* found '5'"):
         read_file(path)
+
+
+@pytest.mark.parametrize("decimals", [1, 2, 4, 6])
+def test_any_number_of_decimals(tmp_path, decimals):
+    """The manual of GROMACS: the precision follows from the distance of the decimal points; velocities have one more."""
+    places, speeds = [[1.5, -10.25, 0.123456], [100.5, 0.25, 1]], [[0.1, 0.2, -0.3], [0, 1, 2]]
+    text = "title\n2\n"
+    for row, name in enumerate(("OW", "HW1")):
+        text += f"{1:5d}{'SOL':<5s}{name:>5s}{row + 1:5d}"
+        text += "".join(f"{x:{decimals + 5}.{decimals}f}" for x in places[row])
+        text += "".join(f"{x:{decimals + 5}.{decimals + 1}f}" for x in speeds[row]) + "\n"
+    (tmp_path / "a.gro").write_text(text + "20 20 20\n")
+    (atoms,) = read_file(tmp_path / "a.gro")
+    np.testing.assert_allclose(atoms.positions, np.round(places, decimals) * 10, rtol=1e-14)
+    np.testing.assert_allclose(atoms.get_velocities() * 1000 * units.fs, np.array(speeds) * 10, rtol=1e-12)
+    assert atoms.cell.lengths().tolist() == [200] * 3
+
+
+def test_columns_of_several_widths_are_refused(tmp_path):
+    rows = [
+        f"{1:5d}{'SOL':<5s}{'OW':>5s}{row:5d}" + "".join(f"{0.5:{w}.{w - 5}f}" for _ in range(3))
+        for row, w in ((1, 9), (2, 8))
+    ]
+    (tmp_path / "a.gro").write_text("\n".join(["title", "2", *rows, "20 20 20", ""]))
+    message = (
+        r"frame 0 of .*a\.gro, line 4 must have coordinates in columns of 9, as .* 4 decimals, atom 1 has '0.500 0.500"
+    )
+    with pytest.raises(InputError, match=message):
+        read_file(tmp_path / "a.gro")
 
 
 def test_a_box_of_zeros_is_none(read, tmp_path):

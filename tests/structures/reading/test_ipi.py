@@ -141,3 +141,79 @@ CELL = "# CELL(abcABC): 9 9 9 90 90 90 "
 def test_what_cannot_be_read(read, comment, message):
     with pytest.raises(InputError, match=message):
         read(comment)
+
+
+BOX = 'Lattice="9 0 0 0 9 0 0 0 9" Properties=species:S:1:pos:R:3'
+
+
+def test_extended_xyz_that_ipi_writes(read):
+    """i-PI 3.3 keeps its own comment as ``ipi_comment`` beside Lattice and Properties, in Å."""
+    said = 'ipi_comment="Step: 7 Bead: 0 positions{ase} cell{ase}"'
+    atoms = read(f'{BOX}:forces:R:3 {said} pbc="T T F" charge=1', "O 0 0 0 1 2 3\nH 0.5 0.25 1 4 5 6\n")
+    assert atoms.positions.tolist() == [[0, 0, 0], [0.5, 0.25, 1]]
+    assert atoms.get_forces().tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert atoms.cell.lengths().tolist() == [9, 9, 9]
+    assert atoms.pbc.tolist() == [True, True, False]
+    assert atoms.info["charge"] == 1
+    forces_first = read(f"Properties=species:S:1:forces:R:3:pos:R:3 {said}", "O 1 2 3 0 0 0\nH 4 5 6 0.5 0.25 1\n")
+    assert forces_first.positions.tolist() == atoms.positions.tolist()
+    assert not forces_first.pbc.any()
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (
+            "positions{atomic_unit} cell{ase}",
+            r"line 2 must have lengths in Å .*, its comment has 'positions\{atomic_unit\}'",
+        ),
+        ("positions{ase} cell{}", r"its comment has 'cell\{\}'"),
+        ("positions{nanometer}", r"its comment has 'positions\{nanometer\}'; convert them"),
+        ("velocities{ase} cell{ase}", r"must hold positions of i-PI, it holds velocities"),
+        ("CELL(abcABC): 9 9 9 90 90 90", r"must have one cell, its Lattice, its comment has 'CELL\(abcABC\): 9 9 9"),
+    ],
+)
+def test_units_beside_a_lattice(read, said, message):
+    with pytest.raises(InputError, match=message):
+        read(f'{BOX} ipi_comment="{said}"')
+
+
+KEPT = f'{BOX} #=T CELL(abcABC):=T 9.00000=T 90.00000=T Step:=T 5000=T cellangstrom=T pbc="T T T" '
+
+
+def test_extended_xyz_that_ase_made_of_it(read):
+    """As in demos/ensemble-deltamu of i-PI 3.3: ASE kept each word of the comment as a key."""
+    assert read(KEPT + "positionsangstrom=T").cell.lengths().tolist() == [9, 9, 9]
+    with pytest.raises(InputError, match=r"must have lengths in Å .*, its comment has 'positions\{atomic_unit\}'"):
+        read(KEPT + "positionsatomic_unit=T")
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        CELL + "Units: angstrom",
+        CELL + "bohr",
+        CELL + "cell{angstrom} positions in Angstrom",
+        CELL + "positions[angstrom]",
+        CELL + "positions{angstrom} cell in Å",
+        "# positions[angstrom] cell{angstrom}",
+    ],
+)
+def test_units_in_words_are_refused(read, comment):
+    with pytest.raises(
+        InputError, match=r"must name units as positions\{angstrom\} and cell\{angstrom\}, its comment has"
+    ):
+        read(comment)
+
+
+def test_words_beside_units(read):
+    assert read(CELL + "positions{angstrom} cell{angstrom} once in bohr").info == {"comment": "once in bohr"}
+
+
+def test_pairs_beside_a_cell(read):
+    atoms = read(
+        '# CELL(abcABC): 9 9 9 90 90 90 charge=1 Step: 3 name="an ion" positions{angstrom} cell{angstrom} pbc=F'
+    )
+    assert atoms.info == {"charge": 1, "name": "an ion", "step": 3}
+    assert atoms.cell.lengths().tolist() == [9, 9, 9]
+    assert not atoms.pbc.any()

@@ -31,6 +31,15 @@ def test_elements_by_masses(read, name):
     assert "mol-id" not in atoms.arrays
 
 
+def test_a_dump_of_what_is_no_element(tmp_path):
+    text = "ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n1\nITEM: BOX BOUNDS pp pp pp\n" + "0 9\n" * 3
+    (tmp_path / "a.lammpstrj").write_text(text + "ITEM: ATOMS id element x y z\n1 OW 0 0 0\n")
+    with pytest.raises(
+        InputError, match=r"a\.lammpstrj names one that there is not: 'OW' \(read as lammps-dump-text\)"
+    ):
+        read_file(tmp_path / "a.lammpstrj")
+
+
 def test_elements_behind_masses_and_by_labels(read):
     assert read("Masses\n\n1 14.5 # C\n2 1 # D\n", ATOMIC, atoms=2).get_chemical_symbols() == ["C", "H"]
     labels = "Atom Type Labels\n\n1 N\n2 H\n"

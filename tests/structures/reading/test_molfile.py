@@ -127,6 +127,14 @@ def test_molecules_without_any_bond(tmp_path):
     assert "molecule" not in read_one(tmp_path, table(HYDROXYL)).arrays
 
 
+def test_bonds_that_leave_out_a_hydrogen_are_unclear(tmp_path):
+    atoms = read_one(tmp_path, table([*HYDROXYL, ("H", (0, 0.97, 0)), *HYDROXYL], [(1, 2, 1), (4, 5, 1)]))
+    assert "molecule" not in atoms.arrays
+    assert atoms.info["molecules_unclear"] == "the bonds of its file leave hydrogen 2 without one"
+    proton = ("H", (9, 0, 0), 3)
+    assert read_one(tmp_path, table([*HYDROXYL, proton], [(1, 2, 1)])).arrays["molecule"].tolist() == [0, 0, 1]
+
+
 def test_all_records_with_titles_and_data(tmp_path):
     data = "> <charge>\n-1\n\n>  <energy>  (3)\n-1.5e-3\n\n> <code>\n0012\n\n> <lines>\na\nb\n\n"
     path = write(

@@ -188,8 +188,62 @@ def test_one_residue_around_all_atoms_says_nothing(tmp_path):
     atoms = read_one(tmp_path, *lines)
     assert "molecule" not in atoms.arrays
     assert "molecules_unclear" not in atoms.info
-    bonds = ["CONECT    1    2    3", "CONECT    4    5"]
-    assert read_one(tmp_path, *lines, *bonds).arrays["molecule"].tolist() == [0, 0, 0, 1, 1, 2]
+    bonds = ["CONECT    1    2    3", "CONECT    4    5    6"]
+    assert read_one(tmp_path, *lines, *bonds).arrays["molecule"].tolist() == [0, 0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize("second", ["CONECT    4    5", ""])
+@pytest.mark.parametrize("others", [0, 1])
+def test_bonds_that_leave_out_a_hydrogen_are_unclear(tmp_path, second, others):
+    lines = [*water([0, 0, 0], serials="123", residue="UNL"), *water([3, 0, 0], serials="456", residue="UNL")]
+    lines += water([20, 0, 0], "2") * others
+    atoms = read_one(tmp_path, *lines, "CONECT    1    2    3", second)
+    assert "molecule" not in atoms.arrays
+    assert atoms.info["molecules_unclear"] == f"CONECT leaves hydrogen {'H2' if second else 'H1'} without a bond"
+
+
+def test_an_ion_of_hydrogen_needs_no_bond(tmp_path):
+    lines = [*water([0, 0, 0], serials="123"), atom("H", "HOH", [9, 0, 0], element="H", charge="1+", serial="4")]
+    assert read_one(tmp_path, *lines, "CONECT    1    2    3").arrays["molecule"].tolist() == [0, 0, 0, 1]
+
+
+def methanes(gap, number="1"):
+    """Two molecules in one residue, each atom with a name of its own."""
+    names = [f"{element}{row}" for row, element in enumerate("CHHHHCHHHH", 1)]
+    methane = molecule("CH4").positions
+    return [
+        atom(name, "LIG", place, element=name[0], number=number, serial=str(row + 1))
+        for row, (name, place) in enumerate(zip(names, [*methane, *methane + [gap, 0, 0]], strict=True))
+    ]
+
+
+def test_a_residue_of_own_names_that_holds_two_molecules_is_unclear(tmp_path):
+    others = water([20, 0, 0], "2")
+    atoms = read_one(tmp_path, *methanes(6), *others)
+    assert "molecule" not in atoms.arrays
+    assert atoms.info["molecules_unclear"] == "residue LIG 1 of chain A holds several molecules"
+    bonds = ["CONECT    1    2    3    4    5", "CONECT    6    7    8    9   10"]
+    assert read_one(tmp_path, *methanes(6), *others, *bonds).arrays["molecule"].tolist() == [0] * 5 + [1] * 5 + [2] * 3
+    # CONECT may join what is far
+    bonds += ["CONECT    1    6"]
+    assert read_one(tmp_path, *methanes(6), *others, *bonds).arrays["molecule"].tolist() == [0] * 10 + [1] * 3
+    # C–C of ethane stretched by half
+    assert read_one(tmp_path, *methanes(2.3), *others).arrays["molecule"].tolist() == [0] * 10 + [1] * 3
+    # one molecule across a border
+    cell = "CRYST1    8.000   30.000   30.000  90.00  90.00  90.00 P 1           1"
+    assert read_one(tmp_path, cell, *methanes(6), *others).arrays["molecule"].tolist() == [0] * 10 + [1] * 3
+
+
+def test_residues_of_hydrogen_alone(tmp_path):
+    # the second is nearly two atoms
+    lines = [
+        atom(name, "H2", [4 * i + x, 0, 0], element="H", number=str(i))
+        for i, length in enumerate([0.74, 2.5])
+        for name, x in (("H1", 0), ("H2", length))
+    ]
+    assert read_one(tmp_path, *lines, *water([20, 0, 0], "9")).arrays["molecule"].tolist() == [0, 0, 1, 1, 2, 2, 2]
+    two = [atom(f"H{i}", "H4", [x, 0, 0], element="H", number="1") for i, x in enumerate([0, 0.74, 2.5, 3.24])]
+    assert "holds several molecules" in read_one(tmp_path, *two, *water([20, 0, 0], "9")).info["molecules_unclear"]
 
 
 def test_a_residue_of_several_molecules_is_unclear(tmp_path):
@@ -369,6 +423,18 @@ def test_stated_elements(tmp_path):
         read_one(tmp_path, atom("LP", "LIG", [0, 0, 0], element="LP"))
     with pytest.raises(InputError, match="must be of an element of its residue, and states 'CA'"):
         read_one(tmp_path, atom("CA", "ALA", [0, 0, 0], element="CA"))
+
+
+@pytest.mark.parametrize(("serial", "shift"), [("100000", 1), ("1000000", 2)])
+def test_columns_shifted_by_a_long_number_are_refused(tmp_path, serial, shift):
+    good = atom("O", "HOH", [1, 2, 3], element="O", serial="99999")
+    message = (
+        rf"line 2 of .*some\.pdb are shifted by {shift}, behind a number of {5 + shift} digits; number atoms with at"
+    )
+    with pytest.raises(InputError, match=message):
+        read_one(tmp_path, good, good.replace("99999", serial))
+    # six digits that take the blank behind them shift nothing
+    assert len(read_one(tmp_path, good, good.replace("99999 ", "100000"))) == 2
 
 
 def test_coordinates_that_overflow_are_refused(tmp_path):

@@ -128,6 +128,8 @@ def test_columns_in_any_order_and_case(read):
 def test_more_columns_than_a_plain_file_needs(read):
     (atoms,) = read("1\n\nO 0 0 0 -0.8 x\n")
     assert set(atoms.arrays) == {"numbers", "positions"}
+    assert atoms.info == {"unnamed_columns": 2}
+    assert read("1\n\nO 0 0 0\n")[0].info == {}
 
 
 def test_lattice_vectors_after_the_atoms(read):

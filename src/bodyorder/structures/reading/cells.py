@@ -23,7 +23,8 @@ def vectors_of(parameters: Sequence[float]) -> np.ndarray | None:
     if not np.isfinite(parameters).all() or not (lengths > 0).all():
         return None
     try:
-        vectors = Cell.fromcellpar(parameters).array
+        with np.errstate(all="ignore"):  # an angle of 0
+            vectors = Cell.fromcellpar(parameters).array
     except (AssertionError, ArithmeticError):
         return None
     return vectors if abs(np.linalg.det(vectors)) > _FLAT * lengths.prod() else None

@@ -23,6 +23,8 @@ ROLES = {
     "pos": "positions",
     "positions": "positions",
 }
+#: ``info`` key of how many columns a frame has behind those that it needs, where it names none.
+UNNAMED_COLUMNS = "unnamed_columns"
 #: ASE's names of columns by those of files, as they are spelled.
 NAMES = {"charge": "charges"}
 
@@ -71,8 +73,8 @@ def parse_properties(text: str) -> tuple[Column, ...]:
 
 def read_columns(
     lines: Sequence[str], columns: Sequence[Column], place: Place, first: int, exact: bool
-) -> dict[str, np.ndarray]:
-    """Arrays of the atoms by ASE's names, as its reader shapes them: (atoms,) or (atoms, width).
+) -> tuple[dict[str, np.ndarray], int]:
+    """Arrays of the atoms by ASE's names, as its reader shapes them: (atoms,) or (atoms, width); and how many words are over.
 
     :param lines: one for each atom
     :param first: the number of the first line in the file
@@ -85,7 +87,7 @@ def read_columns(
     if rows and (min(sizes) < width or (exact and max(sizes) > width)):
         index = next(i for i, row in enumerate(rows) if len(row) < width or (exact and len(row) > width))
         place.refuse(f"have {width} columns for each atom", f"atom {index} has {quote(lines[index])}", first + index)
-    return {column.name: _array(rows, column, place, first) for column in columns}
+    return {column.name: _array(rows, column, place, first) for column in columns}, max(sizes, default=width) - width
 
 
 def _array(rows: list[list[str]], column: Column, place: Place, first: int) -> np.ndarray:

@@ -147,7 +147,7 @@ def _rows(path: str) -> list[ase.Atoms]:
 def explain(error: Exception, path: Path, name: str) -> str:
     """What the failure of one of ASE's readers means, in one line."""
     if isinstance(error, KeyError) and error.args and _from_symbols(error):
-        return f"structures must be made of elements, {path} names one that there is not: {error.args[0]!r} (read as {name})"
+        return f"structures must be made of elements, {path} names one that there is not: {str(error.args[0])!r} (read as {name})"
     said, kind = first_line(error), type(error).__name__
     if isinstance(error, _NO_STATEMENTS):
         return (

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import ase
 import ase.io
+import numpy as np
+from ase import units
 from ase.data import atomic_numbers
 
 from bodyorder._checks import InputError
@@ -23,9 +25,12 @@ IONS = {
     "CA": "Ca", "ZN": "Zn", "F": "F", "CL": "Cl", "CLA": "Cl", "BR": "Br", "I": "I",
 }  # fmt: skip
 
+#: Columns of names and numbers before the coordinates, and those of a coordinate of three decimals.
+_NAMES, _WIDTH = 20, 8
+
 
 def read_gromacs(path: Path) -> list[ase.Atoms]:
-    """Read every frame of a gro file; lengths become Å.
+    """Read every frame of a gro file, with any number of decimals; lengths become Å.
 
     Elements are taken from the names of atoms in water and ions, and elsewhere where a name is the symbol of an element as it
     is spelled. Names of residues and atoms stay in ``arrays``, as ASE has them.
@@ -47,10 +52,19 @@ def read_gromacs(path: Path) -> list[ase.Atoms]:
 
 
 def _read_frame(lines: list[str], place: Place, first: int) -> ase.Atoms:
+    rows = lines[2:-1]
+    width = _width(rows)
+    if width != _WIDTH:  # ASE reads columns of the usual width alone
+        table = _numbers(rows, width, place, first)
+        lines = [*lines[:2], *(row[:_NAMES] + "   0.000" * 3 for row in rows), lines[-1]]
     try:
         atoms = ase.io.read(io.StringIO("\n".join(lines) + "\n"), format="gromacs")
     except Exception as error:  # ASE's reader has many
         raise InputError(f"{explain(error, place.path, 'gromacs')}, frame {place.frame}") from None
+    if width != _WIDTH:
+        atoms.positions = table[:, :3] * units.nm
+        if table.shape[1] == 6:
+            atoms.set_velocities(table[:, 3:] * units.nm / (1000 * units.fs))
     names = zip(atoms.arrays["residuenames"], atoms.arrays["atomtypes"], strict=True)
     symbols = []
     for index, (residue, name) in enumerate(names):
@@ -65,6 +79,31 @@ def _read_frame(lines: list[str], place: Place, first: int) -> ase.Atoms:
     if not atoms.cell.array.any():
         atoms.pbc = False  # GROMACS writes zeros where there is no box
     return atoms
+
+
+def _width(rows: list[str]) -> int:
+    """Width of the columns of coordinates: the distance of their decimal points, as GROMACS itself has it."""
+    points = [match.start() for match in re.finditer(r"\.", rows[0][_NAMES:])] if rows else []
+    return points[1] - points[0] if len(points) > 2 else _WIDTH
+
+
+def _numbers(rows: list[str], width: int, place: Place, first: int) -> np.ndarray:
+    """Coordinates in nm and, if all atoms have them, velocities in nm/ps, shape (n_atoms, 3 or 6)."""
+    n_columns = 6 if all(len(row.rstrip()) > _NAMES + 5 * width for row in rows) else 3
+    starts = [_NAMES + column * width for column in range(n_columns)]
+    table = []
+    for index, row in enumerate(rows):
+        try:
+            if any(row[start + 4] != "." for start in starts[:3]):  # GROMACS writes five columns and the decimals
+                raise ValueError(row)
+            table.append([float(row[start : start + width]) for start in starts])
+        except (ValueError, IndexError):
+            place.refuse(
+                f"have coordinates in columns of {width}, as its first atom has, with {width - 5} decimals",
+                f"atom {index} has {quote(row[_NAMES:])}",
+                first + index,
+            )
+    return np.array(table)
 
 
 def element(residue: str, name: str) -> str | None:

@@ -30,9 +30,12 @@ PREFIXES = {
 _CELL = re.compile(r"CELL[(\[{](abcABC|H|GENH)[)\]}]\s*:?((?:\s+[-+]?[\d.]+(?:[eEdD][-+]?\d+)?(?!\S))*)", re.IGNORECASE)
 _BRACES = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)?\{([^{}]*)\}")
 _NAMES = "|".join(sorted(POSITIONS | OTHERS, key=len, reverse=True))
-_ROUND = re.compile(rf"\b(?:cell|{_NAMES})\([^()]*\)")
+_OTHER_BRACKETS = re.compile(rf"\b(?:cell|{_NAMES})(?:\([^()]*\)|\[[^\[\]]*\])")
+_SPOKEN = re.compile(r"(?<![\w/])(?:angstroms?|ångstr[öo]ms?|Å|bohr)(?!\w)", re.IGNORECASE)
 _BARE = re.compile(rf"\bTraj:\s*({'|'.join(sorted(OTHERS, key=len, reverse=True))})(?![\w{{])")
 _MARKS = re.compile(rf"CELL[(\[{{](?:abcABC|H|GENH)[)\]}}]|\b(?:cell|{_NAMES})\{{", re.IGNORECASE)
+#: Older versions of ASE write words of a comment that they did not understand as keys, without their braces.
+_KEPT_BY_ASE = re.compile(rf"(?<![^\s\"])(cell|{_NAMES})([A-Za-z][A-Za-z_]*)=T(?!\S)")
 _COUNTERS = re.compile(r"\b(Step|Bead):\s*(\d+)", re.IGNORECASE)
 
 
@@ -59,6 +62,24 @@ def is_ipi(text: str) -> bool:
     return _MARKS.search(text) is not None
 
 
+def check_extended(text: str) -> None:
+    """Check what i-PI says in a comment of extended XYZ, whose positions and cell are in Å.
+
+    :raises CommentError: if it names another unit, a second cell, or a quantity that is no position
+    """
+    text = _KEPT_BY_ASE.sub(r"\1{\2}", text)
+    if (cell := _CELL.search(text)) and cell[2]:
+        raise CommentError("have one cell, its Lattice", f"its comment has {quote(cell[0])}; remove it")
+    said = [match for match in _BRACES.finditer(text) if match[1] == "cell" or match[1] in POSITIONS | OTHERS]
+    for match in said:
+        if match[1] in OTHERS and not any(other[1] in POSITIONS for other in said):
+            raise CommentError("hold positions of i-PI", f"it holds {match[1]} ({quote(match[0])} in its comment)")
+        if match[1] not in OTHERS and LENGTHS.get(match[2].lower()) != 1:
+            raise CommentError(
+                "have lengths in Å beside Lattice or Properties", f"its comment has {quote(match[0])}; convert them"
+            )
+
+
 def parse_ipi(text: str) -> IpiComment:
     """Read a comment of i-PI.
 
@@ -73,6 +94,9 @@ def parse_ipi(text: str) -> IpiComment:
         raise CommentError("name its cell once", f"its comment is {quote(text)}")
     rest = _CELL.sub(" ", text)
     units = _units(rest, text)
+    needed = {"positions", "cell"} if cells else {"positions"}
+    if not needed <= units.keys() and (spoken := _SPOKEN.search(_BRACES.sub(" ", rest))):
+        _refuse_unit(spoken[0])
     lattice, turn = _lattice(cells[0][1].lower(), cells[0][2].split(), text) if cells else (None, None)
     info = {name.lower(): int(number) for name, number in _COUNTERS.findall(rest)}
     words = re.sub(r"\bTraj:|#", " ", _COUNTERS.sub(" ", _BRACES.sub(" ", rest)))
@@ -90,8 +114,8 @@ def _units(rest: str, text: str) -> dict[str, float]:
     units: dict[str, float] = {}
     if bare := _BARE.search(rest):
         raise CommentError("hold positions of i-PI", f"it holds {bare[1]} ({quote(bare[0])} in its comment)")
-    if round_brackets := _ROUND.search(rest):
-        _refuse_unit(round_brackets[0])
+    if other_brackets := _OTHER_BRACKETS.search(rest):
+        _refuse_unit(other_brackets[0])
     for match in _BRACES.finditer(rest):
         name, unit = match[1], match[2]
         if name is None and LENGTHS.get(unit.lower()) == Bohr:

@@ -16,7 +16,7 @@ import ase
 import numpy as np
 
 from bodyorder._checks import InputError
-from bodyorder.structures.bodies import MOLECULE
+from bodyorder.structures.bodies import MOLECULE, MOLECULES_UNCLEAR
 from bodyorder.structures.reading.elements import atoms_of, symbol_of
 from bodyorder.structures.reading.residues import components
 from bodyorder.structures.reading.text import read_text
@@ -51,7 +51,8 @@ def read_molfile(path: Path) -> list[ase.Atoms]:
     """Read all records of a MOL or SDF file.
 
     Each has formal charges as initial charges, unpaired electrons as initial magnetic moments, and the array ``molecule`` of the
-    atoms that are bonded, hydrogen bonds apart. A record without any bond tells molecules only if all of its atoms are ions.
+    atoms that are bonded, hydrogen bonds apart. A record without any bond tells molecules only if all of its atoms are ions. One
+    whose bonds leave out a neutral hydrogen tells none, and ``info["molecules_unclear"]`` says so.
     ``info`` has the title as ``name`` and the data fields, numbers as numbers.
 
     :return: records in the order of the file, lengths in Å
@@ -82,7 +83,11 @@ def _structure(lines: list[str], place: str) -> ase.Atoms:
     n_atoms = len(symbols)
     charges = [table.charges.get(row, 0) for row in range(n_atoms)]
     atoms = atoms_of(symbols, positions, charges, [table.radicals.get(row, 0) for row in range(n_atoms)])
-    if table.bonds or all(charges):
+    bonded = {row for bond in table.bonds for row in bond}
+    bare = [row for row in np.flatnonzero(atoms.numbers == 1).tolist() if not charges[row] and row not in bonded]
+    if table.bonds and bare:
+        atoms.info[MOLECULES_UNCLEAR] = f"the bonds of its file leave hydrogen {bare[0]} without one"
+    elif table.bonds or all(charges):
         atoms.set_array(MOLECULE, components(table.bonds, n_atoms))
     if title := lines[0].strip():
         atoms.info["name"] = title

@@ -189,6 +189,7 @@ class _Reader:
         key = line[:30], line[54:]
         known = self._known.get(key)
         if known is None:
+            self._check_columns(row)
             known = self._known[key] = self._without_position(line, number)
         try:
             position = float(line[30:38]), float(line[38:46]), float(line[46:54])
@@ -200,6 +201,18 @@ class _Reader:
                 f"{line[30:54].rstrip()!r}; write the coordinates anew, within ±9999 Å"
             )
         return known._replace(position=position)
+
+    def _check_columns(self, row: tuple[int, str]) -> None:
+        number, line = row
+        if line[34] == "." or not re.match(r"(ATOM  |HETATM) *\d{6}", line):
+            return
+        # three decimals, as where the points of three coordinates should be
+        for shift in (1, 2, 3):
+            if all(line[at + shift] == "." for at in (34, 42, 50)):
+                raise InputError(
+                    f"atoms must keep to the columns of the format, those of line {number} of {self._path} are shifted "
+                    f"by {shift}, behind a number of {5 + shift} digits; number atoms with at most five"
+                )
 
     def _without_position(self, line: str, number: int) -> Site:
         residue = Residue(

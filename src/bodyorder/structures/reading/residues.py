@@ -24,6 +24,11 @@ FULL = 1e-3
 #: A hydrogen looks for its heavy atom up to here (Å).
 HYDROGEN_REACH = 3.0
 
+#: Atoms of a residue whose names are all its own hang together if they are nearer than their covalent radii and this (Å).
+LOOSE_TOLERANCE = 1.0
+
+_HYDROGENS = {"H", "D", "T"}
+
 #: Names that the atoms of a backbone have, one set of them in each residue of a polymer.
 _BACKBONES = ({"N", "CA", "C"}, {"C3'", "C4'", "O3'"}, {"C3*", "C4*", "O3*"})
 
@@ -97,9 +102,10 @@ def set_molecules(
 ) -> None:
     """Set the array ``molecule``, shape (n_atoms,), where the file tells.
 
-    A residue is a molecule, and those that are bonded are one. Coordination of metals given as a link joins nothing. One residue
-    around all atoms says nothing; then the bonds of the file decide, and without any there is no array. Nor is there one, but
-    ``info["molecules_unclear"]``, if the file cannot be understood.
+    A residue whose atoms hang together is a molecule, and those that are bonded are one. Coordination of metals given as a link
+    joins nothing. One residue around all atoms says nothing; then the bonds of the file decide, and without any there is no
+    array. Nor is there one, but ``info["molecules_unclear"]``, if the file cannot be understood: a residue falls apart and no
+    bonds tell its molecules, or bonds leave out a hydrogen.
 
     :param atoms: the structure, with its cell and the array ``residue``
     :param sites: its atoms
@@ -174,15 +180,19 @@ def _molecules(
     joined, coordinated = _linked(sites, links)
     conect = [pair for pair in _bonded(sites, bonds) if pair not in coordinated]
     if not residue.any():
-        return components([*conect, *joined], len(atoms)) if conect else None
+        if not conect:
+            return None
+        _refuse_bare_hydrogen(sites, range(len(sites)), [*conect, *joined])
+        return components([*conect, *joined], len(atoms))
     names: dict[int, list[str]] = {}
     for site, number in zip(sites, residue.tolist(), strict=True):
         names.setdefault(number, []).append(site.name)
-    torn = {number for number in names if not _is_one(atoms, names[number], number)}
+    torn = _torn(atoms, names)
     inside = [pair for pair in conect if residue[pair[0]] == residue[pair[1]] and residue[pair[0]] in torn]
     if untold := torn - {int(residue[one]) for one, _ in inside}:
         raise _Unclear(f"{sites[np.flatnonzero(residue == min(untold))[0]].residue} holds several molecules")
     between = [pair for pair in conect if residue[pair[0]] != residue[pair[1]]]
+    _refuse_bare_hydrogen(sites, np.flatnonzero(np.isin(residue, list(torn))), [*joined, *inside, *between])
     edges = [*joined, *inside, *between, *_polymer_bonds(atoms, sites, names)]
     if not edges and not torn:
         return residue.copy()
@@ -231,26 +241,49 @@ def _pair(one: int, two: int) -> tuple[int, int]:
     return (one, two) if one < two else (two, one)
 
 
-def _is_one(atoms: ase.Atoms, names: Sequence[str], number: int) -> bool:
-    """Whether a residue is one molecule: its atoms have names of their own, or hang together."""
-    if len(set(names)) == len(names):
-        return True
-    alone = atoms[atoms.arrays[RESIDUE] == number]
-    return _hang_together(alone, periodic=False) or (bool(atoms.pbc.any()) and _hang_together(alone, periodic=True))
+def _refuse_bare_hydrogen(sites: Sequence[Site], rows: Iterable[int], bonds: Sequence[tuple[int, int]]) -> None:
+    """Say that molecules are unclear if bonds, which alone tell those of some atoms, leave out a neutral hydrogen."""
+    bonded = {row for pair in bonds for row in pair}
+    for row in rows:
+        if sites[row].symbol in _HYDROGENS and not sites[row].charge and row not in bonded:
+            raise _Unclear(f"CONECT leaves hydrogen {sites[row].name} without a bond")
 
 
-def _hang_together(atoms: ase.Atoms, periodic: bool) -> bool:
-    """Whether atoms are joined by covalent bonds, each hydrogen with its nearest other atom."""
-    radii = covalent_radii[atoms.numbers]
-    one, two, distances = _near(atoms, max(2 * radii.max() + BOND_TOLERANCE, HYDROGEN_REACH), periodic)
-    bonded = distances < radii[one] + radii[two] + BOND_TOLERANCE
-    light = atoms.numbers == 1
-    if not light.all():
-        bonded &= ~light[one] & ~light[two]
-        to_heavy = np.flatnonzero(light[one] & ~light[two])
-        to_heavy = to_heavy[np.argsort(distances[to_heavy], kind="stable")]
-        bonded[to_heavy[np.unique(one[to_heavy], return_index=True)[1]]] = True
-    return components(np.stack([one[bonded], two[bonded]], axis=1), len(atoms)).max() == 0
+def _torn(atoms: ase.Atoms, names: Mapping[int, Sequence[str]]) -> set[int]:
+    """Residues whose atoms do not hang together; bonds may be longer where all names are different, as in one molecule."""
+    residue = atoms.arrays[RESIDUE]
+    sizes, own_names = np.zeros(len(names), dtype=int), np.zeros(len(names), dtype=bool)
+    for number, of_residue in names.items():
+        sizes[number] = len(of_residue)
+        own_names[number] = len(set(of_residue)) == len(of_residue)
+    torn = np.flatnonzero(sizes > 1)
+    for periodic in (False, True) if atoms.pbc.any() else (False,):
+        torn = _fallen_apart(atoms[np.isin(residue, torn)], own_names, periodic)
+    return set(torn.tolist())
+
+
+def _fallen_apart(atoms: ase.Atoms, own_names: np.ndarray, periodic: bool) -> np.ndarray:
+    """Residues whose atoms are not joined by covalent bonds, each hydrogen with its nearest other atom.
+
+    :param own_names: by residue, whether all of its names are different
+    """
+    if not len(atoms):
+        return np.empty(0, dtype=int)
+    radii, residue, light = covalent_radii[atoms.numbers], atoms.arrays[RESIDUE], atoms.numbers == 1
+    tolerances = np.where(own_names, LOOSE_TOLERANCE, BOND_TOLERANCE)[residue]
+    one, two, distances = _near(atoms, max(2 * radii.max() + tolerances.max(), HYDROGEN_REACH), periodic)
+    inside = (residue[one] == residue[two]) & (one != two)
+    one, two, distances = one[inside], two[inside], distances[inside]
+    has_others = np.bincount(residue, ~light) > 0
+    bonded = distances < radii[one] + radii[two] + tolerances[one]
+    bonded &= ~has_others[residue[one]] | ~(light[one] | light[two])
+    alone = ~has_others & own_names[: len(has_others)]
+    of_light = np.flatnonzero(light[one] & (~light[two] | alone[residue[one]]) & (distances <= HYDROGEN_REACH))
+    of_light = of_light[np.argsort(distances[of_light], kind="stable")]
+    bonded[of_light[np.unique(one[of_light], return_index=True)[1]]] = True
+    parts = components(np.stack([one[bonded], two[bonded]], axis=1), len(atoms))
+    owners, counts = np.unique(np.unique(np.stack([residue, parts]), axis=1)[0], return_counts=True)
+    return owners[counts > 1]
 
 
 def _polymer_bonds(
@@ -262,7 +295,7 @@ def _polymer_bonds(
     polymer = [number for number, kind in kinds.items() if _is_of_polymer(kind, set(names[number]))]
     if len(polymer) < 2:
         return []
-    heavy = np.array([site.symbol in NONMETALS and site.symbol not in ("H", "D", "T") for site in sites])
+    heavy = np.array([site.symbol in NONMETALS and site.symbol not in _HYDROGENS for site in sites])
     rows = np.flatnonzero(heavy & np.isin(residue, polymer))
     if len(rows) < 2:
         return []

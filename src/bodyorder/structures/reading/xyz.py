@@ -16,12 +16,13 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms, FixCartesian
 from ase.io.extxyz import per_config_properties
 
-from bodyorder.structures.reading.columns import PLAIN, PropertiesError, parse_properties, read_columns
+from bodyorder.structures.reading.columns import PLAIN, UNNAMED_COLUMNS, PropertiesError, parse_properties, read_columns
 from bodyorder.structures.reading.comment import Comment, CommentError, parse_comment, real
-from bodyorder.structures.reading.ipi import is_ipi, parse_ipi
+from bodyorder.structures.reading.ipi import check_extended, is_ipi, parse_ipi
 from bodyorder.structures.reading.labels import LabelError, find_elements
 from bodyorder.structures.reading.place import Place, quote
 from bodyorder.structures.reading.text import read_lines
+from bodyorder.structures.reading.unread import refuse_unread
 
 #: Widths of columns that ASE computes with.
 WIDTHS = {
@@ -39,7 +40,8 @@ def read_xyz(path: Path) -> list[ase.Atoms]:
 
     Comments of key and value are those of extended XYZ, as ASE has them: calculated energies, forces, … become the results
     of a calculator, other columns and keys stay in ``arrays`` and ``info``. Words that are no pairs go to
-    ``info["comment"]``. Comments of i-PI give cell and units, its step and bead go to ``info``.
+    ``info["comment"]``. Comments of i-PI give cell and units, its step and bead go to ``info``. A frame that names no columns
+    and has more than four keeps the number of the others as ``info["unnamed_columns"]``.
 
     :param path: the file, may be compressed
     :returns: one structure for each frame
@@ -80,21 +82,27 @@ def _read_frame(lines: list[str], at: int, place: Place) -> tuple[ase.Atoms, int
 
 def _build(lines: list[str], begin: int, end: int, place: Place) -> ase.Atoms:
     text = lines[begin - 1]
+    comment, found = parse_comment(text), None
     if ("{" in text or "CELL" in text.upper()) and is_ipi(text):
-        found = parse_ipi(text)
-        comment = Comment(found.info, found.words, found.lattice, None)
-    else:
-        found, comment = None, parse_comment(text)
+        if comment.lattice is not None or comment.properties is not None:
+            check_extended(text)
+        else:
+            found = parse_ipi(comment.words)
+            comment = Comment(comment.pairs | found.info, found.words, found.lattice, comment.pbc)
+    refuse_unread(comment, comment.words, units_said=found is not None)
     try:
         columns = parse_properties(comment.properties or PLAIN)
     except PropertiesError as error:
         place.refuse(f"have Properties such as {PLAIN}", f"{quote(comment.properties or '')} {error}", begin)
-    arrays = read_columns(lines[begin:end], columns, place, begin + 1, exact=comment.properties is not None)
+    arrays, left_over = read_columns(lines[begin:end], columns, place, begin + 1, exact=comment.properties is not None)
     if found is not None:
         arrays["positions"] = arrays["positions"] * found.length
         if found.turn is not None:
             arrays["positions"] = arrays["positions"] @ found.turn
-    return _atoms(arrays, comment, place, begin + 1)
+    atoms = _atoms(arrays, comment, place, begin + 1)
+    if left_over:
+        atoms.info[UNNAMED_COLUMNS] = left_over
+    return atoms
 
 
 def _atoms(arrays: dict[str, np.ndarray], comment: Comment, place: Place, first: int) -> ase.Atoms:
