@@ -15,12 +15,8 @@ from scipy.spatial.distance import cdist
 
 from bodyorder._checks import InputError, did_you_mean
 from bodyorder.structures.bonds import WHOLE_CHARGE, bonds_of, contested_hydrogen
-from bodyorder.structures.keys import MOLECULE_COLUMNS, plain
+from bodyorder.structures.keys import MOLECULE_COLUMNS, MOLECULES_UNCLEAR, RESIDUE, RESIDUE_COLUMNS, plain
 
-#: Columns that readers set: numbers of molecules and residues through the whole structure; and those of ASE's PDB files.
-MOLECULE, RESIDUE, RESIDUE_COLUMNS = "molecule", "residue", ("residuenumbers", "residuenames", "chainids")
-#: ``info`` key by which a file's reader says why the molecules of the file are not clear.
-MOLECULES_UNCLEAR = "molecules_unclear"
 _COLUMN = "column:"
 
 BodiesLike = str | os.PathLike[str] | Sequence[int] | np.ndarray

@@ -12,13 +12,12 @@ from ase.symbols import Symbols
 
 from bodyorder.structures.bodies import Bodies, stated_molecules
 from bodyorder.structures.bonds import WHOLE_CHARGE
+from bodyorder.structures.keys import UNNAMED_COLUMNS
 from bodyorder.structures.stated import Stated, read_stated
 
 #: So many kinds of structures, bodies and keys are named, and of more their number is said.
 _NAMED = 6
 _SUPERSCRIPTS = str.maketrans("0123456789+-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻")
-#: ``info`` key by which readers say how many columns of a file have no name and are not read.
-UNNAMED_COLUMNS = "unnamed_columns"
 #: Words in a comment that may tell of charge or spin.
 _TELLING = ("charge", "spin", "multiplicity", "anion", "cation")
 

@@ -13,10 +13,10 @@ import numpy as np
 
 from bodyorder._checks import InputError, check_choice
 from bodyorder._files import replacing
+from bodyorder.structures.keys import ASYMMETRIC_UNIT
 from bodyorder.structures.links import SAME_SPOT, find_links
 from bodyorder.structures.periodic import put_together
 from bodyorder.structures.reading import read_file
-from bodyorder.structures.reading.cells import ASYMMETRIC_UNIT
 from bodyorder.structures.reading.residues import FULL
 from bodyorder.structures.stated import settled
 

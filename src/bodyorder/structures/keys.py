@@ -1,4 +1,4 @@
-"""The one table of the field's keys: how files and programs call charge, spin and molecules.
+"""The one table of keys: how files and programs call charge, spin and molecules, and what readers add.
 
 Keys are compared in lower case and without ``_``, ``-`` and spaces (:func:`plain`).
 """
@@ -56,6 +56,12 @@ MOLECULE_COLUMNS = frozenset((
     "molecule", "molecules", "moleculeid", "moleculeindex", "mol", "molid", "molindex", "fragment", "fragments", "fragmentid",
     "body", "bodies",
 ))  # fmt: skip
+
+#: Columns that readers set, numbers of molecules and residues through the whole structure, and those of ASE's PDB files.
+MOLECULE, RESIDUE, RESIDUE_COLUMNS = "molecule", "residue", ("residuenumbers", "residuenames", "chainids")
+#: Keys of ``info`` by which readers say why molecules are not clear, of which space group a file holds the asymmetric unit only,
+#: and how many columns it has that have no name and are not read.
+MOLECULES_UNCLEAR, ASYMMETRIC_UNIT, UNNAMED_COLUMNS = "molecules_unclear", "asymmetric_unit", "unnamed_columns"
 
 
 @lru_cache(maxsize=4096)

@@ -9,10 +9,11 @@ import ase
 import numpy as np
 
 from bodyorder._checks import InputError
-from bodyorder.structures.bodies import MOLECULES_UNCLEAR, Bodies, BodiesLike, divide, stated_molecules
+from bodyorder.structures.bodies import Bodies, BodiesLike, divide, stated_molecules
 from bodyorder.structures.bonds import bonds_of, contested_hydrogen
 from bodyorder.structures.clusters import System
 from bodyorder.structures.joining import cells_along, join_groups, shortest_tree
+from bodyorder.structures.keys import MOLECULES_UNCLEAR
 from bodyorder.structures.neighbours import neighbours
 
 

@@ -447,3 +447,23 @@ def test_coordinates_that_overflow_are_refused(tmp_path):
         read_one(tmp_path, atom("O", "HOH", [np.nan, 0, 0], element="O"))
     with pytest.raises(InputError, match="must have three numbers"):
         read_one(tmp_path, broken[:40])
+
+
+def test_ions_hold_no_residue_together(tmp_path):
+    """Na⁺ between two waters, all in one residue with names that repeat."""
+    symbols = ["NA", "O", "H", "H", "O", "H", "H"]
+    positions = [
+        (0, 0, 0),
+        (2.3, 0, 0),
+        (2.88, 0.76, 0),
+        (2.88, -0.76, 0),
+        (-2.3, 0, 0),
+        (-2.88, 0.76, 0),
+        (-2.88, -0.76, 0),
+    ]
+    lines = [
+        f"HETATM{n:5d} {symbol:>2s}   UNL A   1    {x:8.3f}{y:8.3f}{z:8.3f}  1.00  0.00          {symbol:>2s}"
+        for n, (symbol, (x, y, z)) in enumerate(zip(symbols, positions, strict=True), 1)
+    ]
+    lines.append("HETATM    8 HE   HE  A   2       9.000   9.000   9.000  1.00  0.00          HE")
+    assert "holds several molecules" in read_one(tmp_path, *lines).info["molecules_unclear"]

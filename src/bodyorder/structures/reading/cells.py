@@ -7,9 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from ase.cell import Cell
 
-#: ``info`` key that names the space group of which a file holds the asymmetric unit only.
-ASYMMETRIC_UNIT = "asymmetric_unit"
-
 #: A cell whose volume is less than this share of the box of its lengths is flat.
 _FLAT = 1e-6
 

@@ -23,8 +23,6 @@ ROLES = {
     "pos": "positions",
     "positions": "positions",
 }
-#: ``info`` key of how many columns a frame has behind those that it needs, where it names none.
-UNNAMED_COLUMNS = "unnamed_columns"
 #: ASE's names of columns by those of files, as they are spelled.
 NAMES = {"charge": "charges"}
 

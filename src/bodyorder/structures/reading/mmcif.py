@@ -8,8 +8,9 @@ import ase
 import numpy as np
 
 from bodyorder._checks import InputError
+from bodyorder.structures.keys import ASYMMETRIC_UNIT
 from bodyorder.structures.reading.blocks import Block
-from bodyorder.structures.reading.cells import ASYMMETRIC_UNIT, asymmetric_group, is_dummy, vectors_of
+from bodyorder.structures.reading.cells import asymmetric_group, is_dummy, vectors_of
 from bodyorder.structures.reading.elements import symbol_of
 from bodyorder.structures.reading.residues import Link, Residue, Site, refuse_disorder, set_molecules, structure_of
 

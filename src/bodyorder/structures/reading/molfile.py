@@ -16,7 +16,7 @@ import ase
 import numpy as np
 
 from bodyorder._checks import InputError
-from bodyorder.structures.bodies import MOLECULE, MOLECULES_UNCLEAR
+from bodyorder.structures.keys import MOLECULE, MOLECULES_UNCLEAR
 from bodyorder.structures.reading.elements import atoms_of, symbol_of
 from bodyorder.structures.reading.residues import components
 from bodyorder.structures.reading.text import read_text

@@ -16,7 +16,8 @@ import ase
 import numpy as np
 
 from bodyorder._checks import InputError
-from bodyorder.structures.reading.cells import ASYMMETRIC_UNIT, asymmetric_group, is_dummy, vectors_of
+from bodyorder.structures.keys import ASYMMETRIC_UNIT
+from bodyorder.structures.reading.cells import asymmetric_group, is_dummy, vectors_of
 from bodyorder.structures.reading.elements import AMINO_ACIDS, NONMETALS, NUCLEOTIDES, element_of_name, symbol_of
 from bodyorder.structures.reading.residues import Link, Residue, Site, refuse_disorder, set_molecules, structure_of
 from bodyorder.structures.reading.text import read_text

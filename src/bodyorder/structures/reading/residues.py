@@ -13,8 +13,8 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
 from bodyorder._checks import InputError
-from bodyorder.structures.bodies import MOLECULE, MOLECULES_UNCLEAR, RESIDUE
-from bodyorder.structures.bonds import BOND_TOLERANCE
+from bodyorder.structures.bonds import BOND_TOLERANCE, monatomic
+from bodyorder.structures.keys import MOLECULE, MOLECULES_UNCLEAR, RESIDUE
 from bodyorder.structures.neighbours import neighbours
 from bodyorder.structures.reading.elements import AMINO_ACIDS, NONMETALS, NUCLEOTIDES, WATERS, atoms_of
 
@@ -263,7 +263,7 @@ def _torn(atoms: ase.Atoms, names: Mapping[int, Sequence[str]]) -> set[int]:
 
 
 def _fallen_apart(atoms: ase.Atoms, own_names: np.ndarray, periodic: bool) -> np.ndarray:
-    """Residues whose atoms are not joined by covalent bonds, each hydrogen with its nearest other atom.
+    """Residues whose atoms are not joined by covalent bonds, each hydrogen with its nearest other atom, ions alone.
 
     :param own_names: by residue, whether all of its names are different
     """
@@ -277,6 +277,8 @@ def _fallen_apart(atoms: ase.Atoms, own_names: np.ndarray, periodic: bool) -> np
     has_others = np.bincount(residue, ~light) > 0
     bonded = distances < radii[one] + radii[two] + tolerances[one]
     bonded &= ~has_others[residue[one]] | ~(light[one] | light[two])
+    ions = monatomic(atoms.numbers, atoms.get_initial_charges())
+    bonded &= own_names[residue[one]] | ~(ions[one] | ions[two])
     alone = ~has_others & own_names[: len(has_others)]
     of_light = np.flatnonzero(light[one] & (~light[two] | alone[residue[one]]) & (distances <= HYDROGEN_REACH))
     of_light = of_light[np.argsort(distances[of_light], kind="stable")]

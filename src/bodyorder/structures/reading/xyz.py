@@ -16,7 +16,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms, FixCartesian
 from ase.io.extxyz import per_config_properties
 
-from bodyorder.structures.reading.columns import PLAIN, UNNAMED_COLUMNS, PropertiesError, parse_properties, read_columns
+from bodyorder.structures.keys import UNNAMED_COLUMNS
+from bodyorder.structures.reading.columns import PLAIN, PropertiesError, parse_properties, read_columns
 from bodyorder.structures.reading.comment import Comment, CommentError, parse_comment, real
 from bodyorder.structures.reading.ipi import check_extended, is_ipi, parse_ipi
 from bodyorder.structures.reading.labels import LabelError, find_elements
