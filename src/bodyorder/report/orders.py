@@ -27,11 +27,24 @@ from bodyorder.results.asked import NOT_ASKED
 _ORIGINS = {
     "source": "source",
     "fingerprint": "fingerprint",
-    "input": "what was read",
     "spin": "spin rule",
     "family": "sub-clusters",
     "cutoff": "cutoff (Å)",
 }
+
+
+def inputs(held: dict[str, dict[str, Any]]) -> list[str]:
+    """What was read, a line for all sources to which it was the same; behind each which these are, where there are several.
+
+    :param held: attributes of the result of each source
+    """
+    lines: dict[str, list[str]] = {}
+    for name, attributes in held.items():
+        if "input" in attributes:
+            lines.setdefault(str(attributes["input"]), []).append(name)
+    if len(lines) < 2:
+        return list(lines)
+    return [f"{line} ({', '.join(names)})" for line, names in lines.items()]
 
 
 def order_columns(orders: Any) -> list[str]:

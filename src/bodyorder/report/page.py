@@ -94,6 +94,7 @@ def render_report(report: Report) -> str:
             "sentences.html", "scope", n_structures=results.sizes["structure"], n_sources=len(names), source=names[0],
             body=theme.body, sizes=sorted({int(size) for size in results["n_bodies"].values}),
         ),
+        inputs=orders.inputs(attributes(results)),
         sentences=overview.sentences(found, theme),
         picture=overview.picture(convergence, found, theme),
         sections=[section for section in sections if section is not None],
