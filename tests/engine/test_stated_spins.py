@@ -5,7 +5,7 @@ import pytest
 from ase import Atoms
 from ase.build import molecule
 
-from bodyorder import decompose
+from bodyorder import combine, decompose, join, load_results, save_results
 from bodyorder._checks import InputError
 from bodyorder.sources.protocol import Capabilities, EnergySource, Precision
 
@@ -53,3 +53,19 @@ def test_a_multiplicity_of_a_crystal_is_not_passed_over():
     atoms = Atoms("O2", [[0, 0, 0], [0, 0, 1.2]], cell=[9, 9, 9], pbc=True, info={"multiplicity": 3})
     with pytest.raises(InputError, match="takes the lowest spin, structure 0 states a multiplicity of 3"):
         decompose(atoms, Lowest(), max_order=2)
+
+
+def test_moments_stay_with_the_atoms_of_a_result(tmp_path):
+    """Also through a file, beside a result without moments, and joined to one."""
+    atoms = Atoms("O2", [[0, 0, 0], [0, 0, 1.2]], magmoms=[1, 1])
+    result = decompose(atoms, Pair())
+    save_results(result, tmp_path / "r.nc")
+    assert load_results(tmp_path / "r.nc").mbe.atoms().get_initial_magnetic_moments().tolist() == [1, 1]
+    bare = atoms.copy()
+    bare.set_initial_magnetic_moments(None)
+    other = decompose(bare, Pair())
+    assert not other.mbe.atoms().get_initial_magnetic_moments().any()
+    joined = join([other, result])
+    assert joined["sites"]["site_moment"].values.tolist() == [0, 0, 1, 1]
+    for pair in ({"a": result, "b": other}, {"b": other, "a": result}):
+        assert combine(pair).sizes["source"] == 2

@@ -220,7 +220,7 @@ def test_a_column_of_kinds_names_no_molecules():
     atoms.set_array("molecule", np.array(["a"] * 3 + ["b"] * 3))
     assert labels(atoms) == [0, 0, 0, 1, 1, 1]
     del atoms.arrays["molecule"]
-    atoms.set_array("molecule", np.zeros(6, dtype=int))
+    atoms.set_array("mol_id", np.zeros(6, dtype=int))
     assert labels(atoms) == [0, 0, 0, 1, 1, 1], "programs write 0 where they know no molecules"
 
 

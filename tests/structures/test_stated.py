@@ -254,3 +254,19 @@ def test_moments_under_other_names(column):
     atoms.calc = SinglePointCalculator(atoms)
     atoms.calc.results["magmom"] = np.array([1.0, 1.0])
     assert read_structures(atoms)[0].get_initial_magnetic_moments().tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("name", ["nuclear_charges", "core_charges", "effective_charge", "partial_charges", "Zcharge"])
+def test_other_charges_are_no_charges_of_atoms(name):
+    atoms = molecule("H2O")
+    atoms.set_array(name, np.array([6, 1, 1]))
+    atoms.info[name] = 8
+    assert not read_structures(atoms)[0].get_initial_charges().any()
+
+
+def test_atomic_numbers_and_truths_are_no_charges():
+    atoms = molecule("H2O")
+    atoms.set_array("atomic_charges", atoms.numbers.copy())
+    atoms.set_array("charge", np.array([True, False, False]))
+    assert not read_structures(atoms)[0].get_initial_charges().any()
+    assert read_stated(atoms, "it").unused == ["atomic_charges", "charge"]

@@ -91,9 +91,9 @@ class Expansion:
         """A structure as it was decomposed.
 
         :param name: of the structure; may be left out if there is one
-        :return: numbers, positions (Å), and the charges, cell and periodic directions that were given; ``info`` has name and
-            group, the array ``body`` the body of each atom where bodies hold several. Of a free structure in a result of one
-            source a calculator gives the energy, and where orders are complete the forces. Magnetic moments are not kept.
+        :return: numbers, positions (Å), and the charges, moments, cell and periodic directions that were given; ``info`` has name
+            and group, the array ``body`` the body of each atom where bodies hold several. Of a free structure in a result of one
+            source a calculator gives the energy, and where orders are complete the forces.
         :raises InputError: for a name that the result does not have
         """
         data = self.aligned.data
@@ -108,6 +108,8 @@ class Expansion:
             atoms.info["group"] = group
         if "site_charge" in data and (charges := data["site_charge"].values[rows]).any():
             atoms.set_initial_charges(charges)
+        if "site_moment" in data and (moments := data["site_moment"].values[rows]).any():
+            atoms.set_initial_magnetic_moments(moments)
         if (data["site_body"].values[rows] != np.arange(len(rows))).any():
             atoms.set_array("body", data["site_body"].values[rows].astype(np.int64))
         if frames.is_periodic(data)[index]:

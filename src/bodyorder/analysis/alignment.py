@@ -16,7 +16,7 @@ from bodyorder.results.variables import VARIABLES, describe
 
 #: Variables that describe the structures and their subsets, the same for every source.
 _SHARED = {
-    "n_bodies", "site_structure", "site_number", "site_body", "site_position", "site_charge",
+    "n_bodies", "site_structure", "site_number", "site_body", "site_position", "site_charge", "site_moment",
     "subset_members", "subset_cells", "subset_structure", "subset_order", "cell", "periodic",
 }  # fmt: skip
 

@@ -127,6 +127,9 @@ def _sites(structures: Sequence[ase.Atoms], by_structure: Sequence[SubsetEnergie
     charges = np.concatenate([atoms.get_initial_charges() for atoms in structures])
     if charges.any():
         sites["site_charge"] = ("site", charges)
+    moments = np.concatenate([atoms.get_initial_magnetic_moments() for atoms in structures])
+    if moments.any():
+        sites["site_moment"] = ("site", moments)
     if by_structure[0].force_sums is not None:
         sites["force_contribution"] = (
             ("order", "site", "xyz"),

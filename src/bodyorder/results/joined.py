@@ -163,7 +163,7 @@ def _may_lack(name: str, part: _Part) -> bool:
     if name in _OF_CELLS:
         free = "cell" not in part.data
         return free and (name != "stress_contribution" or "force_contribution" in part.data)
-    if name in ("group", "site_charge", "asked_order", "failure", "vector", "voigt", *DOUBTS):
+    if name in ("group", "site_charge", "site_moment", "asked_order", "failure", "vector", "voigt", *DOUBTS):
         return True
     return name in VARIABLES and VARIABLES[name].dims == ("subset",) and name not in _OF_ALL_SUBSETS
 
@@ -222,7 +222,7 @@ def _absent(name: str, parts: Sequence[_Part]) -> object:
         return _OF_CELLS[name]
     if name in DOUBTS:  # another version may not have counted them
         return 0 if len({part.data.attrs.get("versions") for part in parts}) == 1 else np.nan
-    return {"site_charge": 0.0, "failure": ""}.get(name, np.nan)
+    return {"site_charge": 0.0, "site_moment": 0.0, "failure": ""}.get(name, np.nan)
 
 
 def _fits(value: object, dtype: np.dtype) -> bool:

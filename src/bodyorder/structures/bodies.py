@@ -15,7 +15,7 @@ from scipy.spatial.distance import cdist
 
 from bodyorder._checks import InputError, did_you_mean
 from bodyorder.structures.bonds import WHOLE_CHARGE, bonds_of, contested_hydrogen
-from bodyorder.structures.keys import MOLECULE_COLUMNS, MOLECULES_UNCLEAR, RESIDUE, RESIDUE_COLUMNS, plain
+from bodyorder.structures.keys import MOLECULE, MOLECULE_COLUMNS, MOLECULES_UNCLEAR, RESIDUE, RESIDUE_COLUMNS, plain
 
 _COLUMN = "column:"
 
@@ -146,7 +146,11 @@ def stated_molecules(atoms: ase.Atoms, name: str) -> str | None:
             f"molecules must be clear, those of {name} are not: {atoms.info[MOLECULES_UNCLEAR]}; use bodies='residues' or a "
             "column"
         )
-    found = [column for column, values in atoms.arrays.items() if plain(column) in MOLECULE_COLUMNS and _tells(values)]
+    found = [
+        column
+        for column, values in atoms.arrays.items()
+        if plain(column) in MOLECULE_COLUMNS and _tells(column, values)
+    ]
     if not found:
         return None
     partitions = [_in_order(_values(atoms, _COLUMN + column, name)) for column in found]
@@ -205,9 +209,9 @@ def _joined(structures: Sequence[ase.Atoms], names: Sequence[str]) -> list[Bodie
     return [Bodies(labels[begin:end] - labels[begin]) for begin, end in pairwise(starts.tolist())]
 
 
-def _tells(values: np.ndarray) -> bool:
-    """Whether a column says anything: programs write 0 where they know no molecules."""
-    return values.dtype.kind not in "iuf" or len(values) == 1 or bool(values.any())
+def _tells(column: str, values: np.ndarray) -> bool:
+    """Whether a column says anything: programs write 0 where they know no molecules. Readers, and results, count from 0."""
+    return values.dtype.kind not in "iuf" or bool(values.any()) or column in (MOLECULE, "body")
 
 
 def _check_words(atoms: ase.Atoms, column: str, name: str) -> None:

@@ -100,7 +100,7 @@ def _bodies(
     silent = columns.pop(None, 0)
     named = ", ".join(sorted(map(repr, columns)))
     by = (
-        f"{bodies} by column {named}" + f" in {len(structures) - silent} structures" * (silent > 0)
+        f"{bodies} by column {named}" + f" in {len(structures) - silent} of {len(structures)}" * (silent > 0)
         if columns
         else bodies
     )
@@ -150,6 +150,8 @@ def _unused(structures: Sequence[ase.Atoms], stated: Sequence[Stated]) -> list[s
     # ASE's reader of Turbomole fixes no atoms where none are fixed
     fixed = (constraint for atoms in structures for constraint in atoms.constraints)
     found += ["constraints"] * any(np.size(getattr(constraint, "index", 0)) for constraint in fixed)
+    dropped = sum(atoms.cell.rank > 0 and not atoms.pbc.any() for atoms in structures)
+    found += ["cells without periodic directions (--periodic repeats them)"] * bool(dropped)
     found += ["velocities"] * any("momenta" in atoms.arrays for atoms in structures)
     unnamed = max(int(atoms.info.get(UNNAMED_COLUMNS, 0)) for atoms in structures)
     found += [f"{unnamed} column{'s' * (unnamed > 1)} without a name"] * (unnamed > 0)

@@ -29,6 +29,11 @@ _UNPAIRED = frozenset((
 ))  # fmt: skip
 #: How names of other charges end, such as ref_charge, cluster_charge or charge_state.
 _CHARGE_ENDS = ("charge", "charges", "chg", "chgs", "chrg", "chargestate", "chargestates")
+#: What charges are not formal ones, by a part of their name, and what ends like a charge and counts something.
+_OTHER_CHARGES = ("nuclear", "core", "valence", "effective", "pseudo", "partial", "screened")
+_NO_CHARGES = frozenset((
+    "zcharge", "zcharges", "ncharge", "ncharges", "numcharge", "numcharges", "ischarge", "maxcharge", "mincharge", "recharge",
+))  # fmt: skip
 _MAYBE_CHARGE = frozenset(("qtot", "qtotal", "netq", "totchg"))
 _CHARGES = frozenset(("initialcharges", "initialcharge", "formalcharges", "formalcharge"))
 _MAYBE_CHARGES = frozenset(("q", "qs"))
@@ -57,7 +62,8 @@ MOLECULE_COLUMNS = frozenset((
     "body", "bodies",
 ))  # fmt: skip
 
-#: Columns that readers set, numbers of molecules and residues through the whole structure, and those of ASE's PDB files.
+#: Columns that readers set, numbers of molecules and of residues through the whole structure, and those that ASE
+#: sets for PDB files.
 MOLECULE, RESIDUE, RESIDUE_COLUMNS = "molecule", "residue", ("residuenumbers", "residuenames", "chainids")
 #: Keys of ``info`` by which readers say why molecules are not clear, of which space group a file holds the asymmetric unit only,
 #: and how many columns it has that have no name and are not read.
@@ -80,7 +86,7 @@ def kind_of_key(key: str) -> KeyKind:
         return "multiplicity"
     if short in _UNPAIRED:
         return "unpaired"
-    if short.endswith(_CHARGE_ENDS) or short in _MAYBE_CHARGE:
+    if _may_be_charge(short) or short in _MAYBE_CHARGE:
         return "charge if whole"
     return "alike" if short in _ALIKE or any(part in short for part in _SOUNDS) else ""
 
@@ -93,8 +99,14 @@ def kind_of_column(column: str) -> ColumnKind:
         return "charges"
     if short in _MOMENTS:
         return "moments"
-    if short.endswith(_CHARGE_ENDS) or short in _MAYBE_CHARGES:
+    if _may_be_charge(short) or short in _MAYBE_CHARGES:
         return "charges if whole"
     if short in _MAYBE_MOMENTS:
         return "moments if whole"
     return "alike" if any(part in short for part in _SOUNDS) else ""
+
+
+def _may_be_charge(short: str) -> bool:
+    return (
+        short.endswith(_CHARGE_ENDS) and short not in _NO_CHARGES and not any(part in short for part in _OTHER_CHARGES)
+    )

@@ -57,13 +57,13 @@ def read_stated(atoms: ase.Atoms, name: str) -> Stated:
     stated = Stated(np.zeros(len(atoms)), np.zeros(len(atoms)))
     if not columns and not keys:
         return stated
-    stated.charges = _of_atoms("charges", columns, stated, name)
-    stated.moments = _of_atoms("moments", columns, stated, name)
+    stated.charges = _of_atoms("charges", columns, stated, atoms, name)
+    stated.moments = _of_atoms("moments", columns, stated, atoms, name)
     stated.unused += [column for column in columns if kind_of_column(column) == "alike"]
     kinds = {key: kind_of_key(key) for key in keys}
     stated.unused += [key for key, kind in kinds.items() if kind == "alike"]
     charges = {key: value for key, value in keys.items() if kinds[key] in ("charge", "charge if whole")}
-    _settle_charge(charges, columns, stated, name)
+    _settle_charge(charges, columns, stated, atoms, name)
     spins = {key: value for key, value in keys.items() if kinds[key] in ("multiplicity", "unpaired")}
     stated.multiplicity = _multiplicity(spins, atoms, stated, name)
     return stated
@@ -140,7 +140,7 @@ def _says(key: str, value: Any) -> bool:
     return plain(key) != "q" or np.size(value) == 1
 
 
-def _of_atoms(kind: str, columns: dict[str, np.ndarray], stated: Stated, name: str) -> np.ndarray:
+def _of_atoms(kind: str, columns: dict[str, np.ndarray], stated: Stated, atoms: ase.Atoms, name: str) -> np.ndarray:
     """Charges or moments of the atoms, shape (n_atoms,).
 
     :param kind: ``charges`` or ``moments``
@@ -149,7 +149,9 @@ def _of_atoms(kind: str, columns: dict[str, np.ndarray], stated: Stated, name: s
     for column, values in columns.items():
         if (of_column := kind_of_column(column)) not in (kind, f"{kind} if whole"):
             continue
-        if of_column != kind and (values.ndim != 1 or values.dtype.kind not in "iufbUSO"):
+        # what is true or false is no number, and atomic numbers are charges of nuclei
+        is_other = values.ndim != 1 or values.dtype.kind not in "iufUSO"
+        if of_column != kind and (is_other or (kind == "charges" and np.array_equal(values, atoms.numbers))):
             stated.unused.append(column)
             continue
         numbers = _numbers(column, values, name)
@@ -185,7 +187,9 @@ def _numbers(column: str, values: np.ndarray, name: str) -> np.ndarray:
     return numbers
 
 
-def _settle_charge(keys: dict[str, Any], columns: dict[str, np.ndarray], stated: Stated, name: str) -> None:
+def _settle_charge(
+    keys: dict[str, Any], columns: dict[str, np.ndarray], stated: Stated, atoms: ase.Atoms, name: str
+) -> None:
     """Hold the charge of the whole against the charges of the atoms; a single atom takes it."""
     is_said = False
     for key, value in keys.items():
@@ -205,8 +209,8 @@ def _settle_charge(keys: dict[str, Any], columns: dict[str, np.ndarray], stated:
         return
     for column in stated.unused:
         values = columns.get(column, np.zeros(1))
-        # of computed charges the sum is whole, too; of one of many fragments, or weights, it seldom is
-        if kind_of_column(column) == "charges if whole" and values.ndim == 1 and round(float(values.sum())):
+        is_computed = kind_of_column(column) == "charges if whole" and values.ndim == 1 and values.dtype.kind in "iuf"
+        if is_computed and not np.array_equal(values, atoms.numbers) and round(float(values.sum())):
             raise _unowned(
                 name, f"its column {column!r} adds up to {values.sum():.3g} and says of no body which charge it has"
             )

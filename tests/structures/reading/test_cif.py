@@ -6,8 +6,10 @@ from ase import Atoms
 from ase.spacegroup import crystal
 
 from bodyorder._checks import InputError
+from bodyorder.structures import read_structures
 from bodyorder.structures.reading.blocks import read_blocks
 from bodyorder.structures.reading.cif import read_cif
+from bodyorder.structures.stated import read_stated
 
 CELL = """
 _cell_length_a {}
@@ -381,3 +383,16 @@ def test_alternatives_of_mmcif_are_refused(tmp_path):
         InputError, match=r"atom O1 of residue LIG 1 of chain A in model 0 of block 1ABC of .* alternatives A and B"
     ):
         read_one(tmp_path, SITES.format(cell=20, group="P 1") + rows)
+
+
+@pytest.mark.parametrize(("charges", "formal"), [(("1", "-1"), True), (("0.9(1)", "-0.9"), False)])
+def test_charges_of_sites(tmp_path, charges, formal):
+    path = tmp_path / "salt.cif"
+    path.write_text(
+        "data_salt\n_cell_length_a 5\n_cell_length_b 5\n_cell_length_c 5\n_cell_angle_alpha 90\n_cell_angle_beta 90\n"
+        "_cell_angle_gamma 90\nloop_\n_atom_site_type_symbol\n_atom_site_fract_x\n_atom_site_fract_y\n_atom_site_fract_z\n"
+        f"_atom_site_charge\nNa 0 0 0 {charges[0]}\nCl 0.5 0 0 {charges[1]}\n"
+    )
+    (atoms,) = read_structures(path, periodic=True)
+    assert atoms.get_initial_charges().tolist() == ([1, -1] if formal else [0, 0])
+    assert read_stated(atoms, "it").unused == ([] if formal else ["charges"])

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from bodyorder._checks import InputError
+from bodyorder.structures import find_bodies, read_structures
 from bodyorder.structures.reading import read_file
 
 MASSES = "Masses\n\n1 15.9994\n2 1.008 # HW\n"
@@ -48,7 +49,8 @@ def test_elements_behind_masses_and_by_labels(read):
 
 
 def test_molecules_that_tell_nothing(read):
-    assert "molecule" not in read(MASSES, FULL.replace("3 2 2", "3 1 2")).arrays
+    nothing = FULL.replace("1 1 1", "1 0 1").replace("2 1 2", "2 0 2").replace("3 2 2", "3 0 2")
+    assert "molecule" not in read(MASSES, nothing).arrays
     assert "molecule" not in read(MASSES, ATOMIC, atoms=2).arrays
 
 
@@ -127,7 +129,20 @@ def test_molecules_of_a_dump(tmp_path):
     first, second = read_file(path)
     assert first.positions[:, 2].tolist() == [0, 3]
     assert first.arrays["molecule"].tolist() == [5, 7]
-    assert "molecule" not in second.arrays
+    assert second.arrays["molecule"].tolist() == [5, 5]
     path.write_text(head + "1 1 x H 0 0 0\n2 1 5 H 0 0 3\n")
     with pytest.raises(InputError, match=r"a\.dump"):
         read_file(path)
+
+
+def test_numbers_of_molecules(tmp_path):
+    """All atoms in one are one; atoms of molecule 0 are in none."""
+    head = (
+        "x\n\n3 atoms\n1 atom types\n0 40 xlo xhi\n0 40 ylo yhi\n0 40 zlo zhi\n\nMasses\n\n1 39.948\n\nAtoms # full\n\n"
+    )
+    for numbers, wanted in (((1, 1, 1), [0, 0, 0]), ((0, 7, 0), [1, 0, 2]), ((0, 0, 0), [0, 1, 2])):
+        rows = [f"{n} {number} 1 0.0 {4 * n - 3}.0 0.0 0.0" for n, number in enumerate(numbers, 1)]
+        path = tmp_path / "argon.data"
+        path.write_text(head + "\n".join(rows) + "\n")
+        (atoms,) = read_structures(path, boundaries="free")
+        assert find_bodies(atoms, "molecules").labels.tolist() == wanted

@@ -3,6 +3,7 @@ import pytest
 from rdkit import Chem
 
 from bodyorder._checks import InputError
+from bodyorder.structures import find_bodies, read_structures
 from bodyorder.structures.reading.molfile import read_molfile
 
 
@@ -191,3 +192,19 @@ def test_broken_records_are_named(tmp_path):
         read_one(tmp_path, "a\nb\n")
     with pytest.raises(InputError, match=r"must have records, .*some\.sdf has none"):
         read_one(tmp_path, "\n\n")
+
+
+def test_one_molecule_is_one_however_far_its_atoms(tmp_path):
+    """HCl of 2.2 Å, as the bond of its file has it."""
+    lines = ["", "", "", "  2  1  0  0  0  0            999 V2000"]
+    lines += [
+        "    0.0000    0.0000    0.0000 H   0  0",
+        "    2.2000    0.0000    0.0000 Cl  0  0",
+        "  1  2  1  0",
+        "M  END",
+        "",
+    ]
+    path = tmp_path / "hcl.mol"
+    path.write_text("\n".join(lines))
+    (atoms,) = read_structures(path)
+    assert find_bodies(atoms, "molecules").labels.tolist() == [0, 0]

@@ -467,3 +467,25 @@ def test_ions_hold_no_residue_together(tmp_path):
     ]
     lines.append("HETATM    8 HE   HE  A   2       9.000   9.000   9.000  1.00  0.00          HE")
     assert "holds several molecules" in read_one(tmp_path, *lines).info["molecules_unclear"]
+
+
+def test_bonds_by_serial_numbers_are_those_of_the_first_model(tmp_path):
+    """Zinc and two waters, which change places in the second model."""
+
+    def model(number, order):
+        places = {"ZN": (0, 0, 0), "A": (2.1, 0, 0), "B": (12, 0, 0)}
+        yield f"MODEL {number:8d}"
+        for serial, key in enumerate(["ZN", *order], 1):
+            x, y, z = places[key]
+            name, residue, count = ("ZN", " ZN", 1) if key == "ZN" else ("O ", "HOH", 2 + (key == "B"))
+            yield (
+                f"HETATM{serial:5d} {name:>2s}   {residue} A{count:4d}    {x:8.3f}{y:8.3f}{z:8.3f}  1.00  0.00          "
+                f"{name.strip():>2s}"
+            )
+        yield "ENDMDL"
+
+    path = tmp_path / "models.pdb"
+    path.write_text("\n".join([*model(1, "AB"), *model(2, "BA"), "CONECT    1    2", "END", ""]))
+    first, second = read_pdb(path)
+    assert first.arrays["molecule"].tolist() == [0, 0, 1]
+    assert len(set(second.arrays["molecule"].tolist())) == 3

@@ -38,6 +38,9 @@ RESULTS = {
     "site_body": Variable(("site",), "1", "", "body that an atom belongs to, counted within its structure"),
     "site_position": Variable(("site", "xyz"), "Å", "r", "position of an atom"),
     "site_charge": Variable(("site",), "e", "q", "charge of an atom, as it was given; left out if all are zero"),
+    "site_moment": Variable(
+        ("site",), "1", "m", "unpaired electrons of an atom, as they were given, up or down; left out if all are zero"
+    ),
     "subset_members": Variable(("subset", "slot"), "1", "S", "body indices, −1 for an empty slot"),
     "subset_cells": Variable(("subset", "slot", "xyz"), "1", "R", "cell that each body of a subset is in"),
     "subset_structure": Variable(("subset",), "1", "", "structure that a subset belongs to"),

@@ -80,7 +80,7 @@ def _crystal(block: Block, kind: str, place: str) -> ase.Atoms:
             f"fractional coordinates must come with a cell, {place} has none; add _cell_length_a and the others"
         )
     if cell is None:
-        atoms = atoms_of(symbols, sites)
+        atoms, kinds = atoms_of(symbols, sites), np.arange(len(symbols))
     else:
         fractions = sites if kind == "fract" else np.linalg.solve(cell.T, sites.T).T
         rotations, shifts = operators_of(block, place)
@@ -90,12 +90,27 @@ def _crystal(block: Block, kind: str, place: str) -> ase.Atoms:
         atoms = atoms_of([symbols[row] for row in kinds], images @ cell)
         atoms.set_cell(cell)
         atoms.pbc = True
+    _set_charges(atoms, block, kinds)
     atoms.info["name"] = block.name
     if charged := sorted(
         {text for text in block.column("_atom_site_type_symbol") if text and re.search(r"[1-9]", text)}
     ):
         atoms.info["oxidation_states"] = ", ".join(charged)
     return atoms
+
+
+def _set_charges(atoms: ase.Atoms, block: Block, kinds: np.ndarray) -> None:
+    """Set the array ``charges``, formal or computed ones, if the block states that of every site.
+
+    :param kinds: site of each atom, shape (n_atoms,)
+    """
+    texts = block.column("_atom_site_charge")
+    try:
+        charges = np.array([float(re.sub(r"\(\d*\)$", "", text or "")) for text in texts])
+    except ValueError:
+        return
+    if len(charges) > kinds.max(initial=-1) and charges.any():
+        atoms.set_array("charges", charges[kinds])
 
 
 def _cell(block: Block, place: str) -> np.ndarray | None:

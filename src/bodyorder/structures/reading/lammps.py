@@ -10,6 +10,7 @@ import numpy as np
 from ase.data import atomic_masses, atomic_numbers, chemical_symbols
 
 from bodyorder._checks import InputError
+from bodyorder.structures.keys import MOLECULE
 from bodyorder.structures.reading.elements import ISOTOPES
 from bodyorder.structures.reading.formats import call_ase
 from bodyorder.structures.reading.text import read_text
@@ -29,7 +30,7 @@ def read_lammps_data(path: Path) -> list[ase.Atoms]:
     Elements come from the section Masses (each within 0.1 u of exactly one element), from comments behind masses
     (``1 12.011 # C``), or from the section Atom Type Labels; all that the file has must agree. Lengths are taken to be Å
     (units metal or real): a data file need not say its units. Charges become initial charges, numbers of molecules
-    ``arrays["molecule"]`` if they tell atoms apart.
+    ``arrays["molecule"]`` if any is not 0.
 
     :raises InputError: if elements are not told, the file names units other than metal and real, or ASE cannot read it
     """
@@ -48,7 +49,7 @@ def read_lammps_dump(path: Path) -> list[ase.Atoms]:
     """Read every frame of a dump of LAMMPS that has a column ``element``.
 
     Lengths are taken to be Å (units metal or real), unless the file says otherwise. A column ``mol`` becomes
-    ``arrays["molecule"]`` if it tells atoms apart.
+    ``arrays["molecule"]`` if any number is not 0.
 
     :raises InputError: if there is no such column, the file names units other than metal and real, or ASE cannot read it
     """
@@ -81,8 +82,13 @@ def _dumped_molecules(columns: list[str], rows: str) -> np.ndarray:
 
 
 def _set_molecules(atoms: ase.Atoms, molecules: np.ndarray) -> None:
-    if len(set(molecules.tolist())) > 1:
-        atoms.set_array("molecule", molecules.astype(int))
+    """Set the array ``molecule``; number 0 is that of atoms which are in none, each a body of its own."""
+    if not molecules.any():
+        return
+    free = np.flatnonzero(molecules == 0)
+    molecules = molecules.astype(int)
+    molecules[free] = molecules.max() + 1 + np.arange(len(free))
+    atoms.set_array(MOLECULE, molecules)
 
 
 def _check_units(path: Path, found: re.Match[str] | None) -> None:

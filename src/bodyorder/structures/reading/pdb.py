@@ -63,7 +63,12 @@ def read_pdb(path: Path) -> list[ase.Atoms]:
     models = [[reader.site(row) for row in model.rows] for model, _ in groups]
     refuse_disorder(models, path)
     frames = []
+    named: dict[int, dict[str, Site]] = {}
     for sites, (model, bonds) in zip(models, groups, strict=True):
+        if bonds:  # by serial numbers of the first model, which others may use for other atoms
+            first = named.setdefault(id(bonds), {site.serial: site for site in sites})
+            own = {site.serial for site in sites if site.serial in first and _same_atom(site, first[site.serial])}
+            bonds = [bond for bond in bonds if own.issuperset(bond)]
         atoms = structure_of(sites)
         if model.cell is not None:
             atoms.set_cell(model.cell)
@@ -73,6 +78,10 @@ def read_pdb(path: Path) -> list[ase.Atoms]:
         set_molecules(atoms, sites, bonds, links)
         frames.append(atoms)
     return frames
+
+
+def _same_atom(one: Site, other: Site) -> bool:
+    return (one.name, one.residue) == (other.name, other.residue)
 
 
 def _read_sections(path: Path) -> tuple[list[_Section], list[Link]]:

@@ -81,6 +81,11 @@ def refuse_disorder(models: Sequence[Sequence[Site]], path: object) -> None:
             _refuse_alternatives(sites, index, path)
         for site in sites if stated else ():
             if site.occupancy is not None and site.occupancy < 1 - FULL:
+                if not site.occupancy and not site.alternate:
+                    raise InputError(
+                        f"atoms must be there wholly, {site} in model {index} of {path} has an occupancy of 0; remove it, or set "
+                        "its occupancy to 1"
+                    )
                 _refuse(f"has an occupancy of {site.occupancy:g}", site, index, path)
 
 

@@ -6,6 +6,7 @@ ASE's reader is not used: it ends at the first empty line, and takes every word 
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ WIDTHS = {
     "tags": (1,),
     "move_mask": (1, 3),
 }
+#: The comment that LAMMPS writes into its dumps as xyz, in which numbers are types of atoms.
+_TYPES = re.compile(r"\s*Atoms\b.*\bTimestep\b")
 
 
 def read_xyz(path: Path) -> list[ase.Atoms]:
@@ -95,6 +98,10 @@ def _build(lines: list[str], begin: int, end: int, place: Place) -> ase.Atoms:
         columns = parse_properties(comment.properties or PLAIN)
     except PropertiesError as error:
         place.refuse(f"have Properties such as {PLAIN}", f"{quote(comment.properties or '')} {error}", begin)
+    first = lines[begin].split() if end > begin else []
+    if first and first[0].isdigit() and _TYPES.match(text):
+        came = f"its first column has types of LAMMPS, {quote(lines[begin])}; dump them with element"
+        place.refuse("name elements", came, begin + 1)
     arrays, left_over = read_columns(lines[begin:end], columns, place, begin + 1, exact=comment.properties is not None)
     if found is not None:
         arrays["positions"] = arrays["positions"] * found.length
