@@ -9,7 +9,7 @@ import numpy as np
 from ase.data import covalent_radii
 
 from bodyorder._checks import InputError
-from bodyorder.structures.links import SAME_LENGTH, Links, find_links
+from bodyorder.structures.links import SAME_LENGTH, Links, find_links, place_of
 
 #: Atoms closer than the sum of their covalent radii plus this (Å) can be bonded; the rule of O'Boyle et al., Open Babel,
 #: doi:10.1186/1758-2946-3-33. Wide enough for the stretched bonds of thermal molecules. It is no bound for hydrogen: in water
@@ -62,9 +62,8 @@ def contested_hydrogen(link: Links, structures: Sequence[ase.Atoms], names: Sequ
     :param link: of the hydrogen and one of the two; atoms are counted through all structures
     :param names: what messages call these
     """
-    starts = np.cumsum([0] + [len(atoms) for atoms in structures])
-    place = int(np.searchsorted(starts, link.first[0], side="right")) - 1
-    pair = int(link.first[0] - starts[place]), int(link.second[0] - starts[place])
+    (place, first), (_, second) = (place_of(atom, structures) for atom in (link.first[0], link.second[0]))
+    pair = first, second
     hydrogen, other = pair if structures[place].numbers[pair[0]] == _HYDROGEN else pair[::-1]
     return InputError(
         f"each hydrogen must be nearest to one heavy atom, that of {names[place]} with number {hydrogen} is "

@@ -14,16 +14,15 @@ import numpy as np
 from bodyorder._checks import InputError, check_choice
 from bodyorder._files import replacing
 from bodyorder.structures.keys import ASYMMETRIC_UNIT
-from bodyorder.structures.links import SAME_SPOT, find_links
+from bodyorder.structures.links import SAME_SPOT, find_links, place_of
 from bodyorder.structures.periodic import put_together
 from bodyorder.structures.reading import read_file
+from bodyorder.structures.reading.cells import is_flat
 from bodyorder.structures.reading.residues import FULL
 from bodyorder.structures.stated import settled
 
 #: Longer lattice vectors (Å) are a mistake.
 _LONGEST = 1e6
-#: Lattice vectors that span less than this of the box of their lengths lie in one plane, or on one line.
-_FLAT = 1e-6
 _KEEP = "keep one alternative, and drop the occupancies"
 
 Boundaries: TypeAlias = Literal["given", "free", "periodic"]
@@ -111,15 +110,13 @@ def _why_no_lattice(vectors: np.ndarray) -> str:
     lengths = np.sqrt((vectors**2).sum(axis=1))
     if not lengths.all():
         return "a lattice vector along every periodic direction, and lacks one; set its cell"
-    units = vectors / lengths[:, None]
-    gram = units @ units.T
-    # the square of the volume
-    if float(np.linalg.det(gram)) < _FLAT**2:
+    if is_flat(vectors):
         return (
             "lattice vectors that span its periodic directions, and they lie in one plane or on one line; correct its cell, or "
             "set pbc to False"
         )
-    heights = lengths / np.sqrt(np.diag(np.linalg.inv(gram)))
+    units = vectors / lengths[:, None]
+    heights = lengths / np.sqrt(np.diag(np.linalg.inv(units @ units.T)))
     if heights.min() < SAME_SPOT:
         return f"planes of its lattice apart from each other, some are {heights.min():.2g} Å apart; correct or reduce its cell"
     return ""
@@ -178,10 +175,9 @@ def _check_wholly_there(atoms: ase.Atoms, name: str) -> None:
 
 def _check_apart(structures: Sequence[ase.Atoms], names: Sequence[str]) -> None:
     links = find_links(structures, SAME_SPOT)
-    starts = np.cumsum([0] + [len(atoms) for atoms in structures])
-    for first, second in zip(links.first.tolist(), links.second.tolist(), strict=True):
-        place = int(np.searchsorted(starts, first, side="right")) - 1
+    if len(links.first):
+        (place, first), (_, second) = (place_of(atom, structures) for atom in (links.first[0], links.second[0]))
         raise InputError(
-            f"{names[place]} must have atoms apart from each other, atoms {first - starts[place]} and {second - starts[place]} "
+            f"{names[place]} must have atoms apart from each other, atoms {first} and {second} "
             f"are on one spot (closer than {SAME_SPOT} Å)"
         )

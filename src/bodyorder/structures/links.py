@@ -52,18 +52,7 @@ class Links:
 
     def components(self, n_atoms: int) -> np.ndarray:
         """Number of the group of linked atoms that each atom is in, in the order of their first atoms, shape (n_atoms,)."""
-        # each atom points to a smaller one of its group until all point to the smallest
-        smallest = np.arange(n_atoms)
-        while True:
-            first, second = smallest[self.first], smallest[self.second]
-            lower = np.minimum(first, second)
-            if np.array_equal(first, second):
-                break
-            np.minimum.at(smallest, first, lower)
-            np.minimum.at(smallest, second, lower)
-            while not np.array_equal(smallest, next_one := smallest[smallest]):
-                smallest = next_one
-        return (np.cumsum(smallest == np.arange(n_atoms)) - 1)[smallest]
+        return components(self.first, self.second, n_atoms)
 
     def torn(self, cells: np.ndarray) -> Links:
         """Those whose atoms are not in the images in which they are near, once moved to ``cells``, shape (n_atoms, 3)."""
@@ -74,6 +63,32 @@ class Links:
         order = np.argsort(self.first, kind="stable")
         ends = np.cumsum(np.bincount(self.first, minlength=n_atoms))
         return csr_array((weights[order], self.second[order], np.append(0, ends)), shape=(n_atoms, n_atoms))
+
+
+def components(first: np.ndarray, second: np.ndarray, n_atoms: int) -> np.ndarray:
+    """Number of the group of linked atoms that each atom is in, in the order of their first atoms, shape (n_atoms,).
+
+    :param first: one atom of each pair that is linked, shape (n,)
+    :param second: the other, shape (n,)
+    """
+    # each atom points to a smaller one of its group until all point to the smallest
+    smallest = np.arange(n_atoms)
+    while True:
+        one, other = smallest[first], smallest[second]
+        if np.array_equal(one, other):
+            return (np.cumsum(smallest == np.arange(n_atoms)) - 1)[smallest]
+        lower = np.minimum(one, other)
+        np.minimum.at(smallest, one, lower)
+        np.minimum.at(smallest, other, lower)
+        while not np.array_equal(smallest, next_one := smallest[smallest]):
+            smallest = next_one
+
+
+def place_of(atom: int, structures: Sequence[ase.Atoms]) -> tuple[int, int]:
+    """The structure of an atom that is counted through all of some, and its number in there."""
+    starts = np.cumsum([0] + [len(atoms) for atoms in structures])
+    place = int(np.searchsorted(starts, atom, side="right")) - 1
+    return place, int(atom - starts[place])
 
 
 def find_links(structures: Sequence[ase.Atoms], cutoff: float) -> Links:

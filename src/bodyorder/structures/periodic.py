@@ -14,6 +14,7 @@ from bodyorder.structures.bonds import bonds_of, contested_hydrogen
 from bodyorder.structures.clusters import System
 from bodyorder.structures.joining import cells_along, join_groups, shortest_tree
 from bodyorder.structures.keys import MOLECULES_UNCLEAR
+from bodyorder.structures.links import place_of
 from bodyorder.structures.neighbours import neighbours
 
 
@@ -119,10 +120,9 @@ def _cells_of_molecules(structures: Sequence[ase.Atoms], names: Sequence[str]) -
     bonds, contested = bonds_of(structures)
     cells = cells_along(shortest_tree(bonds, starts[-1]), starts[-1])
     if len(torn := bonds.torn(cells).first):
-        place = int(np.searchsorted(starts, torn[0], side="right")) - 1
+        place, atom = place_of(torn[0], structures)
         raise InputError(
-            f"a molecule must be finite, atom {torn[0] - starts[place]} of {names[place]} is bonded to its own images; use "
-            "bodies='atoms'"
+            f"a molecule must be finite, atom {atom} of {names[place]} is bonded to its own images; use bodies='atoms'"
         )
     if len((between := contested.torn(cells)).first):
         raise contested_hydrogen(between, structures, names)

@@ -2,19 +2,9 @@ import numpy as np
 import pytest
 
 from bodyorder._checks import InputError
-from bodyorder.structures.reading import read_file
 from bodyorder.structures.reading.comment import parse_comment
 
 BOX = 'Lattice="5 0 0 0 5 0 0 0 5"'
-
-
-@pytest.fixture
-def read(tmp_path):
-    def read_comment(comment):
-        (tmp_path / "a.xyz").write_text(f"2\n{comment}\nH 0 0 0\nCl 1.27 0 0\n")
-        return read_file(tmp_path / "a.xyz")[0]
-
-    return read_comment
 
 
 @pytest.mark.parametrize(

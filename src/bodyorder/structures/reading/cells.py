@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from ase.cell import Cell
 
-#: A cell whose volume is less than this share of the box of its lengths is flat.
+#: Lattice vectors that span less than this of the box of their lengths lie in one plane, or on one line.
 _FLAT = 1e-6
 
 
@@ -24,7 +24,14 @@ def vectors_of(parameters: Sequence[float]) -> np.ndarray | None:
             vectors = Cell.fromcellpar(parameters).array
     except (AssertionError, ArithmeticError):
         return None
-    return vectors if abs(np.linalg.det(vectors)) > _FLAT * lengths.prod() else None
+    return None if is_flat(vectors) else vectors
+
+
+def is_flat(vectors: np.ndarray) -> bool:
+    """Whether some lattice vectors, shape (n, 3), none of them zero, do not span n dimensions."""
+    units = vectors / np.linalg.norm(vectors, axis=1)[:, None]
+    # Gram's determinant, the square of the volume
+    return not float(np.linalg.det(units @ units.T)) >= _FLAT**2
 
 
 def is_dummy(lengths: Sequence[float]) -> bool:

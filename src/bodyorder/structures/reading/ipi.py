@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
+from ase.geometry import cell_to_cellpar
 from ase.units import Bohr
 
+from bodyorder.structures.reading.cells import vectors_of
 from bodyorder.structures.reading.comment import CommentError, real
 from bodyorder.structures.reading.place import quote
 
@@ -162,24 +164,13 @@ def _lattice(kind: str, words: list[str], text: str) -> tuple[np.ndarray, np.nda
         return matrix.T.copy(), None
     if not abs(np.linalg.det(matrix)) > 0:
         raise CommentError("have a cell that is not singular", f"its comment is {quote(text)}")
-    turned = _from_parameters(_parameters(matrix), text)
+    turned = _from_parameters(cell_to_cellpar(matrix), text)
     return turned, np.linalg.solve(matrix, turned)
-
-
-def _parameters(vectors: np.ndarray) -> np.ndarray:
-    lengths = np.linalg.norm(vectors, axis=1)
-    cosines = [vectors[i] @ vectors[j] / (lengths[i] * lengths[j]) for i, j in ((1, 2), (0, 2), (0, 1))]
-    return np.concatenate([lengths, np.degrees(np.arccos(cosines))])
 
 
 def _from_parameters(numbers: np.ndarray, text: str) -> np.ndarray:
     """Vectors as rows, the first along x, the second in the xy plane; a right angle is exact."""
-    a, b, c = numbers[:3]
-    alpha, beta, gamma = (0.0 if angle == 90 else np.cos(np.radians(angle)) for angle in numbers[3:])
-    sine = np.sqrt(max(1 - gamma**2, 0.0))
-    height = 1 - beta**2 - ((alpha - beta * gamma) / sine) ** 2 if sine > 0 else 0.0
-    if not (min(a, b, c) > 0 and height > 0):
+    vectors = vectors_of(numbers.tolist())
+    if vectors is None:
         raise CommentError("have a cell of positive lengths and possible angles", f"its comment is {quote(text)}")
-    return np.array(
-        [[a, 0, 0], [b * gamma, b * sine, 0], [c * beta, c * (alpha - beta * gamma) / sine, c * np.sqrt(height)]]
-    )
+    return vectors

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers
 
-from bodyorder.structures.reading.elements import ISOTOPES
+from bodyorder.structures.reading.elements import ISOTOPES, symbol_of
 
 #: ASE's symbol of a ghost, which is for those who compute energies to refuse.
 GHOST = "X"
@@ -55,14 +55,11 @@ def _by_number(index: int, label: str) -> int:
 
 
 def _by_symbol(index: int, label: str) -> int:
-    symbol = label.capitalize()
-    if symbol in ISOTOPES:
-        return 1
     if label == GHOST:
         return 0
-    number = atomic_numbers.get(symbol, 0)
-    if not number:
+    symbol = symbol_of(label)
+    if symbol is None:
         raise LabelError(index, f"{label!r} is no element")
     if label != symbol and label.upper() in AMBIGUOUS:
         raise LabelError(index, f"{label!r} may be {symbol} or the name of an atom of another element")
-    return number
+    return 1 if symbol in ISOTOPES else atomic_numbers[symbol]

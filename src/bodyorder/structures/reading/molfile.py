@@ -17,9 +17,10 @@ import numpy as np
 
 from bodyorder._checks import InputError
 from bodyorder.structures.keys import MOLECULE, MOLECULES_UNCLEAR
+from bodyorder.structures.links import components
 from bodyorder.structures.reading.elements import atoms_of, symbol_of
-from bodyorder.structures.reading.residues import components
-from bodyorder.structures.reading.text import read_text
+from bodyorder.structures.reading.residues import ends_of
+from bodyorder.structures.reading.text import read_lines
 
 T = TypeVar("T")
 
@@ -58,7 +59,7 @@ def read_molfile(path: Path) -> list[ase.Atoms]:
     :return: records in the order of the file, lengths in Å
     :raises InputError: if there is none; for drawings in two dimensions, atoms that are no elements, lines that cannot be read
     """
-    lines = read_text(path).split("\n")
+    lines = read_lines(path)
     ends = [row for row, line in enumerate(lines) if line.startswith("$$$$")]
     starts = [0, *(end + 1 for end in ends)]
     records = [lines[start:end] for start, end in zip(starts, [*ends, len(lines)], strict=True)]
@@ -88,7 +89,7 @@ def _structure(lines: list[str], place: str) -> ase.Atoms:
     if table.bonds and bare:
         atoms.info[MOLECULES_UNCLEAR] = f"the bonds of its file leave hydrogen {bare[0]} without one"
     elif table.bonds or all(charges):
-        atoms.set_array(MOLECULE, components(table.bonds, n_atoms))
+        atoms.set_array(MOLECULE, components(*ends_of(table.bonds), n_atoms))
     if title := lines[0].strip():
         atoms.info["name"] = title
     atoms.info.update(_data(lines))

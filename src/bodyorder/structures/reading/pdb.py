@@ -20,7 +20,7 @@ from bodyorder.structures.keys import ASYMMETRIC_UNIT
 from bodyorder.structures.reading.cells import asymmetric_group, is_dummy, vectors_of
 from bodyorder.structures.reading.elements import AMINO_ACIDS, NONMETALS, NUCLEOTIDES, element_of_name, symbol_of
 from bodyorder.structures.reading.residues import Link, Residue, Site, refuse_disorder, set_molecules, structure_of
-from bodyorder.structures.reading.text import read_text
+from bodyorder.structures.reading.text import read_lines
 
 #: SCALE records round the reciprocal cell to six decimals; more than this from it is another orientation.
 _SAME_ORIENTATION = 1e-2
@@ -54,41 +54,43 @@ def read_pdb(path: Path) -> list[ase.Atoms]:
     :raises InputError: if the file has no atoms; for alternative places, elements, charges or coordinates that cannot be read
     """
     sections, links = _read_sections(path)
-    groups = [(model, section.bonds) for section in sections for model in section.models]
-    if not groups:
+    rows = [model.rows for section in sections for model in section.models]
+    if not rows:
         raise InputError(f"a PDB file must have ATOM or HETATM records, {path} has none")
     # names keep to their columns if any begins with a blank; where none does, all are shifted to the left
-    aligned = any(line[12:13] == " " for model, _ in groups for _, line in model.rows)
-    reader = _Reader(path, aligned)
-    models = [[reader.site(row) for row in model.rows] for model, _ in groups]
+    reader = _Reader(path, aligned=any(line[12:13] == " " for model in rows for _, line in model))
+    models = [[reader.site(row) for row in model] for model in rows]
     refuse_disorder(models, path)
     frames = []
-    named: dict[int, dict[str, Site]] = {}
-    for sites, (model, bonds) in zip(models, groups, strict=True):
-        if bonds:  # by serial numbers of the first model, which others may use for other atoms
-            first = named.setdefault(id(bonds), {site.serial: site for site in sites})
-            own = {site.serial for site in sites if site.serial in first and _same_atom(site, first[site.serial])}
-            bonds = [bond for bond in bonds if own.issuperset(bond)]
-        atoms = structure_of(sites)
-        if model.cell is not None:
-            atoms.set_cell(model.cell)
-            atoms.pbc = True
-            if model.group:
-                atoms.info[ASYMMETRIC_UNIT] = model.group
-        set_molecules(atoms, sites, bonds, links)
-        frames.append(atoms)
+    read = iter(models)
+    for section in sections:
+        of_section = [(model, next(read)) for model in section.models]
+        for model, sites in of_section:
+            atoms = structure_of(sites)
+            if model.cell is not None:
+                atoms.set_cell(model.cell)
+                atoms.pbc = True
+                if model.group:
+                    atoms.info[ASYMMETRIC_UNIT] = model.group
+            set_molecules(atoms, sites, _own_bonds(section.bonds, sites, of_section[0][1]), links)
+            frames.append(atoms)
     return frames
 
 
-def _same_atom(one: Site, other: Site) -> bool:
-    return (one.name, one.residue) == (other.name, other.residue)
+def _own_bonds(bonds: list[tuple[str, str]], sites: list[Site], first: list[Site]) -> list[tuple[str, str]]:
+    """Bonds by serial numbers of the first model, without those whose numbers another model uses for other atoms."""
+    if not bonds or sites is first:
+        return bonds
+    named = {site.serial: (site.name, site.residue) for site in first}
+    own = {site.serial for site in sites if named.get(site.serial) == (site.name, site.residue)}
+    return [bond for bond in bonds if own.issuperset(bond)]
 
 
 def _read_sections(path: Path) -> tuple[list[_Section], list[Link]]:
     sections, links = [_Section()], []
     cell, group, scale = None, "", []
     open_model = False
-    for number, line in enumerate(read_text(path).split("\n"), 1):
+    for number, line in enumerate(read_lines(path), 1):
         kind = line[:6].rstrip()
         if line.startswith(("ATOM", "HETATM")):
             if not open_model:

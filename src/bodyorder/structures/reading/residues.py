@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import ase
 import numpy as np
 from ase.data import covalent_radii
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import KDTree
 
 from bodyorder._checks import InputError
 from bodyorder.structures.bonds import BOND_TOLERANCE, monatomic
 from bodyorder.structures.keys import MOLECULE, MOLECULES_UNCLEAR, RESIDUE
-from bodyorder.structures.neighbours import neighbours
+from bodyorder.structures.links import components, find_links
 from bodyorder.structures.reading.elements import AMINO_ACIDS, NONMETALS, NUCLEOTIDES, WATERS, atoms_of
 
 #: An occupancy below 1 by more than this is disorder.
@@ -81,12 +78,7 @@ def refuse_disorder(models: Sequence[Sequence[Site]], path: object) -> None:
             _refuse_alternatives(sites, index, path)
         for site in sites if stated else ():
             if site.occupancy is not None and site.occupancy < 1 - FULL:
-                if not site.occupancy and not site.alternate:
-                    raise InputError(
-                        f"atoms must be there wholly, {site} in model {index} of {path} has an occupancy of 0; remove it, or set "
-                        "its occupancy to 1"
-                    )
-                _refuse(f"has an occupancy of {site.occupancy:g}", site, index, path)
+                _refuse_occupancy(site, index, path)
 
 
 def structure_of(sites: Sequence[Site]) -> ase.Atoms:
@@ -126,14 +118,10 @@ def set_molecules(
         atoms.set_array(MOLECULE, labels)
 
 
-def components(edges: Iterable[tuple[int, int]] | np.ndarray, n_atoms: int) -> np.ndarray:
-    """Number of the molecule of each atom, in the order of their first atoms, shape (n_atoms,).
-
-    :param edges: pairs of bonded atoms
-    """
-    pairs = np.array(list(edges), dtype=np.int64).reshape(-1, 2)
-    graph = csr_array((np.ones(len(pairs)), pairs.T), shape=(n_atoms, n_atoms))
-    return connected_components(graph, directed=False)[1].astype(np.int64)
+def ends_of(pairs: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of atoms as two arrays, shape (n,) each."""
+    first, second = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    return first, second
 
 
 class _Unclear(Exception):
@@ -153,7 +141,16 @@ def _refuse_alternatives(sites: Sequence[Site], index: int, path: object) -> Non
             _refuse(f"has the alternatives {both[0] or 'blank'} and {both[1]}", site, index, path)
 
 
-def _refuse(what: str, site: Site, index: int, path: object) -> None:
+def _refuse_occupancy(site: Site, index: int, path: object) -> NoReturn:
+    if site.occupancy or site.alternate:
+        _refuse(f"has an occupancy of {site.occupancy:g}", site, index, path)
+    raise InputError(
+        f"atoms must be there wholly, {site} in model {index} of {path} has an occupancy of 0; remove it, or set its "
+        "occupancy to 1"
+    )
+
+
+def _refuse(what: str, site: Site, index: int, path: object) -> NoReturn:
     raise InputError(
         f"atoms must have one place each, {site} in model {index} of {path} {what}; "
         "keep one alternative, for instance A, and set occupancies to 1"
@@ -188,7 +185,7 @@ def _molecules(
         if not conect:
             return None
         _refuse_bare_hydrogen(sites, range(len(sites)), [*conect, *joined])
-        return components([*conect, *joined], len(atoms))
+        return components(*ends_of([*conect, *joined]), len(atoms))
     names: dict[int, list[str]] = {}
     for site, number in zip(sites, residue.tolist(), strict=True):
         names.setdefault(number, []).append(site.name)
@@ -204,7 +201,7 @@ def _molecules(
     order = np.argsort(residue, kind="stable")
     following = np.stack([order[:-1], order[1:]], axis=1)
     whole = (residue[following[:, 0]] == residue[following[:, 1]]) & ~np.isin(residue[following[:, 0]], list(torn))
-    return components([*edges, *following[whole].tolist()], len(atoms))
+    return components(*ends_of([*edges, *following[whole].tolist()]), len(atoms))
 
 
 def _bonded(sites: Sequence[Site], bonds: Sequence[tuple[str, str]]) -> list[tuple[int, int]]:
@@ -288,7 +285,7 @@ def _fallen_apart(atoms: ase.Atoms, own_names: np.ndarray, periodic: bool) -> np
     of_light = np.flatnonzero(light[one] & (~light[two] | alone[residue[one]]) & (distances <= HYDROGEN_REACH))
     of_light = of_light[np.argsort(distances[of_light], kind="stable")]
     bonded[of_light[np.unique(one[of_light], return_index=True)[1]]] = True
-    parts = components(np.stack([one[bonded], two[bonded]], axis=1), len(atoms))
+    parts = components(one[bonded], two[bonded], len(atoms))
     owners, counts = np.unique(np.unique(np.stack([residue, parts]), axis=1)[0], return_counts=True)
     return owners[counts > 1]
 
@@ -320,8 +317,9 @@ def _is_of_polymer(kind: str, names: set[str]) -> bool:
 
 def _near(atoms: ase.Atoms, reach: float, periodic: bool) -> tuple[np.ndarray, ...]:
     """Pairs of atoms nearer than ``reach`` (Å), each from either end, and their distances in Å."""
-    if periodic:
-        return neighbours("ijd", atoms, reach)
-    pairs = KDTree(atoms.positions).query_pairs(reach, output_type="ndarray")
-    one, two = np.concatenate([pairs, pairs[:, ::-1]]).T
-    return one, two, np.linalg.norm(atoms.positions[one] - atoms.positions[two], axis=1)
+    if not periodic:
+        atoms = atoms.copy()
+        atoms.pbc = False
+    links = find_links([atoms], reach)
+    one, two = np.concatenate([links.first, links.second]), np.concatenate([links.second, links.first])
+    return one, two, np.tile(links.lengths, 2)
