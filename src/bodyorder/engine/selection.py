@@ -17,7 +17,7 @@ from bodyorder.structures import Bodies, System
 from bodyorder.structures.bodies import BodiesLike, body_charges, divide
 from bodyorder.structures.inventory import inventory
 from bodyorder.structures.periodic import Crystal, make_whole
-from bodyorder.structures.stated import read_stated, stated_multiplicities
+from bodyorder.structures.stated import read_stated
 from bodyorder.subsets import Family, Joints, cliques, complete, connected_classes
 
 
@@ -82,15 +82,15 @@ class Selection:
 
         :param pieces: the structures with their bodies
         """
-        unused, takes = [], source.capabilities
-        if "moments" not in takes.context and any(atoms.get_initial_magnetic_moments().any() for atoms in structures):
-            whose = f"spin={takes.spin}" if takes.spin != "none" else "the source"
-            unused.append(f"moments ({whose} takes none)")
-        if (multiplicities := stated_multiplicities(structures)) and not _takes_lowest(source):
-            chooses = f"spin={takes.spin} chooses its own" if takes.spin != "none" else "the source takes none"
-            unused.append(f"multiplicity {', '.join(map(str, multiplicities))} ({chooses})")
-        bodies = self.bodies if isinstance(self.bodies, str) else "given"
-        return inventory(structures, [piece.partition for piece in pieces], bodies, unused)
+        can = source.capabilities
+        return inventory(
+            structures,
+            [piece.partition for piece in pieces],
+            self.bodies if isinstance(self.bodies, str) else "given",
+            spin=can.spin,
+            takes_moments="moments" in can.context,
+            takes_multiplicity=_takes_lowest(source),
+        )
 
     def _free(
         self, atoms: ase.Atoms, partition: Bodies, source: EnergySource, index: int, draws: list[int] | None

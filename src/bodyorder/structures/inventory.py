@@ -23,18 +23,35 @@ _TELLING = ("charge", "spin", "multiplicity", "anion", "cation")
 
 
 def inventory(
-    structures: Sequence[ase.Atoms], partitions: Sequence[Bodies], bodies: str, unused: Iterable[str] = ()
+    structures: Sequence[ase.Atoms],
+    partitions: Sequence[Bodies],
+    bodies: str,
+    *,
+    spin: str = "none",
+    takes_moments: bool = True,
+    takes_multiplicity: bool = True,
 ) -> str:
     """What was read, in one line: structures, cells, charges, moments, bodies, and what of it is not used.
 
     :param partitions: bodies of each structure
     :param bodies: how they were asked for
-    :param unused: what of charge and spin the source does not use
+    :param spin: the rule of the source for the spin of sub-clusters, ``"none"`` where there is none
+    :param takes_moments: whether the source uses moments of atoms
+    :param takes_multiplicity: whether it holds its rule against the multiplicity that a structure states
     """
     stated = [read_stated(atoms, f"structure {index}") for index, atoms in enumerate(structures)]
     parts = [_structures(structures), _boundaries(structures), _charges(stated), _moments(stated)]
     parts += [_bodies(structures, partitions, bodies, stated)]
-    if left := [*unused, *_unused(structures, stated)]:
+    rule = "the source" if spin == "none" else f"spin={spin}"
+    left = []
+    if not takes_moments and any(one.moments.any() for one in stated):
+        left.append(f"moments ({rule} takes none)")
+    multiplicities = sorted({one.multiplicity for one in stated if one.multiplicity is not None})
+    if multiplicities and not takes_multiplicity:
+        said = ", ".join(map(str, multiplicities))
+        left.append(f"multiplicity {said} ({rule} {'takes none' if spin == 'none' else 'chooses its own'})")
+    left += _unused(structures, stated)
+    if left:
         parts.append(f"not used: {_some(left)}")
     return "; ".join(parts)
 
@@ -62,8 +79,7 @@ def _charges(stated: Sequence[Stated]) -> str:
     totals = np.array([one.charges.sum() for one in stated])
     low, high = (round(float(value)) for value in (totals.min(), totals.max()))
     said = f"charge {_signed(low)}" if low == high else f"charges {_signed(low)} to {_signed(high)}"
-    sources = Counter(source for one in stated for source in one.sources if source.startswith("charges"))
-    return said + f" ({_some(sources)})" * bool(sources)
+    return said + _from("charges", stated)
 
 
 def _moments(stated: Sequence[Stated]) -> str:
@@ -71,10 +87,15 @@ def _moments(stated: Sequence[Stated]) -> str:
     if not totals:
         return "no moments"
     low, high = min(totals), max(totals)
-    sources = Counter(source for one in stated for source in one.sources if source.startswith("moments"))
     said = f"{low:+g}" if low == high else f"{low:+g} to {high:+g}"
     whose = "" if len(totals) == len(stated) else f" in {len(totals)} of them"
-    return f"moments of {said} in all{whose}" + f" ({_some(sources)})" * bool(sources)
+    return f"moments of {said} in all{whose}" + _from("moments", stated)
+
+
+def _from(kind: str, stated: Sequence[Stated]) -> str:
+    """Which columns charges or moments come from, in parentheses; nothing if they are ASE's own."""
+    columns = dict.fromkeys(one.columns[kind] for one in stated if kind in one.columns)
+    return f" ({_some(f'{kind} from {column!r}' for column in columns)})" * bool(columns)
 
 
 def _bodies(
@@ -143,9 +164,8 @@ def _kinds(numbers: np.ndarray, labels: np.ndarray, charges: np.ndarray) -> Coun
 
 def _unused(structures: Sequence[ase.Atoms], stated: Sequence[Stated]) -> list[str]:
     """What structures carry that has no part in a decomposition, or looks like charge or spin and is not read."""
-    used = {source.split(" from ")[1] for one in stated for source in one.sources}
-    results = {key for atoms in structures for key in (getattr(atoms.calc, "results", None) or {})}
-    results = {key for key in results if repr(key) not in used}
+    used = {column for one in stated for column in one.columns.values()}
+    results = {key for atoms in structures for key in (getattr(atoms.calc, "results", None) or {})} - used
     found = [f"results of a calculator ({', '.join(sorted(results))})"] * bool(results)
     # ASE's reader of Turbomole fixes no atoms where none are fixed
     fixed = (constraint for atoms in structures for constraint in atoms.constraints)

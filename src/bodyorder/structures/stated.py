@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,15 +33,20 @@ class Stated:
     :param charges: of each atom in elementary charges, shape (n_atoms,)
     :param moments: unpaired electrons of each atom, positive up and negative down, shape (n_atoms,)
     :param multiplicity: 2S + 1 of the whole, None where nothing states it
-    :param sources: which columns charges and moments come from, but for ASE's own
+    :param columns: which column, or key, ``charges`` and ``moments`` come from, if it is not ASE's own
     :param unused: keys and columns that sound like charge or spin and are not used
     """
 
     charges: np.ndarray
     moments: np.ndarray
     multiplicity: int | None = None
-    sources: list[str] = field(default_factory=list)
+    columns: dict[str, str] = field(default_factory=dict)
     unused: list[str] = field(default_factory=list)
+
+    @property
+    def sources(self) -> list[str]:
+        """Which columns charges and moments come from, in words."""
+        return [f"{kind} from {column!r}" for kind, column in self.columns.items()]
 
 
 def read_stated(atoms: ase.Atoms, name: str) -> Stated:
@@ -67,12 +71,6 @@ def read_stated(atoms: ase.Atoms, name: str) -> Stated:
     spins = {key: value for key, value in keys.items() if kinds[key] in ("multiplicity", "unpaired")}
     stated.multiplicity = _multiplicity(spins, atoms, stated, name)
     return stated
-
-
-def stated_multiplicities(structures: Sequence[ase.Atoms]) -> list[int]:
-    """The different multiplicities that some structures state, ascending."""
-    stated = (read_stated(atoms, f"structure {index}").multiplicity for index, atoms in enumerate(structures))
-    return sorted({multiplicity for multiplicity in stated if multiplicity is not None})
 
 
 def settled(atoms: ase.Atoms, name: str) -> ase.Atoms:
@@ -167,8 +165,9 @@ def _of_atoms(kind: str, columns: dict[str, np.ndarray], stated: Stated, atoms: 
             raise InputError(
                 f"{name} must state the {kind} of its atoms once, and its columns {first!r} and {column!r} differ; remove one"
             )
-    if found[first].any():
-        stated.sources += [f"{kind} from {column!r}" for column in found if column != _ASE[kind]][:1]
+    others = [column for column in found if column != _ASE[kind]]
+    if found[first].any() and others:
+        stated.columns[kind] = others[0]
     return found[first]
 
 
@@ -200,7 +199,8 @@ def _settle_charge(
         is_said = True
         if len(stated.charges) == 1 and not stated.charges.any():
             stated.charges = np.array([total])
-            stated.sources += [f"charges from {key!r}"] * bool(total)
+            if total:
+                stated.columns["charges"] = key
         if not abs(total - stated.charges.sum()) <= WHOLE_CHARGE:
             raise _unowned(
                 name, f"{_quoted(key, f'{total:g}')} and its initial charges add up to {stated.charges.sum():g}"
