@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +14,12 @@ import pytest
 from ase import Atoms
 from ase.calculators.genericfileio import GenericFileIOCalculator
 from ase.calculators.mixing import SumCalculator
-from file_calculators import PROGRAM, Filed, Fixed, Profile, Template, folder_of
+from file_calculators import PROGRAM, SILENT, Filed, Fixed, Kept, Profile, Template, folder_of
 
 from bodyorder.engine import decompose
 from bodyorder.engine.executors import open_executor
 from bodyorder.sources.ase.calculator import CalculatorSource
+from bodyorder.sources.registry import load_source
 
 
 def filed(folder, program):
@@ -135,3 +137,57 @@ def test_a_calculator_made_in_a_child_process_has_a_folder_of_its_own(tmp_path, 
     with open_executor(workers=2) as executor:
         folder = executor.submit(folder_of, spec).result()
     assert os.path.isabs(folder)
+
+
+def test_the_output_of_another_structure_is_not_read(tmp_path):
+    """A program that writes nothing must not have the output of the structure before read as its own."""
+    program = tmp_path / "silent.py"
+    program.write_text(SILENT)
+    source = CalculatorSource(Kept(command=f"{sys.executable} {program}"))
+    source.leave_folder()  # as in a worker
+    result = decompose(cluster(), source, subsets=True)
+    failed = result.subsets.subset_order.values == 3
+    np.testing.assert_array_equal(np.isnan(result.subsets.subset_energy.values), failed)
+    assert "FileNotFoundError" in result.failure.item()
+
+
+needs_mopac = pytest.mark.skipif(shutil.which("mopac") is None, reason="needs the program MOPAC")
+MOPAC = "ase:ase.calculators.mopac.MOPAC?method=PM7&task=1SCF GRADIENTS"
+
+
+def of_mopac(executor=None):
+    """All energies of five hydrogen atoms by MOPAC, a batch as small as two."""
+    source = load_source(MOPAC)
+    source.capabilities = replace(source.capabilities, batch_size=2)
+    chain = Atoms("H5", positions=np.random.default_rng(0).uniform(0, 2.9, (5, 3)))
+    result = decompose(chain, source, subsets=True, executor=executor)
+    assert result.failure.item() == ""
+    return result.subsets.subset_energy.values
+
+
+@pytest.fixture
+def serial_mopac(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return of_mopac()
+
+
+@needs_mopac
+def test_mopac_in_two_processes_and_on_dask_is_bitwise_that_of_one(serial_mopac):
+    from distributed import LocalCluster
+
+    with open_executor(workers=2) as executor:
+        np.testing.assert_array_equal(of_mopac(executor), serial_mopac)
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as dask,
+        open_executor(url=dask.scheduler_address) as executor,
+    ):
+        np.testing.assert_array_equal(of_mopac(executor), serial_mopac)
+
+
+@needs_mopac
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [2, 4])
+def test_ten_runs_of_mopac_are_bitwise_alike(serial_mopac, workers):
+    with open_executor(workers=workers) as executor:
+        for _ in range(10):
+            np.testing.assert_array_equal(of_mopac(executor), serial_mopac)

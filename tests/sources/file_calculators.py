@@ -29,6 +29,23 @@ def write_atoms(folder, atoms):
     np.savetxt(Path(folder) / "atoms.in", atoms.positions, fmt="%.17g")
 
 
+#: The same, but it ends without a word and writes nothing for three points.
+SILENT = PROGRAM.replace("energy = 0.0", "if len(points) == 3:\n    raise SystemExit\nenergy = 0.0")
+
+
+class Kept(FileIOCalculator):
+    """Runs a program and reads what is there, whichever structure it is of."""
+
+    implemented_properties = ("energy",)
+
+    def write_input(self, atoms, properties=None, system_changes=None):
+        super().write_input(atoms, properties, system_changes)
+        np.savetxt(Path(self.directory) / "atoms.in", atoms.positions, fmt="%.17g")
+
+    def read_results(self):
+        self.results = {"energy": float((Path(self.directory) / "energy.out").read_text())}
+
+
 class Filed(FileIOCalculator):
     """Runs a program on files in its directory."""
 

@@ -236,6 +236,8 @@ class CalculatorSource(EnergySource):
         Forces are best asked for first, since calculators keep the energy that comes with them.
         """
         self._forget()
+        if self._folder is not None:
+            self._folder.empty()
         return [getattr(self.calculator, GETTERS[name])(atoms) for name in names]
 
     def _forget(self) -> None:

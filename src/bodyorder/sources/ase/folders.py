@@ -37,11 +37,18 @@ class WorkingFolder:
         # other than those of tempfile it is also removed where a process ends as multiprocessing's forks do
         self._remove = Finalize(self, _remove, args=(path,), exitpriority=10)
         places: dict[str, str] = {}
+        self._places = places
         for part in _with_directory(calculator):
             was = part.directory
             place = places.setdefault(os.path.abspath(was), os.path.join(path, str(len(places))))
             os.makedirs(place, exist_ok=True)
             part.directory = Path(place) if isinstance(was, PurePath) else place
+
+    def empty(self) -> None:
+        """Remove what the last structure left: a program that writes no output must not have its old one read."""
+        for place in self._places.values():
+            for entry in os.scandir(place):
+                shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
 
 
 def give_folder(calculator: GetPropertiesMixin) -> WorkingFolder | None:
