@@ -29,9 +29,7 @@ def step_for(precision: Precision, energy: float) -> float:
     return float(np.clip((30 * sigma) ** 0.2, *STEPS))
 
 
-def numerical_forces(
-    energies: Callable[[ClusterBatch], FloatArray], batch: ClusterBatch, step: float
-) -> Evaluation:
+def numerical_forces(energies: Callable[[ClusterBatch], FloatArray], batch: ClusterBatch, step: float) -> Evaluation:
     """Forces on all atoms; energies are left NaN.
 
     :param energies: of a batch of sub-clusters in eV, shape (n,); it may raise FailedClusters
@@ -57,11 +55,11 @@ def _slopes(energies: Callable[[ClusterBatch], FloatArray], one: ClusterBatch, s
     free = one.n_atoms - 1
     if not free:
         return np.zeros((0, 3))
-    moves = np.zeros((free, 3, len(PLACES), one.n_atoms, 3))
+    along = np.zeros((free, 3, len(PLACES), one.n_atoms, 3))
     for atom in range(free):
         for axis in range(3):
-            moves[atom, axis, :, atom, axis] = step * PLACES
-    moves = moves.reshape(-1, one.n_atoms, 3)
+            along[atom, axis, :, atom, axis] = step * PLACES
+    moves = along.reshape(-1, one.n_atoms, 3)
     numbers = one.numbers[0]
     context = [one.of_members(name)[0] for name in ("charges", "moments", "bodies")]
     systems = {place: System(numbers, one.positions[0] + move, *context) for place, move in enumerate(moves)}

@@ -150,7 +150,9 @@ class Capabilities:
     def _said(self) -> dict[str, Any]:
         """Fields that are not what they are if nothing is said."""
         held = {name: dict(value) if isinstance(value, Mapping) else value for name, value in vars(self).items()}
-        return {name: value for name, value in held.items() if value not in (False, None, (), "", "none", "gradient", {})}
+        return {
+            name: value for name, value in held.items() if value not in (False, None, (), "", "none", "gradient", {})
+        }
 
     def why_not(self, claim: str) -> str:
         """Why something is not claimed, as the end of a sentence that begins with a semicolon; empty if nothing is said."""

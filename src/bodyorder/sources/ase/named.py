@@ -47,7 +47,7 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
     :param charged: true for a calculator that takes charges: it is given the initial charges of the atoms
     :param invariant: true if congruent sub-clusters, rotated, reflected or permuted, have the same energy to 1e-9 eV; that of one
         then serves all of them
-    :param forces: ``gradient`` if the calculator's forces are that of its energy, ``direct`` if they are a prediction of their own,
+    :param forces: ``gradient`` if the calculator's forces are that of its energy, ``direct`` if they are predicted beside it,
         ``numerical`` for differences of its energies in place of them
     :param trust: must be true for a function, or whatever else is called and is no calculator class: it could do anything
     :param options: handed to the class
@@ -87,7 +87,9 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
         source.leave_folder()
     if not is_safe:
         switches["trust"] = True  # without it the name would not be loaded again
-    own = {name: value for name, value in (numbers | switches).items() if value is not None and value is not False}
+    own: dict[str, Any] = {
+        name: value for name, value in (numbers | switches).items() if value is not None and value is not False
+    }
     if forces != "gradient":
         own["forces"] = forces
     source.name = format_spec("ase", target, options | own)

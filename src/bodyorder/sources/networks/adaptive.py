@@ -23,7 +23,7 @@ def adaptive_remark(model: torch.nn.Module) -> str:
             target = getattr(module, name, None)
             if isinstance(target, int | float) and not isinstance(target, bool) and 0 < target < float("inf"):
                 return (
-                    f"the cutoff of this network adapts to the number of neighbours ({name} = {target:g}): atoms of a sub-cluster "
-                    f"see farther than in the whole, so that orders of dense structures are those of another graph"
+                    f"the cutoff of this network adapts to the number of neighbours ({name} = {target:g}): atoms of a "
+                    f"sub-cluster see farther than in the whole, so that orders of dense structures are those of another graph"
                 )
     return ""
