@@ -60,8 +60,8 @@ class CalculatorSource(EnergySource):
     :param invariant: whether congruent sub-clusters, rotated, reflected or permuted, have the same energy to 1e-9 eV; that of
         one then serves all, and is stored as theirs. ``check_source`` tests this claim too.
     :param forces: what the calculator's forces are: the ``gradient`` of its energy; ``direct``, a prediction beside it that
-        need be no gradient; or not to be asked for, ``numerical``: differences of its energies, 12(k − 1) for k atoms. ``check_source``
-        tells which.
+        need be no gradient; or not to be asked for, ``numerical``: differences of its energies, 12(k − 1) for k atoms.
+        ``check_source`` tells which.
     :param precision: error of one energy; rounding in float64 if not given. Give it for a calculator that converges its
         energies only so far, or computes in float32.
     :param fingerprint: a text that changes whenever the energies could. If not given, it is made of the class, its parameters
