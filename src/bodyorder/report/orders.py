@@ -43,9 +43,9 @@ def said(held: dict[str, dict[str, Any]], what: str) -> list[str]:
     :param what: name of the attribute: ``input``, what was read, or ``remark``, what to know of the source
     """
     lines: dict[str, list[str]] = {}
-    for name, attributes in held.items():
-        if attributes.get(what):
-            lines.setdefault(str(attributes[what]), []).append(name)
+    for name, own in held.items():
+        if own.get(what):
+            lines.setdefault(str(own[what]), []).append(name)
     if len(lines) < 2 and all(len(names) == len(held) for names in lines.values()):
         return list(lines)
     return [f"{line} ({', '.join(names)})" for line, names in lines.items()]
