@@ -20,9 +20,9 @@ CHECKS = [
     "attributes", "output", "repetition", "single atoms", "permutation", "rotation", "translation", "invariance", "batch",
     "batch size", "parent", "additivity", "precision", "single precision", "records", "context", "charges", "counterpoise",
     "cells", "estimates", "versions", "energies of atoms",
-    "energies with forces", "forces", "forces in a batch", "pickling", "fingerprint",
+    "energies with forces", "forces", "net forces", "forces in a batch", "pickling", "fingerprint",
 ]  # fmt: skip
-FORCES = {"energies with forces", "forces", "forces in a batch"}
+FORCES = {"energies with forces", "forces", "net forces", "forces in a batch"}
 #: What applies only to sources that claim it or have it.
 OPTIONAL = {
     "invariance", "energies of atoms", "batch size", "single precision", "records", "charges", "counterpoise", "cells",

@@ -158,3 +158,31 @@ def export_closed_form(path: Path, model: PairSum, *, claimed_range, kind="atom"
         warnings.simplefilter("ignore", DeprecationWarning)
         AtomisticModel(model.eval(), ModelMetadata(), offered).save(path)
     return path
+
+
+def export_direct(path: Path, *, elements=(1, 6, 8), neighbours=None, seed=0):
+    """Export a small PET of metatrain that predicts forces beside its energy, untrained.
+
+    :param neighbours: how many of them its cutoff aims at; None for a fixed cutoff
+    """
+    from metatrain.utils.architectures import get_default_hypers, import_architecture
+    from metatrain.utils.data import DatasetInfo
+    from metatrain.utils.data.target_info import get_energy_target_info, get_generic_target_info
+
+    torch.manual_seed(seed)
+    vector = {"quantity": "force", "unit": "eV/A", "type": {"cartesian": {"rank": 1}}, "num_subtargets": 1}
+    forces = "non_conservative_force"
+    targets = {
+        "energy": get_energy_target_info("energy", {"quantity": "energy", "unit": "eV"}, add_position_gradients=True),
+        forces: get_generic_target_info(forces, vector | {"per_atom": True, "sample_kind": "atom", "description": ""}),
+    }
+    small = {"d_pet": 16, "d_head": 16, "d_node": 32, "d_feedforward": 32, "num_heads": 2, "num_attention_layers": 1}
+    hypers = _merge(get_default_hypers("pet")["model"], small | {"num_neighbors_adaptive": neighbours})
+    info = DatasetInfo(length_unit="angstrom", atomic_types=list(elements), targets=targets)
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a dozen libraries; what is exported is tested
+        import_architecture("pet").__model__(hypers, info).to(torch.float64).eval().export().save(path)
+    torch.set_default_dtype(usual)
+    return path

@@ -2,6 +2,7 @@
 
 from bodyorder.analysis.aligned import Aligned, SeveralResults, align
 from bodyorder.analysis.alignment import attributes, combine, groups
+from bodyorder.analysis.balance import net_forces
 from bodyorder.analysis.comparison import compare, one_body_energies
 from bodyorder.analysis.convergence import group_convergence, order_convergence
 from bodyorder.analysis.diagnosis import order_changes, single_reference_errors
@@ -32,6 +33,7 @@ __all__ = [
     "missing_contributions",
     "multiplicities",
     "multiplicity_changes",
+    "net_forces",
     "one_body_energies",
     "order_changes",
     "order_convergence",

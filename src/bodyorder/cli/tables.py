@@ -71,6 +71,8 @@ def print_orders(result: xr.DataTree) -> None:
     if "cells" in result.children and _lacks_total(result, unasked):
         print("no total: the source gives no energy of a periodic cell")
     print(f"{int(result.n_evaluations.sum())} sub-clusters evaluated; family: {result.attrs['family']}")
+    if result.attrs.get("remark"):  # which older results lack
+        print(f"note: {result.attrs['remark']}")
     _print_doubts(result)
 
 

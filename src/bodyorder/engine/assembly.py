@@ -82,6 +82,8 @@ def assemble(
             "family": ", ".join(sorted({own.piece.family.kind for own in by_structure})),
             "cutoff": _cutoff(selection, source, by_structure),
             "whole": ASKED if selection.whole else NOT_ASKED,
+            "force_kind": source.capabilities.force_kind if evaluated.wanted.forces else "none",
+            "remark": source.capabilities.remark,
             "versions": _versions(source),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         },

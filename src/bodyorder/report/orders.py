@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 from ase.data import chemical_symbols
 
-from bodyorder.analysis import groups, missing_contributions
+from bodyorder.analysis import attributes, groups, missing_contributions, net_forces
 from bodyorder.analysis.aligned import Aligned
 from bodyorder.analysis.comparison import one_body_deviations
 from bodyorder.analysis.convergence import steepest_growth
@@ -23,6 +23,9 @@ from bodyorder.report.table import Table
 from bodyorder.report.words import words
 from bodyorder.results.asked import NOT_ASKED
 
+#: Net force in eV/Å that forces which are called a gradient must not have: far above rounding, in float32, too.
+UNBALANCED = 1e-3
+
 #: Attributes of results that say how they came about, and what they are called.
 _ORIGINS = {
     "source": "source",
@@ -33,16 +36,17 @@ _ORIGINS = {
 }
 
 
-def inputs(held: dict[str, dict[str, Any]]) -> list[str]:
-    """What was read, a line for all sources to which it was the same; behind each which these are, where there are several.
+def said(held: dict[str, dict[str, Any]], what: str) -> list[str]:
+    """An attribute in words, a line for all sources to which it is the same; behind it these, where there are others.
 
     :param held: attributes of the result of each source
+    :param what: name of the attribute: ``input``, what was read, or ``remark``, what to know of the source
     """
     lines: dict[str, list[str]] = {}
-    for name, attributes in held.items():
-        if "input" in attributes:
-            lines.setdefault(str(attributes["input"]), []).append(name)
-    if len(lines) < 2:
+    for name, own in held.items():
+        if own.get(what):
+            lines.setdefault(str(own[what]), []).append(name)
+    if len(lines) < 2 and all(len(names) == len(held) for names in lines.values()):
         return list(lines)
     return [f"{line} ({', '.join(names)})" for line, names in lines.items()]
 
@@ -146,6 +150,22 @@ def comparison(results: xr.Dataset, compared: xr.Dataset | None, theme: Theme) -
     return Section(
         "comparison", title, "deviations order by order", pictures=pictures, tables=[Table(frame, caption, formats)]
     )
+
+
+def balance(results: Aligned, theme: Theme) -> Section | None:
+    """Net forces and torques by order; None without forces, or where they are a gradient and balance."""
+    if "force_contribution" not in results.data:
+        return None
+    found = net_forces(results)
+    direct = [name for name, held in attributes(results.data).items() if held.get("force_kind") == "direct"]
+    if not direct and not bool((found["group_net_force"] > UNBALANCED).any()):
+        return None
+    forces, torques = (by_order(found, f"group_{name}") for name in ("net_force", "net_torque"))
+    tables = [
+        Table(forces, words("captions.html", "net_forces", direct=direct), dict.fromkeys(forces, milli)),
+        Table(torques, words("captions.html", "net_torques"), dict.fromkeys(torques, milli)),
+    ]
+    return Section("balance", "Do forces balance", "net force and torque by order", tables=tables)
 
 
 def one_body(energies: xr.DataArray | None, reference: str | None, theme: Theme) -> Section | None:

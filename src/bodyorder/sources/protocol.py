@@ -20,6 +20,8 @@ from bodyorder.structures.clusters import ClusterBatch
 CONTEXT = ("bodies", "charges", "moments")
 #: Whose basis functions a sub-cluster can be given beside its own.
 COUNTERPOISE = ("none", "full", "vmfc")
+#: What forces are: the negative gradient of the energy, or a prediction beside it, which need be the gradient of nothing.
+FORCES = ("gradient", "direct")
 #: How alike two names are of which one is taken for the other misspelt, 0 to 1.
 ALIKE = 0.8
 
@@ -69,6 +71,7 @@ class Capabilities:
     Claims that stand for a method, named in :data:`METHODS`, must come with it, and the method with its claim.
 
     :param forces: it gives forces (``energies_and_forces``)
+    :param force_kind: what they are, one of :data:`FORCES`; results record it
     :param atom_energies: its energy is a sum over atoms, and it gives their energies (``evaluate_atoms``)
     :param records: what it can tell of the state behind an energy (``evaluate``), names among :data:`RECORDS`
     :param cell_energy: it gives energies of periodic structures by cell (``cell_energy``), which orders are held against
@@ -90,6 +93,8 @@ class Capabilities:
         (:func:`~bodyorder.sources.cutoff.check_cutoff`)
     :param spin: the rule for the spin of sub-clusters, ``"none"`` where there is none; results record it
     :param counterpoise: whose basis functions a sub-cluster is given beside its own, one of :data:`COUNTERPOISE`
+    :param remark: what users must know to read its orders rightly, a sentence that results, terminal and report repeat; empty if
+        there is nothing
     :param versions: of the programs behind it by name, which results record
     :param missing: of claims whose method is there and yet cannot be asked, by their name: why, or what to do, as the end of a
         sentence, such as ``{"forces": "use forces=numerical"}``
@@ -97,6 +102,7 @@ class Capabilities:
     """
 
     forces: bool = False
+    force_kind: str = "gradient"
     atom_energies: bool = False
     records: tuple[str, ...] = ()
     cell_energy: bool = False
@@ -113,6 +119,7 @@ class Capabilities:
     unproven_cutoff: bool = False
     spin: str = "none"
     counterpoise: str = "none"
+    remark: str = ""
     versions: Mapping[str, str] = field(default_factory=dict, hash=False)
     missing: Mapping[str, str] = field(default_factory=dict, hash=False)
 
@@ -127,6 +134,7 @@ class Capabilities:
         for name, kind in _FIELDS.items():
             object.__setattr__(self, name, _VALUES[kind](name, vars(self)[name]))
         check_choice("counterpoise", self.counterpoise, COUNTERPOISE)
+        check_choice("force_kind", self.force_kind, FORCES)
         for name in self.missing:
             check_choice("missing", name, METHODS)
             if vars(self)[name]:
@@ -142,7 +150,9 @@ class Capabilities:
     def _said(self) -> dict[str, Any]:
         """Fields that are not what they are if nothing is said."""
         held = {name: dict(value) if isinstance(value, Mapping) else value for name, value in vars(self).items()}
-        return {name: value for name, value in held.items() if value not in (False, None, (), "", "none", {})}
+        return {
+            name: value for name, value in held.items() if value not in (False, None, (), "", "none", "gradient", {})
+        }
 
     def why_not(self, claim: str) -> str:
         """Why something is not claimed, as the end of a sentence that begins with a semicolon; empty if nothing is said."""
@@ -160,7 +170,7 @@ def _choices(name: str, value: Any, known: Iterable[str]) -> tuple[str, ...]:
 
 
 def _word(name: str, value: Any) -> str:
-    if not isinstance(value, str) or not (value or name == "one_process"):
+    if not isinstance(value, str) or not (value or name in ("one_process", "remark")):
         raise InputError(f"`{name}` must be a text, got {value!r}")
     return value
 

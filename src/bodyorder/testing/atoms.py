@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -33,7 +34,25 @@ def gradient(subject: Subject, name: str) -> Check:
     # 5 step/Å is above that for lengths of 0.1 Å and more.
     tolerance = 10 * sigma / step + 5 * step * np.abs(fine - coarse).max()
     worst = np.abs(forces + (4 * fine - coarse) / 3).max()
-    return measured(name, worst, tolerance, "eV/Å", "forces and central differences of the energy")
+    what = "forces and central differences of the energy"
+    if subject.source.capabilities.force_kind == "direct":
+        return replace(measured(name, worst, tolerance, "eV/Å", f"{what}; they are direct ones"), passed=None)
+    return measured(name, worst, tolerance, "eV/Å", what)
+
+
+def balance(subject: Subject, name: str) -> Check:
+    """Net force of free clusters, zero if the energy does not see shifts; the torque tells what turning does and is reported."""
+    net, torque, size = 0.0, 0.0, 0.0
+    for cluster in subject.clusters:
+        forces = _both(subject, alone(cluster))[1][0]
+        arms = cluster.positions - cluster.positions.mean(axis=0)
+        net = max(net, np.abs(forces.sum(axis=0)).max())
+        torque = max(torque, np.abs(np.cross(arms, forces).sum(axis=0)).max())
+        size = max(size, np.abs(forces).max())
+    # An error of the energy is an error of the force over the length at which energies change, at worst about 0.01 Å.
+    tolerance = 100 * subject.tolerance(subject.energies(subject.clusters)) + 1e-12 * size
+    found = measured(name, net, tolerance, "eV/Å", f"net force of free clusters; their net torque is {torque:.1e} eV")
+    return replace(found, passed=None) if subject.source.capabilities.force_kind == "direct" else found
 
 
 def forces_in_batch(subject: Subject, name: str) -> Check:

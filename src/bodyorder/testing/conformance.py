@@ -80,6 +80,7 @@ class _Kit:
             "energies of atoms": partial(atoms.atom_energies, subject),
             "energies with forces": partial(atoms.energies_with_forces, subject),
             "forces": partial(atoms.gradient, subject),
+            "net forces": partial(atoms.balance, subject),
             "forces in a batch": partial(atoms.forces_in_batch, subject),
             "pickling": self.pickling,
             "fingerprint": self.same_fingerprint,

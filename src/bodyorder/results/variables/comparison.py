@@ -53,6 +53,12 @@ COMPARISON = {
     "force_order_rmse": Variable(
         _GROUP_ORDER, "eV/Å", r"\mathrm{RMSE}", "root-mean-square deviation of the components of n-body forces"
     ),
+    "net_force": Variable(("structure", "order"), "eV/Å", r"|\sum_a F_a^{(n)}|", "net n-body force on a structure"),
+    "net_torque": Variable(
+        ("structure", "order"), "eV", r"|\sum_a r_a\times F_a^{(n)}|", "net n-body torque on a structure"
+    ),
+    "group_net_force": Variable(_GROUP_ORDER, "eV/Å", r"\mathrm{RMS}", "root-mean-square net n-body force"),
+    "group_net_torque": Variable(_GROUP_ORDER, "eV", r"\mathrm{RMS}", "root-mean-square net n-body torque"),
     "one_body_energy": Variable(("element",), "eV", r"E^{(1)}", "energy of an isolated atom"),
     "one_body_deviation": Variable(
         ("element",), "eV", r"\Delta E^{(1)}", "deviation of the energy of an isolated atom from the reference"

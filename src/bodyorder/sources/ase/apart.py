@@ -93,6 +93,7 @@ class SetApart:
         self._seconds: dict[tuple, float] = {}
         self._n_wasted = 0
         self._useless = False
+        self._forces_alone = False
 
     def fill(self, source: Asked, batch: ClusterBatch, found: Evaluation) -> IntArray:
         """Evaluate what can be evaluated together.
@@ -108,7 +109,7 @@ class SetApart:
         left = [np.flatnonzero(~bare)]
         forces = found.forces is not None
         for kind, rows in _kinds(batch, np.flatnonzero(bare)):
-            if self._useless or min(len(rows), self._portions.clusters(batch.n_atoms)) < FEWEST:
+            if self._is_useless(forces) or min(len(rows), self._portions.clusters(batch.n_atoms)) < FEWEST:
                 left.append(rows)
                 continue
             checked = (*kind, forces)
@@ -116,12 +117,16 @@ class SetApart:
             def work(part: slice, rows: IntArray = rows, checked: tuple = checked) -> None:
                 chosen = rows[part]
                 answer = None
-                if not self._useless and len(chosen) >= FEWEST:
+                if not self._is_useless(forces) and len(chosen) >= FEWEST:
                     answer = self._together(source, batch.select(chosen), checked, forces)
                 left.append(chosen if answer is None else chosen[~_taken(answer, found, chosen)])
 
             self._portions.over(len(rows), batch.n_atoms, work)
         return np.sort(np.concatenate(left))
+
+    def _is_useless(self, forces: bool) -> bool:
+        """Whether sub-clusters are evaluated one by one from now on."""
+        return self._useless or (forces and self._forces_alone)
 
     def _together(self, source: Asked, batch: ClusterBatch, kind: tuple, forces: bool) -> _Answer | None:
         """The answer of one large structure, or None if it fails or is found not to be right."""
@@ -183,10 +188,19 @@ class SetApart:
         size = np.abs(energies).max()
         allowed = tolerance(source.precision, size)
         off = np.abs(found.energies[rows] - energies).max()
-        if found.forces is not None and forces is not None:
-            # an error of the energy is one of the force over the length at which energies change, at worst about 0.01 Å
-            off = max(off, 0.01 * np.abs(found.forces[rows] - forces).max())
         off = max(off, abs(float(close) - energies.sum()) / len(rows))
+        if off <= allowed and found.forces is not None and forces is not None:
+            # an error of the energy is one of the force over the length at which energies change, at worst about 0.01 Å
+            pushed = np.abs(found.forces[rows] - forces).max()
+            if 0.01 * pushed > allowed:
+                self._forces_alone = True
+                logger.warning(
+                    "%s gives forces of its sub-clusters one by one, not many at once: %s",
+                    source.name,
+                    f"they change by {pushed:.1e} eV/Å when others are far away, though energies do not: they are direct ones, "
+                    f"made to balance over all atoms, or the cutoff is too short for them",
+                )
+                return False
         rounding = np.abs(moved - energies).max()
         if off <= allowed:
             self._seconds[kind] = seconds

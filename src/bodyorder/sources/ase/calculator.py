@@ -12,11 +12,13 @@ import numpy as np
 from ase.calculators.abc import GetPropertiesMixin
 from ase.calculators.calculator import CalculatorError, PropertyNotImplementedError
 
-from bodyorder._checks import ComputationError, InputError, check_positive, check_switch, first_line
+from bodyorder._checks import ComputationError, InputError, check_choice, check_positive, check_switch, first_line
+from bodyorder.sources.ase.adaptive import adaptive_remark_of
 from bodyorder.sources.ase.apart import SetApart
 from bodyorder.sources.ase.fingerprint import NOT_PICKLABLE, fingerprint_of
 from bodyorder.sources.ase.folders import WorkingFolder, give_folder, why_one_process
-from bodyorder.sources.protocol import Capabilities, EnergySource, Evaluation, Precision
+from bodyorder.sources.differences import numerical_forces, step_for
+from bodyorder.sources.protocol import FORCES, Capabilities, EnergySource, Evaluation, Precision
 from bodyorder.sources.rounding import tolerance
 from bodyorder.sources.spacing import structure
 from bodyorder.structures.clusters import ClusterBatch, FloatArray
@@ -27,6 +29,10 @@ FLOAT64 = Precision(absolute=1e-13, relative=1e-14)
 GETTERS = {"energy": "get_potential_energy", "energies": "get_potential_energies", "forces": "get_forces"}
 #: What calculators raise whose program cannot be started, fails or leaves no results.
 PROGRAM_FAILED = (CalculatorError, OSError, subprocess.SubprocessError)
+#: What a user can say of a calculator's forces.
+FORCE_OPTIONS = (*FORCES, "numerical")
+#: How forces by differences are named in fingerprints, which change with the formula.
+NUMERICAL = "forces by differences 1"
 #: A calculator whose pickle is at most this many bytes is kept in its unused state.
 SMALL = 2**20
 
@@ -53,6 +59,9 @@ class CalculatorSource(EnergySource):
         their sum in ``info["charge"]``; without it all charges are zero.
     :param invariant: whether congruent sub-clusters, rotated, reflected or permuted, have the same energy to 1e-9 eV; that of
         one then serves all, and is stored as theirs. ``check_source`` tests this claim too.
+    :param forces: what the calculator's forces are: the ``gradient`` of its energy; ``direct``, a prediction beside it that
+        need be no gradient; or not to be asked for, ``numerical``: differences of its energies, 12(k − 1) for k atoms.
+        ``check_source`` tells which.
     :param precision: error of one energy; rounding in float64 if not given. Give it for a calculator that converges its
         energies only so far, or computes in float32.
     :param fingerprint: a text that changes whenever the energies could. If not given, it is made of the class, its parameters
@@ -71,6 +80,7 @@ class CalculatorSource(EnergySource):
         boxed: bool = False,
         charged: bool = False,
         invariant: bool = False,
+        forces: str = "gradient",
     ):
         if not isinstance(calculator, GetPropertiesMixin):
             raise InputError(
@@ -85,20 +95,23 @@ class CalculatorSource(EnergySource):
         self.precision = precision
         switches = {"boxed": boxed, "charged": charged, "invariant": invariant}
         added = "".join(f" {name}" for name, value in switches.items() if check_switch(name, value))
+        added += f" {NUMERICAL}" if forces == "numerical" else ""
         if boxed and self.cutoff is None:
             raise InputError(
                 "`boxed` must come with a cutoff (`additive_cutoff` in a spec), which sets the size of the box"
             )
         self.boxed = boxed
+        self._numerical = check_choice("forces", forces, FORCE_OPTIONS) == "numerical"
         # a calculator that does not say what it implements is asked
         implemented = getattr(calculator, "implemented_properties", ()) or GETTERS
         lacking = {
             claim: f"the calculator implements {', '.join(implemented)}"
             for claim, name in {"forces": "forces", "atom_energies": "energies"}.items()
-            if name not in implemented
+            if name not in implemented and (claim, forces) != ("forces", "numerical")
         }
         self.capabilities = Capabilities(
             forces="forces" not in lacking,
+            force_kind="direct" if forces == "direct" else "gradient",
             atom_energies="atom_energies" not in lacking,
             cell_energy=True,
             charged=charged,
@@ -108,6 +121,7 @@ class CalculatorSource(EnergySource):
             serial=True,
             one_process=why_one_process(calculator),
             unproven_cutoff=self.cutoff is not None,
+            remark=adaptive_remark_of(calculator),
             missing=lacking,
         )
         kind = type(calculator)
@@ -159,6 +173,8 @@ class CalculatorSource(EnergySource):
         return self._evaluate(batch, atoms=True, forces=forces)
 
     def _evaluate(self, batch: ClusterBatch, *, atoms: bool, forces: bool) -> Evaluation:
+        if forces and self._numerical:
+            return self._with_differences(self._evaluate(batch, atoms=atoms, forces=False), batch)
         found = Evaluation.unknown(len(batch), batch.n_atoms, forces=forces, atom_energies=atoms)
         left = np.arange(len(batch)) if self._apart is None else self._apart.fill(self, batch, found)
         names = ["forces"] * forces + ["energies"] * atoms + ["energy"]
@@ -184,6 +200,14 @@ class CalculatorSource(EnergySource):
             if not all(np.isfinite(values).all() for values in given.values()):
                 found.messages[row] = "the calculator gave an energy or forces that are not finite"
         _put(found, list(found.messages), dict.fromkeys(names, np.nan))
+        return found
+
+    def _with_differences(self, found: Evaluation, batch: ClusterBatch) -> Evaluation:
+        """The same with forces by differences of energies."""
+        size = np.max(np.abs(found.energies), where=np.isfinite(found.energies), initial=0.0)
+        moved = numerical_forces(self.energies, batch, step_for(self.precision, float(size)))
+        found.forces, found.messages = moved.forces, moved.messages | found.messages
+        _put(found, list(found.messages), dict.fromkeys(("energy", "energies", "forces"), np.nan))
         return found
 
     def cell_energy(self, atoms: ase.Atoms) -> float:

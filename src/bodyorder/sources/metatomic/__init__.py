@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bodyorder._checks import check_choice, check_switch, require
 from bodyorder.sources.metatomic.archive import Settings, extensions_folder, read_extensions
 from bodyorder.sources.networks.settings import model_file
+from bodyorder.sources.protocol import FORCES
 
 if TYPE_CHECKING:
     from bodyorder.sources.metatomic.source import MetatomicSource
@@ -27,6 +28,7 @@ def load(  # noqa: PLR0913 - the options of a spec, each with a default
     variant: str | None = None,
     charged: bool = False,
     spin: str | None = None,
+    forces: str = "gradient",
     trust: bool = False,
 ) -> MetatomicSource:
     """Make a source from an exported model.
@@ -41,6 +43,7 @@ def load(  # noqa: PLR0913 - the options of a spec, each with a default
     :param charged: true to tell a model that takes them the charges of atoms, or of whole sub-clusters. Where it takes those of
         sub-clusters, energies of distant parts then no longer add up. Without it all charges are zero for the model.
     :param spin: ``low`` for a model that takes the spin of every sub-cluster: the lowest that its number of electrons allows
+    :param forces: ``gradient`` of the energy, or ``direct``: those that the model predicts itself (``non_conservative_force``)
     :param trust: must be true where operators are taken from that folder: they are compiled code, which can do anything
     :raises InputError: if there is no such file, it is not a metatomic model, brings operators that are not trusted, gives no
         energy, wants inputs that sub-clusters do not have, does not run on the device, or metatomic is not installed
@@ -58,6 +61,7 @@ def load(  # noqa: PLR0913 - the options of a spec, each with a default
         extensions=extensions_folder(path, extensions),
         variant=None if variant is None else str(variant),
         trust=check_switch("trust", trust),
+        forces=check_choice("forces", forces, FORCES),
     )
     read_extensions(path, target)
     for module in ("torch", "metatomic.torch"):

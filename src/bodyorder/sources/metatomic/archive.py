@@ -26,11 +26,13 @@ class Settings(ModelSettings):
     :param extensions: folder of compiled operators, or None
     :param variant: which of several energies, or None
     :param trust: whether operators may be loaded from that folder
+    :param forces: whether they are the gradient of the energy, or those that the model predicts itself (``direct``)
     """
 
     extensions: Path | None = None
     variant: str | None = None
     trust: bool = False
+    forces: str = "gradient"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import ase
 import numpy as np
 import torch
-from metatensor.torch import Labels, TensorBlock
+from metatensor.torch import Labels, TensorBlock, TensorMap
 from metatomic.torch import (
     AtomisticModel,
     ModelEvaluationOptions,
@@ -33,6 +33,8 @@ from bodyorder.sources.networks.network import Clusters, Network, Output, check_
 from bodyorder.sources.pairs import Pairs, pairs_inside, pairs_of_cell
 from bodyorder.sources.portions import keep_freed_memory
 
+#: metatomic's names of forces that a model predicts itself, today's and the one before.
+DIRECT_FORCES = ("non_conservative_force", "non_conservative_forces")
 _PAIR_NAMES = ["first_atom", "second_atom", "cell_shift_a", "cell_shift_b", "cell_shift_c"]
 
 
@@ -52,6 +54,8 @@ class MetatomicNetwork(Network):
         self.interaction_range = float(capabilities.engine_interaction_range("angstrom"))
         self.output = _energy_output(settings, capabilities.outputs)
         self.gives_atoms = capabilities.outputs[self.output].sample_kind == "atom"
+        self.force_kind = settings.forces
+        self.force_output = _force_output(settings, self.output, capabilities.outputs)
         self._inputs = Inputs(self.label, model.requested_inputs(use_new_names=True), settings)
         self.takes_charges, self.charged = self._inputs.takes_charges, settings.charged
         self.context = self._inputs.context
@@ -77,16 +81,16 @@ class MetatomicNetwork(Network):
         Parameters as for :meth:`bodyorder.sources.networks.network.Network.forward`.
         """
         n, k = clusters.numbers.shape
-        systems, leaves = self.build(clusters, packed=packed, forces=forces)
-        block = self.run(systems, atoms=packed or atoms)
-        values = block.values.reshape(-1).to(torch.float64)
-        owners = block.samples.column("system").to(torch.int64)
+        direct = forces and self.force_kind == "direct"
+        systems, leaves = self.build(clusters, packed=packed, forces=forces and not direct)
+        given = self._asked(systems, packed or atoms, direct)
+        block, n_atoms = given[self.output].block(), 0 if packed else k
+        predicted = _by_atom(given[self.force_output].block(), n_atoms, (n, k, 3)) if direct else None
         if not packed and not atoms:
-            return Output(values.new_zeros(n).index_add(0, owners, values), None, leaves)
-        # of all atoms, in whatever order and however many times the model names them
-        sites = block.samples.column("atom").to(torch.int64) + (0 if packed else k * owners)
-        shares = values.new_zeros(n * k).index_add(0, sites, values).reshape(n, k)
-        return Output(shares.sum(dim=1), shares, leaves)
+            values, owners = block.values.reshape(-1).to(torch.float64), block.samples.column("system").to(torch.int64)
+            return Output(values.new_zeros(n).index_add(0, owners, values), None, leaves, predicted)
+        shares = _by_atom(block, n_atoms, (n, k))
+        return Output(shares.sum(dim=1), shares, leaves, predicted)
 
     def build(self, clusters: Clusters, *, packed: bool, forces: bool) -> tuple[list[System], list[torch.Tensor]]:
         """Systems with their neighbour lists, and the positions in them; parameters as for :meth:`forward`."""
@@ -96,12 +100,18 @@ class MetatomicNetwork(Network):
 
     def run(self, systems: list[System], *, atoms: bool) -> TensorBlock:
         """What the model gives for systems: energies in eV of their atoms, or of the systems."""
-        wanted = ModelOutput(unit="eV", sample_kind="atom" if atoms else "system")
-        options = ModelEvaluationOptions(length_unit="angstrom", outputs={self.output: wanted})
+        return self._asked(systems, atoms, False)[self.output].block()
+
+    def _asked(self, systems: list[System], atoms: bool, direct: bool) -> dict[str, TensorMap]:
+        """Energies in eV, and forces in eV/Å if they are direct and wanted."""
+        wanted = {self.output: ModelOutput(unit="eV", sample_kind="atom" if atoms else "system")}
+        if direct:
+            wanted[self.force_output] = ModelOutput(unit="eV/A", sample_kind="atom")
+        options = ModelEvaluationOptions(length_unit="angstrom", outputs=wanted)
         # TorchScript's optimizer would spend seconds on the first calls and again whenever shapes change, and what it makes
         # of these networks is slower than what it started from.
         with torch.jit.optimized_execution(False):
-            return self.model(systems, options, check_consistency=False)[self.output].block()
+            return self.model(systems, options, check_consistency=False)
 
     def cell_energy(self, clusters: Clusters, atoms: ase.Atoms) -> float:
         """Energy of a periodic structure in eV by cell.
@@ -227,6 +237,31 @@ def _energy_output(settings: Settings, outputs: dict[str, ModelOutput]) -> str:
             f"`variant` must be left out for metatomic:{settings.target}, which has one energy; got {settings.variant!r}"
         )
     return check_choice("variant", settings.variant, variants)
+
+
+def _force_output(settings: Settings, energy: str, outputs: dict[str, ModelOutput]) -> str:
+    """Name of the output that holds the forces that belong to an energy; empty where they are not asked for."""
+    if settings.forces != "direct":
+        return ""
+    known = [name for name in outputs if name.partition("/")[0] in DIRECT_FORCES]
+    wanted = [name for name in known if name.partition("/")[2] == energy.partition("/")[2]]
+    if not wanted:
+        there = f"has direct forces for other energies only ({', '.join(known)})" if known else "predicts none"
+        raise InputError(
+            f"`forces` must be gradient for metatomic:{settings.target}, which {there}; got {settings.forces!r}"
+        )
+    return wanted[0]
+
+
+def _by_atom(block: TensorBlock, n_atoms: int, shape: tuple[int, ...]) -> torch.Tensor:
+    """Values of all atoms in float64, in whatever order and however many times a model names them.
+
+    :param n_atoms: of each system, or 0 if all are one
+    :param shape: (n, k) or (n, k, 3)
+    """
+    values = block.values.reshape(len(block.samples), *shape[2:]).to(torch.float64)
+    sites = block.samples.column("atom").to(torch.int64) + n_atoms * block.samples.column("system").to(torch.int64)
+    return values.new_zeros(shape[0] * shape[1], *shape[2:]).index_add(0, sites, values).reshape(shape)
 
 
 def last_line(error: BaseException) -> str:

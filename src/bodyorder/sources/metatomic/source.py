@@ -36,12 +36,14 @@ class MetatomicSource(NetworkSource):
         network, traits, digest = load_network(settings)
         versions = {name: version(name) for name in ("torch", "metatomic-torch")}
         super().__init__(network, traits, versions)
-        self.name = settings.name("metatomic", variant=settings.variant)
+        direct = "direct" if network.force_kind == "direct" else None
+        self.name = settings.name("metatomic", variant=settings.variant, forces=direct)
         dtype = str(network.dtype).removeprefix("torch.")
         # not whether it is told charges: without them the numbers are those of charges that are zero
         spin = f" spin={settings.spin}" if settings.spin else ""
+        forces = f" {network.force_output}" if direct else ""
         self.fingerprint = (
-            f"metatomic:{digest} {network.output} {dtype} metatomic-torch {versions['metatomic-torch']}{spin}"
+            f"metatomic:{digest} {network.output} {dtype} metatomic-torch {versions['metatomic-torch']}{spin}{forces}"
         )
 
     def __reduce__(self) -> tuple[Callable[..., MetatomicSource], tuple[Settings, str]]:

@@ -84,11 +84,13 @@ class Output(NamedTuple):
     :param energies: of the sub-clusters in eV, float64, shape (n,)
     :param atoms: of their atoms if asked for, shape (n, k)
     :param leaves: the positions that they depend on
+    :param forces: on the atoms in eV/Å if the network predicts them itself, shape (n, k, 3)
     """
 
     energies: torch.Tensor
     atoms: torch.Tensor | None
     leaves: list[torch.Tensor]
+    forces: torch.Tensor | None = None
 
 
 class Network(ABC):
@@ -103,6 +105,7 @@ class Network(ABC):
     :param tells_all: whether every atom is told the charge or spin of its whole sub-cluster, however far away the others are
     :param interaction_range: distance in Å that it says it feels
     :param list_cutoff: largest cutoff of its neighbour lists in Å; 0 if there are none
+    :param force_kind: what its forces are, as the ``force_kind`` of a source
     """
 
     label: str
@@ -114,6 +117,7 @@ class Network(ABC):
     tells_all: bool
     interaction_range: float
     list_cutoff: float
+    force_kind: str = "gradient"
     dtype: torch.dtype
     device: torch.device
     model: torch.nn.Module
@@ -125,7 +129,7 @@ class Network(ABC):
         :param packed: add up the energies of the atoms of all sub-clusters at once, or take the energies that the model gives
             for sub-clusters
         :param atoms: whether energies of atoms are wanted
-        :param forces: whether the energies shall be differentiable
+        :param forces: whether the energies shall be differentiable, or forces be there if they are ``direct``
         """
 
     @abstractmethod
@@ -154,7 +158,9 @@ class Network(ABC):
         if atoms:
             assert answer.atoms is not None
             found.atom_energies = answer.atoms.detach().cpu().numpy()
-        if forces:
+        if answer.forces is not None:
+            found.forces = answer.forces.detach().cpu().numpy()
+        elif forces:
             found.forces = np.zeros(clusters.positions.shape)
             if answer.energies.requires_grad:
                 slopes = self._slopes(answer.energies.sum(), answer.leaves)

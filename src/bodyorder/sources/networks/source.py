@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from bodyorder._checks import ComputationError, InputError, first_line
+from bodyorder.sources.networks.adaptive import adaptive_remark
 from bodyorder.sources.networks.network import Clusters, Network
 from bodyorder.sources.networks.traits import Traits
 from bodyorder.sources.portions import Portions
@@ -38,6 +39,7 @@ class NetworkSource(EnergySource):
         self.precision = traits.precision
         self.capabilities = Capabilities(
             forces=True,
+            force_kind=network.force_kind,
             atom_energies=traits.atoms,
             cell_energy=True,
             charged=network.charged,
@@ -46,6 +48,7 @@ class NetworkSource(EnergySource):
             batch_size=max(BATCH, traits.atoms_per_call // SIZE),
             costly=True,
             single_precision=network.dtype.itemsize < torch.float64.itemsize,
+            remark=adaptive_remark(network.model),
             versions=versions,
             missing={} if traits.atoms else {"atom_energies": "it has none that add up to its energy, do without them"},
         )
@@ -58,7 +61,8 @@ class NetworkSource(EnergySource):
         return self._evaluate(batch, atoms=False, forces=False).energies
 
     def energies_and_forces(self, batch: ClusterBatch) -> tuple[FloatArray, FloatArray]:
-        """Energies, shape (n,), in eV and forces −dE/dr, shape (n, k, 3), in eV/Å, by automatic differentiation.
+        """Energies, shape (n,), in eV and forces, shape (n, k, 3), in eV/Å: −dE/dr by automatic differentiation, or
+        those that the model predicts itself if it was asked for them.
 
         :raises InputError: for an element that the model does not know, or a charge that it does not take
         """
