@@ -11,12 +11,48 @@ from collections.abc import Callable
 import numpy as np
 
 from bodyorder.sources.protocol import Evaluation, FailedClusters, Precision
-from bodyorder.structures.clusters import ClusterBatch, FloatArray, System
+from bodyorder.structures.clusters import ClusterBatch, FloatArray, IntArray, System
 
 #: Places along each direction in steps, and the weights of their energies in a derivative times the step.
 PLACES, WEIGHTS = np.array([-2.0, -1.0, 1.0, 2.0]), np.array([1.0, -8.0, 8.0, -1.0]) / 12
 #: Shortest and longest step in Å: shorter ones lose to rounding in float64, longer ones to the curvature of repulsive walls.
 STEPS = (1e-3, 2e-2)
+
+
+def displacements(n_atoms: int) -> FloatArray:
+    """All atoms but the last moved each way, in steps, shape (k − 1, 3, 4, k, 3)."""
+    moves = np.zeros((n_atoms - 1, 3, len(PLACES), n_atoms, 3))
+    atoms, axes, places = np.indices(moves.shape[:3])
+    moves[atoms, axes, places, atoms, axes] = PLACES[places]
+    return moves
+
+
+def displaced(batch: ClusterBatch, rows: IntArray, moves: FloatArray) -> ClusterBatch:
+    """Sub-clusters with their atoms moved, each a structure of its own.
+
+    :param rows: of the batch, shape (t,)
+    :param moves: in Å, shape (t, k, 3)
+    """
+    parts = {name: batch.of_members(name) for name in ("charges", "moments", "bodies")}
+    positions = batch.positions[rows] + moves
+    systems = {
+        place: System(batch.numbers[row], positions[place], *[values[row] for values in parts.values()])
+        for place, row in enumerate(rows.tolist())
+    }
+    places = np.arange(len(rows))
+    members = np.tile(np.arange(batch.n_atoms), (len(rows), 1))
+    return ClusterBatch(batch.numbers[rows], positions, places, members, systems, batch.charges[rows])
+
+
+def derivatives(energies: FloatArray, step: float) -> FloatArray:
+    """Derivatives by the positions of all atoms.
+
+    :param energies: at the places of :func:`displacements`, shape (…, k − 1, 3, 4)
+    :param step: between the places
+    :return: shape (…, k, 3)
+    """
+    found = energies @ WEIGHTS / step
+    return np.concatenate([found, -found.sum(axis=-2, keepdims=True)], axis=-2)
 
 
 def step_for(precision: Precision, energy: float) -> float:
@@ -37,32 +73,15 @@ def numerical_forces(energies: Callable[[ClusterBatch], FloatArray], batch: Clus
     :param step: displacement in Å
     :return: forces in eV/Å, shape (n, k, 3), and a message for each row of which a displaced sub-cluster failed
     """
-    found = Evaluation.unknown(len(batch), batch.n_atoms)
+    k = batch.n_atoms
+    found = Evaluation.unknown(len(batch), k)
     assert found.forces is not None
+    moves = step * displacements(k).reshape(-1, k, 3)
     for row in range(len(batch)):
         try:
-            slopes = _slopes(energies, batch.select(np.array([row])), step)
+            moved = energies(displaced(batch, np.full(len(moves), row), moves)) if k > 1 else np.empty(0)
         except FailedClusters as error:
             found.messages[row] = f"moved by {2 * step:g} Å for its forces: {next(iter(error.messages.values()))}"
             continue
-        found.forces[row, :-1] = -slopes
-        found.forces[row, -1] = slopes.sum(axis=0)
+        found.forces[row] = -derivatives(moved.reshape(k - 1, 3, len(PLACES)), step)
     return found
-
-
-def _slopes(energies: Callable[[ClusterBatch], FloatArray], one: ClusterBatch, step: float) -> FloatArray:
-    """Derivatives of the energy of one sub-cluster by all of its atoms but the last, shape (k − 1, 3)."""
-    free = one.n_atoms - 1
-    if not free:
-        return np.zeros((0, 3))
-    along = np.zeros((free, 3, len(PLACES), one.n_atoms, 3))
-    for atom in range(free):
-        for axis in range(3):
-            along[atom, axis, :, atom, axis] = step * PLACES
-    moves = along.reshape(-1, one.n_atoms, 3)
-    numbers = one.numbers[0]
-    context = [one.of_members(name)[0] for name in ("charges", "moments", "bodies")]
-    systems = {place: System(numbers, one.positions[0] + move, *context) for place, move in enumerate(moves)}
-    members = np.tile(np.arange(one.n_atoms), (len(moves), 1))
-    displaced = energies(ClusterBatch.cut(systems, np.arange(len(moves)), members))
-    return displaced.reshape(free, 3, len(PLACES)) @ WEIGHTS / step

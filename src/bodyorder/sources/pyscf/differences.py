@@ -13,15 +13,13 @@ from dataclasses import replace
 import numpy as np
 from ase.units import Bohr
 
+from bodyorder.sources.differences import PLACES, derivatives, displaced, displacements
 from bodyorder.sources.pyscf.integrals import IntegralCache, all_numbers, nuclear_gradient, nuclear_repulsion
 from bodyorder.sources.pyscf.problem import Answer, Problem
-from bodyorder.structures.clusters import ClusterBatch, System
 
 #: Displacement in bohr.
 STEP = 0.01
-#: Places along each direction in steps, and the weights of their energies in a derivative times the step.
-PLACES, WEIGHTS = np.array([-2, -1, 1, 2]), np.array([1.0, -8.0, 8.0, -1.0]) / 12
-#: Weights of the same energies, and of the one in the middle, in a fourth difference.
+#: Weights of the energies of a derivative, and of the one in the middle, in a fourth difference.
 CURVED, MIDDLE = np.array([1.0, -4.0, -4.0, 1.0]), 6.0
 #: A larger fourth difference (hartree) is looked into with shorter steps: the energies may belong to more than one state, so
 #: that their differences grow, or a mean field may begin to break its symmetry here, which bends the curve but does no harm.
@@ -62,12 +60,12 @@ def _differentiate(
         asked = replace(problem, gradient=False, spins=problem.spins if unpaired is None else [unpaired])
         energies = _displaced_energies(run, asked, cache, answer, rows, step)
         bends = np.abs(energies @ CURVED + MIDDLE * middle[rows][:, None, None]).max(axis=(1, 2))
-        slopes[rows] = _slopes(energies, step)
+        slopes[rows] = derivatives(energies, step)
         doubtful = rows[bends > SMOOTH]
         for closer in step / 2.0 ** np.arange(1, HALVINGS + 1):
             if not len(doubtful):
                 break
-            better = _slopes(_displaced_energies(run, asked, cache, answer, doubtful, closer), closer)
+            better = derivatives(_displaced_energies(run, asked, cache, answer, doubtful, closer), closer)
             apart = np.abs(better - slopes[doubtful]).max(axis=(1, 2))
             slopes[doubtful] = better
             doubtful, apart = doubtful[apart > AGREEMENT], apart[apart > AGREEMENT]
@@ -84,17 +82,14 @@ def _displaced_energies(
 ) -> np.ndarray:
     """Without the repulsion of the nuclei, of all atoms but the last moved each way, shape (rows, k − 1, 3, places)."""
     k = problem.batch.n_atoms
-    moves = np.zeros((k - 1, 3, len(PLACES), k, 3))
-    atoms, axes, places = np.indices(moves.shape[:3])
-    moves[atoms, axes, places, atoms, axes] = PLACES[places] * step * Bohr
-    shifts = moves.reshape(-1, k, 3)
+    shifts = displacements(k).reshape(-1, k, 3) * step * Bohr
     energies = np.empty(len(rows) * len(shifts))
     functions = float(cache.functions(all_numbers(problem.batch)[0]).sum())
     size = max(1, int(problem.memory / (PER_INTEGRAL * functions**4)))
     owners, kinds = np.repeat(rows, len(shifts)), np.tile(np.arange(len(shifts)), len(rows))
     for first in range(0, len(energies), size):
         part = slice(first, first + size)
-        batch = _displaced(problem.batch, owners[part], shifts[kinds[part]])
+        batch = displaced(problem.batch, owners[part], shifts[kinds[part]])
         moments = None if problem.moments is None else problem.moments[owners[part]]
         moved = run(replace(problem, batch=batch, moments=moments), cache)
         energies[part] = moved.energies - nuclear_repulsion(batch)
@@ -103,30 +98,8 @@ def _displaced_energies(
     return energies.reshape(len(rows), k - 1, 3, len(PLACES))
 
 
-def _slopes(energies: np.ndarray, step: float) -> np.ndarray:
-    slopes = energies @ WEIGHTS / step
-    return np.concatenate([slopes, -slopes.sum(axis=1, keepdims=True)], axis=1)
-
-
 def _by_spin(answer: Answer) -> list[tuple[int | None, np.ndarray]]:
     """Rows that have an energy, by the unpaired electrons of their states; None where these are not known."""
     rows = np.array([row for row in range(len(answer.energies)) if row not in answer.messages], dtype=np.int64)
     multiplicities = np.nan_to_num(answer.records.get("multiplicity", np.zeros(len(answer.energies)))[rows])
     return [(int(value) - 1 if value else None, rows[multiplicities == value]) for value in np.unique(multiplicities)]
-
-
-def _displaced(batch: ClusterBatch, rows: np.ndarray, moves: np.ndarray) -> ClusterBatch:
-    """Sub-clusters with their atoms moved, each a structure of its own.
-
-    :param rows: of the batch, shape (t,)
-    :param moves: in Å, shape (t, k, 3)
-    """
-    parts = {name: batch.of_members(name) for name in ("charges", "moments", "bodies")}
-    positions = batch.positions[rows] + moves
-    systems = {
-        place: System(batch.numbers[row], positions[place], *[values[row] for values in parts.values()])
-        for place, row in enumerate(rows.tolist())
-    }
-    places = np.arange(len(rows))
-    members = np.tile(np.arange(batch.n_atoms), (len(rows), 1))
-    return ClusterBatch(batch.numbers[rows], positions, places, members, systems, batch.charges[rows])
