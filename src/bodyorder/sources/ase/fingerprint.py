@@ -184,6 +184,8 @@ class _Reader:
         variables = [LIBRARIES[name] for name in programs(calculator) if name in LIBRARIES]
         folders += [os.environ[name] for name in variables if name in os.environ]
         self.files = NamedFiles(folders)
+        #: where methods of the calculator stand for themselves: their pickle is that of all it holds, tensors with their addresses
+        self._methods_of = calculator if uses_torch(calculator) else None
 
     def text(self, value: Any, name: str = "") -> str:
         """A text for a setting.
@@ -214,6 +216,8 @@ class _Reader:
     def _object(self, value: Any) -> str:
         kind = type(value)
         check_no_address(value)
+        if inspect.ismethod(value) and value.__self__ is self._methods_of:
+            return value.__qualname__
         if isinstance(value, GetPropertiesMixin):
             return f"{_path(kind)} {' '.join(_versions(kind))} {self.text(_settings(value))}"
         if (kind.__reduce_ex__, kind.__reduce__) == (object.__reduce_ex__, object.__reduce__):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import multiprocessing
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -118,11 +119,12 @@ def _asks_for(factory: Callable[..., Any], option: str) -> bool:
         for method in vars(owner).values()
         if inspect.isfunction(method)
     ]
-    return any(f"parameters.{option}" in text or f"parameters[{option!r}]" in text for text in map(_source, methods))
+    taken = re.compile(rf"parameters(\.{re.escape(option)}\b|\[.{re.escape(option)}.\])")
+    return any(taken.search(_source(method)) for method in methods)
 
 
 def _source(function: Any) -> str:
     try:
-        return inspect.getsource(function).replace('"', "'")
+        return inspect.getsource(function)
     except (OSError, TypeError):  # not kept
         return ""
