@@ -19,7 +19,9 @@ class Double(Calculator):
     def calculate(self, atoms=None, properties=("energy",), system_changes=()):
         super().calculate(atoms, properties, system_changes)
         squares = torch.tensor(self.atoms.get_all_distances()).pow(2).reshape(-1, 1)
-        made = (1 / (1 + squares)).to(torch.get_default_dtype())  # of another dtype than the weights if it is not theirs
+        made = (1 / (1 + squares)).to(
+            torch.get_default_dtype()
+        )  # of another dtype than the weights if it is not theirs
         self.results["energy"] = -float(self.network(made).detach().sum())
 
 
@@ -44,4 +46,11 @@ def scripted(weight=1.0):
     """With a compiled network, which cannot be pickled."""
     calculator = Double(weight)
     calculator.network = torch.jit.script(calculator.network)
+    return calculator
+
+
+def frozen(weight=1.0):
+    """With one whose numbers are constants of its code."""
+    calculator = scripted(weight)
+    calculator.network = torch.jit.freeze(calculator.network.eval())
     return calculator

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from held_calculators import Commanded, Untold
-from networks_of_ase import Double, scripted
+from networks_of_ase import Double, frozen, scripted
 
 from bodyorder import load_source
 from bodyorder._checks import InputError
@@ -83,7 +83,9 @@ def test_files_that_a_named_file_includes_enter_too(tmp_path, monkeypatch):
     commanded("include in.potential")
 
 
-@pytest.mark.parametrize("line", ["log lmp.out", "dump 1 all custom 1 lmp.out id", "program > lmp.out", "program 2>lmp.out"])
+@pytest.mark.parametrize(
+    "line", ["log lmp.out", "dump 1 all custom 1 lmp.out id", "program > lmp.out", "program 2>lmp.out"]
+)
 def test_what_a_run_writes_does_not_count(line, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = commanded(line), fingerprint_of(Commanded(commands=[], log_file="lmp.out"))
@@ -117,7 +119,9 @@ def test_a_folder_of_many_files_is_not_read(tmp_path, monkeypatch):
 
 
 def test_options_beside_the_parameters_that_a_class_declares_count():
-    names = {load_source(f"ase:held_calculators.Untold?model={model}").fingerprint for model in ("small", "large", "small")}
+    names = {
+        load_source(f"ase:held_calculators.Untold?model={model}").fingerprint for model in ("small", "large", "small")
+    }
     assert len(names) == 2
     assert load_source("ase:held_calculators.Untold").fingerprint == CalculatorSource(Untold()).fingerprint
 
@@ -135,15 +139,21 @@ def test_a_class_method_is_told_by_its_options_and_files(tmp_path):
 
 def test_networks_are_told_by_their_numbers_in_every_process():
     specs = [f"ase:networks_of_ase.{name}?weight=0.5&trust=true" for name in ("double", "scripted", "Double")]
-    here = [load_source(spec).fingerprint for spec in specs] + [CalculatorSource(Double(0.5)).fingerprint]
+    made = (Double, scripted, frozen)
+    here = [
+        source.fingerprint for source in [*map(load_source, specs), *(CalculatorSource(make(0.5)) for make in made)]
+    ]
     there = in_another_process(
-        *(f"load_source({spec!r})" for spec in specs), "CalculatorSource(networks_of_ase.Double(0.5))"
+        *(f"load_source({spec!r})" for spec in specs),
+        *(f"CalculatorSource(networks_of_ase.{make.__name__}(0.5))" for make in made),
     )
     assert there == here
-    assert len(set(here)) == 4
+    assert len(set(here)) == 6
     assert " torch 2." in here[0]
-    assert CalculatorSource(Double(0.6)).fingerprint != here[3]
-    assert CalculatorSource(scripted(0.5)).capabilities.fleeting_fingerprint.startswith("Double holds what cannot be told")
+    for make, text in zip(made, here[3:], strict=True):
+        source = CalculatorSource(make(0.6))
+        assert source.fingerprint != text
+        assert not source.capabilities.fleeting_fingerprint
 
 
 def test_the_weights_that_a_function_finds_by_itself_count(monkeypatch):

@@ -10,7 +10,7 @@ from ase import Atoms
 from held_calculators import Held, Weighed
 
 from bodyorder import check_source, decompose, load_source
-from bodyorder._checks import ComputationError
+from bodyorder._checks import ComputationError, InputError
 from bodyorder.engine import scheduling
 from bodyorder.engine.executors import open_executor
 from bodyorder.sources.ase.calculator import CalculatorSource
@@ -36,7 +36,11 @@ def resolved(source, executor=None, **options):
 def test_a_calculator_of_a_spec_is_made_again_in_each_process(tmp_path, caplog):
     depth = tmp_path / "depth"
     depth.write_text("0.5")
-    specs = [SPEC, "ase:held_calculators.held?depth=0.5&trust=true", f"ase:held_calculators.Held.from_file?path={depth}"]
+    specs = [
+        SPEC,
+        "ase:held_calculators.held?depth=0.5&trust=true",
+        f"ase:held_calculators.Held.from_file?path={depth}",
+    ]
     expected = resolved("ase:ase.calculators.lj.LennardJones?epsilon=0.5&rc=6")
     with open_executor(workers=2) as executor, caplog.at_level(logging.WARNING):
         for spec in specs:
@@ -76,7 +80,10 @@ def test_the_conformance_kit_says_so():
 
 @pytest.mark.parametrize(
     ("written", "message"),
-    [("0.7", "{path} is another file here"), (None, "must be made again in each process, and one was not: ase:held.*{path}")],
+    [
+        ("0.7", "{path} is another file here"),
+        (None, "must be made again in each process, and one was not: ase:held.*{path}"),
+    ],
 )
 def test_what_became_another_is_not_used(tmp_path, written, message):
     path = tmp_path / "depth"
@@ -104,11 +111,17 @@ def test_another_version_is_named(monkeypatch):
 def test_settings_that_are_others_each_time_are_told_and_a_word_helps():
     spec = "ase:held_calculators.Restless?rc=6"
     packed = pickle.dumps(load_source(spec))
-    with pytest.raises(ComputationError, match="its settings are others each time it is made; give fingerprint=TEXT if"):
+    with pytest.raises(
+        ComputationError, match="its settings are others each time it is made; give fingerprint=TEXT if"
+    ):
         pickle.loads(packed)
     source = load_source(f"{spec}&fingerprint=mine")
     assert pickle.loads(pickle.dumps(source)).fingerprint == source.fingerprint == load_source(source.name).fingerprint
     assert source.fingerprint.startswith("ase:held_calculators.Restless mine held_calculators ")
+    with pytest.raises(
+        InputError, match="`fingerprint` must be a word that tells this calculator from others, got nothing"
+    ):
+        load_source(f"{spec}&fingerprint=")
     assert load_source(f"{spec}&fingerprint=2").fingerprint != source.fingerprint
     assert load_source(f"{spec}&fingerprint=mine&invariant=true").fingerprint == f"{source.fingerprint} invariant"
 

@@ -15,9 +15,7 @@ from bodyorder.sources.ase.calculator import CalculatorSource
 from bodyorder.sources.ase.survival import may_end_process, survives
 from bodyorder.structures.clusters import ClusterBatch
 
-MANY = ClusterBatch.from_atoms(
-    [Atoms("H3", np.random.default_rng(seed).uniform(0, 2.5, (3, 3))) for seed in range(40)]
-)
+MANY = ClusterBatch.from_atoms([Atoms("H3", np.random.default_rng(seed).uniform(0, 2.5, (3, 3))) for seed in range(40)])
 OPTIONS = "epsilon=0.1&rc=6&additive_cutoff=6"
 EXPECTED = CalculatorSource(LennardJones(epsilon=0.1, rc=6.0)).energies(MANY)
 

@@ -100,10 +100,9 @@ class CalculatorSource(EnergySource):
                 "`boxed` must come with a cutoff (`additive_cutoff` in a spec), which sets the size of the box"
             )
         self.boxed = boxed
+        identity = identify(calculator) if recipe is None else recipe.identify(calculator)
         if fingerprint:
             identity = Identity(fingerprint, {})
-        else:
-            identity = identify(calculator) if recipe is None else recipe.identify(calculator)
         # a calculator that does not say what it implements is asked
         implemented = getattr(calculator, "implemented_properties", ()) or GETTERS
         lacking = {

@@ -20,8 +20,9 @@ from ase.calculators.abc import GetPropertiesMixin
 from bodyorder._checks import first_line
 from bodyorder.sources.ase.folders import parts
 from bodyorder.sources.ase.named_files import NamedFiles, is_folder, is_written
+from bodyorder.sources.ase.network_text import is_network, is_tensor, network_text, tensor_text
 from bodyorder.sources.ase.pickling import check_no_address
-from bodyorder.sources.ase.with_torch import is_tensor, networks, tensor_text, uses_torch, weights_digest
+from bodyorder.sources.ase.with_torch import networks, uses_torch
 
 #: Attributes of calculators that say nothing on their energies, and settings that are another in every process.
 NO_SETTINGS = {"atoms", "results", "implemented_properties", "tmp_dir"}
@@ -104,7 +105,7 @@ def identify(calculator: GetPropertiesMixin, making: Making | None = None, word:
         settings = _class_settings(calculator, making.options)
     elif making is not None:
         own = calculator.parameters if getattr(calculator, "default_parameters", None) else {}
-        weights = [weights_digest(network) for network in networks(calculator)]
+        weights = [network_text(network) for network in networks(calculator)]
         settings = {"options": making.options, "parameters": own, "weights": weights}
     reader = _Reader(calculator, settings)
     fleeting = ""
@@ -184,7 +185,7 @@ class _Reader:
         variables = [LIBRARIES[name] for name in programs(calculator) if name in LIBRARIES]
         folders += [os.environ[name] for name in variables if name in os.environ]
         self.files = NamedFiles(folders)
-        #: where methods of the calculator stand for themselves: their pickle is that of all it holds, tensors with their addresses
+        #: whose methods stand for themselves: their pickle is that of all it holds, tensors with their addresses
         self._methods_of = calculator if uses_torch(calculator) else None
 
     def text(self, value: Any, name: str = "") -> str:
@@ -211,6 +212,8 @@ class _Reader:
             return repr(value)
         if is_tensor(value):
             return tensor_text(value)
+        if is_network(value):
+            return network_text(value)
         return self._object(value)
 
     def _object(self, value: Any) -> str:
@@ -218,6 +221,8 @@ class _Reader:
         check_no_address(value)
         if inspect.ismethod(value) and value.__self__ is self._methods_of:
             return value.__qualname__
+        if inspect.isfunction(value) or inspect.isclass(value):
+            return f"{_digest(pickle.dumps(value))} {_code_version(value)}"  # by its name, if it has one
         if isinstance(value, GetPropertiesMixin):
             return f"{_path(kind)} {' '.join(_versions(kind))} {self.text(_settings(value))}"
         if (kind.__reduce_ex__, kind.__reduce__) == (object.__reduce_ex__, object.__reduce__):

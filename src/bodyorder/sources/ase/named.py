@@ -54,7 +54,10 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
         option that the class would silently ignore is rejected too.
     """
     check_switch("trust", trust)
-    recipe = Recipe(target, options, None if fingerprint is None else str(fingerprint))
+    word = None if fingerprint is None else str(fingerprint).strip()
+    if word == "":
+        raise InputError("`fingerprint` must be a word that tells this calculator from others, got nothing")
+    recipe = Recipe(target, options, word)
     if not (trust or recipe.is_safe):
         raise InputError(
             f"ase:{target} must name an ASE calculator class or one of its class methods, or be trusted: it is another "

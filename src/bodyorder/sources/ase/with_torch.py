@@ -6,21 +6,23 @@ makes or computes is in that dtype. Here each has its own. torch is looked at on
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import wraps
+from types import FunctionType, ModuleType
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from bodyorder.sources.ase.network_text import is_network
 
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
 
 #: What torch begins with.
 FIRST = "float32"
-#: How deep in the attributes of a calculator its networks are looked for.
-DEPTH = 4
+#: How deep in the attributes of a calculator its networks are looked for, and among how many entries of one list.
+DEPTH, WIDTH = 4, 100
 
 #: The default dtype is one for all threads: who needs another one has it alone.
 _alone = threading.RLock()
@@ -92,9 +94,8 @@ def _set(name: str) -> None:
 
 def networks(calculator: Any) -> list[Any]:
     """Networks that a calculator holds, outermost ones only, in the order of its attributes."""
-    torch = sys.modules.get("torch")
     found: list[Any] = []
-    if torch is None:
+    if "torch" not in sys.modules:
         return found
     seen: set[int] = set()
     level = [calculator]
@@ -104,13 +105,13 @@ def networks(calculator: Any) -> list[Any]:
             if id(value) in seen:
                 continue
             seen.add(id(value))
-            if isinstance(value, torch.nn.Module):
+            if is_network(value):
                 found.append(value)
             elif isinstance(value, dict):
                 below += value.values()
             elif isinstance(value, list | tuple):
-                below += value
-            else:
+                below += value[:WIDTH]
+            elif not isinstance(value, type | ModuleType | FunctionType):
                 below += getattr(value, "__dict__", {}).values()
         level = below
     return found
@@ -120,27 +121,3 @@ def uses_torch(calculator: Any) -> bool:
     """Whether a calculator holds a network, or anything else of torch."""
     held = [calculator, *getattr(calculator, "__dict__", {}).values()]
     return bool(networks(calculator)) or any(type(value).__module__.partition(".")[0] == "torch" for value in held)
-
-
-def weights_digest(network: Any) -> str:
-    """Hash of all numbers of a network, by name."""
-    whole = hashlib.blake2b(digest_size=16)
-    for name, value in sorted(network.state_dict().items()):
-        whole.update(f"{name} ".encode())
-        whole.update(tensor_text(value).encode() if is_tensor(value) else repr(value).encode())
-    return whole.hexdigest()
-
-
-def is_tensor(value: Any) -> bool:
-    """Whether something is a tensor with numbers of its own."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.Tensor) and value.layout == torch.strided
-
-
-def tensor_text(value: Any) -> str:
-    """Type, shape and hash of the numbers of a tensor; its pickle holds addresses, which are others in every process."""
-    import torch
-
-    flat = value.detach().cpu().contiguous().reshape(-1)
-    content = flat.view(torch.uint8).numpy().tobytes()
-    return f"{value.dtype} {tuple(value.shape)} {hashlib.blake2b(content, digest_size=16).hexdigest()}"
