@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import inspect
 import os
 import pickle
-import sys
 import uuid
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -149,11 +150,21 @@ def _programs(kind: type) -> list[str]:
 
 
 def _package_version(name: str) -> str:
-    """Version of an installed package, or what its module says, or nothing for a module that cannot be told."""
+    """Version of an installed package, or what its module says."""
     try:
         return version(name)
-    except PackageNotFoundError:  # built by hand
-        return str(getattr(sys.modules.get(name), "__version__", "unknown"))
+    except PackageNotFoundError:
+        pass
+    try:  # built by hand
+        return str(getattr(importlib.import_module(name), "__version__", "unknown"))
+    except ImportError:
+        return "missing"
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Names under which packages are installed; reading them takes a while."""
+    return packages_distributions()
 
 
 def _code_version(made_by: Any) -> str:
@@ -163,7 +174,7 @@ def _code_version(made_by: Any) -> str:
         return f"{package} {version(package)}"
     except PackageNotFoundError:
         pass
-    if package in (distributions := packages_distributions()):
+    if package in (distributions := _distributions()):
         return f"{package} {version(distributions[package][0])}"
     try:
         return f"{package} {_digest(Path(inspect.getfile(made_by)).read_bytes())}"
