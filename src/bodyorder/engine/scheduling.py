@@ -56,6 +56,11 @@ def evaluate(
     if executor is not None and (why := source.capabilities.one_process):
         _say(f"{source.name} runs in one process: {why}")
         executor = None
+    if isinstance(store, Store) and (why := source.capabilities.fleeting_fingerprint):
+        _say(
+            f"energies of {source.name} are stored under a name that is new in every process, and are not found again: {why}; "
+            "give fingerprint=TEXT"
+        )
     if store is None and (source.capabilities.serial or source.capabilities.costly):
         store = RunCache()
     line = _Line(Run(source, wanted, Dispatcher(source, wanted, executor), store, same_distance=same_distance))

@@ -85,6 +85,7 @@ class Capabilities:
     :param serial: it computes one sub-cluster after the other on one core, so that worker processes pay off, and so does
         evaluating a sub-cluster that occurs again only once where there is no store
     :param one_process: why it must not run in several processes at once, as a clause; empty if it may
+    :param fleeting_fingerprint: why its fingerprint is another one in every process, as a clause; empty if it is not
     :param costly: energies take longer than naming a sub-cluster, some µs, so that congruent ones are looked for in runs that
         keep nothing, too; serial sources need not say it
     :param single_precision: energies are rounded as coarsely as float32 does, so that their error is worth measuring on
@@ -114,6 +115,7 @@ class Capabilities:
     batch_size: int | None = None
     serial: bool = False
     one_process: str = ""
+    fleeting_fingerprint: str = ""
     costly: bool = False
     single_precision: bool = False
     unproven_cutoff: bool = False
@@ -170,7 +172,7 @@ def _choices(name: str, value: Any, known: Iterable[str]) -> tuple[str, ...]:
 
 
 def _word(name: str, value: Any) -> str:
-    if not isinstance(value, str) or not (value or name in ("one_process", "remark")):
+    if not isinstance(value, str) or not (value or name in _CLAUSES):
         raise InputError(f"`{name}` must be a text, got {value!r}")
     return value
 
@@ -181,6 +183,8 @@ def _texts(name: str, value: Any) -> Mapping[str, str]:
     return MappingProxyType({_word(name, key): _word(name, text) for key, text in value.items()})
 
 
+#: Fields that may be empty.
+_CLAUSES = ("one_process", "fleeting_fingerprint", "remark")
 #: Fields of capabilities and how each is annotated, by which they are checked.
 _FIELDS: dict[str, str] = {one.name: str(one.type) for one in fields(Capabilities)}
 _VALUES: dict[str, Callable[[str, Any], Any]] = {

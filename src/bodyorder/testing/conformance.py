@@ -121,6 +121,8 @@ class _Kit:
         try:
             copy = pickle.loads(pickle.dumps(self.source))
         except Exception as error:  # pickling runs code of every object inside, which may raise anything
+            if why := self.source.capabilities.one_process:
+                return Check(name, None, detail=f"it runs in one process: {why}")
             return Check(name, False, detail=f"{type(error).__name__}: {error}")
         self.copied_fingerprint = copy.fingerprint
         found = np.array([copy.energies(alone(cluster))[0] for cluster in self.subject.clusters])

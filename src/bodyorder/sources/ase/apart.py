@@ -20,6 +20,7 @@ import numpy as np
 from ase.calculators.calculator import PropertyNotImplementedError
 
 from bodyorder._checks import InputError, first_line
+from bodyorder.sources.ase.survival import survives
 from bodyorder.sources.portions import Portions, is_out_of_memory, keep_freed_memory
 from bodyorder.sources.protocol import Capabilities, Evaluation, Precision
 from bodyorder.sources.rounding import is_single, tolerance
@@ -35,6 +36,10 @@ FEWEST = 8
 N_CHECKED = 3
 #: Structures in a row that fail, or take more processor time than their sub-clusters one by one, after which it is given up.
 N_WASTED = 3
+
+#: A program that may end the process is tried on its first large structure in a process of its own once it has worked for so many
+#: seconds, about as many as that takes.
+WORTH_TRYING = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -83,9 +88,12 @@ class SetApart:
     sub-clusters are evaluated one by one from then on, and one line in the log says so. Else the claimed cutoff is wrong, on
     which more than speed may rest, and an error is raised. Where it is right and yet no gain (neighbour lists that are slow
     where space is empty, programs that fail on large structures), it is given up too.
+
+    :param may_end_process: whether the program behind the calculator may end the process on a large structure. It is then tried
+        in another process first (:func:`~bodyorder.sources.ase.survival.survives`), and given up if that ends.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, may_end_process: bool = False) -> None:
         if "torch" in sys.modules:  # networks, and not potentials of a few numbers for each atom
             keep_freed_memory()
         self._portions = Portions(ATOMS_PER_CALL)
@@ -94,6 +102,8 @@ class SetApart:
         self._n_wasted = 0
         self._useless = False
         self._forces_alone = False
+        self._unsafe = may_end_process
+        self._began: float | None = None
 
     def fill(self, source: Asked, batch: ClusterBatch, found: Evaluation) -> IntArray:
         """Evaluate what can be evaluated together.
@@ -108,8 +118,9 @@ class SetApart:
         bare &= ~batch.of_members("moments").any(axis=1)
         left = [np.flatnonzero(~bare)]
         forces = found.forces is not None
+        waits = self._unsafe and not self._has_worked()
         for kind, rows in _kinds(batch, np.flatnonzero(bare)):
-            if self._is_useless(forces) or min(len(rows), self._portions.clusters(batch.n_atoms)) < FEWEST:
+            if waits or self._is_useless(forces) or min(len(rows), self._portions.clusters(batch.n_atoms)) < FEWEST:
                 left.append(rows)
                 continue
             checked = (*kind, forces)
@@ -133,9 +144,14 @@ class SetApart:
         assert source.cutoff is not None
         positions, _ = spread(batch.positions, source.cutoff + GAP)
         atoms = structure(batch.numbers, positions, source.cutoff if source.boxed else None)
+        names = ["forces"] * forces + ["energies", "energy"]
+        if self._unsafe and not survives(source, atoms, names):
+            self._give_up(source, f"on a structure of {len(atoms)} atoms it ends the process in which it runs")
+            return None
+        self._unsafe = False
         start = time.process_time()
         try:
-            *slopes, shares, total = source.ask(atoms, ["forces"] * forces + ["energies", "energy"])
+            *slopes, shares, total = source.ask(atoms, names)
         except PropertyNotImplementedError as error:
             self._give_up(source, f"it does not give what it says it does, {error}")
             return None
@@ -225,6 +241,13 @@ class SetApart:
                 f"give a larger one, or leave it out"
             )
         return False
+
+    def _has_worked(self) -> bool:
+        """Whether it is worth a second process to find out whether there is no danger in going on in this one."""
+        now = time.time()
+        if self._began is None:
+            self._began = now
+        return now - self._began >= WORTH_TRYING
 
     def _waste(self, source: Asked, why: str) -> None:
         self._n_wasted += 1

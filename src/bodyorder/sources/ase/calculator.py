@@ -15,8 +15,12 @@ from ase.calculators.calculator import CalculatorError, PropertyNotImplementedEr
 from bodyorder._checks import ComputationError, InputError, check_choice, check_positive, check_switch, first_line
 from bodyorder.sources.ase.adaptive import adaptive_remark_of
 from bodyorder.sources.ase.apart import SetApart
-from bodyorder.sources.ase.fingerprint import NOT_PICKLABLE, fingerprint_of
+from bodyorder.sources.ase.fingerprint import Identity, identify
 from bodyorder.sources.ase.folders import WorkingFolder, give_folder, why_one_process
+from bodyorder.sources.ase.pickling import pack
+from bodyorder.sources.ase.recipe import Recipe
+from bodyorder.sources.ase.survival import may_end_process
+from bodyorder.sources.ase.with_torch import OwnDtype, in_own_dtype
 from bodyorder.sources.differences import numerical_forces, step_for
 from bodyorder.sources.protocol import FORCES, Capabilities, EnergySource, Evaluation, Precision
 from bodyorder.sources.rounding import tolerance
@@ -33,8 +37,6 @@ PROGRAM_FAILED = (CalculatorError, OSError, subprocess.SubprocessError)
 FORCE_OPTIONS = (*FORCES, "numerical")
 #: How forces by differences are named in fingerprints, which change with the formula.
 NUMERICAL = "forces by differences 1"
-#: A calculator whose pickle is at most this many bytes is kept in its unused state.
-SMALL = 2**20
 
 
 class CalculatorSource(EnergySource):
@@ -47,7 +49,8 @@ class CalculatorSource(EnergySource):
     before it is used; all else is evaluated one sub-cluster after the other.
 
     The given calculator works in its own folder, copies in other processes each in a temporary one
-    (:mod:`~bodyorder.sources.ase.folders`).
+    (:mod:`~bodyorder.sources.ase.folders`). Those are made again from the recipe, if there is one, and else from a pickle; a
+    calculator that has neither runs in one process.
 
     :param calculator: instance of an ASE calculator. Its cached results are dropped before each structure.
     :param cutoff: distance in Å beyond which parts of a cluster do not feel each other at all, if there is one. ASE has no
@@ -65,8 +68,10 @@ class CalculatorSource(EnergySource):
     :param precision: error of one energy; rounding in float64 if not given. Give it for a calculator that converges its
         energies only so far, or computes in float32.
     :param fingerprint: a text that changes whenever the energies could. If not given, it is made of the class, its parameters
-        and the version of its package (:func:`~bodyorder.sources.ase.fingerprint.fingerprint_of`). What is claimed here and
+        and the version of its package (:func:`~bodyorder.sources.ase.fingerprint.identify`). What is claimed here and
         changes the numbers is added to it.
+    :param together: false to evaluate sub-clusters one by one, never many in one large structure
+    :param recipe: how the calculator was made
     :raises InputError: if the calculator is none, or another argument is not of its kind
     """
 
@@ -81,6 +86,8 @@ class CalculatorSource(EnergySource):
         charged: bool = False,
         invariant: bool = False,
         forces: str = "gradient",
+        together: bool = True,
+        recipe: Recipe | None = None,
     ):
         if not isinstance(calculator, GetPropertiesMixin):
             raise InputError(
@@ -90,7 +97,10 @@ class CalculatorSource(EnergySource):
         if not isinstance(precision, Precision):
             raise InputError(f"`precision` must be a Precision, got {precision!r}; say Precision(absolute=…), in eV")
         self.calculator = calculator
-        self._unused = _small_pickle(calculator)
+        #: torch's default dtype as the calculator has it
+        self._own_dtype = OwnDtype() if recipe is None else recipe.own_dtype
+        self._recipe = recipe
+        self._unused, why = (None, recipe.why_one_process()) if recipe is not None else _packed(calculator)
         self.cutoff = None if cutoff is None else check_positive("cutoff", cutoff)
         self.precision = precision
         switches = {"boxed": boxed, "charged": charged, "invariant": invariant}
@@ -102,6 +112,9 @@ class CalculatorSource(EnergySource):
             )
         self.boxed = boxed
         self._numerical = check_choice("forces", forces, FORCE_OPTIONS) == "numerical"
+        identity = identify(calculator) if recipe is None else recipe.identify(calculator)
+        if fingerprint:
+            identity = Identity(fingerprint, {})
         # a calculator that does not say what it implements is asked
         implemented = getattr(calculator, "implemented_properties", ()) or GETTERS
         lacking = {
@@ -119,27 +132,31 @@ class CalculatorSource(EnergySource):
             context=("charges",) * charged + ("moments",),
             invariant=invariant,
             serial=True,
-            one_process=why_one_process(calculator),
+            one_process=why_one_process(calculator) or why,
+            fleeting_fingerprint=identity.fleeting,
             unproven_cutoff=self.cutoff is not None,
             remark=adaptive_remark_of(calculator),
             missing=lacking,
         )
         kind = type(calculator)
         self.name = f"ase:{kind.__module__}.{kind.__qualname__}"
-        self.fingerprint = (fingerprint or fingerprint_of(calculator)) + added
+        self.fingerprint = identity.text + added
         self._folder: WorkingFolder | None = None
         self._apart: SetApart | None = None
-        if self.cutoff is not None and "atom_energies" not in lacking and implemented is not GETTERS:
-            self._apart = SetApart()
+        shares = "atom_energies" not in lacking and implemented is not GETTERS
+        if check_switch("together", together) and self.cutoff is not None and shares:
+            self._apart = SetApart(may_end_process(calculator))
 
     def __getstate__(self) -> dict[str, Any]:
         # Some calculators (EMT) can be pickled only until they are used.
         state = self.__dict__ | {"_folder": None}
-        return state if self._unused is None else state | {"calculator": None}
+        return state if self._unused is None and self._recipe is None else state | {"calculator": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        if self._unused is not None:
+        if self._recipe is not None:
+            self.calculator = self._recipe.again()
+        elif self._unused is not None:
             self.calculator = pickle.loads(self._unused)
         self.leave_folder()
 
@@ -172,6 +189,7 @@ class CalculatorSource(EnergySource):
         """
         return self._evaluate(batch, atoms=True, forces=forces)
 
+    @in_own_dtype
     def _evaluate(self, batch: ClusterBatch, *, atoms: bool, forces: bool) -> Evaluation:
         if forces and self._numerical:
             return self._with_differences(self._evaluate(batch, atoms=atoms, forces=False), batch)
@@ -210,6 +228,7 @@ class CalculatorSource(EnergySource):
         _put(found, list(found.messages), dict.fromkeys(("energy", "energies", "forces"), np.nan))
         return found
 
+    @in_own_dtype
     def cell_energy(self, atoms: ase.Atoms) -> float:
         """Energy of a periodic structure in eV by cell.
 
@@ -282,9 +301,9 @@ def _put(found: Evaluation, rows: int | list[int], given: Mapping[str, Any]) -> 
         found.atom_energies[rows] = given["energies"]
 
 
-def _small_pickle(calculator: GetPropertiesMixin) -> bytes | None:
-    try:
-        content = pickle.dumps(calculator)
-    except NOT_PICKLABLE:
-        return None
-    return content if len(content) <= SMALL else None
+def _packed(calculator: GetPropertiesMixin) -> tuple[bytes | None, str]:
+    """A small pickle of a calculator, and why it cannot be pickled at all."""
+    content, why = pack(calculator)
+    if why:
+        why = f"{type(calculator).__name__} cannot be pickled ({why}); for several, name it by a spec, ase:package.module.Class"
+    return content, why

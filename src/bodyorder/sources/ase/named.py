@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import multiprocessing
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ase.calculators.abc import GetPropertiesMixin
-from ase.calculators.calculator import Calculator, FileIOCalculator
+from ase.calculators.calculator import FileIOCalculator
 
-from bodyorder._checks import InputError, check_positive, check_switch, did_you_mean, first_line
+from bodyorder._checks import InputError, check_positive, check_switch, did_you_mean
 from bodyorder.sources.ase.calculator import FLOAT64, CalculatorSource
-from bodyorder.sources.ase.fingerprint import fingerprint_of
+from bodyorder.sources.ase.recipe import BASE_MODULE, Recipe
 from bodyorder.sources.protocol import EnergySource, Precision
 from bodyorder.sources.spec import format_spec
 
-#: Where ASE keeps its base classes, which are no calculators to choose from.
-BASE_MODULE = Calculator.__module__
 #: Options that are not the calculator's.
-OWN_OPTIONS = {"additive_cutoff", "boxed", "charged", "energy_error", "forces", "invariant", "trust"}
+OWN_OPTIONS = {
+    "additive_cutoff", "boxed", "charged", "energy_error", "fingerprint", "forces", "invariant", "together", "trust",
+}  # fmt: skip
 
 
 def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a default
@@ -32,6 +31,8 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
     charged: bool = False,
     invariant: bool = False,
     forces: str = "gradient",
+    together: bool = True,
+    fingerprint: Any = None,
     trust: bool = False,
     **options: Any,
 ) -> EnergySource:
@@ -49,91 +50,58 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
         then serves all of them
     :param forces: ``gradient`` if the calculator's forces are that of its energy, ``direct`` if they are predicted beside it,
         ``numerical`` for differences of its energies in place of them
+    :param together: false to evaluate sub-clusters one by one, never many in one large structure
+    :param fingerprint: a word that tells the numbers of this calculator from those of others, where that cannot be seen in its
+        options; energies in a store are found under it. Versions of its package and program are added.
     :param trust: must be true for a function, or whatever else is called and is no calculator class: it could do anything
     :param options: handed to the class
     :raises InputError: if there is no such calculator, it must be trusted and is not, or it rejects the options. A misspelt
         option that the class would silently ignore is rejected too.
     """
     check_switch("trust", trust)
-    factory, is_safe = _find(target)
-    if not (trust or is_safe):
+    word = None if fingerprint is None else str(fingerprint).strip()
+    if word == "":
+        raise InputError("`fingerprint` must be a word that tells this calculator from others, got nothing")
+    recipe = Recipe(target, options, word)
+    if not (trust or recipe.is_safe):
         raise InputError(
             f"ase:{target} must name an ASE calculator class or one of its class methods, or be trusted: it is another "
-            f"{'class' if inspect.isclass(factory) else 'function'}, and calling it runs whatever it does; say trust=true if "
-            f"you know that it makes a calculator"
+            f"{'class' if inspect.isclass(recipe.factory) else 'function'}, and calling it runs whatever it does; say trust=true "
+            f"if you know that it makes a calculator"
         )
-    _check_options(target, factory, options)
+    _check_options(target, recipe.factory, options)
     numbers = {"additive_cutoff": additive_cutoff, "energy_error": energy_error}
     for name, value in numbers.items():
         if value is not None:
             check_positive(name, value)
-    switches = {"boxed": boxed, "charged": charged, "invariant": invariant}
-    for name, switch in switches.items():
+    switches: dict[str, Any] = {"boxed": boxed, "charged": charged, "invariant": invariant}
+    for name, switch in (switches | {"together": together}).items():
         check_switch(name, switch)
-    try:
-        calculator = factory(**options)
-    except Exception as error:
-        raise InputError(
-            f"ase:{target} could not be built with the options {options}: {type(error).__name__}: {first_line(error)}"
-        ) from error
-    if not isinstance(calculator, GetPropertiesMixin):
-        raise InputError(f"ase:{target} must give an ASE calculator, got {type(calculator).__name__}")
     precision = FLOAT64 if energy_error is None else Precision(absolute=float(energy_error))
-    fingerprint = fingerprint_of(calculator, options if inspect.isclass(factory) else None)
     source = CalculatorSource(
-        calculator, cutoff=additive_cutoff, precision=precision, fingerprint=fingerprint, forces=forces, **switches
+        recipe.make(),
+        cutoff=additive_cutoff,
+        precision=precision,
+        recipe=recipe,
+        together=together,
+        forces=forces,
+        **switches,
     )
     if multiprocessing.parent_process() is not None:  # one of several, perhaps, that were given the same name
         source.leave_folder()
-    if not is_safe:
+    if not recipe.is_safe:
         switches["trust"] = True  # without it the name would not be loaded again
     own: dict[str, Any] = {
-        name: value for name, value in (numbers | switches).items() if value is not None and value is not False
+        name: value
+        for name, value in (numbers | switches | {"fingerprint": fingerprint}).items()
+        if value is not None and value is not False
     }
+    if not together:
+        own["together"] = False
     if forces != "gradient":
         own["forces"] = forces
     source.name = format_spec("ase", target, options | own)
     return source
-
-
-def _find(target: str) -> tuple[Callable[..., Any], bool]:
-    """What a dotted name stands for, and whether it makes ASE calculators by what it is."""
-    module_name, _, name = target.rpartition(".")
-    if not module_name:
-        raise InputError(f"an ASE calculator must be named 'package.module.Class', got {target!r}")
-    owner = _import(module_name, target)
-    found = getattr(owner, name, None)
-    if found is None:
-        choices = vars(owner) if inspect.ismodule(owner) else {}
-        known = [key for key, value in choices.items() if _is_calculator(value) and value.__module__ != BASE_MODULE]
-        there = ", ".join(known) or "none"
-        raise InputError(f"{module_name} has no {name!r}; calculators there: {there}{did_you_mean(name, known)}")
-    if not callable(found) or inspect.ismodule(found):
-        raise InputError(f"ase:{target} must name an ASE calculator class, or a function that returns a calculator")
-    if _is_calculator(owner):
-        return found, isinstance(inspect.getattr_static(owner, name), classmethod)
-    return found, _is_calculator(found)
-
-
-def _import(name: str, target: str) -> Any:
-    """The module of a calculator, or the class in a module whose method makes one."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        module_name, _, class_name = name.rpartition(".")
-        # `package.module.Class` is no module, though the one before it is
-        if module_name and isinstance(error, ModuleNotFoundError) and error.name == name:
-            owner = getattr(_import(module_name, target), class_name, None)
-            if inspect.isclass(owner):
-                return owner
-        raise InputError(
-            f"the module of ase:{target} could not be imported ({first_line(error)}); "
-            f"check its name, or install the package that has it"
-        ) from error
-
-
-def _is_calculator(value: Any) -> bool:
-    return inspect.isclass(value) and issubclass(value, GetPropertiesMixin) and not inspect.isabstract(value)
 
 
 def _check_options(target: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> None:
@@ -145,13 +113,34 @@ def _check_options(target: str, factory: Callable[..., Any], options: Mapping[st
     if len(known) < len(parameters):
         defaults = getattr(factory, "default_parameters", {})
         # ASE's base class takes any keyword and ignores those it does not know. Only programs driven through input files
-        # have options beyond the ones listed.
+        # have options beyond the ones listed, and classes that ask for them by name (`lmpcmds` of LAMMPSlib).
         if not defaults or (inspect.isclass(factory) and issubclass(factory, FileIOCalculator)):
             return
-        known |= set(defaults)
+        known |= set(defaults) | {option for option in options if _asks_for(factory, option)}
     known |= OWN_OPTIONS
     for option in options:
         if option not in known:
             raise InputError(
                 f"ase:{target} has no option {option!r}; options: {', '.join(sorted(known))}{did_you_mean(option, known)}"
             )
+
+
+def _asks_for(factory: Callable[..., Any], option: str) -> bool:
+    """Whether methods of a class, those of ASE's base classes apart, take a parameter by this name."""
+    owners = factory.__mro__ if inspect.isclass(factory) else ()
+    methods = [
+        method
+        for owner in owners
+        if owner.__module__ not in (BASE_MODULE, "builtins")
+        for method in vars(owner).values()
+        if inspect.isfunction(method)
+    ]
+    taken = re.compile(rf"parameters(\.{re.escape(option)}\b|\[.{re.escape(option)}.\])")
+    return any(taken.search(_source(method)) for method in methods)
+
+
+def _source(function: Any) -> str:
+    try:
+        return inspect.getsource(function)
+    except (OSError, TypeError):  # not kept
+        return ""
