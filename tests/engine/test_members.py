@@ -1,4 +1,4 @@
-"""Several energies of every sub-cluster: their orders are those of each by itself, and the spread of an ensemble is correlated."""
+"""Several energies of every sub-cluster: their orders are those of each by itself, their spread that of correlated errors."""
 
 import numpy as np
 import pytest

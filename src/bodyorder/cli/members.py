@@ -22,12 +22,12 @@ def print_members(result: xr.DataTree) -> None:
     """
     if "member_contribution" not in result:
         return
-    kind = str(result.attrs["member_kind"])
-    bodies = result["n_bodies"]
-    by_order = (result["member_contribution"] / bodies).transpose("structure", "order", "member").values
-    whole = (result["member_total"] / bodies).transpose("structure", "member").values
-    names = [str(name) for name in result["member"].values]
-    count = result.sizes["structure"]
+    kind, root = str(result.attrs["member_kind"]), result.to_dataset()
+    bodies = root["n_bodies"]
+    by_order = (root["member_contribution"] / bodies).transpose("structure", "order", "member").values
+    whole = (root["member_total"] / bodies).transpose("structure", "member").values
+    names = [str(name) for name in root["member"].values]
+    count = root.sizes["structure"]
     mean = f", mean of {count} structures" * (count > 1)
     more = f", the first {_MOST} of {len(names)}" * (len(names) > _MOST)
     table = Table(title=f"{_TITLES[kind]}{more}, eV per body{mean}")
@@ -36,10 +36,10 @@ def print_members(result: xr.DataTree) -> None:
         table.add_column("±", justify="right")
     for name in names[:_MOST]:
         table.add_column(name, justify="right")
-    deviations = _deviations(result, "ensemble_uncertainty", ("structure", "order"))
-    for place, order in enumerate(result["order"].values):
+    deviations = _deviations(root, "ensemble_uncertainty", ("structure", "order"))
+    for place, order in enumerate(root["order"].values):
         table.add_row(str(order), *deviations[place : place + 1], *_means(by_order[:, place]))
-    table.add_row("total", *_deviations(result, "total_uncertainty", ("structure",)), *_means(whole))
+    table.add_row("total", *_deviations(root, "total_uncertainty", ("structure",)), *_means(whole))
     print_table(table)
 
 
@@ -48,10 +48,10 @@ def _means(values: np.ndarray) -> list[str]:
     return ["-" if np.isnan(mean) else f"{mean:+.6f}" for mean in values.mean(axis=0)[:_MOST]]
 
 
-def _deviations(result: xr.DataTree, name: str, dims: tuple[str, ...]) -> list[str]:
+def _deviations(root: xr.Dataset, name: str, dims: tuple[str, ...]) -> list[str]:
     """Standard deviations per body; none for members that are no ensemble."""
-    if name not in result:
+    if name not in root:
         return []
-    values = (result[name] / result["n_bodies"]).transpose(*dims).values
+    values = (root[name] / root["n_bodies"]).transpose(*dims).values
     found = np.atleast_1d(np.sqrt(np.mean(values**2, axis=0)))
     return ["-" if np.isnan(value) else f"{value:.6f}" for value in found]

@@ -75,8 +75,8 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     :param sampling: estimate the order totals up to ``max_order`` from a sample of the sub-clusters; ``noise`` holds the error
     :param forces: resolve forces too
     :param atom_energies: resolve the energies of atoms that the source itself gives: whose atom carries which order
-    :param members: resolve each of the several energies that the source gives beside its energy: members of an ensemble, heads, or
-        parts that add up to it
+    :param members: resolve each of the several energies that the source gives beside its energy: members of an ensemble,
+        heads, or parts that add up to it
     :param subsets: keep energy and contribution of every sub-cluster
     :param measure_noise: measure the error of one energy on replicas (turned, shifted, permuted) of some sub-clusters, instead of
         believing what the source claims; None does so for sources that round coarsely (single precision)

@@ -79,8 +79,8 @@ class SubsetEnergies:
         self.force_sums = np.zeros((top, n_sites, 3)) if self.evaluated.wanted.forces else None
         #: Σ_S c_n(S)·E_a(S) in eV with the energies of atoms that the source gives, shape (max_order, n_sites), or None
         self.atom_sums = np.zeros((top, n_sites)) if self.evaluated.wanted.atom_energies else None
-        #: Σ_S c_n(S)·E_m(S) in eV of each member m, shape (max_order, m), or None. Of complete energies those of E_m − E: beside the
-        #: energy they differ little, and large numbers that all have in common leave no rounding in their spread.
+        #: Σ_S c_n(S)·E_m(S) in eV of each member m, shape (max_order, m), or None. Of complete energies those of E_m − E:
+        #: large numbers that all members have in common then leave no rounding in their spread.
         self.member_sums = np.zeros((top, self.evaluated.wanted.members)) if self.evaluated.wanted.members else None
         #: the same of the whole structure, shape (m,)
         self.whole_members = np.full(self.evaluated.wanted.members, np.nan)

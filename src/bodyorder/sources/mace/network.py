@@ -9,6 +9,7 @@ enters at every atom. Architecture: I. Batatia et al., MACE, doi:10.48550/arXiv.
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 import zipfile
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 
 from bodyorder._checks import InputError, check_choice, first_line, require
+from bodyorder.sources.mace.members import members_of
 from bodyorder.sources.mace.settings import Settings
 from bodyorder.sources.networks.checkpoint import describe_checkpoint
 from bodyorder.sources.networks.network import Clusters, Network, Output, check_device, check_known, check_told
@@ -31,6 +33,8 @@ from bodyorder.sources.portions import keep_freed_memory
 CHARGE, SPIN = "total_charge", "total_spin"
 #: Set by mace when it is imported: torch then loads every pickle of the process without asking.
 _ASK_NOTHING = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+
+logger = logging.getLogger(__name__)
 
 
 class MaceNetwork(Network):
@@ -75,6 +79,12 @@ class MaceNetwork(Network):
         heads = list(getattr(model, "heads", None) or ["Default"])
         self.head = _choose_head(settings, heads)
         self._head = heads.index(self.head)
+        self._members = (
+            None if settings.members is None else members_of(self.label, settings.members, model, heads, self._head)
+        )
+        if self._members is not None:
+            self.members, self.member_kind = self._members.names, str(settings.members)
+        self.no_members = "say members=parts" + ", or members=heads" * (len(heads) > 1)
         self._columns = np.full(max(self.elements) + 1, -1)
         self._columns[[int(number) for number in model.atomic_numbers]] = np.arange(len(self.elements))
 
@@ -93,11 +103,15 @@ class MaceNetwork(Network):
                 strange = values[(values < low) | (values > high)][0]
                 raise InputError(f"`{name}` for {self.label} must be between {low} and {high}, got {strange:g}")
 
-    def forward(self, clusters: Clusters, *, packed: bool, atoms: bool, forces: bool) -> Output:
+    def forward(self, clusters: Clusters, *, packed: bool, atoms: bool, forces: bool, members: bool = False) -> Output:
         """Run the model once; parameters as for :meth:`bodyorder.sources.networks.network.Network.forward`."""
         graph = self.build(clusters, pairs_inside(clusters.positions, self.list_cutoff), packed=packed)
-        with torch.set_grad_enabled(forces):
+
+        def run(graph: dict[str, torch.Tensor]) -> Output:
             return self.run(graph, clusters.numbers.shape, packed=packed)
+
+        with torch.set_grad_enabled(forces):
+            return self._members.run(run, graph) if members and self._members is not None else run(graph)
 
     def cell_energy(self, clusters: Clusters, atoms: ase.Atoms) -> float:
         """Energy of a periodic structure in eV by cell.
@@ -221,4 +235,11 @@ def _choose_head(settings: Settings, heads: list[str]) -> str:
     usual = [head for head in heads if head.lower() == "default"] or heads
     if len(usual) > 1:
         raise InputError(f"`head` must be given for mace:{settings.target}, one of {', '.join(heads)}")
+    if len(heads) > 1 and settings.members != "heads":
+        logger.warning(
+            "mace:%s has several heads (%s), and none is named: %r is taken; say head=… for another one, members=heads for all",
+            settings.target,
+            ", ".join(heads),
+            usual[0],
+        )
     return usual[0]

@@ -84,11 +84,13 @@ class Output(NamedTuple):
     :param energies: of the sub-clusters in eV, float64, shape (n,)
     :param atoms: of their atoms if asked for, shape (n, k)
     :param leaves: the positions that they depend on
+    :param members: several energies of each in eV if asked for, float64, shape (n, m)
     """
 
     energies: torch.Tensor
     atoms: torch.Tensor | None
     leaves: list[torch.Tensor]
+    members: torch.Tensor | None = None
 
 
 class Network(ABC):
@@ -103,6 +105,8 @@ class Network(ABC):
     :param tells_all: whether every atom is told the charge or spin of its whole sub-cluster, however far away the others are
     :param interaction_range: distance in Å that it says it feels
     :param list_cutoff: largest cutoff of its neighbour lists in Å; 0 if there are none
+    :param members: names of the several energies that it was asked for or has, none if there are none
+    :param member_kind: what these are, as the ``member_kind`` of a source
     """
 
     label: str
@@ -117,15 +121,20 @@ class Network(ABC):
     dtype: torch.dtype
     device: torch.device
     model: torch.nn.Module
+    members: tuple[str, ...] = ()
+    member_kind: str = ""
+    #: what to do for members where there are none, as the end of a sentence
+    no_members: str = "the model has one energy"
 
     @abstractmethod
-    def forward(self, clusters: Clusters, *, packed: bool, atoms: bool, forces: bool) -> Output:
+    def forward(self, clusters: Clusters, *, packed: bool, atoms: bool, forces: bool, members: bool = False) -> Output:
         """Run the model once.
 
         :param packed: add up the energies of the atoms of all sub-clusters at once, or take the energies that the model gives
             for sub-clusters
         :param atoms: whether energies of atoms are wanted
         :param forces: whether the energies shall be differentiable
+        :param members: whether members are wanted, which are never differentiated
         """
 
     @abstractmethod
@@ -147,10 +156,15 @@ class Network(ABC):
                 f"{_symbols(self.elements)}"
             )
 
-    def evaluate(self, clusters: Clusters, *, packed: bool, atoms: bool = False, forces: bool = False) -> Evaluation:
+    def evaluate(
+        self, clusters: Clusters, *, packed: bool, atoms: bool = False, forces: bool = False, members: bool = False
+    ) -> Evaluation:
         """Energies of the sub-clusters, and what else is wanted of them; parameters as for :meth:`forward`."""
-        answer = self.forward(clusters, packed=packed, atoms=atoms, forces=forces)
+        answer = self.forward(clusters, packed=packed, atoms=atoms, forces=forces, members=members)
         found = Evaluation(answer.energies.detach().cpu().numpy())
+        if members:
+            assert answer.members is not None
+            found.members = answer.members.detach().cpu().numpy()
         if atoms:
             assert answer.atoms is not None
             found.atom_energies = answer.atoms.detach().cpu().numpy()
