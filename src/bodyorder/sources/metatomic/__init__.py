@@ -28,6 +28,7 @@ def load(  # noqa: PLR0913 - the options of a spec, each with a default
     charged: bool = False,
     spin: str | None = None,
     trust: bool = False,
+    members: str | None = None,
 ) -> MetatomicSource:
     """Make a source from an exported model.
 
@@ -41,6 +42,9 @@ def load(  # noqa: PLR0913 - the options of a spec, each with a default
     :param charged: true to tell a model that takes them the charges of atoms, or of whole sub-clusters. Where it takes those of
         sub-clusters, energies of distant parts then no longer add up. Without it all charges are zero for the model.
     :param spin: ``low`` for a model that takes the spin of every sub-cluster: the lowest that its number of electrons allows
+    :param members: ``heads`` for all energies of a model with variants beside the one that is named; ``parts`` for what a model
+        of metatrain adds to its network (composition, pair repulsion) and the network. If not given, the members are those of
+        the model's ensemble (output ``energy_ensemble``), if it has one.
     :param trust: must be true where operators are taken from that folder: they are compiled code, which can do anything
     :raises InputError: if there is no such file, it is not a metatomic model, brings operators that are not trusted, gives no
         energy, wants inputs that sub-clusters do not have, does not run on the device, or metatomic is not installed
@@ -58,6 +62,7 @@ def load(  # noqa: PLR0913 - the options of a spec, each with a default
         extensions=extensions_folder(path, extensions),
         variant=None if variant is None else str(variant),
         trust=check_switch("trust", trust),
+        members=None if members is None else str(members),
     )
     read_extensions(path, target)
     for module in ("torch", "metatomic.torch"):

@@ -26,11 +26,13 @@ class Settings(ModelSettings):
     :param extensions: folder of compiled operators, or None
     :param variant: which of several energies, or None
     :param trust: whether operators may be loaded from that folder
+    :param members: which several energies beside it, ``heads`` or ``parts``; its ensemble, if it has one, if None
     """
 
     extensions: Path | None = None
     variant: str | None = None
     trust: bool = False
+    members: str | None = None
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,15 @@ lists (:mod:`~bodyorder.sources.networks.traits` finds out), each sub-cluster is
 from __future__ import annotations
 
 import importlib
+import logging
 import warnings
 from collections.abc import Sequence
 
 import ase
 import numpy as np
 import torch
-from metatensor.torch import Labels, TensorBlock
+from ase.data import covalent_radii
+from metatensor.torch import Labels, TensorBlock, TensorMap
 from metatomic.torch import (
     AtomisticModel,
     ModelEvaluationOptions,
@@ -29,9 +31,12 @@ from metatomic.torch import (
 from bodyorder._checks import InputError, check_choice, first_line
 from bodyorder.sources.metatomic.archive import Settings, of_another_version, read_extensions
 from bodyorder.sources.metatomic.inputs import Inputs
+from bodyorder.sources.metatomic.members import Ensemble, Members, members_of
 from bodyorder.sources.networks.network import Clusters, Network, Output, check_device
 from bodyorder.sources.pairs import Pairs, pairs_inside, pairs_of_cell
 from bodyorder.sources.portions import keep_freed_memory
+
+logger = logging.getLogger(__name__)
 
 _PAIR_NAMES = ["first_atom", "second_atom", "cell_shift_a", "cell_shift_b", "cell_shift_c"]
 
@@ -68,25 +73,43 @@ class MetatomicNetwork(Network):
         self.model = model
         self.lists = self.model.requested_neighbor_lists()
         self.list_cutoff = max((options.engine_cutoff("angstrom") for options in self.lists), default=0.0)
+        self._members = members_of(self.label, settings.members, model, self.output)
         self._xyz = Labels(["xyz"], torch.arange(3, dtype=torch.int32).reshape(3, 1)).to(self.device)
         self._distance = Labels(["distance"], torch.zeros(1, 1, dtype=torch.int32)).to(self.device)
+        if self._members is not None:
+            self._try_members(self._members)
+        self.no_members = (
+            "the model has no output energy_ensemble; say members=parts, or members=heads for its variants"
+        )
 
-    def forward(self, clusters: Clusters, *, packed: bool, atoms: bool, forces: bool) -> Output:
+    def forward(self, clusters: Clusters, *, packed: bool, atoms: bool, forces: bool, members: bool = False) -> Output:
         """Run the model once, all sub-clusters as one system if packed, else each as its own.
 
         Parameters as for :meth:`bodyorder.sources.networks.network.Network.forward`.
         """
         n, k = clusters.numbers.shape
+        several = self._members if members else None
+        packed = packed and (several is None or several.by_atom)
         systems, leaves = self.build(clusters, packed=packed, forces=forces)
-        block = self.run(systems, atoms=packed or atoms)
-        values = block.values.reshape(-1).to(torch.float64)
-        owners = block.samples.column("system").to(torch.int64)
-        if not packed and not atoms:
-            return Output(values.new_zeros(n).index_add(0, owners, values), None, leaves)
-        # of all atoms, in whatever order and however many times the model names them
-        sites = block.samples.column("atom").to(torch.int64) + (0 if packed else k * owners)
-        shares = values.new_zeros(n * k).index_add(0, sites, values).reshape(n, k)
-        return Output(shares.sum(dim=1), shares, leaves)
+        answer = self.ask(systems, (self.output, *(several.outputs if several else ())), atoms=packed or atoms)
+
+        def by_atom(block: TensorBlock) -> torch.Tensor:
+            # of all atoms, in whatever order and however many times the model names them
+            values, owners = _energies(block), block.samples.column("system").to(torch.int64)
+            sites = block.samples.column("atom").to(torch.int64) + (0 if packed else k * owners)
+            return values.new_zeros(n * k, values.shape[1]).index_add(0, sites, values).reshape(n, k, -1)
+
+        def by_cluster(block: TensorBlock) -> torch.Tensor:
+            if "atom" in block.samples.names:
+                return by_atom(block).sum(dim=1)
+            values, owners = _energies(block), block.samples.column("system").to(torch.int64)
+            return values.new_zeros(n, values.shape[1]).index_add(0, owners, values)
+
+        block = answer[self.output].block()
+        shares = by_atom(block)[:, :, 0] if packed or atoms else None
+        energies = by_cluster(block)[:, 0] if shares is None else shares.sum(dim=1)
+        found = None if several is None else several.read(answer, systems, energies, by_cluster).detach()
+        return Output(energies, shares, leaves, found)
 
     def build(self, clusters: Clusters, *, packed: bool, forces: bool) -> tuple[list[System], list[torch.Tensor]]:
         """Systems with their neighbour lists, and the positions in them; parameters as for :meth:`forward`."""
@@ -96,12 +119,35 @@ class MetatomicNetwork(Network):
 
     def run(self, systems: list[System], *, atoms: bool) -> TensorBlock:
         """What the model gives for systems: energies in eV of their atoms, or of the systems."""
+        return self.ask(systems, (self.output,), atoms=atoms)[self.output].block()
+
+    def ask(self, systems: list[System], outputs: Sequence[str], *, atoms: bool) -> dict[str, TensorMap]:
+        """Some outputs of the model for systems, in eV, by atom or by system."""
         wanted = ModelOutput(unit="eV", sample_kind="atom" if atoms else "system")
-        options = ModelEvaluationOptions(length_unit="angstrom", outputs={self.output: wanted})
+        options = ModelEvaluationOptions(length_unit="angstrom", outputs=dict.fromkeys(outputs, wanted))
         # TorchScript's optimizer would spend seconds on the first calls and again whenever shapes change, and what it makes
         # of these networks is slower than what it started from.
         with torch.jit.optimized_execution(False):
-            return self.model(systems, options, check_consistency=False)[self.output].block()
+            return self.model(systems, options, check_consistency=False)
+
+    def _try_members(self, members: Members) -> None:
+        """Find out how many members there are, and whether those of atoms add up to those of systems."""
+        pair = _pair(self.elements[0])
+        if isinstance(members, Ensemble):
+            with torch.no_grad():
+                systems, _ = self.build(pair, packed=False, forces=False)
+                members.count(self.ask(systems, members.outputs, atoms=False))
+        self.members, self.member_kind = members.names, members.kind
+        if members.by_atom and members.outputs and self.gives_atoms:
+            with torch.no_grad():
+                ways = [
+                    self.forward(pair, packed=packed, atoms=False, forces=False, members=True).members
+                    for packed in (True, False)
+                ]
+            assert ways[0] is not None
+            assert ways[1] is not None
+            allowed = max(1e-10, 100 * torch.finfo(self.dtype).eps * float(ways[1].abs().max()))
+            members.by_atom = bool((ways[0] - ways[1]).abs().max() <= allowed)
 
     def cell_energy(self, clusters: Clusters, atoms: ase.Atoms) -> float:
         """Energy of a periodic structure in eV by cell.
@@ -210,10 +256,28 @@ def _load(settings: Settings) -> AtomisticModel:
     return AtomisticModel(model, model.metadata(), model.capabilities())
 
 
+def _energies(block: TensorBlock) -> torch.Tensor:
+    """A row for each sample, a column for each of several energies, in float64."""
+    return block.values.reshape(len(block.values), -1).to(torch.float64)
+
+
+def _pair(number: int) -> Clusters:
+    """Two atoms of an element one bond apart."""
+    bond = 2 * covalent_radii[number]
+    return Clusters(np.full((1, 2), number), np.array([[[0.0, 0.0, 0.0], [bond, 0.0, 0.0]]]))
+
+
 def _energy_output(settings: Settings, outputs: dict[str, ModelOutput]) -> str:
     energies = [name for name in outputs if name == "energy" or name.startswith("energy/")]
     wanted = "energy" if settings.variant is None else f"energy/{settings.variant}"
     if wanted in energies:
+        if settings.variant is None and len(energies) > 1 and settings.members != "heads":
+            logger.warning(
+                "metatomic:%s has several energies (%s), and none is named: 'energy' is taken; say variant=… for another one, "
+                "members=heads for all",
+                settings.target,
+                ", ".join(energies),
+            )
         return wanted
     if not energies:
         raise InputError(

@@ -36,12 +36,14 @@ class MetatomicSource(NetworkSource):
         network, traits, digest = load_network(settings)
         versions = {name: version(name) for name in ("torch", "metatomic-torch")}
         super().__init__(network, traits, versions)
-        self.name = settings.name("metatomic", variant=settings.variant)
+        self.name = settings.name("metatomic", variant=settings.variant, members=settings.members)
         dtype = str(network.dtype).removeprefix("torch.")
         # not whether it is told charges: without them the numbers are those of charges that are zero
         spin = f" spin={settings.spin}" if settings.spin else ""
+        # by which a store tells the members of one kind from those of another
+        members = f" members={settings.members}" if settings.members else ""
         self.fingerprint = (
-            f"metatomic:{digest} {network.output} {dtype} metatomic-torch {versions['metatomic-torch']}{spin}"
+            f"metatomic:{digest} {network.output} {dtype} metatomic-torch {versions['metatomic-torch']}{spin}{members}"
         )
 
     def __reduce__(self) -> tuple[Callable[..., MetatomicSource], tuple[Settings, str]]:

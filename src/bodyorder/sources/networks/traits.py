@@ -101,8 +101,10 @@ def measure_traits(network: Network) -> Traits:
     replicas = network.evaluate(turned, packed=packed).energies
     invariant = bool((np.abs(replicas - alone) <= SAME).all())
     if network.members:
-        found = [network.evaluate(some, packed=packed, members=True).members for some in (given, turned)]
-        invariant = invariant and np.allclose(*found, rtol=0, atol=SAME)  # type: ignore[arg-type]
+        here, there = (network.evaluate(some, packed=packed, members=True).members for some in (given, turned))
+        assert here is not None
+        assert there is not None
+        invariant = invariant and bool((np.abs(there - here) <= SAME).all())
     held = _held_bytes_per_atom(network, given, packed)
     relative = max(sigma / np.sqrt(np.mean(alone**2)) if sigma else 0.0, unit / np.sqrt(12))
     return Traits(
