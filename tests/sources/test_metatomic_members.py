@@ -143,7 +143,7 @@ def test_parts_of_a_model_of_metatrain(models, tmp_path):
     )
     np.testing.assert_allclose(composition[1:], 0, atol=1e-10)
     np.testing.assert_allclose(np.delete(pairs, 1), 0, atol=1e-9)
-    assert np.abs(network[1:]).min() > 1e-4
+    assert np.abs(network[1:]).min() > 1e-6
     check_source(source, species=["H", "C"]).raise_if_failed()
 
 

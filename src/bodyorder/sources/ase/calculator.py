@@ -16,6 +16,7 @@ from bodyorder._checks import ComputationError, InputError, check_positive, chec
 from bodyorder.sources.ase.apart import SetApart
 from bodyorder.sources.ase.fingerprint import NOT_PICKLABLE, fingerprint_of
 from bodyorder.sources.ase.folders import WorkingFolder, give_folder, why_one_process
+from bodyorder.sources.ase.members import members_of, per_model
 from bodyorder.sources.protocol import Capabilities, EnergySource, Evaluation, Precision
 from bodyorder.sources.rounding import tolerance
 from bodyorder.sources.spacing import structure
@@ -53,6 +54,9 @@ class CalculatorSource(EnergySource):
         their sum in ``info["charge"]``; without it all charges are zero.
     :param invariant: whether congruent sub-clusters, rotated, reflected or permuted, have the same energy to 1e-9 eV; that of
         one then serves all, and is stored as theirs. ``check_source`` tests this claim too.
+    :param members: key of the calculator's ``results`` with one energy for each member of a committee. Members of ASE's mixing
+        calculators are known without it (:func:`~bodyorder.sources.ase.members.members_of`).
+    :param n_members: how many these are, where the calculator does not say it (``num_models``)
     :param precision: error of one energy; rounding in float64 if not given. Give it for a calculator that converges its
         energies only so far, or computes in float32.
     :param fingerprint: a text that changes whenever the energies could. If not given, it is made of the class, its parameters
@@ -71,6 +75,8 @@ class CalculatorSource(EnergySource):
         boxed: bool = False,
         charged: bool = False,
         invariant: bool = False,
+        members: str | None = None,
+        n_members: int | None = None,
     ):
         if not isinstance(calculator, GetPropertiesMixin):
             raise InputError(
@@ -97,8 +103,17 @@ class CalculatorSource(EnergySource):
             for claim, name in {"forces": "forces", "atom_energies": "energies"}.items()
             if name not in implemented
         }
+        self._members = members_of(calculator, members, n_members)
+        if self._members is None:
+            lacking["members"] = "members=KEY says which of its results hold them"
+        if members is not None:
+            added += f" members={members}"
+        if members == "energies":
+            lacking["atom_energies"] = "its `energies` are those of members"
         self.capabilities = Capabilities(
             forces="forces" not in lacking,
+            members=() if self._members is None else self._members.names,
+            member_kind="" if self._members is None else self._members.kind,
             atom_energies="atom_energies" not in lacking,
             cell_energy=True,
             charged=charged,
@@ -158,9 +173,21 @@ class CalculatorSource(EnergySource):
         """
         return self._evaluate(batch, atoms=True, forces=forces)
 
-    def _evaluate(self, batch: ClusterBatch, *, atoms: bool, forces: bool) -> Evaluation:
-        found = Evaluation.unknown(len(batch), batch.n_atoms, forces=forces, atom_energies=atoms)
-        left = np.arange(len(batch)) if self._apart is None else self._apart.fill(self, batch, found)
+    def evaluate_members(self, batch: ClusterBatch, forces: bool) -> Evaluation:
+        """Energies of the sub-clusters and of members, one sub-cluster after the other, and forces if wanted.
+
+        :raises InputError: for a calculator without members, or whose results do not hold them
+        """
+        if self._members is None:
+            raise self._without("members")
+        return self._evaluate(batch, atoms=False, forces=forces, members=True)
+
+    def _evaluate(self, batch: ClusterBatch, *, atoms: bool, forces: bool, members: bool = False) -> Evaluation:
+        count = len(self.capabilities.members) if members else 0
+        found = Evaluation.unknown(len(batch), batch.n_atoms, forces=forces, atom_energies=atoms, members=count)
+        # members are those of the structure that is computed, and cannot be told apart in a large one
+        apart = None if members else self._apart
+        left = np.arange(len(batch)) if apart is None else apart.fill(self, batch, found)
         names = ["forces"] * forces + ["energies"] * atoms + ["energy"]
         charges = batch.of_members("charges") if self.capabilities.charged else None
         moments = batch.of_members("moments")
@@ -169,6 +196,8 @@ class CalculatorSource(EnergySource):
                 given = dict(zip(names, self.ask(self._structure(batch, row, charges, moments), names), strict=True))
                 if atoms:
                     self._check_shares(given["energies"], float(given["energy"]), batch.n_atoms)
+                if members and self._members is not None:
+                    given["members"] = self._members.read(self.calculator)
                 _put(found, row, given)
             except InputError:
                 raise
@@ -183,7 +212,7 @@ class CalculatorSource(EnergySource):
                 continue
             if not all(np.isfinite(values).all() for values in given.values()):
                 found.messages[row] = "the calculator gave an energy or forces that are not finite"
-        _put(found, list(found.messages), dict.fromkeys(names, np.nan))
+        _put(found, list(found.messages), dict.fromkeys([*names, "members"], np.nan))
         return found
 
     def cell_energy(self, atoms: ase.Atoms) -> float:
@@ -221,8 +250,8 @@ class CalculatorSource(EnergySource):
     def _check_shares(self, shares: Any, energy: float, n_atoms: int) -> None:
         if np.shape(shares) != (n_atoms,):
             raise InputError(
-                f"`energies` of {self.name} must be one per atom, of shape ({n_atoms},), and are of {np.shape(shares)}; "
-                f"do without energies of atoms"
+                f"`energies` of {self.name} must be one per atom, of shape ({n_atoms},), and are of {np.shape(shares)}"
+                f"{per_model(self.calculator, np.shape(shares))}; do without energies of atoms"
             )
         if abs(np.sum(shares) - energy) > tolerance(self.precision, abs(energy)):
             raise InputError(
@@ -254,6 +283,8 @@ def _put(found: Evaluation, rows: int | list[int], given: Mapping[str, Any]) -> 
         found.forces[rows] = given["forces"]
     if found.atom_energies is not None:
         found.atom_energies[rows] = given["energies"]
+    if found.members is not None:
+        found.members[rows] = given["members"]
 
 
 def _small_pickle(calculator: GetPropertiesMixin) -> bytes | None:

@@ -20,7 +20,7 @@ from bodyorder.sources.spec import format_spec
 #: Where ASE keeps its base classes, which are no calculators to choose from.
 BASE_MODULE = Calculator.__module__
 #: Options that are not the calculator's.
-OWN_OPTIONS = {"additive_cutoff", "boxed", "charged", "energy_error", "invariant", "trust"}
+OWN_OPTIONS = {"additive_cutoff", "boxed", "charged", "energy_error", "invariant", "members", "n_members", "trust"}
 
 
 def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a default
@@ -31,6 +31,8 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
     boxed: bool = False,
     charged: bool = False,
     invariant: bool = False,
+    members: str | None = None,
+    n_members: int | None = None,
     trust: bool = False,
     **options: Any,
 ) -> EnergySource:
@@ -46,6 +48,8 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
     :param charged: true for a calculator that takes charges: it is given the initial charges of the atoms
     :param invariant: true if congruent sub-clusters, rotated, reflected or permuted, have the same energy to 1e-9 eV; that of one
         then serves all of them
+    :param members: key of the calculator's ``results`` with one energy for each member of a committee
+    :param n_members: how many these are, where the calculator does not say it
     :param trust: must be true for a function, or whatever else is called and is no calculator class: it could do anything
     :param options: handed to the class
     :raises InputError: if there is no such calculator, it must be trusted and is not, or it rejects the options. A misspelt
@@ -78,13 +82,20 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
     precision = FLOAT64 if energy_error is None else Precision(absolute=float(energy_error))
     fingerprint = fingerprint_of(calculator, options if inspect.isclass(factory) else None)
     source = CalculatorSource(
-        calculator, cutoff=additive_cutoff, precision=precision, fingerprint=fingerprint, **switches
+        calculator,
+        cutoff=additive_cutoff,
+        precision=precision,
+        fingerprint=fingerprint,
+        members=members,
+        n_members=n_members,
+        **switches,
     )
     if multiprocessing.parent_process() is not None:  # one of several, perhaps, that were given the same name
         source.leave_folder()
     if not is_safe:
         switches["trust"] = True  # without it the name would not be loaded again
-    own = {name: value for name, value in (numbers | switches).items() if value is not None and value is not False}
+    asked = numbers | switches | {"members": members, "n_members": n_members}
+    own = {name: value for name, value in asked.items() if value is not None and value is not False}
     source.name = format_spec("ase", target, options | own)
     return source
 
