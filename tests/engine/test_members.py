@@ -9,9 +9,11 @@ from several_energies import Several
 
 from bodyorder import decompose, join
 from bodyorder._checks import ComputationError, InputError
-from bodyorder.analysis import combine
+from bodyorder.analysis import combine, group_members
+from bodyorder.cli.members import print_members
 from bodyorder.engine import Sampling
 from bodyorder.engine.executors import open_executor
+from bodyorder.report import Report, render_report
 from bodyorder.results.files import load, save
 from bodyorder.sources import Capabilities, analytic
 from bodyorder.sources.protocol import Evaluation
@@ -227,3 +229,36 @@ def test_frames_have_a_column_for_each_member():
         InputError, match="a frame of members must come from a result with members; decompose with members=True"
     ):
         decompose(cluster(3), METALS[0]).mbe.members()
+
+
+def test_means_of_groups_pages_and_tables(capsys):
+    structures = [cluster(4), cluster(5, 1), cluster(3, 2)]
+    for atoms, group in zip(structures, ("a", "a", "b"), strict=True):
+        atoms.info["group"] = group
+    result = decompose(structures, Several(METALS, "ensemble"), members=True)
+    found = group_members(result)
+    sizes = np.array([4, 5, 3])
+    totals = result.member_contribution.values / sizes[:, None, None]
+    np.testing.assert_allclose(found.group_member_contribution.sel(group="a"), totals[:2].mean(axis=0), atol=1e-14)
+    spread = result.ensemble_uncertainty.values / sizes[:, None]
+    wanted = np.sqrt((spread[:2] ** 2).mean(axis=0))
+    np.testing.assert_allclose(found.group_ensemble_uncertainty.sel(group="a"), wanted, atol=1e-14)
+    page = render_report(Report("Members", result))
+    assert 'id="members"' in page
+    assert "standard deviation over the members" in page
+    other = decompose(structures, METALS[0])
+    beside = render_report(Report("Members", {"several": result, "one": other}))
+    assert "standard deviation over the members" in beside
+    assert "of each member" not in beside
+    assert 'id="members"' not in render_report(Report("None", other))
+    with pytest.raises(InputError, match="members must come from a result with members; decompose with members=True"):
+        group_members(other)
+    print_members(result)
+    printed = capsys.readouterr().out
+    assert "members of the ensemble, eV per body, a, mean of 2" in printed
+    assert "members of the ensemble, eV per body, b" in printed
+    assert f"{totals[:2, 1, 0].mean():+.6f}" in printed
+    print_members(decompose(crystal(), Several(METALS, "ensemble"), members=True, max_order=2))
+    assert "no total of members: sources give energies of periodic cells alone" in capsys.readouterr().out
+    print_members(other)
+    assert capsys.readouterr().out == ""

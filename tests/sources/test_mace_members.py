@@ -301,7 +301,7 @@ def test_the_command_prints_a_table_of_members(folder, tmp_path, run):
         "decompose", tmp_path / "a.xyz", "--source", spec, "--trust", "--members", "--no-whole", "-o", tmp_path / "a.nc"
     )
     assert code == 0, err
-    assert "members of the ensemble, eV per body, mean of 2 structures" in out
+    assert "members of the ensemble, eV per body, mean of 2" in out
     assert all(name in out for name in ("±", "run-0", "run-1", "run-2"))
     code, out, _ = run("decompose", tmp_path / "a.xyz", "--source", spec, "--trust", "-o", tmp_path / "b.nc")
     assert code == 0

@@ -6,6 +6,8 @@ import numpy as np
 import xarray as xr
 from rich.table import Table
 
+from bodyorder.analysis.alignment import UNGROUPED, groups
+from bodyorder.analysis.members import group_members
 from bodyorder.cli.tables import print_table
 
 #: Columns of members, at most: of more the first are shown.
@@ -16,42 +18,35 @@ _TITLES = {"ensemble": "members of the ensemble", "heads": "heads", "parts": "pa
 
 
 def print_members(result: xr.DataTree) -> None:
-    """Order totals per body of every member, means over all structures; of an ensemble with their standard deviation.
+    """Order totals per body of every member, means over each group; of an ensemble with their standard deviation.
 
-    The deviation is the root mean square over structures. A result without members prints nothing.
+    A result without members prints nothing.
     """
     if "member_contribution" not in result:
         return
-    kind, root = str(result.attrs["member_kind"]), result.to_dataset()
-    bodies = root["n_bodies"]
-    by_order = (root["member_contribution"] / bodies).transpose("structure", "order", "member").values
-    whole = (root["member_total"] / bodies).transpose("structure", "member").values
-    names = [str(name) for name in root["member"].values]
-    count = root.sizes["structure"]
-    mean = f", mean of {count} structures" * (count > 1)
+    found, kind = group_members(result), str(result.attrs["member_kind"])
+    names = [str(name) for name in found["member"].values]
     more = f", the first {_MOST} of {len(names)}" * (len(names) > _MOST)
-    table = Table(title=f"{_TITLES[kind]}{more}, eV per body{mean}")
-    table.add_column("order", justify="right")
-    if kind == "ensemble":
-        table.add_column("±", justify="right")
-    for name in names[:_MOST]:
-        table.add_column(name, justify="right")
-    deviations = _deviations(root, "ensemble_uncertainty", ("structure", "order"))
-    for place, order in enumerate(root["order"].values):
-        table.add_row(str(order), *deviations[place : place + 1], *_means(by_order[:, place]))
-    table.add_row("total", *_deviations(root, "total_uncertainty", ("structure",)), *_means(whole))
-    print_table(table)
+    for group, rows in groups(result.to_dataset()).items():
+        own = found.sel(group=group).isel(member=slice(_MOST))
+        of = f", {group}" * (group != UNGROUPED) + f", mean of {len(rows)}" * (len(rows) > 1)
+        table = Table(title=f"{_TITLES[kind]}{more}, eV per body{of}")
+        for column in ("order", *["±"] * (kind == "ensemble"), *names[:_MOST]):
+            table.add_column(column, justify="right")
+        for order in own["order"].values:
+            here = own.sel(order=order)
+            table.add_row(str(order), *_row(here, "group_ensemble_uncertainty", "group_member_contribution"))
+        table.add_row("total", *_row(own, "group_total_uncertainty", "group_member_total"))
+        print_table(table)
+    if result["member_total"].isnull().any() and "cells" in result.children:
+        print("no total of members: sources give energies of periodic cells alone")
 
 
-def _means(values: np.ndarray) -> list[str]:
-    """Means over structures of the members that are shown; a dash where one is unknown."""
-    return ["-" if np.isnan(mean) else f"{mean:+.6f}" for mean in values.mean(axis=0)[:_MOST]]
+def _row(own: xr.Dataset, deviation: str, energies: str) -> list[str]:
+    """A deviation, where there is one, and the energy of each member; a dash where one is unknown."""
+    said = [_number(float(own[deviation]), ".6f")] if deviation in own else []
+    return said + [_number(float(value), "+.6f") for value in own[energies].values]
 
 
-def _deviations(root: xr.Dataset, name: str, dims: tuple[str, ...]) -> list[str]:
-    """Standard deviations per body; none for members that are no ensemble."""
-    if name not in root:
-        return []
-    values = (root[name] / root["n_bodies"]).transpose(*dims).values
-    found = np.atleast_1d(np.sqrt(np.mean(values**2, axis=0)))
-    return ["-" if np.isnan(value) else f"{value:.6f}" for value in found]
+def _number(value: float, style: str) -> str:
+    return "-" if np.isnan(value) else format(value, style)
