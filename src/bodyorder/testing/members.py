@@ -41,7 +41,8 @@ def _asked(subject: Subject, batch: ClusterBatch) -> tuple[FloatArray, FloatArra
     :raises ComputationError: if these are not as many as claimed
     """
     found = subject.source.evaluate_members(batch, False)
-    wanted, shape = (len(batch), len(subject.source.capabilities.members)), np.shape(found.members)
+    wanted = len(batch), len(subject.source.capabilities.members)
+    shape = None if found.members is None else np.shape(found.members)
     if found.members is None or shape != wanted:
         raise ComputationError(f"`members` must be of shape {wanted}, got {shape}")
     return found.energies, found.members
