@@ -125,12 +125,14 @@ class Several(PairSum):
 
     :param powers: g of each member
     :param additive: whether energies of atoms in the ensemble add up to those of systems; else those of systems are 1 eV higher
+    :param broken: whether the ensemble fails
     """
 
-    def __init__(self, powers: List[float], additive: bool = True):  # noqa: UP006
+    def __init__(self, powers: List[float], additive: bool = True, broken: bool = False):  # noqa: UP006
         super().__init__(2.5, 3.0, True)
         self.register_buffer("powers", torch.tensor(powers, dtype=torch.float64))
         self.surplus = 0.0 if additive else 1.0
+        self.broken = broken
 
     def forward(
         self,
@@ -149,6 +151,8 @@ class Several(PairSum):
                 powers = powers[:1]
             elif name == "energy/last":
                 powers = powers[-1:]
+            elif self.broken:
+                raise ValueError("no ensemble here")
             per_atom = output.sample_kind == "atom"
             for number, system in enumerate(systems):
                 own = self.atoms(system).reshape(-1, 1)

@@ -283,11 +283,18 @@ def test_files_of_the_coming_layout_are_refused(folder, tmp_path):
         source_of(folder)
 
 
-def test_a_name_with_a_comma_is_one_file(folder, tmp_path):
+def test_a_name_with_a_comma_is_one_file(folder, tmp_path, monkeypatch):
     (tmp_path / "a,b.model").write_bytes((folder / "run-0.model").read_bytes())
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "run-0.model").write_bytes((folder / "run-1.model").read_bytes())
     assert source_of(tmp_path / "a,b.model").capabilities.members == ()
+    for number in range(4):
+        (tmp_path / (20 * "very_" + f"{number}.model")).write_bytes((folder / f"run-{number % 3}.model").read_bytes())
+    with monkeypatch.context() as patch:
+        patch.chdir(tmp_path)
+        many = ",".join(20 * "very_" + f"{number}.model" for number in range(4))
+        assert len(many) > 255
+        assert len(source_of(many).capabilities.members) == 4
     same = source_of(f"{folder}/run-0.model,{tmp_path}/other/run-0.model")
     assert same.capabilities.members == (f"{folder}/run-0.model", f"{tmp_path}/other/run-0.model")
 

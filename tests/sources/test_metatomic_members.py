@@ -167,3 +167,15 @@ def test_what_there_is_not_is_told(several, networks):
         InputError, match=r"gives energies only; the model has no output energy_ensemble; say members=parts"
     ):
         decompose(ase.Atoms("H2", [[0, 0, 0], [0, 0, 1]]), load_source(f"metatomic:{networks['pet']}"), members=True)
+
+
+def test_an_ensemble_that_fails_costs_no_energies(models, tmp_path):
+    broken = models.Several(POWERS, broken=True)
+    path = models.export_closed_form(
+        tmp_path / "broken.pt", broken, claimed_range=3.0, outputs=("energy", "energy_ensemble")
+    )
+    source, batch = load_source(f"metatomic:{path}"), pieces(3, 3, elements=(1,))
+    wanted = [closed_form(batch.to_atoms(row)).mean() for row in range(3)]
+    np.testing.assert_allclose(source.energies(batch), wanted, rtol=0, atol=1e-12)
+    with pytest.raises(InputError, match=r"gives energies only; its ensemble cannot be computed: .*no ensemble here"):
+        decompose(batch.to_atoms(0), source, members=True)

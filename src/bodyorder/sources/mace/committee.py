@@ -45,6 +45,8 @@ class MaceCommittee(EnergySource):
             member_kind="ensemble",
             cell_energy=True,
             charged=claims[0].charged,
+            context=claims[0].context,
+            spin=claims[0].spin,
             invariant=all(own.invariant for own in claims),
             batch_size=min(own.batch_size for own in claims if own.batch_size is not None),
             costly=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def model_files(target: str) -> list[tuple[str, Path]]:
         the order of their names
     :raises InputError: if one is not there, is of a layout that cannot be read, or is named twice
     """
-    if Path(target).exists():
+    if os.path.exists(target):  # which, other than a Path, does not mind that many names are too long for one
         return [(target, _file(target))]
     names: list[str] = []
     for pattern in target.split(","):

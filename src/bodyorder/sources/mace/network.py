@@ -9,7 +9,6 @@ enters at every atom. Architecture: I. Batatia et al., MACE, doi:10.48550/arXiv.
 
 from __future__ import annotations
 
-import logging
 import os
 import warnings
 import zipfile
@@ -25,7 +24,15 @@ from bodyorder._checks import InputError, check_choice, first_line, require
 from bodyorder.sources.mace.members import members_of
 from bodyorder.sources.mace.settings import Settings
 from bodyorder.sources.networks.checkpoint import describe_checkpoint
-from bodyorder.sources.networks.network import Clusters, Network, Output, check_device, check_known, check_told
+from bodyorder.sources.networks.network import (
+    Clusters,
+    Network,
+    Output,
+    check_device,
+    check_known,
+    check_told,
+    tell_default,
+)
 from bodyorder.sources.pairs import Pairs, pairs_inside, pairs_of_cell
 from bodyorder.sources.portions import keep_freed_memory
 
@@ -33,8 +40,6 @@ from bodyorder.sources.portions import keep_freed_memory
 CHARGE, SPIN = "total_charge", "total_spin"
 #: Set by mace when it is imported: torch then loads every pickle of the process without asking.
 _ASK_NOTHING = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
-
-logger = logging.getLogger(__name__)
 
 
 class MaceNetwork(Network):
@@ -236,10 +241,5 @@ def _choose_head(settings: Settings, heads: list[str]) -> str:
     if len(usual) > 1:
         raise InputError(f"`head` must be given for mace:{settings.target}, one of {', '.join(heads)}")
     if len(heads) > 1 and settings.members != "heads":
-        logger.warning(
-            "mace:%s has several heads (%s), and none is named: %r is taken; say head=… for another one, members=heads for all",
-            settings.target,
-            ", ".join(heads),
-            usual[0],
-        )
+        tell_default(f"mace:{settings.target}", "heads", heads, usual[0], "head")
     return usual[0]

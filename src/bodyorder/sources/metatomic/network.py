@@ -9,7 +9,6 @@ lists (:mod:`~bodyorder.sources.networks.traits` finds out), each sub-cluster is
 from __future__ import annotations
 
 import importlib
-import logging
 import warnings
 from collections.abc import Sequence
 
@@ -32,11 +31,9 @@ from bodyorder._checks import InputError, check_choice, first_line
 from bodyorder.sources.metatomic.archive import Settings, of_another_version, read_extensions
 from bodyorder.sources.metatomic.inputs import Inputs
 from bodyorder.sources.metatomic.members import Ensemble, Members, members_of
-from bodyorder.sources.networks.network import Clusters, Network, Output, check_device
+from bodyorder.sources.networks.network import Clusters, Network, Output, check_device, tell_default
 from bodyorder.sources.pairs import Pairs, pairs_inside, pairs_of_cell
 from bodyorder.sources.portions import keep_freed_memory
-
-logger = logging.getLogger(__name__)
 
 _PAIR_NAMES = ["first_atom", "second_atom", "cell_shift_a", "cell_shift_b", "cell_shift_c"]
 
@@ -76,11 +73,18 @@ class MetatomicNetwork(Network):
         self._members = members_of(self.label, settings.members, model, self.output)
         self._xyz = Labels(["xyz"], torch.arange(3, dtype=torch.int32).reshape(3, 1)).to(self.device)
         self._distance = Labels(["distance"], torch.zeros(1, 1, dtype=torch.int32)).to(self.device)
-        if self._members is not None:
-            self._try_members(self._members)
         self.no_members = (
             "the model has no output energy_ensemble; say members=parts, or members=heads for its variants"
         )
+        if self._members is not None:
+            try:
+                self._try_members(self._members)
+            except (RuntimeError, torch.jit.Error) as error:  # the second of what its code raises
+                said = f"its {self._members.kind} cannot be computed: {last_line(error)}"
+                if settings.members is not None:
+                    raise InputError(f"{self.label} must give its members, and {said}") from error
+                self._members, self.no_members = None, said
+                self.members, self.member_kind = (), ""
 
     def forward(self, clusters: Clusters, *, packed: bool, atoms: bool, forces: bool, members: bool = False) -> Output:
         """Run the model once, all sub-clusters as one system if packed, else each as its own.
@@ -272,12 +276,7 @@ def _energy_output(settings: Settings, outputs: dict[str, ModelOutput]) -> str:
     wanted = "energy" if settings.variant is None else f"energy/{settings.variant}"
     if wanted in energies:
         if settings.variant is None and len(energies) > 1 and settings.members != "heads":
-            logger.warning(
-                "metatomic:%s has several energies (%s), and none is named: 'energy' is taken; say variant=… for another one, "
-                "members=heads for all",
-                settings.target,
-                ", ".join(energies),
-            )
+            tell_default(f"metatomic:{settings.target}", "energies", energies, wanted, "variant")
         return wanted
     if not energies:
         raise InputError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import multiprocessing
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +17,8 @@ from ase.data import chemical_symbols
 from bodyorder._checks import InputError, check_choice
 from bodyorder.sources.protocol import Evaluation
 from bodyorder.structures.clusters import ClusterBatch, FloatArray, IntArray
+
+logger = logging.getLogger(__name__)
 
 #: What the spin of a sub-cluster can be: the lowest that its number of electrons allows.
 SPINS = ("low",)
@@ -186,6 +190,25 @@ class Network(ABC):
 
 def _symbols(numbers: Iterable[int]) -> str:
     return ", ".join(chemical_symbols[number] for number in numbers)
+
+
+def tell_default(model: str, what: str, names: Sequence[str], taken: str, option: str) -> None:
+    """Warn that one of several energies is taken that nobody named; workers take what they are given, and say nothing.
+
+    :param model: what the user calls it
+    :param what: what it has several of
+    :param names: of all of them
+    :param option: that names one
+    """
+    if multiprocessing.parent_process() is None:
+        logger.warning(
+            "%s has several %s (%s), and none is named: %r is taken; say %s=… for another one, members=heads for all",
+            model,
+            what,
+            ", ".join(names),
+            taken,
+            option,
+        )
 
 
 def check_told(model: str, *, charge: bool, spin: bool, charged: bool, rule: str | None) -> None:
