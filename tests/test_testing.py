@@ -19,14 +19,14 @@ from bodyorder.testing.clusters import direction, random_cluster
 CHECKS = [
     "attributes", "output", "repetition", "single atoms", "permutation", "rotation", "translation", "invariance", "batch",
     "batch size", "parent", "additivity", "precision", "single precision", "records", "context", "charges", "counterpoise",
-    "cells", "estimates", "versions", "energies of atoms",
+    "cells", "estimates", "versions", "energies of atoms", "members",
     "energies with forces", "forces", "net forces", "forces in a batch", "pickling", "fingerprint",
 ]  # fmt: skip
 FORCES = {"energies with forces", "forces", "net forces", "forces in a batch"}
 #: What applies only to sources that claim it or have it.
 OPTIONAL = {
     "invariance", "energies of atoms", "batch size", "single precision", "records", "charges", "counterpoise", "cells",
-    "estimates", "versions",
+    "estimates", "versions", "members",
 }  # fmt: skip
 
 CONFORMING = [
@@ -240,6 +240,54 @@ class FewAtoms(WithAtoms):
         found = super().evaluate_atoms(batch, forces)
         found.atom_energies = found.atom_energies[:, 1:]
         return found
+
+
+class WithParts(Base):
+    """Half the energy, and half of it."""
+
+    capabilities = Capabilities(members=("one", "other"), member_kind="parts")
+
+    def evaluate_members(self, batch, forces):
+        energies = self.energies(batch)
+        return Evaluation(energies, members=np.stack([energies / 2, energies / 2], axis=1))
+
+
+class PartsOfAnotherEnergy(WithParts):
+    def evaluate_members(self, batch, forces):
+        found = super().evaluate_members(batch, forces)
+        found.members[:, 0] += 1e-6
+        return found
+
+
+class PartsOfTheNext(WithParts):
+    def evaluate_members(self, batch, forces):
+        found = super().evaluate_members(batch, forces)
+        found.members[:] = np.roll(found.members, 1, axis=0)
+        return found
+
+
+class MembersInOrder(WithParts):
+    """What the parts are depends on which atom is first."""
+
+    def evaluate_members(self, batch, forces):
+        found = super().evaluate_members(batch, forces)
+        moved = 1e-6 * batch.positions[:, 0, 0]
+        found.members[:, 0] += moved
+        found.members[:, 1] -= moved
+        return found
+
+
+class FewMembers(WithParts):
+    def evaluate_members(self, batch, forces):
+        found = super().evaluate_members(batch, forces)
+        found.members = found.members[:, :1]
+        return found
+
+
+class MembersWithAnotherEnergy(WithParts):
+    def evaluate_members(self, batch, forces):
+        found = super().evaluate_members(batch, forces)
+        return Evaluation(found.energies + 1e-6, members=found.members)
 
 
 class NotPicklable(Base):
@@ -554,6 +602,11 @@ def test_energies_of_atoms_are_looked_at_where_there_are_any():
         (AtomsInOrder, {"energies of atoms"}),
         (AtomsOfTheNext, {"energies of atoms"}),
         (FewAtoms, {"energies of atoms"}),
+        (PartsOfAnotherEnergy, {"members"}),
+        (PartsOfTheNext, {"members"}),
+        (MembersInOrder, {"members"}),
+        (FewMembers, {"members"}),
+        (MembersWithAnotherEnergy, {"members"}),
         (NotPicklable, {"pickling"}),
         (ForgetsOnPickling, {"pickling"}),
         (MovingFingerprint, {"fingerprint"}),

@@ -30,6 +30,7 @@ def process_as_it_was():
 def save_model(path, *, elements=(1, 6, 8), interactions=2, dtype="float64", seed=0, **changes):
     """Save a small MACE model with random weights, as MACE's own training does it.
 
+    :param changes: of its settings; ``plain`` leaves out its scale and shift
     :return: path of the model
     """
     with process_as_it_was(), torch.serialization.safe_globals([slice]):
@@ -59,7 +60,11 @@ def save_model(path, *, elements=(1, 6, 8), interactions=2, dtype="float64", see
     }
     with process_as_it_was():
         torch.set_default_dtype(getattr(torch, dtype))
-        torch.save(modules.ScaleShiftMACE(**(settings | changes)), path)
+        kind = modules.ScaleShiftMACE
+        if changes.pop("plain", False):
+            kind = modules.MACE
+            settings = {name: value for name, value in settings.items() if not name.startswith("atomic_inter_")}
+        torch.save(kind(**(settings | changes)), path)
     return path
 
 
@@ -83,6 +88,8 @@ def calculator_of(path, dtype="float64"):
         from mace.calculators import MACECalculator
 
         os.environ[VARIABLE] = "1"  # as mace sets it where it is imported
+        # mace 0.3.16 no longer sets it, and powers of nuclear charges come in it
+        torch.set_default_dtype(getattr(torch, dtype))
         yield MACECalculator(str(path), device="cpu", default_dtype=dtype)
 
 

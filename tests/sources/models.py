@@ -119,6 +119,63 @@ class PairSum(torch.nn.Module):
         return results
 
 
+class Several(PairSum):
+    """Several energies u + g_m u² of every atom, u as it is in :class:`PairSum`: ``energy_ensemble`` has them all, ``energy`` is
+    their mean, and ``energy/first`` and ``energy/last`` are two of them.
+
+    :param powers: g of each member
+    :param additive: whether energies of atoms in the ensemble add up to those of systems; else those of systems are 1 eV higher
+    :param broken: whether the ensemble fails
+    """
+
+    def __init__(self, powers: List[float], additive: bool = True, broken: bool = False):  # noqa: UP006
+        super().__init__(2.5, 3.0, True)
+        self.register_buffer("powers", torch.tensor(powers, dtype=torch.float64))
+        self.surplus = 0.0 if additive else 1.0
+        self.broken = broken
+
+    def forward(
+        self,
+        systems: List[System],  # noqa: UP006
+        outputs: Dict[str, ModelOutput],  # noqa: UP006
+        selected_atoms: Optional[Labels] = None,  # noqa: UP045
+    ) -> Dict[str, TensorMap]:  # noqa: UP006
+        results: dict[str, TensorMap] = {}
+        for name, output in outputs.items():
+            samples: list[torch.Tensor] = []
+            values: list[torch.Tensor] = []
+            powers = self.powers
+            if name == "energy":
+                powers = powers.mean().reshape(1)
+            elif name == "energy/first":
+                powers = powers[:1]
+            elif name == "energy/last":
+                powers = powers[-1:]
+            elif self.broken:
+                raise ValueError("no ensemble here")
+            per_atom = output.sample_kind == "atom"
+            for number, system in enumerate(systems):
+                own = self.atoms(system).reshape(-1, 1)
+                energies = own + powers * own**2
+                if per_atom:
+                    atoms = torch.arange(len(system))
+                    samples.append(torch.stack([torch.full_like(atoms, number), atoms], dim=1))
+                    values.append(energies)
+                else:
+                    samples.append(torch.tensor([[number]]))
+                    surplus = self.surplus if name == "energy_ensemble" else 0.0
+                    values.append(energies.sum(dim=0).reshape(1, -1) + surplus)
+            columns = torch.arange(len(powers), dtype=torch.int32).reshape(-1, 1)
+            block = TensorBlock(
+                values=torch.cat(values),
+                samples=Labels(["system", "atom"] if per_atom else ["system"], torch.cat(samples).to(torch.int32)),
+                components=torch.jit.annotate(list[Labels], []),
+                properties=Labels(["energy"], columns),
+            )
+            results[name] = TensorMap(Labels(["_"], torch.tensor([[0]], dtype=torch.int32)), [block])
+        return results
+
+
 class Told(PairSum):
     """The terms of a pair are multiplied by 1 + 0.3 q of both atoms, where q is what the model is told of an atom or its system.
 
@@ -136,6 +193,36 @@ class Told(PairSum):
     def strengths(self, system: System) -> torch.Tensor:
         told = system.get_data(self.asked).block().values.reshape(-1)
         return 1.0 + 0.3 * told * torch.ones(len(system))
+
+
+def export_last_layer_ensemble(folder, count, *, elements=(1,), seed=0):
+    """Export a small PET of metatrain with an ensemble of last layers (LLPR), before training: weights of members are random.
+
+    :param count: members
+    :return: path of the model
+    """
+    from metatrain.llpr import LLPRUncertaintyModel
+    from metatrain.pet import PET
+    from metatrain.utils.architectures import get_default_hypers
+    from metatrain.utils.data import DatasetInfo
+    from metatrain.utils.data.target_info import get_energy_target_info
+
+    torch.manual_seed(seed)
+    target = get_energy_target_info("energy", {"quantity": "energy", "unit": "eV"}, add_position_gradients=True)
+    info = DatasetInfo(length_unit="angstrom", atomic_types=list(elements), targets={"energy": target})
+    folder.mkdir(parents=True, exist_ok=True)
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    small = {"d_pet": 16, "d_head": 16, "d_node": 32, "d_feedforward": 32, "num_heads": 2, "num_attention_layers": 1}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        hypers = get_default_hypers("llpr")["model"] | {"num_ensemble_members": {"energy": count}}
+        model = LLPRUncertaintyModel(hypers, info)
+        model.set_wrapped_model(PET(_merge(get_default_hypers("pet")["model"], small), info))
+        exported = model.to(torch.float64).eval().export()
+        exported.save(folder / "model.pt", collect_extensions=folder / "extensions")
+    torch.set_default_dtype(usual)
+    return folder / "model.pt"
 
 
 def export_closed_form(path: Path, model: PairSum, *, claimed_range, kind="atom", outputs=("energy",), **capabilities):

@@ -216,7 +216,7 @@ def test_a_pickled_source_gives_the_same_energies_in_another_process(path):
             r"`device` must be there, got 'cuda:99' and torch sees \d+ GPUs; device=cpu always works",
         ),
         ({"dtype": "float16"}, "`dtype` must be one of float32, float64, got 'float16'"),
-        ({"variant": "x"}, "has no option 'variant'; options: trust, device, dtype, head, charged, spin"),
+        ({"variant": "x"}, "has no option 'variant'; options: trust, device, dtype, head, charged, spin, members"),
     ],
 )
 def test_wrong_options_are_named(path, options, message):

@@ -142,6 +142,15 @@ class Expansion:
         """
         return frames.subsets(self.aligned, members)
 
+    def members(self) -> pd.DataFrame:
+        """Order totals of the members of a source, of an ensemble, of heads or of parts: a row for each structure and order.
+
+        :return: columns ``structure``, ``order``, one for each member in eV, and for an ensemble ``uncertainty``, their standard
+            deviation. Orders above the bodies of a free structure have no row.
+        :raises InputError: if the result holds no members, or is of several sources, whose members are different ones
+        """
+        return frames.members(self.aligned)
+
     def truncation(self, tolerance: float = TOLERANCE) -> xr.Dataset:
         """What the orders up to each add up to, and what they miss of the energy.
 

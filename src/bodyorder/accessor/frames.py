@@ -54,6 +54,29 @@ def orders(aligned: Aligned) -> pd.DataFrame:
     return _frame(columns, dict(zip(columns, columns, strict=True)))
 
 
+def members(aligned: Aligned) -> pd.DataFrame:
+    """A row for each structure and order (:meth:`bodyorder.accessor.Expansion.members`).
+
+    :raises InputError: if the result holds no members, or is of several sources
+    """
+    data = aligned.data
+    if not aligned.is_single:
+        raise InputError("a frame of members must come from a result of one source, got one of several")
+    if "member_contribution" not in data:
+        raise InputError("a frame of members must come from a result with members; decompose with members=True")
+    structure, order = np.nonzero(present(data))
+    columns = _named(aligned, np.zeros(len(structure), dtype=np.int64), structure)
+    columns["order"] = data["order"].values[order]
+    totals = data["member_contribution"].isel(source=0).transpose("structure", "order", "member").values
+    variables = dict(zip(columns, columns, strict=True))
+    for place, name in enumerate(data["member"].values.astype(str)):
+        columns[name], variables[name] = totals[structure, order, place], "member_contribution"
+    if "ensemble_uncertainty" in data:
+        spread = data["ensemble_uncertainty"].isel(source=0).transpose("structure", "order").values
+        columns["uncertainty"], variables["uncertainty"] = spread[structure, order], "ensemble_uncertainty"
+    return _frame(columns, variables)
+
+
 def subsets(aligned: Aligned, members: bool) -> pd.DataFrame:
     """A row for each source and sub-cluster (:meth:`bodyorder.accessor.Expansion.subsets`).
 

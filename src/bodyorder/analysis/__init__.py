@@ -10,6 +10,7 @@ from bodyorder.analysis.environment import environment_orders
 from bodyorder.analysis.findings import findings, missing_contributions
 from bodyorder.analysis.generalization import error_cancellation, size_errors
 from bodyorder.analysis.interactions import context_orders, environment_terms, interaction_indices
+from bodyorder.analysis.members import group_members
 from bodyorder.analysis.multiplicity import doubts, multiplicities, multiplicity_changes
 from bodyorder.analysis.shares import atom_shares
 
@@ -28,6 +29,7 @@ __all__ = [
     "error_cancellation",
     "findings",
     "group_convergence",
+    "group_members",
     "groups",
     "interaction_indices",
     "missing_contributions",

@@ -54,7 +54,8 @@ def side_by_side(results: Mapping[str, xr.DataTree]) -> xr.Dataset:
     if not results:
         raise InputError("at least one result must be given to combine, got none")
     names = [str(name) for name in results]
-    given = [flat(result) for result in results.values()]
+    # members of one source are not those of another; the uncertainties that they give stand side by side
+    given = [flat(result).drop_dims("member", errors="ignore") for result in results.values()]
     first = given[0]
     structures = structure_names(first, repr(names[0]))
     parts = []

@@ -65,6 +65,9 @@ def add_commands(commands: Any) -> None:
     decompose.add_argument("--forces", action="store_true", help="resolve forces too")
     decompose.add_argument("--atom-energies", action="store_true", help="resolve the model's own energies of atoms too")
     decompose.add_argument(
+        "--members", action="store_true", help="resolve the several energies of a source: ensemble, heads or parts"
+    )
+    decompose.add_argument(
         "--measure-noise", action="store_true", help="measure the error of one energy on replicas, turned and shifted"
     )
     decompose.add_argument(
@@ -215,6 +218,7 @@ def _announcer() -> Callable[[str], None]:
 
 
 def _decompose(args: argparse.Namespace) -> None:
+    from bodyorder.cli.members import print_members
     from bodyorder.cli.tables import print_orders
     from bodyorder.engine import decompose
     from bodyorder.engine.executors import open_executor
@@ -236,6 +240,7 @@ def _decompose(args: argparse.Namespace) -> None:
             sampling=_sampling(args),
             forces=args.forces,
             atom_energies=args.atom_energies,
+            members=args.members,
             subsets=args.subsets,
             measure_noise=args.measure_noise or None,
             **({} if args.same_distance is None else {"same_distance": args.same_distance}),
@@ -246,6 +251,7 @@ def _decompose(args: argparse.Namespace) -> None:
         )
     save(result, output)
     print_orders(result)
+    print_members(result)
     print(f"written to {output}")
     failed = result.failure.values != ""
     if failed.any():

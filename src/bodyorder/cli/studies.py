@@ -90,6 +90,7 @@ def _study(args: argparse.Namespace) -> None:
 
 
 def _join(args: argparse.Namespace) -> None:
+    from bodyorder.cli.members import print_members
     from bodyorder.cli.tables import print_orders
     from bodyorder.results import join
     from bodyorder.results.files import load, save
@@ -105,6 +106,7 @@ def _join(args: argparse.Namespace) -> None:
     )
     save(joined, output)
     print_orders(joined)
+    print_members(joined)
     root = joined.to_dataset()
     lacking = int((root["failure"] != "").sum()) if "failure" in root else 0
     if lacking:

@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 from ase.stress import full_3x3_to_voigt_6_stress
 
+from bodyorder.engine.members import member_totals
 from bodyorder.engine.noise import SIGNIFICANT
 from bodyorder.engine.noise import describe as describe_noise
 from bodyorder.engine.selection import Selection
@@ -88,6 +89,9 @@ def assemble(
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         },
     )
+    if evaluated.wanted.members:
+        dataset = dataset.merge(member_totals(by_structure, contribution), combine_attrs="override")
+        dataset.attrs["member_kind"] = source.capabilities.member_kind
     if any("group" in atoms.info for atoms in structures):
         groups = [str(atoms.info.get("group", "")) for atoms in structures]
         dataset = dataset.assign_coords(group=("structure", groups))

@@ -9,6 +9,7 @@ import numpy as np
 
 from bodyorder._checks import ComputationError, InputError, first_line
 from bodyorder.sources.protocol import RECORDS, EnergySource, Evaluation, FailedClusters
+from bodyorder.sources.rounding import tolerance
 from bodyorder.structures import ClusterBatch
 
 
@@ -18,10 +19,12 @@ class Wanted:
 
     :param forces: forces
     :param atom_energies: the source's own energies of atoms
+    :param members: so many energies of each sub-cluster beside its energy, all that the source claims, or none
     """
 
     forces: bool = False
     atom_energies: bool = False
+    members: int = 0
 
     @property
     def by_atom(self) -> bool:
@@ -30,7 +33,9 @@ class Wanted:
 
     def unknown(self, count: int, n_atoms: int) -> Evaluation:
         """Nothing known of so many sub-clusters."""
-        return Evaluation.unknown(count, n_atoms, forces=self.forces, atom_energies=self.atom_energies)
+        return Evaluation.unknown(
+            count, n_atoms, forces=self.forces, atom_energies=self.atom_energies, members=self.members
+        )
 
 
 def compute(source: EnergySource, batch: ClusterBatch, wanted: Wanted) -> Evaluation:
@@ -53,13 +58,15 @@ def compute(source: EnergySource, batch: ClusterBatch, wanted: Wanted) -> Evalua
             return Evaluation.joined(*parts)
         given = wanted.unknown(1, batch.n_atoms)
         given.messages[0] = f"{type(error).__name__}: {first_line(error)}"
-    return _checked(source.name, given, batch, wanted)
+    return _checked(source, given, batch, wanted)
 
 
 def _ask(source: EnergySource, batch: ClusterBatch, wanted: Wanted) -> Any:
     try:
         if wanted.atom_energies:
             return source.evaluate_atoms(batch, wanted.forces)
+        if wanted.members:
+            return source.evaluate_members(batch, wanted.forces)
         if source.capabilities.records:
             return source.evaluate(batch, wanted.forces)
         if not wanted.forces:
@@ -74,8 +81,9 @@ def _ask(source: EnergySource, batch: ClusterBatch, wanted: Wanted) -> Any:
         return found
 
 
-def _checked(name: str, given: Any, batch: ClusterBatch, wanted: Wanted) -> Evaluation:
+def _checked(source: EnergySource, given: Any, batch: ClusterBatch, wanted: Wanted) -> Evaluation:
     """The answer in float64 arrays of the right shapes, NaN in rows that failed."""
+    name = source.name
     if not isinstance(given, Evaluation):
         raise ComputationError(f"{name} must give energies{' and forces' * wanted.forces}, gave {type(given).__name__}")
     n, messages = len(batch), dict(given.messages)
@@ -84,22 +92,37 @@ def _checked(name: str, given: Any, batch: ClusterBatch, wanted: Wanted) -> Eval
     shares = None
     if wanted.atom_energies:
         shares = _numbers(name, "energies of atoms", given.atom_energies, batch.numbers.shape)
+    members = _numbers(name, "members", given.members, (n, wanted.members)) if wanted.members else None
     if not given.records.keys() <= RECORDS.keys():
         raise ComputationError(f"{name} must give records among {', '.join(RECORDS)}, gave {', '.join(given.records)}")
     records = {label: _numbers(name, label, values, (n,)) for label, values in given.records.items()}
     finite = np.isfinite(energies)
-    for array in (gradients, shares):
+    for array in (gradients, shares, members):
         if array is not None:
             finite &= np.isfinite(array).reshape(n, -1).all(axis=1)
     for row in np.flatnonzero(~finite):
-        messages.setdefault(int(row), "the energy, a force or the energy of an atom is not finite")
+        messages.setdefault(int(row), "the energy, a force or the energy of an atom or member is not finite")
     if not messages.keys() <= set(range(n)):
         raise ComputationError(f"{name} must name failed rows below {n}, gave {sorted(messages)}")
     # The numbers in a failed row mean nothing, and a finite one would be added to sums as if it did.
-    for array in (energies, gradients, shares):
+    for array in (energies, gradients, shares, members):
         if array is not None:
             array[list(messages)] = np.nan
-    return Evaluation(energies, gradients, messages, records, shares)
+    if members is not None and source.capabilities.member_kind == "parts":
+        _check_sums(source, members, energies)
+    return Evaluation(energies, gradients, messages, records, shares, members)
+
+
+def _check_sums(source: EnergySource, parts: np.ndarray, energies: np.ndarray) -> None:
+    """Check that parts add up to the energy, to the rounding of numbers as large as they are."""
+    off = np.abs(parts.sum(axis=1) - energies)
+    sizes = np.maximum(np.abs(parts).sum(axis=1), np.abs(energies))
+    allowed = [tolerance(source.precision, float(size)) for size in np.nan_to_num(sizes)]
+    for row in np.flatnonzero(off > allowed)[:1]:
+        raise ComputationError(
+            f"{source.name} must give parts that add up to its energy, and gives {parts[row].sum():.9g} eV for "
+            f"{energies[row]:.9g} eV; do without members"
+        )
 
 
 def _numbers(name: str, what: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:

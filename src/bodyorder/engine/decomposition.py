@@ -49,6 +49,7 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     sampling: Sampling | None = None,
     forces: bool = False,
     atom_energies: bool = False,
+    members: bool = False,
     subsets: bool = False,
     measure_noise: bool | None = None,
     same_distance: float = SHAPE_RESOLUTION,
@@ -74,6 +75,8 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     :param sampling: estimate the order totals up to ``max_order`` from a sample of the sub-clusters; ``noise`` holds the error
     :param forces: resolve forces too
     :param atom_energies: resolve the energies of atoms that the source itself gives: whose atom carries which order
+    :param members: resolve each of the several energies that the source gives beside its energy: members of an ensemble,
+        heads, or parts that add up to it
     :param subsets: keep energy and contribution of every sub-cluster
     :param measure_noise: measure the error of one energy on replicas (turned, shifted, permuted) of some sub-clusters, instead of
         believing what the source claims; None does so for sources that round coarsely (single precision)
@@ -94,7 +97,7 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     engine = load_source(source)
     if wrong := misstated(engine):
         raise InputError(f"a source must mean what it says of itself: {'; '.join(wrong)}")
-    switches = {"forces": forces, "atom_energies": atom_energies, "subsets": subsets}
+    switches = {"forces": forces, "atom_energies": atom_energies, "members": members, "subsets": subsets}
     for name, value in (switches if measure_noise is None else switches | {"measure_noise": measure_noise}).items():
         check_switch(name, value)
     check_positive("same_distance", same_distance)
@@ -104,7 +107,8 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
         raise InputError(
             f"`executor` must have the interface of concurrent.futures, got {executor!r}; bodyorder.engine.executors opens one"
         )
-    _check_by_atom(engine, Wanted(forces, atom_energies))
+    _check_asked(engine, forces=forces, atom_energies=atom_energies, members=members)
+    wanted = Wanted(forces, atom_energies, len(engine.capabilities.members) if members else 0)
     selection = Selection(max_order, bodies, cutoff, sampling, kept=subsets, whole=whole)
     with opened(store) as opened_store:
         pieces = selection.pieces(frames, engine)
@@ -115,7 +119,7 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
         known = measure(pieces, engine) if _measures(measure_noise, engine) else {}
         # the rounds of a sample find in memory what the ones before computed
         kept = RunCache() if opened_store is None and sampling is not None else opened_store
-        run = _Run(Evaluated(engine, Wanted(forces, atom_energies), known), kept, executor, progress, same_distance)
+        run = _Run(Evaluated(engine, wanted, known), kept, executor, progress, same_distance)
         by_structure = run.energies(pieces)
         if sampling is not None:
             by_structure = _sampled_on(
@@ -181,11 +185,13 @@ class _Run:
         return by_structure
 
 
-def _check_by_atom(source: EnergySource, wanted: Wanted) -> None:
-    """Check that a source gives what belongs to single atoms."""
+def _check_asked(source: EnergySource, **asked: bool) -> None:
+    """Check that a source gives what is asked of it beside energies."""
     can = source.capabilities
-    asked = {"forces": (wanted.forces, can.forces), "atom_energies": (wanted.atom_energies, can.atom_energies)}
-    for name, (is_wanted, is_claimed) in asked.items():
+    if asked["members"] and asked["atom_energies"]:
+        raise InputError("`members` and `atom_energies` must be asked for one at a time, got both; run twice")
+    for name, is_wanted in asked.items():
+        is_claimed = bool(getattr(can, name))
         if is_wanted and can.counterpoise != "none":
             raise InputError(f"`{name}` need a source without counterpoise correction, got {source.name}")
         if is_wanted and not is_claimed:

@@ -79,6 +79,11 @@ class SubsetEnergies:
         self.force_sums = np.zeros((top, n_sites, 3)) if self.evaluated.wanted.forces else None
         #: Σ_S c_n(S)·E_a(S) in eV with the energies of atoms that the source gives, shape (max_order, n_sites), or None
         self.atom_sums = np.zeros((top, n_sites)) if self.evaluated.wanted.atom_energies else None
+        #: Σ_S c_n(S)·E_m(S) in eV of each member m, shape (max_order, m), or None. Of complete energies those of E_m − E:
+        #: large numbers that all members have in common then leave no rounding in their spread.
+        self.member_sums = np.zeros((top, self.evaluated.wanted.members)) if self.evaluated.wanted.members else None
+        #: the same of the whole structure, shape (m,)
+        self.whole_members = np.full(self.evaluated.wanted.members, np.nan)
         #: Σ_S c_n(S)·Σ_a F_a(S) ⊗ r_a in eV, shape (max_order, 3, 3)
         self.virial = np.zeros((top, 3, 3))
 
@@ -93,6 +98,10 @@ class SubsetEnergies:
                 self.whole = float(computed.energies[here[0]])
             else:
                 self._take(int(order), task, computed, here)
+            if computed.members is not None and order == (
+                self.piece.family.max_order if self.piece.holds_whole else WHOLE
+            ):
+                self.whole_members = computed.members[here[0]]
         for row in sorted(computed.messages.keys() & set(rows.tolist()) if computed.messages else ()):
             atoms = ", ".join(str(atom) for atom in task.batch.members[row])
             self.failures.append(f"atoms {atoms}: {computed.messages[row]}")
@@ -125,6 +134,15 @@ class SubsetEnergies:
             variance[order - 1 :] += weighted(weights[order - 1 :] ** 2, own).sum(axis=1)
         return np.sqrt(variance)
 
+    def member_totals(self, totals: np.ndarray) -> np.ndarray | None:
+        """Order totals of each member in eV, shape (max_order, m); None where none were asked for.
+
+        :param totals: order totals of the energy, shape (max_order,)
+        """
+        if self.member_sums is None or self.evaluated.source.capabilities.member_kind == "parts":
+            return self.member_sums
+        return totals[:, None] + self.member_sums
+
     @property
     def total(self) -> float:
         """Energy of the whole structure in eV, NaN where it was not asked for."""
@@ -151,6 +169,7 @@ class SubsetEnergies:
         """Take the energies of subsets of one order."""
         self._keep(order, task, computed, here)
         self._share(order, task, computed, here)
+        self._add_members(order, task, computed, here)
 
     def _keep(self, order: int, task: Task, computed: Evaluation, here: np.ndarray) -> None:
         """Keep what belongs to single subsets."""
@@ -183,6 +202,18 @@ class SubsetEnergies:
                     sums = np.bincount(members, forces[..., axis].ravel(), minlength=self.piece.n_sites)
                     self.force_sums[n, :, axis] += sums
                 self.virial[n] += np.einsum("sax,say->xy", forces, task.batch.positions[here])
+
+    def _add_members(self, order: int, task: Task, computed: Evaluation, here: np.ndarray) -> None:
+        """Add the energies of members to the sums of every order that they count in."""
+        if self.member_sums is None or computed.members is None:
+            return
+        energies = computed.members[here]
+        if self.evaluated.source.capabilities.member_kind != "parts":
+            energies = energies - computed.energies[here, None]
+        weights = self.coefficients[order - 1]
+        weights = np.broadcast_to(weights, (len(weights), self.piece.family.sizes[order - 1]))[:, task.rows[here]]
+        for n in range(order - 1, len(weights)):
+            self.member_sums[n] += weighted(weights[n][:, None], energies).sum(axis=0)
 
     def _variance_of(self, order: int, energies: np.ndarray, uncertainty: np.ndarray) -> np.ndarray:
         return variance(self.evaluated.source, energies, uncertainty, self.evaluated.measured.get(order))

@@ -22,6 +22,7 @@ from bodyorder.analysis.convergence import TOLERANCE
 from bodyorder.plots.style import Theme
 from bodyorder.report import orders, overview
 from bodyorder.report.diagnosis import diagnose
+from bodyorder.report.members import members
 from bodyorder.report.section import Section
 from bodyorder.report.viewer import SHOWN_PER_GROUP, chemiscope_script, make_viewer
 from bodyorder.report.words import templates, words
@@ -81,6 +82,7 @@ def render_report(report: Report) -> str:
         orders.truncation(convergence, theme),
         orders.comparison(results, compared, theme),
         orders.balance(aligned, theme),
+        members(aligned, theme),
         None if diagnosis is None else diagnosis.section(theme),
         *report.sections,
         _structures(results, report),

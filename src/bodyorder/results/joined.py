@@ -30,7 +30,7 @@ _OF_CELLS = {"cell": np.nan, "periodic": False, "stress_contribution": np.nan, "
 _NEVER_UNKNOWN = {"above_noise", *DOUBTS}
 
 #: Coordinates that are the same in all results.
-_AXES: tuple[str, ...] = ("xyz", "vector", "voigt")
+_AXES: tuple[str, ...] = ("xyz", "vector", "voigt", "member")
 
 #: What stands in slots of bodies that a sub-cluster does not have.
 _EMPTY_SLOT = {"subset_members": -1, "subset_cells": 0}
@@ -143,6 +143,7 @@ def _cells_of(parts: Sequence[_Part]) -> dict[str, bool]:
 def _check_alike(parts: Sequence[_Part]) -> None:
     """Check that all results hold what each of them was asked for."""
     _check_kinds(parts)
+    _check_members(parts)
     for name in dict.fromkeys(str(name) for part in parts for name in part.data.variables):
         having = [part.name for part in parts if name in part.data.variables]
         lacking = [part.name for part in parts if name not in part.data.variables and not _may_lack(name, part)]
@@ -181,13 +182,33 @@ def _check_kinds(parts: Sequence[_Part]) -> None:
                 )
 
 
+def _check_members(parts: Sequence[_Part]) -> None:
+    """Check that the several energies of a source are the same ones in all parts."""
+    first, *others = (
+        {str(name) for name in part.data["member"].values} if "member" in part.data else None for part in parts
+    )
+    for part, own in zip(parts[1:], others, strict=True):
+        if own is not None and first is not None and own != first:
+            raise InputError(
+                f"results that are joined must have the same members, {part.name!r} and {parts[0].name!r} differ in "
+                f"{some(sorted(own ^ first))}"
+            )
+
+
 def _joined(name: str, parts: Sequence[_Part], top: int) -> xr.Variable:
     """A variable of all parts, one behind the other."""
     example = next(part.data[name].variable for part in parts if name in part.data)
     dims = [str(dim) for dim in example.dims]
     along = next(dim for dim in dims if dim in _ALONG)
     n_slots = max(part.data.sizes.get("slot", 0) for part in parts)
-    sizes = {"order": top, "slot": n_slots, "xyz": 3, "vector": 3, "voigt": 6}
+    sizes = {
+        "order": top,
+        "slot": n_slots,
+        "xyz": 3,
+        "vector": 3,
+        "voigt": 6,
+        "member": parts[0].data.sizes.get("member", 0),
+    }
     held = []
     for part in parts:
         shape = tuple(part.data.sizes[along] if dim == along else sizes[dim] for dim in dims)

@@ -57,7 +57,7 @@ def grown(dataset: xr.Dataset) -> xr.DataTree:
 
 
 #: Coordinates of the root beside those along its structures.
-_KEPT = ("order", "source")
+_KEPT = ("order", "member", "source")
 
 
 def flat(tree: xr.DataTree) -> xr.Dataset:

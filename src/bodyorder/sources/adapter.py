@@ -71,7 +71,8 @@ def adapt(given: Any) -> EnergySource:
 
 
 def _what_it_has(given: PlainSource) -> Capabilities:
-    there: dict[str, Any] = {claim: hasattr(given, method) for claim, method in METHODS.items()}
+    # members have names, which no method tells
+    there: dict[str, Any] = {claim: hasattr(given, method) for claim, method in METHODS.items() if claim != "members"}
     return Capabilities(**there | {"records": tuple(RECORDS) if there["records"] else ()})
 
 
@@ -138,6 +139,9 @@ class _Adapted(EnergySource):
 
     def evaluate_atoms(self, batch: ClusterBatch, forces: bool) -> Evaluation:
         return self._plain.evaluate_atoms(batch, forces)
+
+    def evaluate_members(self, batch: ClusterBatch, forces: bool) -> Evaluation:
+        return self._plain.evaluate_members(batch, forces)
 
     def cell_energy(self, atoms: ase.Atoms) -> float:
         return self._plain.cell_energy(atoms)

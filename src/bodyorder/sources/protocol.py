@@ -22,6 +22,9 @@ CONTEXT = ("bodies", "charges", "moments")
 COUNTERPOISE = ("none", "full", "vmfc")
 #: What forces are: the negative gradient of the energy, or a prediction beside it, which need be the gradient of nothing.
 FORCES = ("gradient", "direct")
+#: What several energies of one sub-cluster are to each other: complete energies whose spread is an uncertainty, complete energies
+#: of several data sets, or energies that add up to the energy.
+MEMBER_KINDS = ("ensemble", "heads", "parts")
 #: How alike two names are of which one is taken for the other misspelt, 0 to 1.
 ALIKE = 0.8
 
@@ -73,6 +76,8 @@ class Capabilities:
     :param forces: it gives forces (``energies_and_forces``)
     :param force_kind: what they are, one of :data:`FORCES`; results record it
     :param atom_energies: its energy is a sum over atoms, and it gives their energies (``evaluate_atoms``)
+    :param members: names of the several energies of every sub-cluster that it gives beside its energy (``evaluate_members``)
+    :param member_kind: what they are to each other, one of :data:`MEMBER_KINDS`, or empty without any
     :param records: what it can tell of the state behind an energy (``evaluate``), names among :data:`RECORDS`
     :param cell_energy: it gives energies of periodic structures by cell (``cell_energy``), which orders are held against
     :param seconds: it estimates how long a sub-cluster takes (``seconds``): batches then hold fewer of those that take long
@@ -105,6 +110,8 @@ class Capabilities:
     forces: bool = False
     force_kind: str = "gradient"
     atom_energies: bool = False
+    members: tuple[str, ...] = ()
+    member_kind: str = ""
     records: tuple[str, ...] = ()
     cell_energy: bool = False
     seconds: bool = False
@@ -137,6 +144,12 @@ class Capabilities:
             object.__setattr__(self, name, _VALUES[kind](name, vars(self)[name]))
         check_choice("counterpoise", self.counterpoise, COUNTERPOISE)
         check_choice("force_kind", self.force_kind, FORCES)
+        if self.members or self.member_kind:
+            check_choice("member_kind", self.member_kind, MEMBER_KINDS)
+            if len(set(self.members)) < 2 or len(set(self.members)) < len(self.members):
+                raise InputError(
+                    f"`members` must be two different names or more, got {', '.join(self.members) or 'none'}"
+                )
         for name in self.missing:
             check_choice("missing", name, METHODS)
             if vars(self)[name]:
@@ -165,10 +178,11 @@ def _restored(given: dict[str, Any]) -> Capabilities:
     return Capabilities(**given)
 
 
-def _choices(name: str, value: Any, known: Iterable[str]) -> tuple[str, ...]:
+def _names(name: str, value: Any) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise InputError(f"`{name}` must be a tuple of names, got {value!r}; write ({str(value)!r},)")
-    return tuple(check_choice(name, one, known) for one in value)
+    known = {"records": tuple(RECORDS), "context": CONTEXT}.get(name)
+    return tuple(_word(name, one) if known is None else check_choice(name, one, known) for one in value)
 
 
 def _word(name: str, value: Any) -> str:
@@ -184,14 +198,14 @@ def _texts(name: str, value: Any) -> Mapping[str, str]:
 
 
 #: Fields that may be empty.
-_CLAUSES = ("one_process", "fleeting_fingerprint", "remark")
+_CLAUSES = ("one_process", "fleeting_fingerprint", "member_kind", "remark")
 #: Fields of capabilities and how each is annotated, by which they are checked.
 _FIELDS: dict[str, str] = {one.name: str(one.type) for one in fields(Capabilities)}
 _VALUES: dict[str, Callable[[str, Any], Any]] = {
     "bool": check_switch,
     "int | None": lambda name, value: value if value is None else check_between(name, value, 1, 10**9),
     "str": _word,
-    "tuple[str, ...]": lambda name, value: _choices(name, value, RECORDS if name == "records" else CONTEXT),
+    "tuple[str, ...]": _names,
     "Mapping[str, str]": _texts,
 }
 
@@ -199,6 +213,7 @@ _VALUES: dict[str, Callable[[str, Any], Any]] = {
 METHODS = {
     "forces": "energies_and_forces",
     "atom_energies": "evaluate_atoms",
+    "members": "evaluate_members",
     "records": "evaluate",
     "cell_energy": "cell_energy",
     "seconds": "seconds",
@@ -256,6 +271,10 @@ class EnergySource(ABC):
     def evaluate_atoms(self, batch: ClusterBatch, forces: bool) -> Evaluation:
         """The same with ``atom_energies``, which add up to the energy of their sub-cluster; claimed by ``atom_energies``."""
         raise self._without("atom_energies")
+
+    def evaluate_members(self, batch: ClusterBatch, forces: bool) -> Evaluation:
+        """The same with ``members``, several energies of each sub-cluster; claimed by ``members``, which name them."""
+        raise self._without("members")
 
     def cell_energy(self, atoms: ase.Atoms) -> float:
         """Energy of a periodic structure in eV by cell; claimed by ``cell_energy``.
@@ -343,6 +362,8 @@ class Evaluation:
     :param records: some of :data:`RECORDS`, each of shape (n,)
     :param atom_energies: energies of the atoms in eV, which add up to the energy of their sub-cluster, NaN in rows that failed,
         shape (n, k), or None where none were asked for
+    :param members: several energies of each sub-cluster in eV, in the order of the source's ``members``, NaN in rows that failed,
+        shape (n, m), or None where none were asked for
     """
 
     energies: np.ndarray
@@ -350,21 +371,30 @@ class Evaluation:
     messages: dict[int, str] = field(default_factory=dict)
     records: dict[str, np.ndarray] = field(default_factory=dict)
     atom_energies: np.ndarray | None = None
+    members: np.ndarray | None = None
 
     @classmethod
     def unknown(
-        cls, count: int, n_atoms: int | None = None, *, forces: bool = True, atom_energies: bool = False
+        cls,
+        count: int,
+        n_atoms: int | None = None,
+        *,
+        forces: bool = True,
+        atom_energies: bool = False,
+        members: int = 0,
     ) -> Evaluation:
         """Nothing known of so many sub-clusters.
 
         :param n_atoms: atoms of each; without it there are neither forces nor energies of atoms
         :param forces: whether there are to be forces
         :param atom_energies: whether there are to be energies of atoms
+        :param members: how many energies of each there are to be beside the energy
         """
         return cls(
             np.full(count, np.nan),
             None if n_atoms is None or not forces else np.full((count, n_atoms, 3), np.nan),
             atom_energies=None if n_atoms is None or not atom_energies else np.full((count, n_atoms), np.nan),
+            members=np.full((count, members), np.nan) if members else None,
         )
 
     def put(self, rows: np.ndarray, other: Evaluation) -> None:
@@ -374,6 +404,8 @@ class Evaluation:
             self.forces[rows] = other.forces
         if self.atom_energies is not None:
             self.atom_energies[rows] = other.atom_energies
+        if self.members is not None:
+            self.members[rows] = other.members
         for name, values in other.records.items():
             self.records.setdefault(name, np.full(len(self.energies), np.nan))[rows] = values
 
@@ -385,6 +417,7 @@ class Evaluation:
             {place: self.messages[row] for place, row in enumerate(rows.tolist()) if row in self.messages},
             {name: values[rows] for name, values in self.records.items()},
             None if self.atom_energies is None else self.atom_energies[rows],
+            None if self.members is None else self.members[rows],
         )
 
     def reordered(self, permutation: np.ndarray) -> Evaluation:
@@ -418,6 +451,7 @@ class Evaluation:
             held[0].shape[1] if held else None,
             forces=first.forces is not None,
             atom_energies=first.atom_energies is not None,
+            members=0 if first.members is None else first.members.shape[1],
         )
         whole.put(np.arange(offset), first)
         whole.put(np.arange(offset, len(whole.energies)), second)

@@ -15,6 +15,7 @@ from bodyorder.sources.registry import SourceLike, load_source
 from bodyorder.testing import atoms, claims, energies
 from bodyorder.testing.checks import Check, Conformance
 from bodyorder.testing.clusters import alone, part, permuted, random_rotation, rotated, shifted
+from bodyorder.testing.members import members
 from bodyorder.testing.subject import Subject
 
 
@@ -26,8 +27,9 @@ def check_source(
     Checked are: attributes; shape and type of what comes back; single atoms; the same numbers on repetition, after
     pickling, for any order of atoms, rotation and translation, alone and in a batch, cut from a parent and standing alone;
     that energies of parts farther apart than the claimed cutoff add up; that the noise of an energy is not above the
-    claimed precision; that forces are the negative gradient; that energies of atoms add up and follow their atoms; and that
-    a source that claims to be invariant does not see reflections either; and every other claim of its capabilities that numbers
+    claimed precision; that forces are the negative gradient; that energies of atoms add up and follow their atoms; that
+    members are as many as named and parts add up; and that a source that claims to be invariant does not see reflections
+    either; and every other claim of its capabilities that numbers
     can decide: batches as large as it says, records, context, charges, functions of other atoms, energies of cells, estimates,
     versions. Whether it is serial or costly is left to whoever times it. Tolerances are 6σ of the claimed precision, and at
     least 1e-9 eV. All but the checks of batches evaluate one cluster at a time; those take enough sub-clusters of one composition
@@ -78,6 +80,7 @@ class _Kit:
             "estimates": partial(claims.estimates, subject),
             "versions": partial(claims.versions, subject),
             "energies of atoms": partial(atoms.atom_energies, subject),
+            "members": partial(members, subject),
             "energies with forces": partial(atoms.energies_with_forces, subject),
             "forces": partial(atoms.gradient, subject),
             "net forces": partial(atoms.balance, subject),

@@ -37,6 +37,24 @@ CONVERGENCE = {
     "group_noise": Variable(
         _GROUP_ORDER, "eV/body", r"\sigma/N", "1σ of the n-body total per body, root mean square of a group"
     ),
+    "group_member_contribution": Variable(
+        ("group", "order", "member"),
+        "eV/body",
+        r"\langle E^{(n)}_m/N\rangle",
+        "n-body total per body of a member, mean of a group",
+    ),
+    "group_member_total": Variable(
+        ("group", "member"), "eV/body", r"\langle E_m/N\rangle", "energy per body by a member, mean of a group"
+    ),
+    "group_ensemble_uncertainty": Variable(
+        _GROUP_ORDER,
+        "eV/body",
+        r"s(E^{(n)}_m)/N",
+        "1σ of the n-body total per body by an ensemble, root mean square of a group",
+    ),
+    "group_total_uncertainty": Variable(
+        ("group",), "eV/body", r"s(E_m)/N", "1σ of the energy per body by an ensemble, root mean square of a group"
+    ),
     "group_total": Variable(("group",), "eV/body", r"\langle E/N\rangle", "energy per body, mean of a group"),
     "group_total_deviation": Variable(
         ("group",), "eV/body", r"s(E/N)", "standard deviation of the energy per body in a group"

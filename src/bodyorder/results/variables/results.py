@@ -28,6 +28,22 @@ RESULTS = {
         r"E_a^{(n)}",
         "share of an atom in order n, by the energies of atoms that the source gives",
     ),
+    "member_contribution": Variable(
+        ("structure", "order", "member"),
+        "eV",
+        r"E^{(n)}_m",
+        "n-body total of a member: of an ensemble, a head or a part",
+    ),
+    "member_total": Variable(("structure", "member"), "eV", r"E_m", "energy of the whole structure by a member"),
+    "ensemble_uncertainty": Variable(
+        _PER_ORDER, "eV", r"s(E^{(n)}_m)", "1σ of the n-body total by an ensemble: standard deviation over its members"
+    ),
+    "total_uncertainty": Variable(
+        ("structure",),
+        "eV",
+        r"s(E_m)",
+        "1σ of the energy of the whole by an ensemble: standard deviation over its members",
+    ),
     "stress_contribution": Variable(
         ("structure", "order", "voigt"), "eV/Å³", r"\sigma^{(n)}", "n-body stress of a periodic structure"
     ),

@@ -17,6 +17,7 @@ from bodyorder.sources.ase.adaptive import adaptive_remark_of
 from bodyorder.sources.ase.apart import SetApart
 from bodyorder.sources.ase.fingerprint import Identity, identify
 from bodyorder.sources.ase.folders import WorkingFolder, give_folder, why_one_process
+from bodyorder.sources.ase.members import members_of, per_model
 from bodyorder.sources.ase.pickling import pack
 from bodyorder.sources.ase.recipe import Recipe
 from bodyorder.sources.ase.survival import may_end_process
@@ -65,6 +66,9 @@ class CalculatorSource(EnergySource):
     :param forces: what the calculator's forces are: the ``gradient`` of its energy; ``direct``, a prediction beside it that
         need be no gradient; or not to be asked for, ``numerical``: differences of its energies, 12(k − 1) for k atoms.
         ``check_source`` tells which.
+    :param members: key of the calculator's ``results`` with one energy for each member of a committee. Members of ASE's mixing
+        calculators are known without it (:func:`~bodyorder.sources.ase.members.members_of`).
+    :param n_members: how many these are, where the calculator does not say it (``num_models``)
     :param precision: error of one energy; rounding in float64 if not given. Give it for a calculator that converges its
         energies only so far, or computes in float32.
     :param fingerprint: a text that changes whenever the energies could. If not given, it is made of the class, its parameters
@@ -88,6 +92,8 @@ class CalculatorSource(EnergySource):
         forces: str = "gradient",
         together: bool = True,
         recipe: Recipe | None = None,
+        members: str | None = None,
+        n_members: int | None = None,
     ):
         if not isinstance(calculator, GetPropertiesMixin):
             raise InputError(
@@ -122,9 +128,18 @@ class CalculatorSource(EnergySource):
             for claim, name in {"forces": "forces", "atom_energies": "energies"}.items()
             if name not in implemented and (claim, forces) != ("forces", "numerical")
         }
+        self._members = members_of(calculator, members, n_members)
+        if self._members is None:
+            lacking["members"] = "members=KEY says which of its results hold them"
+        if members is not None:
+            added += f" members={members}"
+        if members == "energies":
+            lacking["atom_energies"] = "its `energies` are those of members"
         self.capabilities = Capabilities(
             forces="forces" not in lacking,
             force_kind="direct" if forces == "direct" else "gradient",
+            members=() if self._members is None else self._members.names,
+            member_kind="" if self._members is None else self._members.kind,
             atom_energies="atom_energies" not in lacking,
             cell_energy=True,
             charged=charged,
@@ -189,12 +204,25 @@ class CalculatorSource(EnergySource):
         """
         return self._evaluate(batch, atoms=True, forces=forces)
 
+    def evaluate_members(self, batch: ClusterBatch, forces: bool) -> Evaluation:
+        """Energies of the sub-clusters and of members, one sub-cluster after the other, and forces if wanted.
+
+        :raises InputError: for a calculator without members, or whose results do not hold them
+        """
+        if self._members is None:
+            raise self._without("members")
+        return self._evaluate(batch, atoms=False, forces=forces, members=True)
+
     @in_own_dtype
-    def _evaluate(self, batch: ClusterBatch, *, atoms: bool, forces: bool) -> Evaluation:
+    def _evaluate(self, batch: ClusterBatch, *, atoms: bool, forces: bool, members: bool = False) -> Evaluation:
         if forces and self._numerical:
-            return self._with_differences(self._evaluate(batch, atoms=atoms, forces=False), batch)
-        found = Evaluation.unknown(len(batch), batch.n_atoms, forces=forces, atom_energies=atoms)
-        left = np.arange(len(batch)) if self._apart is None else self._apart.fill(self, batch, found)
+            found = self._evaluate(batch, atoms=atoms, forces=False, members=members)
+            return self._with_differences(found, batch)
+        count = len(self.capabilities.members) if members else 0
+        found = Evaluation.unknown(len(batch), batch.n_atoms, forces=forces, atom_energies=atoms, members=count)
+        # members are those of the structure that is computed, and cannot be told apart in a large one
+        apart = None if members else self._apart
+        left = np.arange(len(batch)) if apart is None else apart.fill(self, batch, found)
         names = ["forces"] * forces + ["energies"] * atoms + ["energy"]
         charges = batch.of_members("charges") if self.capabilities.charged else None
         moments = batch.of_members("moments")
@@ -203,6 +231,8 @@ class CalculatorSource(EnergySource):
                 given = dict(zip(names, self.ask(self._structure(batch, row, charges, moments), names), strict=True))
                 if atoms:
                     self._check_shares(given["energies"], float(given["energy"]), batch.n_atoms)
+                if members and self._members is not None:
+                    given["members"] = self._members.read(self.calculator)
                 _put(found, row, given)
             except InputError:
                 raise
@@ -217,7 +247,7 @@ class CalculatorSource(EnergySource):
                 continue
             if not all(np.isfinite(values).all() for values in given.values()):
                 found.messages[row] = "the calculator gave an energy or forces that are not finite"
-        _put(found, list(found.messages), dict.fromkeys(names, np.nan))
+        _put(found, list(found.messages), dict.fromkeys([*names, "members"], np.nan))
         return found
 
     def _with_differences(self, found: Evaluation, batch: ClusterBatch) -> Evaluation:
@@ -225,7 +255,7 @@ class CalculatorSource(EnergySource):
         size = np.max(np.abs(found.energies), where=np.isfinite(found.energies), initial=0.0)
         moved = numerical_forces(self.energies, batch, step_for(self.precision, float(size)))
         found.forces, found.messages = moved.forces, moved.messages | found.messages
-        _put(found, list(found.messages), dict.fromkeys(("energy", "energies", "forces"), np.nan))
+        _put(found, list(found.messages), dict.fromkeys(("energy", "energies", "forces", "members"), np.nan))
         return found
 
     @in_own_dtype
@@ -264,8 +294,8 @@ class CalculatorSource(EnergySource):
     def _check_shares(self, shares: Any, energy: float, n_atoms: int) -> None:
         if np.shape(shares) != (n_atoms,):
             raise InputError(
-                f"`energies` of {self.name} must be one per atom, of shape ({n_atoms},), and are of {np.shape(shares)}; "
-                f"do without energies of atoms"
+                f"`energies` of {self.name} must be one per atom, of shape ({n_atoms},), and are of {np.shape(shares)}"
+                f"{per_model(self.calculator, np.shape(shares))}; do without energies of atoms"
             )
         if abs(np.sum(shares) - energy) > tolerance(self.precision, abs(energy)):
             raise InputError(
@@ -299,6 +329,8 @@ def _put(found: Evaluation, rows: int | list[int], given: Mapping[str, Any]) -> 
         found.forces[rows] = given["forces"]
     if found.atom_energies is not None:
         found.atom_energies[rows] = given["energies"]
+    if found.members is not None:
+        found.members[rows] = given["members"]
 
 
 def _packed(calculator: GetPropertiesMixin) -> tuple[bytes | None, str]:

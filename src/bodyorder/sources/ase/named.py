@@ -18,7 +18,8 @@ from bodyorder.sources.spec import format_spec
 
 #: Options that are not the calculator's.
 OWN_OPTIONS = {
-    "additive_cutoff", "boxed", "charged", "energy_error", "fingerprint", "forces", "invariant", "together", "trust",
+    "additive_cutoff", "boxed", "charged", "energy_error", "fingerprint", "forces", "invariant", "members", "n_members",
+    "together", "trust",
 }  # fmt: skip
 
 
@@ -33,6 +34,8 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
     forces: str = "gradient",
     together: bool = True,
     fingerprint: Any = None,
+    members: str | None = None,
+    n_members: int | None = None,
     trust: bool = False,
     **options: Any,
 ) -> EnergySource:
@@ -53,6 +56,8 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
     :param together: false to evaluate sub-clusters one by one, never many in one large structure
     :param fingerprint: a word that tells the numbers of this calculator from those of others, where that cannot be seen in its
         options; energies in a store are found under it. Versions of its package and program are added.
+    :param members: key of the calculator's ``results`` with one energy for each member of a committee
+    :param n_members: how many these are, where the calculator does not say it
     :param trust: must be true for a function, or whatever else is called and is no calculator class: it could do anything
     :param options: handed to the class
     :raises InputError: if there is no such calculator, it must be trusted and is not, or it rejects the options. A misspelt
@@ -85,17 +90,16 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
         recipe=recipe,
         together=together,
         forces=forces,
+        members=members,
+        n_members=n_members,
         **switches,
     )
     if multiprocessing.parent_process() is not None:  # one of several, perhaps, that were given the same name
         source.leave_folder()
     if not recipe.is_safe:
         switches["trust"] = True  # without it the name would not be loaded again
-    own: dict[str, Any] = {
-        name: value
-        for name, value in (numbers | switches | {"fingerprint": fingerprint}).items()
-        if value is not None and value is not False
-    }
+    asked = numbers | switches | {"fingerprint": fingerprint, "members": members, "n_members": n_members}
+    own = {name: value for name, value in asked.items() if value is not None and value is not False}
     if not together:
         own["together"] = False
     if forces != "gradient":

@@ -21,9 +21,18 @@ import numpy as np
 import torch
 
 from bodyorder._checks import InputError, check_choice, first_line, require
+from bodyorder.sources.mace.members import members_of
 from bodyorder.sources.mace.settings import Settings
 from bodyorder.sources.networks.checkpoint import describe_checkpoint
-from bodyorder.sources.networks.network import Clusters, Network, Output, check_device, check_known, check_told
+from bodyorder.sources.networks.network import (
+    Clusters,
+    Network,
+    Output,
+    check_device,
+    check_known,
+    check_told,
+    tell_default,
+)
 from bodyorder.sources.pairs import Pairs, pairs_inside, pairs_of_cell
 from bodyorder.sources.portions import keep_freed_memory
 
@@ -75,6 +84,12 @@ class MaceNetwork(Network):
         heads = list(getattr(model, "heads", None) or ["Default"])
         self.head = _choose_head(settings, heads)
         self._head = heads.index(self.head)
+        self._members = (
+            None if settings.members is None else members_of(self.label, settings.members, model, heads, self._head)
+        )
+        if self._members is not None:
+            self.members, self.member_kind = self._members.names, str(settings.members)
+        self.no_members = "say members=parts" + ", or members=heads" * (len(heads) > 1)
         self._columns = np.full(max(self.elements) + 1, -1)
         self._columns[[int(number) for number in model.atomic_numbers]] = np.arange(len(self.elements))
 
@@ -93,11 +108,15 @@ class MaceNetwork(Network):
                 strange = values[(values < low) | (values > high)][0]
                 raise InputError(f"`{name}` for {self.label} must be between {low} and {high}, got {strange:g}")
 
-    def forward(self, clusters: Clusters, *, packed: bool, atoms: bool, forces: bool) -> Output:
+    def forward(self, clusters: Clusters, *, packed: bool, atoms: bool, forces: bool, members: bool = False) -> Output:
         """Run the model once; parameters as for :meth:`bodyorder.sources.networks.network.Network.forward`."""
         graph = self.build(clusters, pairs_inside(clusters.positions, self.list_cutoff), packed=packed)
-        with torch.set_grad_enabled(forces):
+
+        def run(graph: dict[str, torch.Tensor]) -> Output:
             return self.run(graph, clusters.numbers.shape, packed=packed)
+
+        with torch.set_grad_enabled(forces):
+            return self._members.run(run, graph) if members and self._members is not None else run(graph)
 
     def cell_energy(self, clusters: Clusters, atoms: ase.Atoms) -> float:
         """Energy of a periodic structure in eV by cell.
@@ -221,4 +240,6 @@ def _choose_head(settings: Settings, heads: list[str]) -> str:
     usual = [head for head in heads if head.lower() == "default"] or heads
     if len(usual) > 1:
         raise InputError(f"`head` must be given for mace:{settings.target}, one of {', '.join(heads)}")
+    if len(heads) > 1 and settings.members != "heads":
+        tell_default(f"mace:{settings.target}", "heads", heads, usual[0], "head")
     return usual[0]

@@ -12,6 +12,8 @@ class Settings(ModelSettings):
     """How a MACE model was asked for.
 
     :param head: which of several energies, or None
+    :param members: which several energies beside it, ``heads`` or ``parts``, or None
     """
 
     head: str | None = None
+    members: str | None = None

@@ -34,11 +34,13 @@ class MaceSource(NetworkSource):
         network, traits = _load_once(settings, digest)
         versions = {name: version(name) for name in ("torch", "mace-torch")}
         super().__init__(network, traits, versions)
-        self.name = settings.name("mace", head=settings.head)
+        self.name = settings.name("mace", head=settings.head, members=settings.members)
         dtype = str(network.dtype).removeprefix("torch.")
         # not whether it is told charges: without them the numbers are those of charges that are zero
         spin = f" spin={settings.spin}" if settings.spin else ""
-        self.fingerprint = f"mace:{digest} {network.head} {dtype} mace-torch {versions['mace-torch']}{spin}"
+        # by which a store tells the members of one kind from those of the other
+        members = f" members={settings.members}" if settings.members else ""
+        self.fingerprint = f"mace:{digest} {network.head} {dtype} mace-torch {versions['mace-torch']}{spin}{members}"
 
     def __reduce__(self) -> tuple[Callable[..., MaceSource], tuple[Settings, str]]:
         return restore, (self.settings, self.fingerprint)

@@ -30,6 +30,7 @@ def load(  # noqa: PLR0913 - the options of a spec, each with a default
     spin: str | None = None,
     forces: str = "gradient",
     trust: bool = False,
+    members: str | None = None,
 ) -> MetatomicSource:
     """Make a source from an exported model.
 
@@ -44,6 +45,9 @@ def load(  # noqa: PLR0913 - the options of a spec, each with a default
         sub-clusters, energies of distant parts then no longer add up. Without it all charges are zero for the model.
     :param spin: ``low`` for a model that takes the spin of every sub-cluster: the lowest that its number of electrons allows
     :param forces: ``gradient`` of the energy, or ``direct``: those that the model predicts itself (``non_conservative_force``)
+    :param members: ``heads`` for all energies of a model with variants beside the one that is named; ``parts`` for what a model
+        of metatrain adds to its network (composition, pair repulsion) and the network. If not given, the members are those of
+        the model's ensemble (output ``energy_ensemble``), if it has one.
     :param trust: must be true where operators are taken from that folder: they are compiled code, which can do anything
     :raises InputError: if there is no such file, it is not a metatomic model, brings operators that are not trusted, gives no
         energy, wants inputs that sub-clusters do not have, does not run on the device, or metatomic is not installed
@@ -62,6 +66,7 @@ def load(  # noqa: PLR0913 - the options of a spec, each with a default
         variant=None if variant is None else str(variant),
         trust=check_switch("trust", trust),
         forces=check_choice("forces", forces, FORCES),
+        members=None if members is None else str(members),
     )
     read_extensions(path, target)
     for module in ("torch", "metatomic.torch"):

@@ -27,12 +27,14 @@ class Settings(ModelSettings):
     :param variant: which of several energies, or None
     :param trust: whether operators may be loaded from that folder
     :param forces: whether they are the gradient of the energy, or those that the model predicts itself (``direct``)
+    :param members: which several energies beside it, ``heads`` or ``parts``; its ensemble, if it has one, if None
     """
 
     extensions: Path | None = None
     variant: str | None = None
     trust: bool = False
     forces: str = "gradient"
+    members: str | None = None
 
 
 @dataclass(frozen=True)

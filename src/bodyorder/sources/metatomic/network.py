@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import ase
 import numpy as np
 import torch
+from ase.data import covalent_radii
 from metatensor.torch import Labels, TensorBlock, TensorMap
 from metatomic.torch import (
     AtomisticModel,
@@ -29,7 +30,8 @@ from metatomic.torch import (
 from bodyorder._checks import InputError, check_choice, first_line
 from bodyorder.sources.metatomic.archive import Settings, of_another_version, read_extensions
 from bodyorder.sources.metatomic.inputs import Inputs
-from bodyorder.sources.networks.network import Clusters, Network, Output, check_device
+from bodyorder.sources.metatomic.members import Ensemble, Members, members_of
+from bodyorder.sources.networks.network import Clusters, Network, Output, check_device, tell_default
 from bodyorder.sources.pairs import Pairs, pairs_inside, pairs_of_cell
 from bodyorder.sources.portions import keep_freed_memory
 
@@ -72,25 +74,50 @@ class MetatomicNetwork(Network):
         self.model = model
         self.lists = self.model.requested_neighbor_lists()
         self.list_cutoff = max((options.engine_cutoff("angstrom") for options in self.lists), default=0.0)
+        self._members = members_of(self.label, settings.members, model, self.output)
         self._xyz = Labels(["xyz"], torch.arange(3, dtype=torch.int32).reshape(3, 1)).to(self.device)
         self._distance = Labels(["distance"], torch.zeros(1, 1, dtype=torch.int32)).to(self.device)
+        self.no_members = (
+            "the model has no output energy_ensemble; say members=parts, or members=heads for its variants"
+        )
+        if self._members is not None:
+            try:
+                self._try_members(self._members)
+            except (RuntimeError, torch.jit.Error) as error:  # the second of what its code raises
+                said = f"its {self._members.kind} cannot be computed: {last_line(error)}"
+                if settings.members is not None:
+                    raise InputError(f"{self.label} must give its members, and {said}") from error
+                self._members, self.no_members = None, said
+                self.members, self.member_kind = (), ""
 
-    def forward(self, clusters: Clusters, *, packed: bool, atoms: bool, forces: bool) -> Output:
+    def forward(self, clusters: Clusters, *, packed: bool, atoms: bool, forces: bool, members: bool = False) -> Output:
         """Run the model once, all sub-clusters as one system if packed, else each as its own.
 
         Parameters as for :meth:`bodyorder.sources.networks.network.Network.forward`.
         """
         n, k = clusters.numbers.shape
+        several = self._members if members else None
+        packed = packed and (several is None or several.by_atom)
         direct = forces and self.force_kind == "direct"
         systems, leaves = self.build(clusters, packed=packed, forces=forces and not direct)
-        given = self._asked(systems, packed or atoms, direct)
-        block, n_atoms = given[self.output].block(), 0 if packed else k
-        predicted = _by_atom(given[self.force_output].block(), n_atoms, (n, k, 3)) if direct else None
-        if not packed and not atoms:
-            values, owners = block.values.reshape(-1).to(torch.float64), block.samples.column("system").to(torch.int64)
-            return Output(values.new_zeros(n).index_add(0, owners, values), None, leaves, predicted)
-        shares = _by_atom(block, n_atoms, (n, k))
-        return Output(shares.sum(dim=1), shares, leaves, predicted)
+        wanted = (self.output, *(several.outputs if several else ()))
+        answer = self.ask(systems, wanted, atoms=packed or atoms, direct=direct)
+
+        def by_atom(block: TensorBlock) -> torch.Tensor:
+            return _by_atom(block, 0 if packed else k, n, k)
+
+        def by_cluster(block: TensorBlock) -> torch.Tensor:
+            if "atom" in block.samples.names:
+                return by_atom(block).sum(dim=1)
+            values, owners = _rows(block), block.samples.column("system").to(torch.int64)
+            return values.new_zeros(n, values.shape[1]).index_add(0, owners, values)
+
+        block = answer[self.output].block()
+        shares = by_atom(block)[:, :, 0] if packed or atoms else None
+        energies = by_cluster(block)[:, 0] if shares is None else shares.sum(dim=1)
+        found = None if several is None else several.read(answer, systems, energies, by_cluster).detach()
+        predicted = by_atom(answer[self.force_output].block()) if direct else None
+        return Output(energies, shares, leaves, predicted, found)
 
     def build(self, clusters: Clusters, *, packed: bool, forces: bool) -> tuple[list[System], list[torch.Tensor]]:
         """Systems with their neighbour lists, and the positions in them; parameters as for :meth:`forward`."""
@@ -100,11 +127,13 @@ class MetatomicNetwork(Network):
 
     def run(self, systems: list[System], *, atoms: bool) -> TensorBlock:
         """What the model gives for systems: energies in eV of their atoms, or of the systems."""
-        return self._asked(systems, atoms, False)[self.output].block()
+        return self.ask(systems, (self.output,), atoms=atoms)[self.output].block()
 
-    def _asked(self, systems: list[System], atoms: bool, direct: bool) -> dict[str, TensorMap]:
-        """Energies in eV, and forces in eV/Å if they are direct and wanted."""
-        wanted = {self.output: ModelOutput(unit="eV", sample_kind="atom" if atoms else "system")}
+    def ask(
+        self, systems: list[System], outputs: Sequence[str], *, atoms: bool, direct: bool = False
+    ) -> dict[str, TensorMap]:
+        """Some outputs of the model for systems, in eV, by atom or by system, and forces in eV/Å if direct ones are wanted."""
+        wanted = dict.fromkeys(outputs, ModelOutput(unit="eV", sample_kind="atom" if atoms else "system"))
         if direct:
             wanted[self.force_output] = ModelOutput(unit="eV/A", sample_kind="atom")
         options = ModelEvaluationOptions(length_unit="angstrom", outputs=wanted)
@@ -112,6 +141,25 @@ class MetatomicNetwork(Network):
         # of these networks is slower than what it started from.
         with torch.jit.optimized_execution(False):
             return self.model(systems, options, check_consistency=False)
+
+    def _try_members(self, members: Members) -> None:
+        """Find out how many members there are, and whether those of atoms add up to those of systems."""
+        pair = _pair(self.elements[0])
+        if isinstance(members, Ensemble):
+            with torch.no_grad():
+                systems, _ = self.build(pair, packed=False, forces=False)
+                members.count(self.ask(systems, members.outputs, atoms=False))
+        self.members, self.member_kind = members.names, members.kind
+        if members.by_atom and members.outputs and self.gives_atoms:
+            with torch.no_grad():
+                ways = [
+                    self.forward(pair, packed=packed, atoms=False, forces=False, members=True).members
+                    for packed in (True, False)
+                ]
+            assert ways[0] is not None
+            assert ways[1] is not None
+            allowed = max(1e-10, 100 * torch.finfo(self.dtype).eps * float(ways[1].abs().max()))
+            members.by_atom = bool((ways[0] - ways[1]).abs().max() <= allowed)
 
     def cell_energy(self, clusters: Clusters, atoms: ase.Atoms) -> float:
         """Energy of a periodic structure in eV by cell.
@@ -220,10 +268,23 @@ def _load(settings: Settings) -> AtomisticModel:
     return AtomisticModel(model, model.metadata(), model.capabilities())
 
 
+def _rows(block: TensorBlock) -> torch.Tensor:
+    """A row for each sample, a column for each of several values, in float64."""
+    return block.values.reshape(len(block.values), -1).to(torch.float64)
+
+
+def _pair(number: int) -> Clusters:
+    """Two atoms of an element one bond apart."""
+    bond = 2 * covalent_radii[number]
+    return Clusters(np.full((1, 2), number), np.array([[[0.0, 0.0, 0.0], [bond, 0.0, 0.0]]]))
+
+
 def _energy_output(settings: Settings, outputs: dict[str, ModelOutput]) -> str:
     energies = [name for name in outputs if name == "energy" or name.startswith("energy/")]
     wanted = "energy" if settings.variant is None else f"energy/{settings.variant}"
     if wanted in energies:
+        if settings.variant is None and len(energies) > 1 and settings.members != "heads":
+            tell_default(f"metatomic:{settings.target}", "energies", energies, wanted, "variant")
         return wanted
     if not energies:
         raise InputError(
@@ -253,15 +314,14 @@ def _force_output(settings: Settings, energy: str, outputs: dict[str, ModelOutpu
     return wanted[0]
 
 
-def _by_atom(block: TensorBlock, n_atoms: int, shape: tuple[int, ...]) -> torch.Tensor:
-    """Values of all atoms in float64, in whatever order and however many times a model names them.
+def _by_atom(block: TensorBlock, n_atoms: int, n: int, k: int) -> torch.Tensor:
+    """Values of all atoms in float64, shape (n, k, …), in whatever order and however many times a model names them.
 
     :param n_atoms: of each system, or 0 if all are one
-    :param shape: (n, k) or (n, k, 3)
     """
-    values = block.values.reshape(len(block.samples), *shape[2:]).to(torch.float64)
+    values = _rows(block)
     sites = block.samples.column("atom").to(torch.int64) + n_atoms * block.samples.column("system").to(torch.int64)
-    return values.new_zeros(shape[0] * shape[1], *shape[2:]).index_add(0, sites, values).reshape(shape)
+    return values.new_zeros(n * k, values.shape[1]).index_add(0, sites, values).reshape(n, k, -1)
 
 
 def last_line(error: BaseException) -> str:

@@ -36,15 +36,16 @@ class MetatomicSource(NetworkSource):
         network, traits, digest = load_network(settings)
         versions = {name: version(name) for name in ("torch", "metatomic-torch")}
         super().__init__(network, traits, versions)
-        direct = "direct" if network.force_kind == "direct" else None
-        self.name = settings.name("metatomic", variant=settings.variant, forces=direct)
+        forces = "direct" if network.force_kind == "direct" else None
+        self.name = settings.name("metatomic", variant=settings.variant, members=settings.members, forces=forces)
         dtype = str(network.dtype).removeprefix("torch.")
         # not whether it is told charges: without them the numbers are those of charges that are zero
         spin = f" spin={settings.spin}" if settings.spin else ""
-        forces = f" {network.force_output}" if direct else ""
-        self.fingerprint = (
-            f"metatomic:{digest} {network.output} {dtype} metatomic-torch {versions['metatomic-torch']}{spin}{forces}"
-        )
+        # by which a store tells the members of one kind from those of another
+        members = f" members={settings.members}" if settings.members else ""
+        direct = f" {network.force_output}" if forces else ""
+        model = f"metatomic:{digest} {network.output} {dtype} metatomic-torch {versions['metatomic-torch']}"
+        self.fingerprint = f"{model}{spin}{members}{direct}"
 
     def __reduce__(self) -> tuple[Callable[..., MetatomicSource], tuple[Settings, str]]:
         return restore, (self.settings, self.fingerprint)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import multiprocessing
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +17,8 @@ from ase.data import chemical_symbols
 from bodyorder._checks import InputError, check_choice
 from bodyorder.sources.protocol import Evaluation
 from bodyorder.structures.clusters import ClusterBatch, FloatArray, IntArray
+
+logger = logging.getLogger(__name__)
 
 #: What the spin of a sub-cluster can be: the lowest that its number of electrons allows.
 SPINS = ("low",)
@@ -85,12 +89,14 @@ class Output(NamedTuple):
     :param atoms: of their atoms if asked for, shape (n, k)
     :param leaves: the positions that they depend on
     :param forces: on the atoms in eV/Å if the network predicts them itself, shape (n, k, 3)
+    :param members: several energies of each in eV if asked for, float64, shape (n, m)
     """
 
     energies: torch.Tensor
     atoms: torch.Tensor | None
     leaves: list[torch.Tensor]
     forces: torch.Tensor | None = None
+    members: torch.Tensor | None = None
 
 
 class Network(ABC):
@@ -106,6 +112,8 @@ class Network(ABC):
     :param interaction_range: distance in Å that it says it feels
     :param list_cutoff: largest cutoff of its neighbour lists in Å; 0 if there are none
     :param force_kind: what its forces are, as the ``force_kind`` of a source
+    :param members: names of the several energies that it was asked for or has, none if there are none
+    :param member_kind: what these are, as the ``member_kind`` of a source
     """
 
     label: str
@@ -121,15 +129,20 @@ class Network(ABC):
     dtype: torch.dtype
     device: torch.device
     model: torch.nn.Module
+    members: tuple[str, ...] = ()
+    member_kind: str = ""
+    #: what to do for members where there are none, as the end of a sentence
+    no_members: str = "the model has one energy"
 
     @abstractmethod
-    def forward(self, clusters: Clusters, *, packed: bool, atoms: bool, forces: bool) -> Output:
+    def forward(self, clusters: Clusters, *, packed: bool, atoms: bool, forces: bool, members: bool = False) -> Output:
         """Run the model once.
 
         :param packed: add up the energies of the atoms of all sub-clusters at once, or take the energies that the model gives
             for sub-clusters
         :param atoms: whether energies of atoms are wanted
         :param forces: whether the energies shall be differentiable, or forces be there if they are ``direct``
+        :param members: whether members are wanted, which are never differentiated
         """
 
     @abstractmethod
@@ -151,10 +164,15 @@ class Network(ABC):
                 f"{_symbols(self.elements)}"
             )
 
-    def evaluate(self, clusters: Clusters, *, packed: bool, atoms: bool = False, forces: bool = False) -> Evaluation:
+    def evaluate(
+        self, clusters: Clusters, *, packed: bool, atoms: bool = False, forces: bool = False, members: bool = False
+    ) -> Evaluation:
         """Energies of the sub-clusters, and what else is wanted of them; parameters as for :meth:`forward`."""
-        answer = self.forward(clusters, packed=packed, atoms=atoms, forces=forces)
+        answer = self.forward(clusters, packed=packed, atoms=atoms, forces=forces, members=members)
         found = Evaluation(answer.energies.detach().cpu().numpy())
+        if members:
+            assert answer.members is not None
+            found.members = answer.members.detach().cpu().numpy()
         if atoms:
             assert answer.atoms is not None
             found.atom_energies = answer.atoms.detach().cpu().numpy()
@@ -178,6 +196,25 @@ class Network(ABC):
 
 def _symbols(numbers: Iterable[int]) -> str:
     return ", ".join(chemical_symbols[number] for number in numbers)
+
+
+def tell_default(model: str, what: str, names: Sequence[str], taken: str, option: str) -> None:
+    """Warn that one of several energies is taken that nobody named; workers take what they are given, and say nothing.
+
+    :param model: what the user calls it
+    :param what: what it has several of
+    :param names: of all of them
+    :param option: that names one
+    """
+    if multiprocessing.parent_process() is None:
+        logger.warning(
+            "%s has several %s (%s), and none is named: %r is taken; say %s=… for another one, members=heads for all",
+            model,
+            what,
+            ", ".join(names),
+            taken,
+            option,
+        )
 
 
 def check_told(model: str, *, charge: bool, spin: bool, charged: bool, rule: str | None) -> None:

@@ -41,6 +41,8 @@ class NetworkSource(EnergySource):
             forces=True,
             force_kind=network.force_kind,
             atom_energies=traits.atoms,
+            members=network.members,
+            member_kind=network.member_kind,
             cell_energy=True,
             charged=network.charged,
             context=network.context,
@@ -50,7 +52,7 @@ class NetworkSource(EnergySource):
             single_precision=network.dtype.itemsize < torch.float64.itemsize,
             remark=adaptive_remark(network.model),
             versions=versions,
-            missing={} if traits.atoms else {"atom_energies": "it has none that add up to its energy, do without them"},
+            missing=_missing(network, traits),
         )
 
     def energies(self, batch: ClusterBatch) -> FloatArray:
@@ -79,6 +81,15 @@ class NetworkSource(EnergySource):
             raise self._without("atom_energies")
         return self._evaluate(batch, atoms=True, forces=forces)
 
+    def evaluate_members(self, batch: ClusterBatch, forces: bool) -> Evaluation:
+        """Energies of the sub-clusters and of each member, and forces if wanted.
+
+        :raises InputError: as :meth:`energies`, or if the model has no members
+        """
+        if not self._network.members:
+            raise self._without("members")
+        return self._evaluate(batch, atoms=False, forces=forces, members=True)
+
     def cell_energy(self, atoms: ase.Atoms) -> float:
         """Energy of a periodic structure in eV by cell.
 
@@ -94,18 +105,28 @@ class NetworkSource(EnergySource):
                 f"{self.name} must give the energy of the periodic structure, and failed: {first_line(error)}"
             ) from error
 
-    def _evaluate(self, batch: ClusterBatch, *, atoms: bool, forces: bool) -> Evaluation:
+    def _evaluate(self, batch: ClusterBatch, *, atoms: bool, forces: bool, members: bool = False) -> Evaluation:
         if batch.charges.any() and not self.capabilities.charged:
             advice = "is not told theirs; say charged=true" if self._network.takes_charges else "takes no charges"
             raise InputError(f"sub-clusters must be neutral for {self.name}, which {advice}")
         clusters = Clusters.of(batch, self.capabilities.charged)
         self._network.check(clusters)
         found = Evaluation.unknown(len(batch), batch.n_atoms, forces=forces, atom_energies=atoms)
+        if members:
+            found.members = np.full((len(batch), len(self._network.members)), np.nan)
         packed = self._traits.packed
 
         def work(rows: slice) -> None:
-            part = self._network.evaluate(clusters.part(rows), packed=packed, atoms=atoms, forces=forces)
+            part = self._network.evaluate(
+                clusters.part(rows), packed=packed, atoms=atoms, forces=forces, members=members
+            )
             found.put(np.arange(rows.start, rows.stop), part)
 
         self._portions.over(len(batch), batch.n_atoms, work)
         return found
+
+
+def _missing(network: Network, traits: Traits) -> dict[str, str]:
+    """What it does not give, and what to do."""
+    missing = {} if traits.atoms else {"atom_energies": "it has none that add up to its energy, do without them"}
+    return missing if network.members else missing | {"members": network.no_members}

@@ -62,7 +62,7 @@ def measure_traits(network: Network) -> Traits:
     - Else the declared range is tried on two clusters that far apart, and no cutoff is claimed where it does not hold, nor
       where every atom is told the charge or spin of the whole, which parts do not have.
     - Energies of atoms are added up, and replicas of the clusters evaluated, turned, half of them reflected, their atoms in
-      another order.
+      another order, with their members if there are any.
 
     :raises RuntimeError: if the model cannot run
     :raises ValueError: if an energy is not finite
@@ -97,13 +97,20 @@ def measure_traits(network: Network) -> Traits:
     if network.gives_atoms and not packed:
         shares = network.evaluate(given, packed=False, atoms=True).atom_energies
         adds_up = shares is not None and bool((np.abs(shares.sum(axis=1) - alone) <= tolerance).all())
-    replicas = network.evaluate(_reordered(given, given.positions @ _turns(rng), order), packed=packed).energies
+    turned = _reordered(given, given.positions @ _turns(rng), order)
+    replicas = network.evaluate(turned, packed=packed).energies
+    invariant = bool((np.abs(replicas - alone) <= SAME).all())
+    if network.members:
+        here, there = (network.evaluate(some, packed=packed, members=True).members for some in (given, turned))
+        assert here is not None
+        assert there is not None
+        invariant = invariant and bool((np.abs(there - here) <= SAME).all())
     held = _held_bytes_per_atom(network, given, packed)
     relative = max(sigma / np.sqrt(np.mean(alone**2)) if sigma else 0.0, unit / np.sqrt(12))
     return Traits(
         packed=packed,
         atoms=adds_up,
-        invariant=bool((np.abs(replicas - alone) <= SAME).all()),
+        invariant=invariant,
         cutoff=cutoff,
         precision=Precision(absolute=sigma, relative=float(relative)),
         atoms_per_call=_atoms_per_call(network.device, held),
