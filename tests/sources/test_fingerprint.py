@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from held_calculators import Commanded, Untold
 from networks_of_ase import Double, frozen, scripted
 
@@ -16,6 +17,14 @@ from bodyorder.sources.ase.calculator import CalculatorSource
 from bodyorder.sources.ase.fingerprint import fingerprint_of
 
 HERE = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def _default_dtype():
+    """Calculators that are made here by hand set it."""
+    before = torch.get_default_dtype()
+    yield
+    torch.set_default_dtype(before)
 
 
 def commanded(*commands):

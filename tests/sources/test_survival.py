@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from ase import Atoms
 from ase.calculators.lj import LennardJones
 from held_calculators import Held
@@ -18,6 +19,14 @@ from bodyorder.structures.clusters import ClusterBatch
 MANY = ClusterBatch.from_atoms([Atoms("H3", np.random.default_rng(seed).uniform(0, 2.5, (3, 3))) for seed in range(40)])
 OPTIONS = "epsilon=0.1&rc=6&additive_cutoff=6"
 EXPECTED = CalculatorSource(LennardJones(epsilon=0.1, rc=6.0)).energies(MANY)
+
+
+@pytest.fixture(autouse=True)
+def _default_dtype():
+    """Calculators that are made here by hand set it."""
+    before = torch.get_default_dtype()
+    yield
+    torch.set_default_dtype(before)
 
 
 def test_a_program_that_ends_the_process_is_found_out_in_another_one(monkeypatch, caplog):

@@ -105,6 +105,7 @@ class CalculatorSource(EnergySource):
         self.calculator = calculator
         #: torch's default dtype as the calculator has it
         self._own_dtype = OwnDtype() if recipe is None else recipe.own_dtype
+        self._own_dtype.settle(calculator)
         self._recipe = recipe
         self._unused, why = (None, recipe.why_one_process()) if recipe is not None else _packed(calculator)
         self.cutoff = None if cutoff is None else check_positive("cutoff", cutoff)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import wraps
 from types import FunctionType, ModuleType
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
@@ -24,7 +24,7 @@ FIRST = "float32"
 #: How deep in the attributes of a calculator its networks are looked for, and among how many entries of one list.
 DEPTH, WIDTH = 4, 100
 
-#: The default dtype is one for all threads: who needs another one has it alone.
+#: The default dtype is one for all threads: who may set it has it alone.
 _alone = threading.RLock()
 #: What importing a module set, by its name: it does so once.
 _set_by_import: dict[str, str] = {}
@@ -34,13 +34,22 @@ class OwnDtype:
     """torch's default dtype as one calculator has it: what there is when this is made, and what the calculator makes of it."""
 
     def __init__(self) -> None:
-        self._name = default_dtype() if "torch" in sys.modules else None
+        with _alone:
+            self._name = default_dtype() if "torch" in sys.modules else None
+        self._matters = True
+
+    def settle(self, calculator: Any) -> None:
+        """Say for which calculator it is, now that that is made: one that holds nothing of torch is left alone."""
+        self._matters = uses_torch(calculator)
 
     @contextmanager
     def here(self) -> Iterator[None]:
         """The calculator's in a ``with`` block, and what there was before after it."""
-        before = default_dtype()
-        with _alone if self._name not in (None, before) else nullcontext():
+        if not self._matters:
+            yield
+            return
+        with _alone:
+            before = default_dtype()
             if self._name is not None:
                 _set(self._name)
             try:
