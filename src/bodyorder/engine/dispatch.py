@@ -7,22 +7,26 @@ import os
 import pickle
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache, reduce
+from time import monotonic, perf_counter
 
 import numpy as np
 
 from bodyorder._checks import ComputationError, InputError, first_line
 from bodyorder.engine.computation import Wanted, compute
 from bodyorder.engine.executors import LocalProcesses
-from bodyorder.engine.processes import WorkerDied
+from bodyorder.engine.processes import ProcessPool, WorkerDied
 from bodyorder.sources.protocol import EnergySource, Evaluation
 from bodyorder.structures import ClusterBatch
+
+#: Batches handed out and not yet taken back: enough to keep a cluster busy, and for each local worker.
+MOST_IN_FLIGHT = 512
+_DEPTH = 4
 
 #: Sub-clusters in a row whose workers died before any batch came back: then the fault is not theirs.
 MOST_LOST = 10
@@ -45,11 +49,6 @@ class Answer:
 
     computed: Evaluation
     seconds: float
-
-    @classmethod
-    def joined(cls, first: Answer, second: Answer) -> Answer:
-        """Two answers, one behind the other."""
-        return cls(Evaluation.joined(first.computed, second.computed), first.seconds + second.seconds)
 
 
 class Dispatcher:
@@ -97,18 +96,24 @@ class Dispatcher:
     @property
     def slots(self) -> int:
         """How many batches run at a time; a cluster may change in size."""
-        if time.monotonic() > self._counted + _RECOUNT:
-            self._slots, self._counted = _slots(self._executor), time.monotonic()
+        if monotonic() > self._counted + _RECOUNT:
+            self._slots, self._counted = _slots(self._executor), monotonic()
         return self._slots
 
-    def hand_out(self, batch: ClusterBatch) -> Future[Answer]:
+    @property
+    def most(self) -> int:
+        """How many batches workers should have at a time, to do and to wait for: enough to keep a growing cluster busy."""
+        return MOST_IN_FLIGHT if _of_dask(self._executor) else min(MOST_IN_FLIGHT, _DEPTH * self.slots)
+
+    def hand_out(self, batch: ClusterBatch, attempt: int) -> Future[Answer]:
         """Have a batch computed.
 
+        :param attempt: how often it was tried before
         :raises ComputationError: if no worker takes it
         :raises InputError: as :func:`~bodyorder.engine.computation.compute`, where it runs in this process
         """
         if not self.here:
-            return self._submit(batch, 0)
+            return self._submit(batch, attempt)
         done: Future[Answer] = Future()
         answer = _timed(self._source, batch, self._wanted)
         self._spent += answer.seconds
@@ -129,9 +134,15 @@ class Dispatcher:
                 load = (_load, (self._run, 0), self._packed, self._source.name)
                 self._starting = [executor.submit(*load) for _ in range(executor.workers)]
 
-    def take(self, future: Future[Answer], batch: ClusterBatch) -> Answer:
-        """The answer to a batch that was handed out.
+    @property
+    def together(self) -> int:
+        """How many sub-clusters whose worker died are tried again at a time. On a cluster one could be blamed for another."""
+        return self.slots if isinstance(self._executor, ProcessPool) else 1
 
+    def take(self, future: Future[Answer], batch: ClusterBatch, attempt: int) -> Answer | int:
+        """The answer to a batch that was handed out, or which attempt to compute each of its sub-clusters alone comes next.
+
+        :param attempt: which this was
         :raises ComputationError: if it cannot be had
         :raises InputError: as the source raises it
         """
@@ -140,26 +151,15 @@ class Dispatcher:
         except (InputError, ComputationError, BrokenProcessPool):
             raise
         except Exception as error:  # each executor has errors of its own for workers that are lost
-            if self._executor is None or not worker_died(error):
+            if not worker_died(error):
                 raise _lost_for_good(error) from error
-            attempts = _ATTEMPTS if len(batch) > 1 else 1
-            parts = [self._alone(batch.select(np.array([row])), attempts, error) for row in range(len(batch))]
-            return reduce(Answer.joined, parts)
+            if attempt < _ATTEMPTS:
+                return _ATTEMPTS if len(batch) == 1 else attempt + 1
+            return self._given_up(batch, error)
         self._answered = True
         return answer
 
-    def _alone(self, one: ClusterBatch, attempts: int, error: Exception) -> Answer:
-        for attempt in range(1, attempts + 1):
-            try:
-                answer = self._submit(one, attempt).result()
-                self._answered = True
-                return answer
-            except (InputError, ComputationError, BrokenProcessPool):
-                raise
-            except Exception as raised:
-                if not worker_died(raised):
-                    raise _lost_for_good(raised) from raised
-                error = raised
+    def _given_up(self, one: ClusterBatch, error: Exception) -> Answer:
         self._lost += 1
         how, look = _LOST_ON_A_CLUSTER
         if isinstance(error, WorkerDied):
@@ -238,8 +238,8 @@ def _say(line: str) -> None:
 
 
 def _timed(source: EnergySource, batch: ClusterBatch, wanted: Wanted) -> Answer:
-    begin = time.perf_counter()
-    return Answer(compute(source, batch, wanted), time.perf_counter() - begin)
+    begin = perf_counter()
+    return Answer(compute(source, batch, wanted), perf_counter() - begin)
 
 
 _held = threading.local()

@@ -110,12 +110,14 @@ class Portion:
     :param first: its first row among those that the job evaluates
     :param batch: its sub-clusters
     :param future: the answer
+    :param attempt: how often its sub-clusters were tried before, because their workers died
     """
 
     job: Job
     first: int
     batch: ClusterBatch
     future: Future[Answer]
+    attempt: int = 0
 
     @property
     def failed(self) -> bool:
@@ -142,6 +144,8 @@ class Job:
             self._mine = task.batch.select(self._todo)
         self._n_handed = 0
         self._waiting: set[Portion] = set()
+        # rows to be tried again
+        self._n_lost = 0
         # by their first row
         self._answers: dict[int, Evaluation] = {}
 
@@ -157,34 +161,50 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left to compute, and all answers are there."""
-        return self.left == 0 and all(portion.future.done() for portion in self._waiting)
+        """Whether nothing is left to compute, and all answers have been taken."""
+        return self.left == 0 and not self._n_lost and not self._waiting
 
     def hand_out(self, rows: int) -> Portion:
         """Have the next rows computed.
 
         :param rows: how many of those that are left
         """
-        chosen = slice(self._n_handed, self._n_handed + rows)
-        batch = self._mine if rows == len(self._todo) else self._mine.select(np.arange(chosen.start, chosen.stop))
-        portion = Portion(self, chosen.start, batch, self._run.dispatcher.hand_out(batch))
-        self._n_handed = chosen.stop
+        first, self._n_handed = self._n_handed, self._n_handed + rows
+        batch = self._mine if rows == len(self._todo) else self._mine.select(np.arange(first, first + rows))
+        return self._ask(first, batch, 0)
+
+    def hand_out_again(self, lost: Portion, row: int, attempt: int) -> Portion:
+        """Have one sub-cluster computed alone.
+
+        :param lost: whose worker died
+        :param row: of the sub-cluster in its batch
+        :param attempt: how often it was tried before
+        """
+        return self._ask(lost.first + row, lost.batch.select(np.array([row])), attempt)
+
+    def take(self, portion: Portion) -> int:
+        """Take an answer from its worker and store it.
+
+        :return: 0, or if its worker died, which attempt to compute each of its sub-clusters alone comes next
+        """
+        if portion not in self._waiting:
+            return 0
+        answer = self._run.dispatcher.take(portion.future, portion.batch, portion.attempt)
+        self._waiting.remove(portion)
+        if isinstance(answer, int):
+            self._n_lost += len(portion.batch)
+            return answer
+        if answer.seconds > 0:
+            self._run.pace.saw(portion.batch, answer.seconds)
+        self._finish(portion.first, answer.computed)
+        return 0
+
+    def _ask(self, first: int, batch: ClusterBatch, attempt: int) -> Portion:
+        portion = Portion(self, first, batch, self._run.dispatcher.hand_out(batch, attempt), attempt)
         self._waiting.add(portion)
+        if attempt:
+            self._n_lost -= 1
         return portion
-
-    def take(self, portion: Portion) -> None:
-        """Take an answer from its worker and store it."""
-        if portion in self._waiting:
-            answer = self._run.dispatcher.take(portion.future, portion.batch)
-            self._waiting.remove(portion)
-            if answer.seconds > 0:
-                self._run.pace.saw(portion.batch, answer.seconds)
-            self._finish(portion.first, answer.computed)
-
-    def take_all(self) -> None:
-        """Take all answers that are there."""
-        for portion in sorted(self._waiting, key=lambda portion: portion.first):
-            self.take(portion)
 
     def cancel(self) -> None:
         """Give up what has not begun."""

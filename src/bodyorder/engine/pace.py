@@ -20,9 +20,9 @@ Shape = tuple[int, int]
 class Pace:
     """Seconds of one sub-cluster by its numbers of atoms, those of the last batch.
 
-    What a source says of itself is believed until it is seen otherwise: that a batch is as long as it should be
-    (``seconds``), and how many sub-clusters suit it (``batch_size``), unless it computes one after the other anyway. Of others the
-    first sub-cluster goes alone.
+    What a source says of itself is believed until it is seen otherwise: that a batch is as long as it should be (``seconds``),
+    and how many sub-clusters suit it (``batch_size``), unless it computes one after the other anyway. Of others the first
+    sub-cluster goes alone.
 
     :param source: where energies come from
     """
@@ -49,9 +49,9 @@ class Pace:
     def seconds(self, shape: Shape) -> float | None:
         """Of one sub-cluster, None where nothing is known.
 
-        Those that have not been timed take as long as the next larger ones that have; where none is larger, they take longer than the
-        largest by the power of the number of atoms that :mod:`~bodyorder.engine.timing` begins with. A source that estimates its
-        costs knows better, and batches are cut by what it says.
+        Those that have not been timed take as long as the next larger ones that have; where none is larger, they take longer
+        than the largest by the power of the number of atoms that :mod:`~bodyorder.engine.timing` begins with. A source that
+        estimates its costs knows better, and batches are cut by what it says.
         """
         if shape in self._seen:
             return self._seen[shape]

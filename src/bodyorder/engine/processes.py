@@ -31,6 +31,10 @@ class WorkerDied(BrokenExecutor):
     """The process that was at a call ended, and gave no answer."""
 
 
+class _Trace(Exception):
+    """Where in its process a call failed."""
+
+
 @dataclass(frozen=True)
 class _Call:
     """A call that somebody waits for."""
@@ -210,12 +214,13 @@ class ProcessPool(Executor):
         assert worker.at is not None
         future, worker.at = worker.at.future, None
         try:
-            is_answer, given = pickle.loads(message)
+            trace, given = pickle.loads(message)
         except Exception as error:  # whatever an answer raises
-            is_answer, given = False, error
-        if is_answer:
+            trace, given = traceback.format_exc(), error
+        if trace is None:
             future.set_result(given)
         else:
+            given.__cause__ = _Trace(f"\n{trace}")
             future.set_exception(given)
 
     def _bury(self, worker: _Worker) -> None:
@@ -267,12 +272,12 @@ def _answer(message: bytes) -> bytes:
     # `sys.exit` in a call is no answer: it ends the process, and that is what is seen of it
     try:
         function, arguments, options = pickle.loads(message)
-        return pickle.dumps((True, function(*arguments, **options)), pickle.HIGHEST_PROTOCOL)
+        return pickle.dumps((None, function(*arguments, **options)), pickle.HIGHEST_PROTOCOL)
     except Exception as error:
-        error.add_note(traceback.format_exc())
+        trace = traceback.format_exc()
         try:
-            sent = pickle.dumps((False, error))
+            sent = pickle.dumps((trace, error))
             pickle.loads(sent)  # some can be made, and not be made again
         except Exception:
-            sent = pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {first_line(error)}")))
+            sent = pickle.dumps((trace, RuntimeError(f"{type(error).__name__}: {first_line(error)}")))
         return sent

@@ -20,14 +20,11 @@ from bodyorder.engine.store import Store
 from bodyorder.sources.protocol import EnergySource
 from bodyorder.structures.congruence import SHAPE_RESOLUTION
 
-#: Batches handed out and not yet taken back: enough to keep a cluster busy.
-MAX_IN_FLIGHT = 512
-
 #: Sub-clusters held beside the oldest batch that is not done: few enough to bound memory, enough to work on meanwhile.
 MAX_HELD = 200_000
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913 - every option has a default
     tasks: Iterable[Task],
     source: EnergySource,
     *,
@@ -39,9 +36,9 @@ def evaluate(
 ) -> Iterator[Outcome]:
     """Evaluate a stream of tasks.
 
-    What a task leaves to be computed is computed in batches of about :data:`~bodyorder.engine.batching.BATCH_SECONDS`, by the pace
-    that is seen (:class:`~bodyorder.engine.pace.Pace`), each stored as soon as it is there. Workers share what is left evenly at
-    the end of a run: batches become shorter then.
+    What a task leaves to be computed is computed in batches of about two seconds, by the pace that is seen
+    (:class:`~bodyorder.engine.pace.Pace`), each stored as soon as it is there. Workers share what is left evenly at the end of a
+    run: batches become shorter then.
 
     Results are written to the store as they come, and yielded in the order of the tasks, so that sums over them do not
     depend on which worker was faster. A sub-cluster that occurs several times is evaluated once if there is somewhere to keep it,
@@ -110,6 +107,9 @@ class _Line:
         self._in_flight: Counter[Shape] = Counter()
         self._answered: SimpleQueue[Portion] = SimpleQueue()
         self._needs_answer = False
+        # sub-clusters whose worker died: of which batch, in which row, and for which time; and how many are tried just now
+        self._lost: deque[tuple[Portion, int, int]] = deque()
+        self._n_again = 0
 
     def add(self, task: Task) -> None:
         """Begin with a task."""
@@ -126,7 +126,7 @@ class _Line:
         """Whether no other task should begin now."""
         if not self._in_flight.total():
             return False
-        return self._needs_answer or self._in_flight.total() >= MAX_IN_FLIGHT or self._holds_much
+        return self._needs_answer or self._in_flight.total() >= self._run.dispatcher.most or self._holds_much
 
     @property
     def _holds_much(self) -> bool:
@@ -134,8 +134,13 @@ class _Line:
 
     def hand_out(self) -> None:
         """Have computed what can be now; in this process that is all."""
+        workers = self._run.dispatcher
+        while self._lost and self._n_again < workers.together:
+            lost, row, attempt = self._lost.popleft()
+            self._n_again += 1
+            self._send(lost.job.hand_out_again(lost, row, attempt))
         self._needs_answer = False
-        while self._begun and self._in_flight.total() < MAX_IN_FLIGHT:
+        while self._begun and self._in_flight.total() < workers.most:
             job = self._begun[0]
             rows = self._rows(job)
             if rows == 0:
@@ -144,13 +149,16 @@ class _Line:
             self._left[job.shape] -= rows
             if job.left == 0:
                 self._begun.popleft()
-            if portion.future.done():
+            if portion.future.done() and not portion.failed:
                 job.take(portion)
                 rest = self._to_come + self._left.total()
-                self._run.dispatcher.start_if_worth(rest * (self._run.pace.seconds(job.shape) or 0.0))
+                workers.start_if_worth(rest * (self._run.pace.seconds(job.shape) or 0.0))
             else:
-                self._in_flight[job.shape] += 1
-                portion.future.add_done_callback(lambda _, portion=portion: self._answered.put(portion))  # type: ignore[misc]
+                self._send(portion)
+
+    def _send(self, portion: Portion) -> None:
+        self._in_flight[portion.job.shape] += 1
+        portion.future.add_done_callback(lambda _: self._answered.put(portion))
 
     def _rows(self, job: Job) -> int:
         """How many of the rows that are left of a job make the next batch; 0 if that is known only later."""
@@ -178,16 +186,15 @@ class _Line:
         there = [self._answered.get()] if wait else []
         while not self._answered.empty():
             there.append(self._answered.get())
-        # What succeeded is stored before batches whose workers died are tried again, which takes time.
-        for portion in sorted(there, key=lambda portion: portion.failed):
+        for portion in sorted(there, key=lambda portion: portion.failed):  # what ends the run comes last
             self._in_flight[portion.job.shape] -= 1
-            portion.job.take(portion)
+            self._n_again -= portion.attempt > 0
+            if attempt := portion.job.take(portion):
+                self._lost.extend((portion, row, attempt) for row in range(len(portion.batch)))
 
     def finished(self) -> Iterator[Outcome]:
         """The outcomes of the oldest jobs, as far as they are done."""
         while self.jobs and self.jobs[0].done:
-            job = self.jobs.popleft()
-            job.take_all()
-            outcome = job.outcome()
+            outcome = self.jobs.popleft().outcome()
             self._held -= len(outcome.task.batch)
             yield outcome
