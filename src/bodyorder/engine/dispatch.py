@@ -12,10 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import cache, reduce
+from functools import cache
 from time import monotonic, perf_counter
-
-import numpy as np
 
 from bodyorder._checks import ComputationError, InputError, first_line
 from bodyorder.engine.computation import Wanted, compute

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext
@@ -154,6 +155,8 @@ class ProcessPool(Executor):
         finally:
             for worker in self._team:
                 worker.pipe.close()  # ends it
+                if not worker.begun:
+                    worker.process.terminate()
             for worker in self._team:
                 worker.process.join()
 
@@ -259,13 +262,10 @@ def _cause(status: int | None) -> str:
 def _work(pipe: Connection, begin: Callable[..., object], arguments: tuple[Any, ...]) -> None:
     """What a process does: answers one call after the other until nobody is there to ask."""
     begin(*arguments)
-    pipe.send_bytes(b"")
-    while True:
-        try:
-            message = pipe.recv_bytes()
-        except (EOFError, OSError):
-            return
-        pipe.send_bytes(_answer(message))
+    with suppress(EOFError, OSError):  # of the pipe, whose other end is gone; those of calls are answers
+        pipe.send_bytes(b"")
+        while True:
+            pipe.send_bytes(_answer(pipe.recv_bytes()))
 
 
 def _answer(message: bytes) -> bytes:
