@@ -187,8 +187,6 @@ class Job:
 
         :return: 0, or if its worker died, which attempt to compute each of its sub-clusters alone comes next
         """
-        if portion not in self._waiting:
-            return 0
         answer = self._run.dispatcher.take(portion.future, portion.batch, portion.attempt)
         self._waiting.remove(portion)
         if isinstance(answer, int):

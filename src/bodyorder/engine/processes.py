@@ -76,7 +76,7 @@ class ProcessPool(Executor):
         self._calls: deque[_Call] = deque()
         self._team: list[_Worker] = []
         self._n_stillborn = 0
-        self._closing = False
+        self._ending = False
         self._broken = ""
         self._lock = threading.Lock()
         self._bell, self._ring = context.Pipe(duplex=False)
@@ -97,7 +97,7 @@ class ProcessPool(Executor):
         with self._lock:
             if self._broken:
                 raise BrokenProcessPool(self._broken)
-            if self._closing:
+            if self._ending:
                 raise RuntimeError("a pool must be open to take calls, and is shut down")
             self._calls.append(_Call(future, function, arguments, options))
             if self._manager is None:
@@ -112,7 +112,7 @@ class ProcessPool(Executor):
         :param cancel_futures: give up calls that have not begun
         """
         with self._lock:
-            self._closing = True
+            self._ending = True
             given_up = [call.future for call in self._calls] if cancel_futures else []
             self._wake()
         for future in given_up:
@@ -181,7 +181,7 @@ class ProcessPool(Executor):
         with self._lock:
             coming = sum(not worker.begun for worker in self._team)
             missing = min(len(self._calls) - coming, self.workers - len(self._team))
-            over = self._closing and not self._calls and all(worker.at is None for worker in self._team)
+            over = self._ending and not self._calls and all(worker.at is None for worker in self._team)
         for _ in range(missing):
             self._start()
         return not over
