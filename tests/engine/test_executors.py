@@ -1,21 +1,24 @@
+import logging
+import multiprocessing
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from geometries import clusters
+from workers import SUTTON_CHEN, Worked
 
 from bodyorder._checks import ComputationError, InputError
-from bodyorder.engine import decompose, dispatch, scheduling
+from bodyorder.engine import Store, decompose, dispatch
 from bodyorder.engine.executors import open_executor
 from bodyorder.sources.registry import load_source
-
-SUTTON_CHEN = "analytic:sutton-chen"
 
 
 def test_local_processes_give_the_same_numbers(tmp_path):
@@ -52,11 +55,21 @@ def test_dask_gives_the_same_numbers():
     np.testing.assert_allclose(result.contribution, expected.contribution, atol=1e-12)
 
 
-def test_a_worker_that_dies_is_reported():
-    with open_executor(workers=2) as executor:
-        executor.submit(os._exit, 1)
-        with pytest.raises(ComputationError, match="worker processes must stay alive, and one died"):
-            decompose(clusters(4), SUTTON_CHEN, executor=executor)
+@contextmanager
+def own_pool():
+    """A pool of the user's, which breaks as a whole."""
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as executor:
+        yield executor
+
+
+def test_a_pool_of_the_user_that_breaks_is_reported(tmp_path):
+    with (
+        own_pool() as executor,
+        pytest.raises(ComputationError, match=r"worker processes must stay alive, and one died"),
+    ):
+        decompose(clusters(1, 5), Worked(victims=[(1, 3)]), executor=executor, store=tmp_path / "s.sqlite")
+    with Store(tmp_path / "s.sqlite") as store:
+        assert len(store) < 31
 
 
 def test_a_pool_that_breaks_while_it_is_given_work_is_reported_alike(monkeypatch):
@@ -65,10 +78,44 @@ def test_a_pool_that_breaks_while_it_is_given_work_is_reported_alike(monkeypatch
     def closed(*_):
         raise OSError("handle is closed")
 
-    with open_executor(workers=2) as executor:
+    with own_pool() as executor:
         monkeypatch.setattr(type(executor), "submit", closed)
         with pytest.raises(ComputationError, match="worker processes must stay alive, and one died"):
             decompose(clusters(4), SUTTON_CHEN, executor=executor)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [(-signal.SIGKILL, "killed by SIGKILL"), (-signal.SIGSEGV, "killed by SIGSEGV"), (1, "exit status 1")],
+)
+def test_a_local_worker_that_dies_costs_one_subcluster(tmp_path, how, said):
+    """The pair that kills its worker fails alone, whatever shares its batch; a later run finds the others."""
+    whole = decompose(clusters(1, 5), SUTTON_CHEN, subsets=True)
+    source = Worked(victims=[(1, 3)], how=how, seconds=0.02)
+    with open_executor(2) as executor:
+        result = decompose(clusters(1, 5), source, subsets=True, executor=executor, store=tmp_path / "s.sqlite")
+    assert result.failure.item() == (
+        f"1 of 31 sub-clusters failed, the first: atoms 1, 3: every worker that computed it died ({said}): its program "
+        "crashes, or memory is short"
+    )
+    there = np.isfinite(result.subsets.subset_energy.values)
+    assert (~there).sum() == 1
+    np.testing.assert_array_equal(result.subsets.subset_energy.values[there], whole.subsets.subset_energy.values[there])
+    mended = decompose(clusters(1, 5), SUTTON_CHEN, store=tmp_path / "s.sqlite")
+    assert mended.n_evaluations == 1
+    np.testing.assert_allclose(mended.contribution, whole.contribution, atol=1e-12)
+
+
+def test_a_source_that_kills_every_local_worker_ends_the_run(monkeypatch):
+    monkeypatch.setattr(dispatch, "MOST_LOST", 2)
+    with (
+        open_executor(2) as executor,
+        pytest.raises(
+            ComputationError,
+            match=r"all died that computed the first 2 sub-clusters \(killed by SIGKILL\): its program",
+        ),
+    ):
+        decompose(clusters(1, 3), Worked(victims=None), executor=executor)
 
 
 def deadly(batch_size=8, **options):
@@ -126,7 +173,10 @@ def test_a_source_that_kills_every_worker_ends_the_run(monkeypatch):
     monkeypatch.setattr(dispatch, "MOST_LOST", 2)
     with (
         dask_cluster(workers=1) as executor,
-        pytest.raises(ComputationError, match=r"all died that computed the first 2 sub-clusters; look at their logs"),
+        pytest.raises(
+            ComputationError,
+            match=r"all died that computed the first 2 sub-clusters \(out of memory.*; look at their logs",
+        ),
     ):
         decompose(clusters(1, 3), deadly(victims=None), executor=executor)
 
@@ -143,7 +193,7 @@ if __name__ == "__main__":
 
 def test_a_dask_cluster_that_is_gone_ends_the_run(monkeypatch, tmp_path):
     """Scheduler and workers are killed at once, from inside: what was stored before is kept."""
-    monkeypatch.setattr(scheduling, "MAX_IN_FLIGHT", 2)
+    monkeypatch.setattr(dispatch, "MOST_IN_FLIGHT", 2)
     script = tmp_path / "cluster.py"
     script.write_text(CLUSTER)
     process = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, start_new_session=True)
@@ -164,25 +214,42 @@ def test_a_dask_cluster_that_is_gone_ends_the_run(monkeypatch, tmp_path):
     np.testing.assert_allclose(resumed.contribution, decompose(clusters(1, 5), SUTTON_CHEN).contribution, atol=1e-12)
 
 
-def test_a_source_that_workers_cannot_import_leaves_them_alive():
+def elsewhere():
+    """A source of a package that this process alone has."""
+
     class Elsewhere(type(load_source(SUTTON_CHEN))):
         def __reduce__(self):
             return pickle.loads, (b"cnowhere\nSource\n.",)
 
-    with dask_cluster(workers=1) as executor:
-        with pytest.raises(ComputationError, match=r"one did not: ModuleNotFoundError: No module named 'nowhere'; "):
-            decompose(clusters(1, 2), Elsewhere(), executor=executor)
+    return Elsewhere()
+
+
+@pytest.mark.parametrize("where", [dask_cluster, open_executor])
+def test_a_source_that_workers_cannot_load_leaves_them_alive(where):
+    with where(workers=2) as executor:
+        with pytest.raises(
+            ComputationError,
+            match=r"^workers must be able to load analytic:sutton-chen\S*, and one could not: ModuleNotFoundError: No module "
+            r"named 'nowhere'; have what it is made of installed where they run, or run in one process$",
+        ):
+            decompose(clusters(1, 2), elsewhere(), executor=executor)
         assert executor.submit(os.getpid).result(timeout=60) != os.getpid()
 
 
-def test_a_source_that_cannot_travel_is_reported():
+@pytest.mark.parametrize("where", [open_executor, own_pool])
+def test_a_source_that_cannot_travel_is_computed_here(where, caplog):
     source = load_source(SUTTON_CHEN)
     source.extra = lambda: None
-    with (
-        open_executor(workers=2) as executor,
-        pytest.raises(ComputationError, match=r"workers must give energies back, and one did not: .*pickle"),
-    ):
-        decompose(clusters(1, 2), source, executor=executor)
+    dispatch._say.cache_clear()
+    expected = decompose(clusters(2), SUTTON_CHEN)
+    with where(2) if where is open_executor else where() as executor, caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            result = decompose(clusters(2), source, executor=executor)
+    np.testing.assert_array_equal(result.contribution, expected.contribution)
+    [said] = [record.message for record in caplog.records]
+    assert re.fullmatch(
+        r"analytic:sutton-chen\S* runs in one process: it cannot be sent to others, \w+Error: .*lambda.*", said
+    )
 
 
 def test_twins_in_flight_are_computed_once(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 from bodyorder._checks import ComputationError, InputError, check_between, check_output
@@ -77,7 +78,7 @@ def add_commands(commands: Any) -> None:
     decompose.add_argument("--store", metavar="FILE", help="energies already computed; what is computed is added")
     where = decompose.add_mutually_exclusive_group()
     where.add_argument(
-        "--workers", type=int, metavar="N", help="worker processes (default: the cores, where they pay off)"
+        "--workers", type=int, metavar="N", help="worker processes (default: the cores, as soon as they pay off)"
     )
     where.add_argument("--executor", metavar="URL", help="address of a Dask scheduler, tcp://host:port")
     decompose.add_argument("-o", "--output", required=True, metavar="NC", help="file to write")
@@ -199,10 +200,16 @@ def _plan(args: argparse.Namespace) -> None:
         check_between("workers", args.workers, 1, MOST_WORKERS)
     structures = read_structures(args.structures, periodic=True, boundaries=args.boundaries)
     selection = Selection(args.max_order, args.bodies, args.cutoff, _sampling(args), whole=not args.no_whole)
-    sources = [load_source(trusted(spec, args.trust)) for spec in args.source]
+    sources, workers = [], []
+    for spec in args.source:
+        begin = time.perf_counter()
+        sources.append(load_source(trusted(spec, args.trust)))
+        workers.append(_workers(args.workers, sources[-1], time.perf_counter() - begin))
     announce = _announcer()
     plans = [plan(structures, source, selection, forces=args.forces, announce=announce) for source in sources]
-    print_plans(plans, [_workers(args.workers, source) for source in sources])
+    # so much is done here, and so much is left, when workers are started
+    started = [float(priced.core_seconds.sum()) >= 2 * worth for priced, (_, worth) in zip(plans, workers, strict=True)]
+    print_plans(plans, [count if there else 1 for (count, _), there in zip(workers, started, strict=True)])
 
 
 def _announcer() -> Callable[[str], None]:
@@ -228,8 +235,10 @@ def _decompose(args: argparse.Namespace) -> None:
 
     output = check_output(args.output, never=[path for path in (args.structures, args.store) if path])
     structures = read_structures(args.structures, periodic=True, boundaries=args.boundaries)
+    begin = time.perf_counter()
     source = load_source(trusted(args.source, args.trust))
-    with open_executor(_workers(args.workers, source), args.executor) as executor:
+    workers, worth = _workers(args.workers, source, time.perf_counter() - begin)
+    with open_executor(workers, args.executor, worth) as executor:
         result = decompose(
             structures,
             source,
@@ -260,13 +269,20 @@ def _decompose(args: argparse.Namespace) -> None:
         )
 
 
-def _workers(wanted: int | None, source: EnergySource) -> int:
-    """Processes pay off for sources that do one sub-cluster after the other; others use the cores by themselves."""
+def _workers(wanted: int | None, source: EnergySource, loaded: float) -> tuple[int, float]:
+    """Worker processes, and the seconds of work that are worth starting them.
+
+    They pay for sources that do one sub-cluster after the other, if there is enough to do; others use the cores by themselves.
+
+    :param wanted: how many the user wants, in any case
+    :param loaded: seconds that loading the source took, which every one of them does again
+    """
+    from bodyorder.engine.executors import START_SECONDS
+
     if wanted is not None:
-        return wanted
-    if not source.capabilities.serial:
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return wanted, 0.0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return (cores if source.capabilities.serial else 1), START_SECONDS + loaded
 
 
 def _check(args: argparse.Namespace) -> int:

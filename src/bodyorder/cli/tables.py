@@ -109,6 +109,8 @@ def print_plans(plans: Sequence[xr.Dataset], workers: Sequence[int]) -> None:
 
     :param workers: processes that share the work of each source
     """
+    from bodyorder.engine.planning import wall_seconds
+
     n_structures = int(plans[0].attrs["n_structures"])
     table = Table(title=f"cost of {n_structures} structure{'s' * (n_structures > 1)}")
     for column in ("source", "order", "sub-clusters", "s each", "core hours", "worker (MB)", "noise (eV)"):
@@ -120,8 +122,7 @@ def print_plans(plans: Sequence[xr.Dataset], workers: Sequence[int]) -> None:
     print_table(table)
     for number, (plan, count) in enumerate(zip(plans, workers, strict=True), start=1):
         seconds = float(plan.core_seconds.sum())
-        # the longest sub-cluster cannot be shared
-        wall = max(seconds / count, float(plan.longest_seconds.max()))
+        wall = wall_seconds(plan, count)
         print(
             f"[{number}] {plan.attrs['source']}: {int(plan.n_clusters.sum()):,} sub-clusters, "
             f"{_hours(seconds / 3600)} core hours, {_hours(wall / 3600)} hours "

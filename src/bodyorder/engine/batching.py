@@ -59,7 +59,8 @@ class _Some:
 def make_tasks(pieces: Sequence[Piece], source: EnergySource) -> Iterator[Task]:
     """Cut all sub-clusters of all structures into batches of one number of atoms each, the largest first.
 
-    Batches are about as long as the source says that suits it, in sub-clusters (``batch_size``) and in time (``seconds``). Tasks
+    Batches are about as long as the source says that suits it, in sub-clusters (``batch_size``) and in time (``seconds``); by the
+    time that they are seen to take they are divided further (:class:`~bodyorder.engine.pace.Pace`). Tasks
     come in groups of a few structures, and inside a group from the largest sub-clusters to the smallest: a large one begun
     last would keep one worker busy while the others have nothing left to do. An order that a family makes when it is asked for
     comes after all smaller ones, by which its energies are reduced to contributions as they arrive.
@@ -99,7 +100,7 @@ class _Packer:
         """Take subsets, and give the batches that they fill."""
         if some.order != self._begun:
             self._begun = some.order
-            for shape in [shape for shape in sorted(self._waiting, reverse=True) if self._waiting[shape].takes_long]:
+            for shape in [shape for shape in sorted(self._waiting, reverse=True) if self._goes_first(shape)]:
                 yield self._pop(shape)
         piece = self._pieces[some.structure]
         scheme = counterpoise.NONE if some.order == WHOLE else piece.counterpoise
@@ -138,6 +139,12 @@ class _Packer:
         heaviest = self._pieces[structure].system.numbers[atoms].sum(axis=1).argmax()
         example = [np.array([structure]), atoms[heaviest][None], ghosts[heaviest][None]]
         return rows_per_batch(self._source, ClusterBatch.cut(self._systems, *example))
+
+    def _goes_first(self, shape: tuple[int, int]) -> bool:
+        """Whether sub-clusters are worth a batch of their own before smaller ones begin, though more of them would fit in."""
+        can, waiting = self._source.capabilities, self._waiting[shape]
+        # one after the other is computed anyway, and takes nobody knows how long
+        return waiting.takes_long or (can.serial and not can.seconds and waiting.count > 0)
 
     def _pop(self, shape: tuple[int, int]) -> Task:
         structures, orders, rows, present, parts, atoms, ghosts = self._waiting.pop(shape).columns()

@@ -170,6 +170,7 @@ class _Run:
         """All energies of all structures."""
         source = self.evaluated.source
         by_structure = [empty(piece, self.evaluated) for piece in pieces]
+        total = sum(piece.n_clusters for piece in pieces)
         outcomes = evaluate(
             make_tasks(pieces, source),
             source,
@@ -177,8 +178,8 @@ class _Run:
             store=self.store,
             executor=self.executor,
             same_distance=self.same_distance,
+            count=total,
         )
-        total = sum(piece.n_clusters for piece in pieces)
         for outcome in track(outcomes, total, f"sub-clusters by {source.name}", self.progress):
             for structure, rows in _by_structure(outcome):
                 by_structure[structure].fill(outcome, rows)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from urllib.parse import urlsplit
 
 from bodyorder._checks import ComputationError, InputError, check_between, first_line, require
 from bodyorder._lifeline import end_with
+from bodyorder.engine.processes import ProcessPool
 from bodyorder.sources.ase.folders import remove_folders
 
 #: What tells numerical libraries, when they are loaded, how many threads to run.
@@ -20,19 +21,38 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 #: More processes than any one machine has cores are a mistake.
 MOST_WORKERS = 4096
 
-#: Pipes whose closing ends worker processes.
-_lifelines: set[Connection] = set()
+#: Seconds that it takes to start a worker process here and import this package in it, with others that do the same.
+START_SECONDS = 2.0
+
+#: Pipes whose closing ends worker processes, and the pools of these.
+_lifelines: dict[Connection, LocalProcesses] = {}
 
 #: What a Dask scheduler can listen to.
 _PROTOCOLS = ("tcp", "tls", "ws", "wss", "ucx")
 
 
+class LocalProcesses(ProcessPool):
+    """Processes of this machine, one thread each, that end when this process does.
+
+    :param workers: how many
+    :param worth: seconds of work that are worth starting them; 0 where they are wanted in any case. They are not started before
+        so much has been done in this process and as much is left.
+    :param lifeline: closed when they have to end
+    """
+
+    def __init__(self, workers: int, worth: float, lifeline: Connection):
+        # they read their numbers of threads when they start, as work comes in
+        super().__init__(workers, multiprocessing.get_context("spawn"), _begin, (lifeline,))
+        self.worth = worth
+
+
 @contextmanager
-def open_executor(workers: int = 1, url: str | None = None) -> Iterator[Executor | None]:
+def open_executor(workers: int = 1, url: str | None = None, worth: float = 0.0) -> Iterator[Executor | None]:
     """An executor for the time of a ``with`` block.
 
     :param workers: local worker processes; 1 means none, everything runs in this process
     :param url: address of a Dask scheduler (``tcp://host:port``), which is used instead
+    :param worth: seconds of work that are worth starting local processes; 0 starts them in any case
     :return: the executor, or None for this process
     :raises InputError: if ``distributed`` is needed and not installed, or the address is none
     :raises ComputationError: if the scheduler does not answer
@@ -52,21 +72,21 @@ def open_executor(workers: int = 1, url: str | None = None) -> Iterator[Executor
     elif check_between("workers", workers, 1, MOST_WORKERS) == 1:
         yield None
     else:
-        with local_processes(workers) as pool:
+        with local_processes(workers, worth) as pool:
             yield pool
 
 
 @contextmanager
-def local_processes(workers: int) -> Iterator[Executor]:
+def local_processes(workers: int, worth: float = 0.0) -> Iterator[LocalProcesses]:
     """Processes of this machine for the time of a ``with`` block, one thread each.
 
     They end when this process does, killed or not, and so do the programs that they started.
+
+    :param worth: seconds of work that are worth starting them; 0 starts them in any case
     """
-    # They start one by one as work comes in, and read their numbers of threads then.
-    context = multiprocessing.get_context("spawn")
-    theirs, ours = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(theirs,))
-    _lifelines.add(ours)
+    theirs, ours = multiprocessing.Pipe(duplex=False)
+    pool = LocalProcesses(workers, worth, theirs)
+    _lifelines[ours] = pool
     try:
         with single_threaded_children(), pool:
             try:
@@ -74,18 +94,23 @@ def local_processes(workers: int) -> Iterator[Executor]:
             except Exception:
                 raise
             except BaseException:  # an interrupt: what they are at is of no use to anybody
-                ours.close()
+                _end(pool, ours)
                 raise
     finally:
-        _lifelines.discard(ours)
+        del _lifelines[ours]
         ours.close()
         theirs.close()
 
 
 def end_processes() -> None:
     """End all processes of :func:`local_processes` at once, for which threads may wait."""
-    for lifeline in list(_lifelines):
-        lifeline.close()
+    for lifeline, pool in list(_lifelines.items()):
+        _end(pool, lifeline)
+
+
+def _end(pool: LocalProcesses, lifeline: Connection) -> None:
+    pool.give_up("worker processes were ended")
+    lifeline.close()
 
 
 def _begin(lifeline: Connection) -> None:

@@ -1,4 +1,4 @@
-"""One batch on its way: what the store knows of it, what is computed, and what other batches compute."""
+"""One task on its way: what the store knows of it, what is computed, batch by batch, and what other tasks compute."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 from bodyorder.engine.batching import Task
 from bodyorder.engine.cache import RunCache
 from bodyorder.engine.computation import Wanted
-from bodyorder.engine.dispatch import Dispatcher
+from bodyorder.engine.dispatch import Answer, Dispatcher
+from bodyorder.engine.pace import Pace, Shape, shape_of
 from bodyorder.engine.store import Store
 from bodyorder.sources.protocol import EnergySource, Evaluation
 from bodyorder.structures import ClusterBatch
@@ -44,6 +45,7 @@ class Run:
     :param source: where energies come from
     :param wanted: what is asked of it beside energies
     :param dispatcher: who computes
+    :param pace: how long it takes
     :param store: looked up before, and written after, however much it is; or what is kept while it lasts; or None
     :param in_flight: keys of the sub-clusters being evaluated, so that no two jobs evaluate the same one whichever is faster
     :param failed: why those that failed did, by key
@@ -55,6 +57,7 @@ class Run:
     source: EnergySource
     wanted: Wanted
     dispatcher: Dispatcher
+    pace: Pace
     store: Store | RunCache | None
     in_flight: set[bytes] = field(default_factory=set)
     failed: dict[bytes, str] = field(default_factory=dict)
@@ -99,6 +102,29 @@ class Run:
         return self.store if self.worth[batch.n_atoms] else None
 
 
+@dataclass(frozen=True, eq=False)
+class Portion:
+    """The part of a job that one call of the source computes.
+
+    :param job: whose
+    :param first: its first row among those that the job evaluates
+    :param batch: its sub-clusters
+    :param future: the answer
+    :param attempt: how often its sub-clusters were tried before, because their workers died
+    """
+
+    job: Job
+    first: int
+    batch: ClusterBatch
+    future: Future[Answer]
+    attempt: int = 0
+
+    @property
+    def failed(self) -> bool:
+        """Whether an answer is there, and it is an error."""
+        return self.future.cancelled() or self.future.exception() is not None
+
+
 class Job:
     """One task."""
 
@@ -116,46 +142,91 @@ class Job:
             self._representatives = list(self._keys)
             self._todo = self._divide()
             self._mine = task.batch.select(self._todo)
-        self._computed: Evaluation | None = None
-        self._future: Future[Evaluation] | None = None
-        if len(self._todo):
-            self._future = run.dispatcher.hand_out(self._mine)
-        else:
-            self._computed = run.wanted.unknown(0, task.batch.n_atoms)
+        self._n_handed = 0
+        self._waiting: set[Portion] = set()
+        # rows to be tried again
+        self._n_lost = 0
+        # by their first row
+        self._answers: dict[int, Evaluation] = {}
 
     @property
-    def waiting(self) -> Future[Evaluation] | None:
-        """The answer that has not been taken yet."""
-        return self._future if self._computed is None else None
+    def shape(self) -> Shape:
+        """Numbers of atoms of its sub-clusters."""
+        return shape_of(self._task.batch)
+
+    @property
+    def left(self) -> int:
+        """Rows that have to be computed, and that nobody has been asked for."""
+        return len(self._todo) - self._n_handed
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left to compute."""
-        return self.waiting is None or self.waiting.done()
+        """Whether nothing is left to compute, and all answers have been taken."""
+        return self.left == 0 and not self._n_lost and not self._waiting
 
-    @property
-    def failed(self) -> bool:
-        """Whether an answer is there, and it is an error."""
-        return self.waiting is not None and (self.waiting.cancelled() or self.waiting.exception() is not None)
+    def hand_out(self, rows: int) -> Portion:
+        """Have the next rows computed.
 
-    def take(self) -> None:
-        """Take the answer from its worker and store it."""
-        if self.waiting is not None:
-            self._finish(self._run.dispatcher.take(self.waiting, self._mine))
-            self._future = None
+        :param rows: how many of those that are left
+        """
+        first, self._n_handed = self._n_handed, self._n_handed + rows
+        batch = self._mine if rows == len(self._todo) else self._mine.select(np.arange(first, first + rows))
+        return self._ask(first, batch, 0)
+
+    def hand_out_again(self, lost: Portion, row: int, attempt: int) -> Portion:
+        """Have one sub-cluster computed alone.
+
+        :param lost: whose worker died
+        :param row: of the sub-cluster in its batch
+        :param attempt: how often it was tried before
+        """
+        return self._ask(lost.first + row, lost.batch.select(np.array([row])), attempt)
+
+    def take(self, portion: Portion) -> int:
+        """Take an answer from its worker and store it.
+
+        :return: 0, or if its worker died, which attempt to compute each of its sub-clusters alone comes next
+        """
+        answer = self._run.dispatcher.take(portion.future, portion.batch, portion.attempt)
+        self._waiting.remove(portion)
+        if isinstance(answer, int):
+            self._n_lost += len(portion.batch)
+            return answer
+        if answer.seconds > 0:
+            self._run.pace.saw(portion.batch, answer.seconds)
+        self._finish(portion.first, answer.computed)
+        return 0
+
+    def _ask(self, first: int, batch: ClusterBatch, attempt: int) -> Portion:
+        portion = Portion(self, first, batch, self._run.dispatcher.hand_out(batch, attempt), attempt)
+        self._waiting.add(portion)
+        if attempt:
+            self._n_lost -= 1
+        return portion
 
     def cancel(self) -> None:
         """Give up what has not begun."""
-        if self._future is not None:
-            self._future.cancel()
+        for portion in self._waiting:
+            portion.future.cancel()
 
     def outcome(self) -> Outcome:
         """The whole task, once the jobs before it are done too."""
-        assert self._computed is not None
+        computed = self._joined()
         evaluated = np.zeros(len(self._task.batch), dtype=bool)
         evaluated[self._todo] = True
-        computed = self._computed if self._store is None else self._merge(self._store, self._computed)
+        if self._store is not None:
+            computed = self._merge(self._store, computed)
         return Outcome(self._task, computed, evaluated)
+
+    def _joined(self) -> Evaluation:
+        """What the batches of the job said, in the order of their rows."""
+        if len(self._answers) == 1:
+            return self._answers[0]
+        whole = self._run.wanted.unknown(len(self._todo), self._task.batch.n_atoms)
+        for first, part in self._answers.items():
+            whole.put(np.arange(first, first + len(part.energies)), part)
+            whole.messages.update({first + row: message for row, message in part.messages.items()})
+        return whole
 
     def _divide(self) -> np.ndarray:
         """The rows that this job evaluates: first those that will be kept, then those for which there is no room."""
@@ -184,14 +255,15 @@ class Job:
         self._stored = [self._keys[row] for row in kept]
         return np.array(kept + alone, dtype=np.int64)
 
-    def _finish(self, computed: Evaluation) -> None:
-        self._computed = computed
-        if self._store is None:
-            return
-        self._computed = computed.reordered(self._permutation[self._todo])
-        self._store.add(self._name, self._stored, self._computed)
-        self._run.failed.update({self._keys[self._todo[row]]: message for row, message in computed.messages.items()})
-        self._run.in_flight.difference_update(self._stored)
+    def _finish(self, first: int, computed: Evaluation) -> None:
+        if self._store is not None:
+            rows = self._todo[first : first + len(computed.energies)]
+            computed = computed.reordered(self._permutation[rows])
+            stored = self._stored[first : first + len(rows)]
+            self._store.add(self._name, stored, computed)
+            self._run.failed.update({self._keys[rows[row]]: message for row, message in computed.messages.items()})
+            self._run.in_flight.difference_update(stored)
+        self._answers[first] = computed
 
     def _merge(self, store: Store | RunCache, own: Evaluation) -> Evaluation:
         merged = self._known

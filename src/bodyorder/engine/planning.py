@@ -13,6 +13,7 @@ import xarray as xr
 from bodyorder.engine.computation import Wanted
 from bodyorder.engine.counterpoise import VMFC, evaluations_per_subset
 from bodyorder.engine.examples import WHOLE, Example, draw
+from bodyorder.engine.executors import START_SECONDS
 from bodyorder.engine.pieces import Piece
 from bodyorder.engine.selection import Selection
 from bodyorder.engine.timing import Timer
@@ -98,6 +99,16 @@ def plan(  # noqa: PLR0913 - every option has a default
         },
     )
     return describe(result)
+
+
+def wall_seconds(plan: xr.Dataset, workers: int) -> float:
+    """Seconds that a run takes: workers share it evenly, and a sub-cluster cannot be shared.
+
+    :param plan: of :func:`plan`
+    :param workers: processes that are started for it; 1 for none
+    """
+    shared = max(float(plan.core_seconds.sum()) / workers, float(plan.longest_seconds.max()))
+    return shared + (START_SECONDS if workers > 1 else 0.0)
 
 
 @dataclass(frozen=True)

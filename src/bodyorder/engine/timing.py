@@ -16,7 +16,7 @@ from bodyorder.sources.protocol import EnergySource
 from bodyorder.structures import ClusterBatch
 
 #: Until two sizes are timed, cost is taken to grow like this power of the number of atoms, as in mean-field methods.
-_FIRST_POWER = 3.0
+FIRST_POWER = 3.0
 
 #: Part of the time left that a batch may take, so that one size does not spend what the others need.
 _BATCH_SHARE = 1 / 20
@@ -101,7 +101,7 @@ class Timer:
         timed = list(self.singles.items())
         last, cost = timed[-1][0].size, timed[-1][1]
         smaller = [(example.size, seconds) for example, seconds in timed if example.size < last]
-        rate = _FIRST_POWER / last
+        rate = FIRST_POWER / last
         if smaller:
             rate = max(0.0, log(cost / smaller[-1][1])) / (last - smaller[-1][0])
         near = min(size, 2 * last)
