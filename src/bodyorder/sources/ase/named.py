@@ -20,7 +20,9 @@ from bodyorder.sources.spec import format_spec
 #: Where ASE keeps its base classes, which are no calculators to choose from.
 BASE_MODULE = Calculator.__module__
 #: Options that are not the calculator's.
-OWN_OPTIONS = {"additive_cutoff", "boxed", "charged", "energy_error", "invariant", "trust"}
+OWN_OPTIONS = {
+    "additive_cutoff", "boxed", "charge_key", "charged", "energy_error", "invariant", "spin", "spin_key", "trust",
+}  # fmt: skip
 
 
 def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a default
@@ -31,6 +33,9 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
     boxed: bool = False,
     charged: bool = False,
     invariant: bool = False,
+    spin: str | Callable[..., Any] | None = None,
+    charge_key: str | None = None,
+    spin_key: str | None = None,
     trust: bool = False,
     **options: Any,
 ) -> EnergySource:
@@ -46,6 +51,9 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
     :param charged: true for a calculator that takes charges: it is given the initial charges of the atoms
     :param invariant: true if congruent sub-clusters, rotated, reflected or permuted, have the same energy to 1e-9 eV; that of one
         then serves all of them
+    :param spin: rule for the spin of sub-clusters, one of :data:`~bodyorder.sources.spin.SPIN_RULES` or a rule of your own
+    :param charge_key: key of ``Atoms.info`` that has the charge, where it is not known which one the calculator reads
+    :param spin_key: the same for the spin, or ``moments`` (:class:`~bodyorder.sources.ase.told.Told`)
     :param trust: must be true for a function, or whatever else is called and is no calculator class: it could do anything
     :param options: handed to the class
     :raises InputError: if there is no such calculator, it must be trusted and is not, or it rejects the options. A misspelt
@@ -78,14 +86,22 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
     precision = FLOAT64 if energy_error is None else Precision(absolute=float(energy_error))
     fingerprint = fingerprint_of(calculator, options if inspect.isclass(factory) else None)
     source = CalculatorSource(
-        calculator, cutoff=additive_cutoff, precision=precision, fingerprint=fingerprint, **switches
+        calculator,
+        cutoff=additive_cutoff,
+        precision=precision,
+        fingerprint=fingerprint,
+        spin=spin,
+        charge_key=charge_key,
+        spin_key=spin_key,
+        **switches,
     )
+    source.told.hold(calculator, options)
     if multiprocessing.parent_process() is not None:  # one of several, perhaps, that were given the same name
         source.leave_folder()
     if not is_safe:
         switches["trust"] = True  # without it the name would not be loaded again
     own = {name: value for name, value in (numbers | switches).items() if value is not None and value is not False}
-    source.name = format_spec("ase", target, options | own)
+    source.name = format_spec("ase", target, options | own | source.told.options)
     return source
 
 

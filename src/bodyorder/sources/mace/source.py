@@ -37,7 +37,7 @@ class MaceSource(NetworkSource):
         self.name = settings.name("mace", head=settings.head)
         dtype = str(network.dtype).removeprefix("torch.")
         # not whether it is told charges: without them the numbers are those of charges that are zero
-        spin = f" spin={settings.spin}" if settings.spin else ""
+        spin = f" spin={network.rule.name}{network.rule.identity}" if network.rule else ""
         self.fingerprint = f"mace:{digest} {network.head} {dtype} mace-torch {versions['mace-torch']}{spin}"
 
     def __reduce__(self) -> tuple[Callable[..., MaceSource], tuple[Settings, str]]:

@@ -39,7 +39,7 @@ class MetatomicSource(NetworkSource):
         self.name = settings.name("metatomic", variant=settings.variant)
         dtype = str(network.dtype).removeprefix("torch.")
         # not whether it is told charges: without them the numbers are those of charges that are zero
-        spin = f" spin={settings.spin}" if settings.spin else ""
+        spin = f" spin={network.rule.name}{network.rule.identity}" if network.rule else ""
         self.fingerprint = (
             f"metatomic:{digest} {network.output} {dtype} metatomic-torch {versions['metatomic-torch']}{spin}"
         )

@@ -12,8 +12,9 @@ from bodyorder._checks import ComputationError, InputError, first_line
 from bodyorder.sources.networks.network import Clusters, Network
 from bodyorder.sources.networks.traits import Traits
 from bodyorder.sources.portions import Portions
-from bodyorder.sources.protocol import Capabilities, EnergySource, Evaluation
-from bodyorder.structures.clusters import ClusterBatch, FloatArray
+from bodyorder.sources.protocol import CONTEXT, Capabilities, EnergySource, Evaluation
+from bodyorder.sources.spin.states import lowest
+from bodyorder.structures.clusters import ClusterBatch, FloatArray, IntArray
 
 #: Sub-clusters in a batch that keep a network busy, where its calls are small; how many go through it at once is measured.
 BATCH = 500
@@ -36,18 +37,27 @@ class NetworkSource(EnergySource):
         self._portions = Portions(traits.atoms_per_call)
         self.cutoff = traits.cutoff
         self.precision = traits.precision
+        rule = network.rule
+        missing = {} if traits.atoms else {"atom_energies": "it has none that add up to its energy, do without them"}
+        if rule is None:
+            missing["records"] = "it takes no spin"
+        else:
+            missing["cell_energy"] = "a cell has no spin by a rule for sub-clusters"
         self.capabilities = Capabilities(
             forces=True,
+            records=("multiplicity",) if rule else (),
             atom_energies=traits.atoms,
-            cell_energy=True,
+            cell_energy=rule is None,
             charged=network.charged,
-            context=network.context,
-            invariant=traits.invariant,
+            context=tuple(name for name in CONTEXT if name in (*network.context, *(rule.context if rule else ()))),
+            # a rule that the user wrote may look at directions
+            invariant=traits.invariant and not (rule and rule.identity),
             batch_size=max(BATCH, traits.atoms_per_call // SIZE),
             costly=True,
             single_precision=network.dtype.itemsize < torch.float64.itemsize,
+            spin=rule.name if rule else "none",
             versions=versions,
-            missing={} if traits.atoms else {"atom_energies": "it has none that add up to its energy, do without them"},
+            missing=missing,
         )
 
     def energies(self, batch: ClusterBatch) -> FloatArray:
@@ -65,6 +75,15 @@ class NetworkSource(EnergySource):
         found = self._evaluate(batch, atoms=False, forces=True)
         assert found.forces is not None
         return found.energies, found.forces
+
+    def evaluate(self, batch: ClusterBatch, forces: bool) -> Evaluation:
+        """Energies, forces if wanted, and the multiplicity of each sub-cluster by the spin rule.
+
+        :raises InputError: as :meth:`energies`, or if the model is told no spin
+        """
+        if self._network.rule is None:
+            raise self._without("records")
+        return self._evaluate(batch, atoms=False, forces=forces)
 
     def evaluate_atoms(self, batch: ClusterBatch, forces: bool) -> Evaluation:
         """Energies of the sub-clusters and of their atoms, as the model shares them out, and forces if wanted.
@@ -94,7 +113,17 @@ class NetworkSource(EnergySource):
         if batch.charges.any() and not self.capabilities.charged:
             advice = "is not told theirs; say charged=true" if self._network.takes_charges else "takes no charges"
             raise InputError(f"sub-clusters must be neutral for {self.name}, which {advice}")
-        clusters = Clusters.of(batch, self.capabilities.charged)
+        network = self._network
+        network.check_elements(batch.numbers)
+        return lowest(
+            network.rule,
+            batch,
+            lambda states, unpaired: self._of_states(states, unpaired, atoms=atoms, forces=forces),
+            network.most_unpaired,
+        )
+
+    def _of_states(self, batch: ClusterBatch, unpaired: IntArray | None, *, atoms: bool, forces: bool) -> Evaluation:
+        clusters = Clusters.of(batch, self.capabilities.charged, unpaired)
         self._network.check(clusters)
         found = Evaluation.unknown(len(batch), batch.n_atoms, forces=forces, atom_energies=atoms)
         packed = self._traits.packed
