@@ -76,10 +76,10 @@ class Told:
         takes = [way.spin for way in ways if way.takes_spin]
         if self.rule is None and any(key != MOMENTS for key in takes):
             raise InputError(f"`spin` must be given for {label}, which takes the spin of every sub-cluster; {CHOICES}")
+        if self.rule and not takes and way_of(calculator):
+            raise InputError(f"`spin` must be left out for {label}, which takes no spin")
         self._spin_keys = self._chosen("spin_key", spin_key, takes) if self.rule else ()
         if self.rule and not self._spin_keys:
-            if way_of(calculator):
-                raise InputError(f"`spin` must be left out for {label}, which takes no spin")
             raise InputError(
                 f"`spin_key` must be given for {label}, of which it is not known how it is told a spin: the key of Atoms.info "
                 f"that it reads ({', '.join(SPIN_KEYS)}), or {MOMENTS}, where it adds up initial magnetic moments"

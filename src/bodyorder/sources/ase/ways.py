@@ -118,11 +118,11 @@ def own_values(given: Mapping[str, Any], label: str) -> list[Own]:
     for name, value in (*given.items(), *(item for items in deeper for item in items)):
         if not isinstance(name, str) or not isinstance(value, Real) or isinstance(value, bool):
             continue
-        short, said = plain(name), f"{name}={value} of {label}"
+        short, number, said = plain(name), float(value), f"{name}={value} of {label}"
         if short in _OF_CHARGE:
-            found.append(Own("charge", float(value), said))
-        elif short in _OF_SPIN and float(value) + _OF_SPIN[short] >= 1:  # 0 leaves it to the program
-            found.append(Own("multiplicity", float(value) + _OF_SPIN[short], said))
+            found.append(Own("charge", number, said))
+        elif short in _OF_SPIN and number >= 1 and number % 1 == 0:  # 0 leaves it to the program
+            found.append(Own("multiplicity", number + _OF_SPIN[short], said))
     return found
 
 
@@ -144,7 +144,9 @@ def own_values_of(
         attributes = {
             name: value for name, value in getattr(part, "__dict__", {}).items() if not isinstance(value, Mapping)
         }
-        for own in dict.fromkeys((*fixed, *own_values(attributes, label))):
+        # a part of a charge is one of an atom
+        of_whole = [own for own in own_values(attributes, label) if own.value % 1 == 0]
+        for own in dict.fromkeys((*fixed, *of_whole)):
             is_usual = own.value == (0 if own.kind == "charge" else 1)
             is_moot = way is not None and own.kind == "multiplicity" and not way.takes_spin
             loses = way.wins if way else own.kind in declared and own not in fixed
