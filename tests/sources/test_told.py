@@ -180,7 +180,8 @@ def test_a_cell_has_no_spin():
         InputError, match="must give cell_energy, and does not; a cell has no spin by a rule for sub-cl"
     ):
         source.cell_energy(cell)
-    assert np.isnan(decompose(cell, source, max_order=1).total.values[0])
+    additive = CalculatorSource(LennardJones(rc=5.0), cutoff=5.0, spin="high", spin_key="spin")
+    assert np.isnan(decompose(cell, additive, max_order=2).total.values[0])
 
 
 # ----------------------------------------------------------------------------------------------------------------- keys
@@ -397,7 +398,7 @@ def test_parts_of_a_calculator_are_told_each_in_its_way():
     ("calculator", "options", "message"),
     [
         (AIMNet2ASE(charge=1), {"spin": "low"}, r"charge=1 of aimnet\.calculator\.AIMNet2ASE must be left out, it would be"),
-        (AIMNet2ASE(mult=3), {"spin": "high"}, r"mult=3 of aimnet.* multiplicity of every sub-cluster and spin=high says which"),
+        (AIMNet2ASE(mult=3), {"spin": "high"}, r"mult=3 of aimnet.* multiplicity of every sub-cluster, and spin=high says which"),
         (Reads(multiplicity=3), {}, "and unpaired electrons of parts add up in the whole; choose a spin rule, such as spin=h"),
         (Reads(uhf=2), {}, "uhf=2 of .* would be the multiplicity of every sub-cluster"),
         (Reads(total_charge=-1), {}, "total_charge=-1 of .* and theirs are those of their atoms; give it to the atoms that carr"),
@@ -430,7 +431,7 @@ def test_a_charge_that_all_sub_clusters_have_stays():
     charged = CalculatorSource(Reads(charge=1), charged=True)
     charged.energies(pieces_of(atoms, 2))
     with pytest.raises(
-        InputError, match=r"every sub-cluster and atoms \[1\] of structure 0 have a charge of \+0; give it to"
+        InputError, match=r"every sub-cluster, and atoms \[1\] of structure 0 have a charge of \+0; give it to"
     ):
         decompose(atoms, charged)
     zero = Reads(parameters={"charge": 0})  # as Q-Chem's, which then computes an atom for an ion
@@ -452,7 +453,7 @@ def test_a_multiplicity_that_all_sub_clusters_have_stays():
     decompose(ase.Atoms("He2", [[0, 0, 0], [0, 0, 3]]), CalculatorSource(Reads(mult=1)))
     for multiplicity in (1, 2):
         with pytest.raises(
-            InputError, match=rf"mult={multiplicity} of .* it would be the multiplicity of every sub-cluster and at"
+            InputError, match=rf"mult={multiplicity} of .* it would be the multiplicity of every sub-cluster, and at"
         ):
             decompose(ase.Atoms("H2", [[0, 0, 0], [0, 0, 3]]), CalculatorSource(Reads(mult=multiplicity)))
     decompose(SQUARE, CalculatorSource(AIMNet2ASE(is_nse=False)))  # its `mult` means nothing

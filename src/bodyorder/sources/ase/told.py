@@ -210,7 +210,7 @@ class Told:
         else:
             advice = "leave that to a rule" if self.rule else "choose a spin rule, such as spin=high"
         raise InputError(
-            f"{own.said} must be left out, it would be the {own.kind} of every sub-cluster {why}; {advice}"
+            f"{own.said} must be left out, it would be the {own.kind} of every sub-cluster, {why}; {advice}"
         )
 
     def _moments(self, batch: ClusterBatch, unpaired: IntArray | None) -> FloatArray | None:

@@ -52,7 +52,7 @@ def _uma(calculator: Any) -> Way:
     return Way("charge", "spin", getattr(task, "value", task) == "omol")
 
 
-#: Calculators by package and class. Orb: orb_models 0.6; UMA: fairchem-core 2; AIMNet2: aimnet 0.3; MACE: mace-torch 0.3.16;
+#: Calculators by package and class. Orb: orb_models 0.6; UMA: fairchem-core 2; AIMNet2: aimnet 0.3; MACE: mace-torch 0.3.14;
 #: metatomic-ase 0.1.4; tblite 0.8.0; xtbloom 0.2.3; those of ASE 3.29 write the sums into the input of their programs.
 WAYS: dict[tuple[str, str], Callable[[Any], Way]] = {
     ("aimnet", "AIMNet2ASE"): lambda it: Way("charge", "mult", getattr(it.base_calc, "is_nse", False), wins=True),
