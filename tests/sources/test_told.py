@@ -426,6 +426,19 @@ def test_what_a_calculator_was_made_with_need_not_show_on_it():
     assert load_source(f"ase:{__name__}.made?trust=true").capabilities.records == ()
 
 
+def test_a_calculator_that_overwrites_its_own_is_given_it_back():
+    """Else a second source of it would find the charge and multiplicity of the last sub-cluster, as if they had been given."""
+    calculator = AIMNet2ASE()
+    found = [
+        decompose(
+            OXYGEN_ION, CalculatorSource(SumCalculator([EMT(), calculator]), charged=True, spin="high")
+        ).total.values[0]
+        for _ in range(2)
+    ]
+    assert (found[0], calculator.charge, calculator.mult) == (found[1], 0, 1)
+    assert {info["mult"] for info, _, _ in calculator.given} == {2, 3, 4}
+
+
 def test_a_charge_that_all_sub_clusters_have_stays():
     atoms = ase.Atoms("He2", [[0, 0, 0], [0, 0, 3]], charges=[1, 0])
     charged = CalculatorSource(Reads(charge=1), charged=True)

@@ -196,7 +196,11 @@ class CalculatorSource(EnergySource):
             return found
 
         self.told.check(batch)
-        return lowest(self.told.rule, batch, work)
+        try:
+            return lowest(self.told.rule, batch, work)
+        finally:
+            if self.told.give_back(self.calculator):
+                self._forget()
 
     def _of_states(self, batch: ClusterBatch, unpaired: IntArray | None, *, atoms: bool, forces: bool) -> Evaluation:
         found = Evaluation.unknown(len(batch), batch.n_atoms, forces=forces, atom_energies=atoms)

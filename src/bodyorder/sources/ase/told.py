@@ -17,7 +17,7 @@ import numpy as np
 from ase.calculators.abc import GetPropertiesMixin
 
 from bodyorder._checks import InputError, did_you_mean
-from bodyorder.sources.ase.ways import MOMENTS, Own, label_of, own_values_of, way_of, ways_of
+from bodyorder.sources.ase.ways import MOMENTS, Own, label_of, overwritten, own_values_of, way_of, ways_of
 from bodyorder.sources.protocol import CONTEXT, Evaluation
 from bodyorder.sources.spin import CHOICES, check_rule, spin_rule
 from bodyorder.sources.spin.electrons import electrons
@@ -91,6 +91,7 @@ class Told:
         self._moments_count = self.rule is None and MOMENTS in takes
         self._is_unread = False
         self._declared = ("charge",) * (charge_key is not None) + ("multiplicity",) * (spin_key is not None)
+        self._overwritten = [own for _, own in overwritten(calculator)]
         self.hold(calculator, {})
 
     @property
@@ -178,6 +179,18 @@ class Told:
         if (moments := atoms.get_initial_magnetic_moments()).any():
             cell.set_initial_magnetic_moments(moments)
         return cell
+
+    def give_back(self, calculator: GetPropertiesMixin) -> bool:
+        """Give a calculator that overwrites them the charge and multiplicity that it had before it was told others.
+
+        It would else come to its next user, or its next source, with those of the last sub-cluster.
+
+        :return: whether there was anything to give back
+        """
+        if self._overwritten:
+            for (attributes, _), own in zip(overwritten(calculator), self._overwritten, strict=True):
+                attributes.update(own)
+        return bool(self._overwritten)
 
     def notice(self, batch: ClusterBatch, found: Evaluation) -> None:
         """Say so if energies are the same to the last bit whatever spin the calculator is told, which it then may not read.

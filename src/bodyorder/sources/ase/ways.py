@@ -23,7 +23,8 @@ class Way:
     :param charge: key of ``info`` that it reads; charges of atoms come as their initial charges
     :param spin: key of ``info`` that has the multiplicity 2S + 1, or :data:`MOMENTS`
     :param takes_spin: whether it heeds a spin at all; else one of its own means nothing either
-    :param wins: whether what it is told comes before a charge and multiplicity of its own, which are then 0 and 1 by default
+    :param wins: whether what it is told comes before a charge and multiplicity of its own, which are then 0 and 1 by default, and
+        takes their place
     :param together: whether it must be told both or neither
     """
 
@@ -152,6 +153,16 @@ def own_values_of(
             loses = way.wins if way else own.kind in declared and own not in fixed
             if not (is_moot or (is_usual and loses)):
                 found.append(own)
+    return found
+
+
+def overwritten(calculator: GetPropertiesMixin) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """For the parts of a calculator that put what they are told in the place of their own: all attributes, and these."""
+    found = []
+    for part in parts_of(calculator):
+        if (way := way_of(part)) and way.wins:
+            own = {name: value for name, value in vars(part).items() if plain(name) in _OF_CHARGE | _OF_SPIN.keys()}
+            found.append((vars(part), own))
     return found
 
 
