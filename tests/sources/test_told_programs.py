@@ -14,6 +14,7 @@ from bodyorder import decompose
 from bodyorder._checks import InputError
 from bodyorder.sources.ase.calculator import CalculatorSource
 from bodyorder.sources.ase.told import Told
+from bodyorder.sources.protocol import FailedClusters
 from bodyorder.sources.registry import load_source
 from bodyorder.structures import ClusterBatch
 
@@ -127,6 +128,25 @@ def test_moments_that_the_electrons_cannot_have(xtb):
     turned = ase.Atoms("H3", SQUARE.positions[:3], magmoms=[-1, -1, -1])
     quartet = source.energies(ClusterBatch.from_atoms([turned]))[0]
     assert quartet == pytest.approx(xtb.energy(turned, 4), abs=1e-8)
+
+
+def quintet(numbers, positions, charge):
+    return 5
+
+
+def test_a_spin_that_valence_orbitals_cannot_hold_fails(xtb):
+    """Four unpaired electrons of the six in the 2s and 2p orbitals of oxygen: tblite computes a cation of five electrons."""
+    with pytest.raises(FailedClusters, match=r"must add up to|orbital space"):
+        CalculatorSource(xtb.calculator()).energies(ClusterBatch.from_atoms([ase.Atoms("O", magmoms=[4])]))
+    source = CalculatorSource(xtb.calculator(), spin=f"{__name__}:quintet", charged=True)
+    found = source.evaluate(ClusterBatch.from_atoms([ase.Atoms("O")]), False)
+    assert np.isnan(found.energies[0])
+    assert np.isnan(found.records["multiplicity"][0])
+    assert any(
+        part in found.messages[0] for part in ("must add up to +0 and add up to +1: the orbitals of", "orbital space")
+    )
+    pair = ase.Atoms("O2", OZONE.positions[:2], charges=[0, 0])  # which have a place for them
+    assert source.energies(ClusterBatch.from_atoms([pair]))[0] == pytest.approx(xtb.energy(pair, 5), abs=1e-8)
 
 
 def test_a_program_that_is_told_nothing_does_what_it_did():

@@ -210,6 +210,7 @@ class CalculatorSource(EnergySource):
         for row in left.tolist():
             try:
                 given = dict(zip(names, self.ask(tell(self._structure(batch, row), row), names), strict=True))
+                self.told.check_electrons(self.calculator, int(batch.charges[row]))
                 if atoms:
                     self._check_shares(given["energies"], float(given["energy"]), batch.n_atoms)
                 _put(found, row, given)

@@ -16,7 +16,7 @@ import ase
 import numpy as np
 from ase.calculators.abc import GetPropertiesMixin
 
-from bodyorder._checks import InputError, did_you_mean
+from bodyorder._checks import ComputationError, InputError, did_you_mean
 from bodyorder.sources.ase.ways import MOMENTS, Own, label_of, overwritten, own_values_of, way_of, ways_of
 from bodyorder.sources.protocol import CONTEXT, Evaluation
 from bodyorder.sources.spin import CHOICES, check_rule, spin_rule
@@ -30,6 +30,8 @@ CHARGE_KEYS = ("charge", "total_charge")
 SPIN_KEYS = ("spin", "mult", "total_spin", "spin_multiplicity", "multiplicity", "uhf")
 #: Shares of an unpaired electron are multiples of this, so that they add up to a whole number exactly, in whatever order.
 GRAIN = 2.0**-10
+#: Sums of charges that are this far off lack an electron.
+HALF = 0.5
 
 logger = logging.getLogger(__name__)
 
@@ -87,8 +89,8 @@ class Told:
         # a charge alone is an error for some that would be told no spin
         reads = [way.charge for way in ways if not (way.together and self.rule is None)]
         self._charge_keys = self._chosen("charge_key", charge_key, reads) or (("charge",) if not ways else ())
-        #: whether moments of the structure are the spin, and not a start
-        self._moments_count = self.rule is None and MOMENTS in takes
+        #: whether it is known that moments are the spin, and not a start
+        self._moments_count = MOMENTS in takes
         self._is_unread = False
         self._declared = ("charge",) * (charge_key is not None) + ("multiplicity",) * (spin_key is not None)
         self._overwritten = [own for _, own in overwritten(calculator)]
@@ -179,6 +181,22 @@ class Told:
         if (moments := atoms.get_initial_magnetic_moments()).any():
             cell.set_initial_magnetic_moments(moments)
         return cell
+
+    def check_electrons(self, calculator: GetPropertiesMixin, charge: int) -> None:
+        """Check that a program that was told a spin by moments computed with all electrons, where it gives charges of atoms.
+
+        tblite 0.8.0 leaves out, without a word, those that have no place in its valence orbitals with the spin that it is told:
+        its oxygen atom with four unpaired electrons is a cation.
+
+        :param charge: of the sub-cluster that it computed last
+        :raises ComputationError: if it left some out
+        """
+        charges = getattr(calculator, "results", {}).get("charges") if self._moments_count else None
+        if charges is not None and not abs(np.sum(charges) - charge) < HALF:
+            raise ComputationError(
+                f"charges of the atoms must add up to {charge:+d} and add up to {np.sum(charges):+.3g}: the orbitals of "
+                f"{self._label} have no place for this spin"
+            )
 
     def give_back(self, calculator: GetPropertiesMixin) -> bool:
         """Give a calculator that overwrites them the charge and multiplicity that it had before it was told others.
