@@ -206,13 +206,13 @@ def test_an_energy_of_charge_that_belongs_to_no_atom_leaves_no_energies_of_atoms
 
 def test_mace_is_told_the_lowest_spin_if_asked_for_it(tmp_path):
     path = save_model(tmp_path / "a.model", embedding_specs=SPECS)
-    message = (
-        r"`spin` must be given for mace:.*, which takes the spin of every sub-cluster; spin=low is the lowest that"
-    )
+    message = r"`spin` must be given for mace:.*, which takes the spin of every sub-cluster; choose from low \(.*own\)$"
     with pytest.raises(InputError, match=message):
         source_of(path)
-    with pytest.raises(InputError, match="`spin` must be one of low, got 'high'"):
-        source_of(path, spin="high")
+    with pytest.raises(
+        InputError, match="`spin` must be one of ground, high, low, pattern, got 'hgh'; did you mean 'high'"
+    ):
+        source_of(path, spin="hgh")
     source, batch = source_of(path, charged=True, spin="low"), charged_pieces(20, 3)
     lowest = by_mace(path, batch, lambda atoms: 1 + (atoms.numbers.sum() - atoms.info["charge"]) % 2)
     np.testing.assert_allclose(source.energies(batch), lowest, rtol=0, atol=1e-10)

@@ -13,12 +13,13 @@ from pyscf import ao2mo, fci, gto, scf
 
 from bodyorder import decompose
 from bodyorder._checks import InputError
-from bodyorder.sources.pyscf.atoms import unpaired_of_atom
 from bodyorder.sources.pyscf.options import check_names, check_values
 from bodyorder.sources.pyscf.problem import Settings
 from bodyorder.sources.pyscf.source import PyscfSource
-from bodyorder.sources.pyscf.spin import spin_rule
+from bodyorder.sources.pyscf.spin import spins_in_basis
 from bodyorder.sources.registry import load_source
+from bodyorder.sources.spin import spin_rule
+from bodyorder.sources.spin.atoms import unpaired_of_atom
 from bodyorder.structures import ClusterBatch, System
 
 SQUARE = ase.Atoms("H4", [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], magmoms=[1, -1, 1, -1])
@@ -66,7 +67,7 @@ def batch_of(*frames, bodies=None):
 
 
 def asked(rule, batch, room=50, total_spin=True):
-    return spin_rule(rule, total_spin).spins(batch, np.full(len(batch), room))
+    return spins_in_basis(spin_rule(rule, total_spin), batch, np.full(len(batch), room))
 
 
 # ---------------------------------------------------------------------------------------------------------------- atoms
@@ -288,7 +289,7 @@ def test_a_rule_sees_a_sub_cluster_alike_wherever_it_stands():
     rule = load_source({"source": "pyscf:fci/sto-6g", "spin": lowest_or_triplet})._rule
     RECORD.clear()
     for frame in (atoms, moved):
-        assert rule.spins(batch_of(frame), np.array([7])) == [(0, 2)]
+        assert spins_in_basis(rule, batch_of(frame), np.array([7])) == [(0, 2)]
     assert RECORD[0] == RECORD[1]
     assert (sorted(RECORD[0][0]), RECORD[0][2]) == ([1, 2, 8], 1)
     assert np.min(RECORD[0][1], axis=0).tolist() == [0, 0, 0]

@@ -18,8 +18,10 @@ from bodyorder.sources.pyscf.fci.states import LOOSE, TIGHT, lowest_states
 from bodyorder.sources.pyscf.integrals import IntegralCache
 from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
 from bodyorder.sources.pyscf.orbitals import mean_field_orbitals, orthonormal, transform_one, transform_two
-from bodyorder.sources.pyscf.spin import candidate_spins, unpaired_electrons
+from bodyorder.sources.pyscf.spin import spins_in_basis
 from bodyorder.sources.registry import load_source
+from bodyorder.sources.spin import spin_rule
+from bodyorder.sources.spin.electrons import unpaired_electrons
 from bodyorder.structures.clusters import ClusterBatch
 
 
@@ -90,7 +92,7 @@ def test_whole_spectrum_is_that_of_pyscf(atoms):
     count, m = problem.n_electrons, problem.n_orbitals
     electrons = (count + 1) // 2, count // 2
     matrix = pyscf_fci.direct_spin1.pspace(problem.core[0], problem.repulsion[0], m, electrons, np=10**6)[1]
-    spins = candidate_spins("ground", atoms.numbers, 0, m)
+    (spins,) = spins_in_basis(spin_rule("ground", True), ClusterBatch.from_atoms([atoms]), np.array([m]))
     ours = np.concatenate([all_energies(problem, spin) for spin in spins])
     assert np.sort(ours) == pytest.approx(np.linalg.eigvalsh(matrix), abs=1e-11)
 
@@ -178,12 +180,14 @@ def test_core_levels_do_not_attract_the_iteration():
     ids=str,
 )
 def test_ground_spin_of_atoms_and_molecules(atoms, unpaired):
-    integrals = IntegralCache("sto-6g", 1e9).integrals(ClusterBatch.from_atoms([atoms]))
+    batch = ClusterBatch.from_atoms([atoms])
+    integrals = IntegralCache("sto-6g", 1e9).integrals(batch)
     orbitals, _ = orthonormal(integrals.overlap)
     problem = Hamiltonians(
         transform_one(integrals.core, orbitals), transform_two(integrals.repulsion, orbitals), int(atoms.numbers.sum())
     )
-    states = lowest_states(problem, candidate_spins("ground", atoms.numbers, 0, problem.n_orbitals), 1e9)
+    (spins,) = spins_in_basis(spin_rule("ground", True), batch, np.array([problem.n_orbitals]))
+    states = lowest_states(problem, spins, 1e9)
     assert states.unpaired.tolist() == [unpaired]
 
 

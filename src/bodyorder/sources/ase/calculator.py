@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ase
@@ -21,12 +21,16 @@ from bodyorder.sources.ase.members import members_of, per_model
 from bodyorder.sources.ase.pickling import pack
 from bodyorder.sources.ase.recipe import Recipe
 from bodyorder.sources.ase.survival import may_end_process
+from bodyorder.sources.ase.told import Told
+from bodyorder.sources.ase.ways import label_of
 from bodyorder.sources.ase.with_torch import OwnDtype, in_own_dtype
 from bodyorder.sources.differences import numerical_forces, step_for
 from bodyorder.sources.protocol import FORCES, Capabilities, EnergySource, Evaluation, Precision
 from bodyorder.sources.rounding import tolerance
 from bodyorder.sources.spacing import structure
-from bodyorder.structures.clusters import ClusterBatch, FloatArray
+from bodyorder.sources.spec import format_spec
+from bodyorder.sources.spin.states import lowest
+from bodyorder.structures.clusters import ClusterBatch, FloatArray, IntArray
 
 #: What can be told apart in a float64 energy after the sums of an ordinary classical potential.
 FLOAT64 = Precision(absolute=1e-13, relative=1e-14)
@@ -43,7 +47,8 @@ NUMERICAL = "forces by differences 1"
 class CalculatorSource(EnergySource):
     """An ASE calculator, asked for sub-clusters in vacuum and without a cell, many at once where that is right.
 
-    Atoms of a sub-cluster come with the initial magnetic moments that they have in their structure, if they have any.
+    Atoms of a sub-cluster come with the initial magnetic moments that they have in their structure, if they have any, or with
+    the spin of a rule (:mod:`~bodyorder.sources.ase.told`).
 
     Where a cutoff is given and the calculator has energies of atoms (``energies``), neutral sub-clusters of one size and one set
     of elements are set apart in one large structure and take one call (:mod:`~bodyorder.sources.ase.apart`). That is tried out
@@ -60,7 +65,12 @@ class CalculatorSource(EnergySource):
     :param boxed: whether to put every structure into a periodic box that leaves more than the cutoff around it, for
         calculators that cannot do without. Takes a cutoff.
     :param charged: whether the calculator takes charges. The atoms of a sub-cluster then come with their initial charges, and
-        their sum in ``info["charge"]``; without it all charges are zero.
+        their sum under ``charge_key``; without it all charges are zero.
+    :param spin: rule for the spin of sub-clusters, one of :data:`~bodyorder.sources.spin.SPIN_RULES`, ``module:function`` or a
+        function. Sub-clusters that may have several spins are evaluated in each, and the lowest counts.
+    :param charge_key: key of ``info`` that has the charge, ``charge`` if not given and not known
+    :param spin_key: key of ``info`` that has the multiplicity 2S + 1, or ``moments`` for initial magnetic moments that add up to
+        the number of unpaired electrons; must be given with a rule where it is not known
     :param invariant: whether congruent sub-clusters, rotated, reflected or permuted, have the same energy to 1e-9 eV; that of
         one then serves all, and is stored as theirs. ``check_source`` tests this claim too.
     :param forces: what the calculator's forces are: the ``gradient`` of its energy; ``direct``, a prediction beside it that
@@ -76,7 +86,8 @@ class CalculatorSource(EnergySource):
         changes the numbers is added to it.
     :param together: false to evaluate sub-clusters one by one, never many in one large structure
     :param recipe: how the calculator was made
-    :raises InputError: if the calculator is none, or another argument is not of its kind
+    :raises InputError: if the calculator is none, or another argument is not of its kind; if the calculator has a charge or
+        multiplicity of its own that sub-clusters do not have
     """
 
     def __init__(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a default
@@ -94,6 +105,9 @@ class CalculatorSource(EnergySource):
         recipe: Recipe | None = None,
         members: str | None = None,
         n_members: int | None = None,
+        spin: str | Callable[..., Any] | None = None,
+        charge_key: str | None = None,
+        spin_key: str | None = None,
     ):
         if not isinstance(calculator, GetPropertiesMixin):
             raise InputError(
@@ -122,6 +136,7 @@ class CalculatorSource(EnergySource):
         identity = identify(calculator) if recipe is None else recipe.identify(calculator)
         if fingerprint:
             identity = Identity(fingerprint, {})
+        self.told = told = Told(calculator, charged=charged, spin=spin, charge_key=charge_key, spin_key=spin_key)
         # a calculator that does not say what it implements is asked
         implemented = getattr(calculator, "implemented_properties", ()) or GETTERS
         lacking = {
@@ -136,30 +151,36 @@ class CalculatorSource(EnergySource):
             added += f" members={members}"
         if members == "energies":
             lacking["atom_energies"] = "its `energies` are those of members"
+        if told.rule is None:
+            lacking["records"] = "no rule chooses its spin, such as spin=ground"
+        else:
+            lacking["cell_energy"] = "a cell has no spin by a rule for sub-clusters"
         self.capabilities = Capabilities(
             forces="forces" not in lacking,
             force_kind="direct" if forces == "direct" else "gradient",
             members=() if self._members is None else self._members.names,
             member_kind="" if self._members is None else self._members.kind,
+            records=("multiplicity",) if told.rule else (),
             atom_energies="atom_energies" not in lacking,
-            cell_energy=True,
+            cell_energy="cell_energy" not in lacking,
             charged=charged,
-            # how charge and spin are spread over the atoms matters, not their sums alone
-            context=("charges",) * charged + ("moments",),
-            invariant=invariant,
+            context=told.context,
+            # a rule that the user wrote may look at directions
+            invariant=invariant and not (told.rule and told.rule.identity),
             serial=True,
             one_process=why_one_process(calculator) or why,
             fleeting_fingerprint=identity.fleeting,
             unproven_cutoff=self.cutoff is not None,
             remark=adaptive_remark_of(calculator),
+            spin=told.rule.name if told.rule else "none",
             missing=lacking,
         )
-        kind = type(calculator)
-        self.name = f"ase:{kind.__module__}.{kind.__qualname__}"
-        self.fingerprint = identity.text + added
+        self.name = format_spec("ase", label_of(calculator), told.options)
+        self.fingerprint = identity.text + added + told.identity
         self._folder: WorkingFolder | None = None
         self._apart: SetApart | None = None
-        shares = "atom_energies" not in lacking and implemented is not GETTERS
+        # sub-clusters of one structure have one spin
+        shares = "atom_energies" not in lacking and implemented is not GETTERS and not told.rule
         if check_switch("together", together) and self.cutoff is not None and shares:
             self._apart = SetApart(may_end_process(calculator))
 
@@ -198,6 +219,15 @@ class CalculatorSource(EnergySource):
         assert found.forces is not None
         return found.energies, found.forces
 
+    def evaluate(self, batch: ClusterBatch, forces: bool) -> Evaluation:
+        """Energies, forces if wanted, and the multiplicity of each sub-cluster by the spin rule.
+
+        :raises InputError: as :meth:`energies`, or if there is no rule
+        """
+        if self.told.rule is None:
+            raise self._without("records")
+        return self._evaluate(batch, atoms=False, forces=forces)
+
     def evaluate_atoms(self, batch: ClusterBatch, forces: bool) -> Evaluation:
         """Energies of the sub-clusters and of their atoms, which the calculator calls ``energies``, and forces if wanted.
 
@@ -216,20 +246,36 @@ class CalculatorSource(EnergySource):
 
     @in_own_dtype
     def _evaluate(self, batch: ClusterBatch, *, atoms: bool, forces: bool, members: bool = False) -> Evaluation:
-        if forces and self._numerical:
-            found = self._evaluate(batch, atoms=atoms, forces=False, members=members)
-            return self._with_differences(found, batch)
+        def work(states: ClusterBatch, unpaired: IntArray | None) -> Evaluation:
+            found = self._of_states(
+                states, unpaired, atoms=atoms, forces=forces and not self._numerical, members=members
+            )
+            if len(states) > len(batch):
+                self.told.notice(states, found)
+            return found
+
+        self.told.check(batch)
+        try:
+            found = lowest(self.told.rule, batch, work)
+            return self._with_differences(found, batch) if forces and self._numerical else found
+        finally:
+            if self.told.give_back(self.calculator):
+                self._forget()
+
+    def _of_states(
+        self, batch: ClusterBatch, unpaired: IntArray | None, *, atoms: bool, forces: bool, members: bool
+    ) -> Evaluation:
         count = len(self.capabilities.members) if members else 0
         found = Evaluation.unknown(len(batch), batch.n_atoms, forces=forces, atom_energies=atoms, members=count)
         # members are those of the structure that is computed, and cannot be told apart in a large one
         apart = None if members else self._apart
         left = np.arange(len(batch)) if apart is None else apart.fill(self, batch, found)
         names = ["forces"] * forces + ["energies"] * atoms + ["energy"]
-        charges = batch.of_members("charges") if self.capabilities.charged else None
-        moments = batch.of_members("moments")
+        tell = self.told.of(batch, unpaired)
         for row in left.tolist():
             try:
-                given = dict(zip(names, self.ask(self._structure(batch, row, charges, moments), names), strict=True))
+                given = dict(zip(names, self.ask(tell(self._structure(batch, row), row), names), strict=True))
+                self.told.check_electrons(self.calculator, int(batch.charges[row]))
                 if atoms:
                     self._check_shares(given["energies"], float(given["energy"]), batch.n_atoms)
                 if members and self._members is not None:
@@ -265,13 +311,9 @@ class CalculatorSource(EnergySource):
 
         :raises ComputationError: if the calculator fails
         """
-        # what sub-clusters are given, and nothing else that the structure carries
-        cell = ase.Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc, info={"charge": 0})
-        if self.capabilities.charged:
-            cell.set_initial_charges(atoms.get_initial_charges())
-            cell.info["charge"] = round(atoms.get_initial_charges().sum())
-        if (moments := atoms.get_initial_magnetic_moments()).any():
-            cell.set_initial_magnetic_moments(moments)
+        if self.told.rule is not None:
+            raise self._without("cell_energy")
+        cell = self.told.cell(atoms)
         try:
             return float(self.ask(cell, ["energy"])[0])
         except Exception as error:  # whatever a foreign program raises
@@ -280,17 +322,11 @@ class CalculatorSource(EnergySource):
                 f"{first_line(error)}"
             ) from error
 
-    def _structure(self, batch: ClusterBatch, row: int, charges: FloatArray | None, moments: FloatArray) -> ase.Atoms:
-        """One sub-cluster, with the charges of its atoms if the calculator takes them, and their moments, shape (n, k) each."""
-        atoms = batch.to_atoms(row)
+    def _structure(self, batch: ClusterBatch, row: int) -> ase.Atoms:
+        """One sub-cluster."""
         if self.boxed:
-            atoms = structure(batch.numbers[[row]], batch.positions[[row]], self.cutoff)
-            atoms.info["charge"] = int(batch.charges[row])
-        if charges is not None:
-            atoms.set_initial_charges(charges[row])
-        if moments[row].any():
-            atoms.set_initial_magnetic_moments(moments[row])
-        return atoms
+            return structure(batch.numbers[[row]], batch.positions[[row]], self.cutoff)
+        return batch.to_atoms(row)
 
     def _check_shares(self, shares: Any, energy: float, n_atoms: int) -> None:
         if np.shape(shares) != (n_atoms,):

@@ -67,7 +67,7 @@ def remove_folders() -> None:
 
 def why_one_process(calculator: GetPropertiesMixin) -> str:
     """Why a calculator cannot run in several processes at once; empty if it can."""
-    for part in parts(calculator):
+    for part in parts_of(calculator):
         if not _can_move(part) and _works_in_files(part):
             return (
                 f"{type(part).__name__} works in files and has no `directory` that can be set, so processes would write over "
@@ -82,10 +82,10 @@ def _remove(path: str) -> None:
 
 
 def _with_directory(calculator: GetPropertiesMixin) -> Iterator[Any]:
-    return (part for part in parts(calculator) if _can_move(part))
+    return (part for part in parts_of(calculator) if _can_move(part))
 
 
-def parts(calculator: GetPropertiesMixin) -> Iterator[Any]:
+def parts_of(calculator: GetPropertiesMixin) -> Iterator[Any]:
     """A calculator and all that it is made of: sums, corrections on top of others, wrappers."""
     seen: set[int] = set()
     left: list[Any] = [calculator]

@@ -18,8 +18,8 @@ from bodyorder.sources.spec import format_spec
 
 #: Options that are not the calculator's.
 OWN_OPTIONS = {
-    "additive_cutoff", "boxed", "charged", "energy_error", "fingerprint", "forces", "invariant", "members", "n_members",
-    "together", "trust",
+    "additive_cutoff", "boxed", "charge_key", "charged", "energy_error", "fingerprint", "forces", "invariant", "members",
+    "n_members", "spin", "spin_key", "together", "trust",
 }  # fmt: skip
 
 
@@ -36,6 +36,9 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
     fingerprint: Any = None,
     members: str | None = None,
     n_members: int | None = None,
+    spin: str | Callable[..., Any] | None = None,
+    charge_key: str | None = None,
+    spin_key: str | None = None,
     trust: bool = False,
     **options: Any,
 ) -> EnergySource:
@@ -58,6 +61,9 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
         options; energies in a store are found under it. Versions of its package and program are added.
     :param members: key of the calculator's ``results`` with one energy for each member of a committee
     :param n_members: how many these are, where the calculator does not say it
+    :param spin: rule for the spin of sub-clusters, one of :data:`~bodyorder.sources.spin.SPIN_RULES` or a rule of your own
+    :param charge_key: key of ``Atoms.info`` that has the charge, where it is not known which one the calculator reads
+    :param spin_key: the same for the spin, or ``moments`` (:class:`~bodyorder.sources.ase.told.Told`)
     :param trust: must be true for a function, or whatever else is called and is no calculator class: it could do anything
     :param options: handed to the class
     :raises InputError: if there is no such calculator, it must be trusted and is not, or it rejects the options. A misspelt
@@ -92,8 +98,12 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
         forces=forces,
         members=members,
         n_members=n_members,
+        spin=spin,
+        charge_key=charge_key,
+        spin_key=spin_key,
         **switches,
     )
+    source.told.hold(calculator, options)
     if multiprocessing.parent_process() is not None:  # one of several, perhaps, that were given the same name
         source.leave_folder()
     if not recipe.is_safe:
@@ -104,7 +114,7 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
         own["together"] = False
     if forces != "gradient":
         own["forces"] = forces
-    source.name = format_spec("ase", target, options | own)
+    source.name = format_spec("ase", target, options | own | source.told.options)
     return source
 
 

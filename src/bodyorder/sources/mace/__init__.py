@@ -6,12 +6,14 @@ Importing this package imports neither torch nor mace; :func:`load` does.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bodyorder._checks import InputError, check_choice, check_switch, require
 from bodyorder.sources.mace.files import model_files
 from bodyorder.sources.mace.settings import Settings
+from bodyorder.sources.spin import check_rule
 
 if TYPE_CHECKING:
     from bodyorder.sources.protocol import EnergySource
@@ -28,7 +30,7 @@ def load(  # noqa: PLR0913 - the options of a spec, each with a default
     dtype: str | None = None,
     head: str | None = None,
     charged: bool = False,
-    spin: str | None = None,
+    spin: str | Callable[..., Any] | None = None,
     members: str | None = None,
 ) -> EnergySource:
     """Make a source from a ``.model`` file, or from several.
@@ -43,9 +45,11 @@ def load(  # noqa: PLR0913 - the options of a spec, each with a default
         which a warning tells
     :param charged: true to tell a model that takes it the charge of every sub-cluster. Energies of distant parts then no longer
         add up; without it sub-clusters must be neutral.
-    :param spin: ``low`` for a model that takes the spin of every sub-cluster: the lowest that its number of electrons allows
     :param members: ``heads`` for the energies of all heads beside the one of ``head``; ``parts`` for the energies of isolated
         atoms, of the pair repulsion if there is one, and of the network, which add up to the energy
+    :param spin: rule by which a model that takes it is told the spin of every sub-cluster, one of
+        :data:`~bodyorder.sources.spin.SPIN_RULES`; or ``module:function``, or the function itself, for a rule of your own
+        (:class:`~bodyorder.sources.spin.function.FunctionRule`)
     :raises InputError: if there is no such file, it is not trusted, it is no MACE model that gives energies, wants more than
         elements, positions, charge and spin, does not run on the device, or mace is not installed
     """
@@ -71,7 +75,7 @@ def load(  # noqa: PLR0913 - the options of a spec, each with a default
             device=str(device),
             dtype=dtype,
             charged=check_switch("charged", charged),
-            spin=None if spin is None else str(spin),
+            spin=None if spin is None else check_rule(spin),
             head=None if head is None else str(head),
             members=None if members is None else str(members),
         )

@@ -30,7 +30,7 @@ from bodyorder.sources.networks.network import (
     Output,
     check_device,
     check_known,
-    check_told,
+    rule_of,
     tell_default,
 )
 from bodyorder.sources.pairs import Pairs, pairs_inside, pairs_of_cell
@@ -67,7 +67,7 @@ class MaceNetwork(Network):
         asked = [name + " of each atom" * (spec["per"] != "graph") for name, spec in self._told.items()]
         check_known(self.label, asked, (CHARGE, SPIN))
         self.takes_charges = CHARGE in self._told
-        check_told(
+        self.rule = rule_of(
             self.label,
             charge=self.takes_charges,
             spin=SPIN in self._told,
@@ -100,13 +100,24 @@ class MaceNetwork(Network):
         """
         super().check(clusters)
         for name, values in self._features(clusters).items():
-            spec = self._told[name]
-            if spec["type"] != "categorical":
-                continue
-            low, high = -spec.get("offset", 0), spec["num_classes"] - 1 - spec.get("offset", 0)
+            low, high = self._limits(name)
             if ((values < low) | (values > high)).any():
                 strange = values[(values < low) | (values > high)][0]
                 raise InputError(f"`{name}` for {self.label} must be between {low} and {high}, got {strange:g}")
+
+    @property
+    def most_unpaired(self) -> int | None:
+        """Unpaired electrons beyond which it has no states, None where it sets no limit."""
+        most = self._limits(SPIN)[1] if SPIN in self._told else np.inf
+        return int(most) - 1 if np.isfinite(most) else None
+
+    def _limits(self, name: str) -> tuple[float, float]:
+        """The least and the greatest value that the model has a place for."""
+        spec = self._told[name]
+        if spec["type"] != "categorical":
+            return -np.inf, np.inf
+        offset = spec.get("offset", 0)
+        return -offset, spec["num_classes"] - 1 - offset
 
     def forward(self, clusters: Clusters, *, packed: bool, atoms: bool, forces: bool, members: bool = False) -> Output:
         """Run the model once; parameters as for :meth:`bodyorder.sources.networks.network.Network.forward`."""

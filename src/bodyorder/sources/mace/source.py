@@ -37,7 +37,7 @@ class MaceSource(NetworkSource):
         self.name = settings.name("mace", head=settings.head, members=settings.members)
         dtype = str(network.dtype).removeprefix("torch.")
         # not whether it is told charges: without them the numbers are those of charges that are zero
-        spin = f" spin={settings.spin}" if settings.spin else ""
+        spin = f" spin={network.rule.name}{network.rule.identity}" if network.rule else ""
         # by which a store tells the members of one kind from those of the other
         members = f" members={settings.members}" if settings.members else ""
         self.fingerprint = f"mace:{digest} {network.head} {dtype} mace-torch {versions['mace-torch']}{spin}{members}"

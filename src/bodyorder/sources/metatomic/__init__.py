@@ -5,12 +5,14 @@ Importing this package does not import torch; :func:`load` does.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from bodyorder._checks import check_choice, check_switch, require
 from bodyorder.sources.metatomic.archive import Settings, extensions_folder, read_extensions
 from bodyorder.sources.networks.settings import model_file
 from bodyorder.sources.protocol import FORCES
+from bodyorder.sources.spin import check_rule
 
 if TYPE_CHECKING:
     from bodyorder.sources.metatomic.source import MetatomicSource
@@ -27,8 +29,8 @@ def load(  # noqa: PLR0913 - the options of a spec, each with a default
     dtype: str | None = None,
     variant: str | None = None,
     charged: bool = False,
-    spin: str | None = None,
     forces: str = "gradient",
+    spin: str | Callable[..., Any] | None = None,
     trust: bool = False,
     members: str | None = None,
 ) -> MetatomicSource:
@@ -43,11 +45,13 @@ def load(  # noqa: PLR0913 - the options of a spec, each with a default
     :param variant: which energy, for a model with several (``energy/<variant>``)
     :param charged: true to tell a model that takes them the charges of atoms, or of whole sub-clusters. Where it takes those of
         sub-clusters, energies of distant parts then no longer add up. Without it all charges are zero for the model.
-    :param spin: ``low`` for a model that takes the spin of every sub-cluster: the lowest that its number of electrons allows
     :param forces: ``gradient`` of the energy, or ``direct``: those that the model predicts itself (``non_conservative_force``)
     :param members: ``heads`` for all energies of a model with variants beside the one that is named; ``parts`` for what a model
         of metatrain adds to its network (composition, pair repulsion) and the network. If not given, the members are those of
         the model's ensemble (output ``energy_ensemble``), if it has one.
+    :param spin: rule by which a model that takes it is told the spin of every sub-cluster, one of
+        :data:`~bodyorder.sources.spin.SPIN_RULES`; or ``module:function``, or the function itself, for a rule of your own
+        (:class:`~bodyorder.sources.spin.function.FunctionRule`)
     :param trust: must be true where operators are taken from that folder: they are compiled code, which can do anything
     :raises InputError: if there is no such file, it is not a metatomic model, brings operators that are not trusted, gives no
         energy, wants inputs that sub-clusters do not have, does not run on the device, or metatomic is not installed
@@ -61,7 +65,7 @@ def load(  # noqa: PLR0913 - the options of a spec, each with a default
         device=str(device),
         dtype=dtype,
         charged=check_switch("charged", charged),
-        spin=None if spin is None else str(spin),
+        spin=None if spin is None else check_rule(spin),
         extensions=extensions_folder(path, extensions),
         variant=None if variant is None else str(variant),
         trust=check_switch("trust", trust),

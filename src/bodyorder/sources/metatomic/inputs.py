@@ -10,7 +10,7 @@ from metatensor.torch import Labels, TensorBlock, TensorMap
 from metatomic.torch import ModelOutput, System
 
 from bodyorder.sources.metatomic.archive import Settings
-from bodyorder.sources.networks.network import Clusters, check_known, check_told
+from bodyorder.sources.networks.network import Clusters, check_known, rule_of
 
 #: metatomic's names of the charge, of atoms or systems, and of the multiplicity 2S + 1 of a system.
 CHARGE, SPIN = "charge", "spin_multiplicity"
@@ -33,7 +33,7 @@ class Inputs:
         known = {f"{name} of each {kind}" for name, kinds in KINDS.items() for kind in kinds}
         check_known(label, [f"{name} of each {kind}" for name, kind in self._kinds.items()], known)
         self.takes_charges = CHARGE in self._kinds
-        check_told(
+        self.rule = rule_of(
             label,
             charge=self.takes_charges,
             spin=SPIN in self._kinds,

@@ -60,7 +60,7 @@ class MetatomicNetwork(Network):
         self.force_output = _force_output(settings, self.output, capabilities.outputs)
         self._inputs = Inputs(self.label, model.requested_inputs(use_new_names=True), settings)
         self.takes_charges, self.charged = self._inputs.takes_charges, settings.charged
-        self.context = self._inputs.context
+        self.rule, self.context = self._inputs.rule, self._inputs.context
         self.tells_all = self._inputs.tells_all
         self.device = check_device(settings.device, capabilities.supported_devices)
         if self.device.type == "cpu":

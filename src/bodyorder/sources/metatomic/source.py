@@ -40,7 +40,7 @@ class MetatomicSource(NetworkSource):
         self.name = settings.name("metatomic", variant=settings.variant, members=settings.members, forces=forces)
         dtype = str(network.dtype).removeprefix("torch.")
         # not whether it is told charges: without them the numbers are those of charges that are zero
-        spin = f" spin={settings.spin}" if settings.spin else ""
+        spin = f" spin={network.rule.name}{network.rule.identity}" if network.rule else ""
         # by which a store tells the members of one kind from those of another
         members = f" members={settings.members}" if settings.members else ""
         direct = f" {network.force_output}" if forces else ""

@@ -16,12 +16,10 @@ from ase.data import chemical_symbols
 
 from bodyorder._checks import InputError, check_choice
 from bodyorder.sources.protocol import Evaluation
+from bodyorder.sources.spin import CHOICES, SpinRule, spin_rule
 from bodyorder.structures.clusters import ClusterBatch, FloatArray, IntArray
 
 logger = logging.getLogger(__name__)
-
-#: What the spin of a sub-cluster can be: the lowest that its number of electrons allows.
-SPINS = ("low",)
 
 
 @dataclass(frozen=True)
@@ -32,12 +30,14 @@ class Clusters:
     :param positions: in Å, shape (n, k, 3)
     :param charges: of each sub-cluster in elementary charges, shape (n,); zero if not given
     :param atom_charges: of its atoms, shape (n, k); zero if not given
+    :param unpaired: electrons of each sub-cluster without a partner, shape (n,); as few as their number allows if not given
     """
 
     numbers: IntArray
     positions: FloatArray
     charges: IntArray = None  # type: ignore[assignment]
     atom_charges: FloatArray = None  # type: ignore[assignment]
+    unpaired: IntArray | None = None
 
     def __post_init__(self) -> None:
         if self.charges is None:
@@ -46,14 +46,15 @@ class Clusters:
             object.__setattr__(self, "atom_charges", np.zeros(self.numbers.shape))
 
     @classmethod
-    def of(cls, batch: ClusterBatch, charged: bool) -> Clusters:
+    def of(cls, batch: ClusterBatch, charged: bool, unpaired: IntArray | None = None) -> Clusters:
         """The sub-clusters of a batch.
 
         :param charged: whether their charges are handed over, or left out
+        :param unpaired: as above
         """
         if charged:
-            return cls(batch.numbers, batch.positions, batch.charges, batch.of_members("charges"))
-        return cls(batch.numbers, batch.positions)
+            return cls(batch.numbers, batch.positions, batch.charges, batch.of_members("charges"), unpaired)
+        return cls(batch.numbers, batch.positions, unpaired=unpaired)
 
     @classmethod
     def of_cell(cls, atoms: ase.Atoms, charged: bool) -> Clusters:
@@ -74,12 +75,13 @@ class Clusters:
 
     @property
     def multiplicities(self) -> IntArray:
-        """2S + 1 of the lowest spin that the number of electrons allows, 1 or 2, shape (n,)."""
-        return 1 + (self.numbers.sum(axis=1) - self.charges) % 2
+        """2S + 1, shape (n,)."""
+        return 1 + ((self.numbers.sum(axis=1) - self.charges) % 2 if self.unpaired is None else self.unpaired)
 
     def part(self, rows: slice) -> Clusters:
         """Some of the sub-clusters."""
-        return Clusters(self.numbers[rows], self.positions[rows], self.charges[rows], self.atom_charges[rows])
+        unpaired = None if self.unpaired is None else self.unpaired[rows]
+        return Clusters(self.numbers[rows], self.positions[rows], self.charges[rows], self.atom_charges[rows], unpaired)
 
 
 class Output(NamedTuple):
@@ -107,6 +109,7 @@ class Network(ABC):
     :param gives_atoms: whether it gives energies of atoms
     :param takes_charges: whether it can be told charges
     :param charged: whether it is told them
+    :param rule: by which it is told the spin of each sub-cluster, None where it takes none
     :param context: what else of the structure it is told, as the ``context`` of a source
     :param tells_all: whether every atom is told the charge or spin of its whole sub-cluster, however far away the others are
     :param interaction_range: distance in Å that it says it feels
@@ -121,6 +124,7 @@ class Network(ABC):
     gives_atoms: bool
     takes_charges: bool
     charged: bool
+    rule: SpinRule | None
     context: tuple[str, ...]
     tells_all: bool
     interaction_range: float
@@ -133,6 +137,11 @@ class Network(ABC):
     member_kind: str = ""
     #: what to do for members where there are none, as the end of a sentence
     no_members: str = "the model has one energy"
+
+    @property
+    def most_unpaired(self) -> int | None:
+        """Unpaired electrons beyond which it has no states, None where it sets no limit."""
+        return None
 
     @abstractmethod
     def forward(self, clusters: Clusters, *, packed: bool, atoms: bool, forces: bool, members: bool = False) -> Output:
@@ -157,7 +166,14 @@ class Network(ABC):
 
         :raises InputError: for an element that it does not know
         """
-        unknown = np.setdiff1d(clusters.numbers, self.elements)
+        self.check_elements(clusters.numbers)
+
+    def check_elements(self, numbers: IntArray) -> None:
+        """Check that the model knows some atomic numbers.
+
+        :raises InputError: for one that it does not know
+        """
+        unknown = np.setdiff1d(numbers, self.elements)
         if len(unknown):
             raise InputError(
                 f"{self.label} must know every element, and has not seen {_symbols(unknown)}; it knows "
@@ -217,14 +233,14 @@ def tell_default(model: str, what: str, names: Sequence[str], taken: str, option
         )
 
 
-def check_told(model: str, *, charge: bool, spin: bool, charged: bool, rule: str | None) -> None:
-    """Check that a model is told the charge and spin of sub-clusters if and only if it takes them.
+def rule_of(model: str, *, charge: bool, spin: bool, charged: bool, rule: str | None) -> SpinRule | None:
+    """The rule by which a model is told the spin of sub-clusters: it is told charge and spin if and only if it takes them.
 
     :param model: what the user calls it
     :param charge: whether it takes a charge; without being told it takes all for neutral
     :param spin: whether it takes a spin
     :param charged: whether it shall be told the charge
-    :param rule: one of :data:`SPINS`, or None
+    :param rule: name of a spin rule, or None
     :raises InputError: if it is told what it does not take, or is not told a spin
     """
     if charged and not charge:
@@ -232,12 +248,8 @@ def check_told(model: str, *, charge: bool, spin: bool, charged: bool, rule: str
     if rule is not None and not spin:
         raise InputError(f"`spin` must be left out for {model}, which takes no spin")
     if spin and rule is None:
-        raise InputError(
-            f"`spin` must be given for {model}, which takes the spin of every sub-cluster; spin=low is the lowest that its "
-            f"number of electrons allows"
-        )
-    if rule is not None:
-        check_choice("spin", rule, SPINS)
+        raise InputError(f"`spin` must be given for {model}, which takes the spin of every sub-cluster; {CHOICES}")
+    return None if rule is None else spin_rule(rule)
 
 
 def check_known(model: str, asked: Collection[str], known: Collection[str]) -> None:

@@ -13,8 +13,9 @@ from bodyorder.sources.networks.adaptive import adaptive_remark
 from bodyorder.sources.networks.network import Clusters, Network
 from bodyorder.sources.networks.traits import Traits
 from bodyorder.sources.portions import Portions
-from bodyorder.sources.protocol import Capabilities, EnergySource, Evaluation
-from bodyorder.structures.clusters import ClusterBatch, FloatArray
+from bodyorder.sources.protocol import CONTEXT, Capabilities, EnergySource, Evaluation
+from bodyorder.sources.spin.states import lowest
+from bodyorder.structures.clusters import ClusterBatch, FloatArray, IntArray
 
 #: Sub-clusters in a batch that keep a network busy, where its calls are small; how many go through it at once is measured.
 BATCH = 500
@@ -37,20 +38,24 @@ class NetworkSource(EnergySource):
         self._portions = Portions(traits.atoms_per_call)
         self.cutoff = traits.cutoff
         self.precision = traits.precision
+        rule = network.rule
         self.capabilities = Capabilities(
             forces=True,
             force_kind=network.force_kind,
             atom_energies=traits.atoms,
             members=network.members,
             member_kind=network.member_kind,
-            cell_energy=True,
+            records=("multiplicity",) if rule else (),
+            cell_energy=rule is None,
             charged=network.charged,
-            context=network.context,
-            invariant=traits.invariant,
+            context=tuple(name for name in CONTEXT if name in (*network.context, *(rule.context if rule else ()))),
+            # a rule that the user wrote may look at directions
+            invariant=traits.invariant and not (rule and rule.identity),
             batch_size=max(BATCH, traits.atoms_per_call // SIZE),
             costly=True,
             single_precision=network.dtype.itemsize < torch.float64.itemsize,
             remark=adaptive_remark(network.model),
+            spin=rule.name if rule else "none",
             versions=versions,
             missing=_missing(network, traits),
         )
@@ -71,6 +76,15 @@ class NetworkSource(EnergySource):
         found = self._evaluate(batch, atoms=False, forces=True)
         assert found.forces is not None
         return found.energies, found.forces
+
+    def evaluate(self, batch: ClusterBatch, forces: bool) -> Evaluation:
+        """Energies, forces if wanted, and the multiplicity of each sub-cluster by the spin rule.
+
+        :raises InputError: as :meth:`energies`, or if the model is told no spin
+        """
+        if self._network.rule is None:
+            raise self._without("records")
+        return self._evaluate(batch, atoms=False, forces=forces)
 
     def evaluate_atoms(self, batch: ClusterBatch, forces: bool) -> Evaluation:
         """Energies of the sub-clusters and of their atoms, as the model shares them out, and forces if wanted.
@@ -109,7 +123,19 @@ class NetworkSource(EnergySource):
         if batch.charges.any() and not self.capabilities.charged:
             advice = "is not told theirs; say charged=true" if self._network.takes_charges else "takes no charges"
             raise InputError(f"sub-clusters must be neutral for {self.name}, which {advice}")
-        clusters = Clusters.of(batch, self.capabilities.charged)
+        network = self._network
+        network.check_elements(batch.numbers)
+        return lowest(
+            network.rule,
+            batch,
+            lambda states, unpaired: self._of_states(states, unpaired, atoms=atoms, forces=forces, members=members),
+            network.most_unpaired,
+        )
+
+    def _of_states(
+        self, batch: ClusterBatch, unpaired: IntArray | None, *, atoms: bool, forces: bool, members: bool
+    ) -> Evaluation:
+        clusters = Clusters.of(batch, self.capabilities.charged, unpaired)
         self._network.check(clusters)
         found = Evaluation.unknown(len(batch), batch.n_atoms, forces=forces, atom_energies=atoms)
         if members:
@@ -129,4 +155,10 @@ class NetworkSource(EnergySource):
 def _missing(network: Network, traits: Traits) -> dict[str, str]:
     """What it does not give, and what to do."""
     missing = {} if traits.atoms else {"atom_energies": "it has none that add up to its energy, do without them"}
-    return missing if network.members else missing | {"members": network.no_members}
+    if not network.members:
+        missing["members"] = network.no_members
+    if network.rule is None:
+        missing["records"] = "it takes no spin"
+    else:
+        missing["cell_energy"] = "a cell has no spin by a rule for sub-clusters"
+    return missing

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bodyorder._checks import InputError, check_choice, check_positive, require
 from bodyorder.sources.pyscf.methods import TABLE
 from bodyorder.sources.pyscf.options import check_names, check_values
-from bodyorder.sources.pyscf.spin import reference
+from bodyorder.sources.spin import CHOICES, check_rule
 
 if TYPE_CHECKING:
     from bodyorder.sources.pyscf.source import PyscfSource
@@ -28,15 +28,6 @@ METHODS = {
     "mp2": "second-order Møller–Plesset perturbation theory on unrestricted Hartree–Fock",
     "ccsd": "coupled clusters with single and double excitations on unrestricted Hartree–Fock",
     "ccsd(t)": "the same with perturbative triples",
-}
-
-#: How the spin of every sub-cluster is chosen.
-SPIN_RULES = {
-    "low": "the lowest state with S = 0 or 1/2; not additive for parts far from each other",
-    "ground": "the lowest state of any spin",
-    "high": "the lowest state in which the unpaired electrons of all bodies are parallel: those of a free atom, or of the "
-    "moments given on the atoms of a molecule",
-    "pattern": "the lowest state whose Sz is the sum of the moments given on the atoms",
 }
 
 #: Whose basis functions a sub-cluster is given beside those of its own atoms.
@@ -58,8 +49,9 @@ def load(
     """Make a source from ``method/basis``.
 
     :param target: method, one of :data:`METHODS`, and basis set by its usual name, such as ``fci/cc-pvdz``
-    :param spin: spin rule, one of :data:`SPIN_RULES`; or ``module:function``, or the function itself, for a rule of your own
-        (:class:`~bodyorder.sources.pyscf.spin.FunctionRule`). It decides what the expansion says, so it has no default.
+    :param spin: spin rule, one of :data:`~bodyorder.sources.spin.SPIN_RULES`; or ``module:function``, or the function itself,
+        for a rule of your own (:class:`~bodyorder.sources.spin.function.FunctionRule`). It decides what the expansion says,
+        so it has no default.
     :param counterpoise: correction of the basis-set superposition error, one of :data:`COUNTERPOISE`
     :param memory: what one process may use for wave functions and integrals, in MB; a sub-cluster that needs more is
         reported as failed
@@ -74,12 +66,8 @@ def load(
     takes = TABLE[method].options
     check_names(f"pyscf:{target}", takes, options)
     if spin is None:
-        rules = ", ".join(f"{rule} ({meaning})" for rule, meaning in SPIN_RULES.items())
-        raise InputError(
-            f"`spin` must be given for pyscf:{target}, the spin rule decides the answer; choose from {rules}, or "
-            "module:function (your own)"
-        )
-    rule = _check_spin(spin)
+        raise InputError(f"`spin` must be given for pyscf:{target}, the spin rule decides the answer; {CHOICES}")
+    rule = check_rule(spin)
     scheme = str(counterpoise or "none").lower()  # specs read `none` as None
     check_choice("counterpoise", scheme, COUNTERPOISE)
     limit = check_positive("memory", memory)
@@ -92,9 +80,3 @@ def load(
     values = check_values(f"pyscf:{target}", takes, options)
     settings = Settings(method, check_basis(basis), rule, scheme, limit, values, tuple(options))
     return PyscfSource(settings)
-
-
-def _check_spin(spin: str | Callable[..., Any]) -> str:
-    if callable(spin):
-        return reference(spin)
-    return str(spin) if ":" in str(spin) else check_choice("spin", spin, SPIN_RULES)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bodyorder.sources.pyscf.spin import electrons
+from bodyorder.sources.spin.electrons import electrons
 from bodyorder.structures.clusters import ClusterBatch
 
 

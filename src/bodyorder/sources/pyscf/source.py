@@ -20,8 +20,10 @@ from bodyorder.sources.pyscf.integrals import (
     single_thread,
 )
 from bodyorder.sources.pyscf.problem import Answer, Problem, Settings
-from bodyorder.sources.pyscf.spin import electrons, spin_rule
+from bodyorder.sources.pyscf.spin import spins_in_basis
 from bodyorder.sources.spec import format_spec
+from bodyorder.sources.spin import spin_rule
+from bodyorder.sources.spin.electrons import electrons
 from bodyorder.structures.clusters import ClusterBatch
 from bodyorder.structures.links import SAME_SPOT
 
@@ -166,7 +168,7 @@ class PyscfSource(EnergySource):
     def _size(self, batch: ClusterBatch) -> costs.Size:
         one = batch.select(np.arange(1))
         functions = self._functions(one)
-        (spins,) = self._rule.spins(one, np.array([functions]))
+        (spins,) = spins_in_basis(self._rule, one, np.array([functions]))
         return costs.Size(functions, electrons(one.numbers[0], int(one.charges[0])), spins)
 
     def _compute(self, batch: ClusterBatch, spins: list[int], forces: bool) -> Answer:
@@ -191,7 +193,7 @@ class PyscfSource(EnergySource):
         numbers = all_numbers(batch)
         counts = self._cache.functions
         groups: dict[tuple[bytes, int, tuple[int, ...]], list[int]] = {}
-        choices = self._rule.spins(batch, np.array([counts(row).sum() for row in numbers]))
+        choices = spins_in_basis(self._rule, batch, np.array([counts(row).sum() for row in numbers]))
         for row, spins in enumerate(choices):
             groups.setdefault((numbers[row].tobytes(), int(batch.charges[row]), spins), []).append(row)
         for (_, _, spins), members in groups.items():

@@ -18,7 +18,7 @@ import scipy.linalg
 from pyscf.scf import atom_hf, hf
 
 from bodyorder.sources.pyscf.integrals import molecule
-from bodyorder.sources.pyscf.spin import unpaired_electrons
+from bodyorder.sources.spin.electrons import unpaired_electrons
 
 #: Length in Å over which moments of two atoms feel each other.
 RANGE = 0.5

@@ -1,0 +1,41 @@
+"""Electrons of sub-clusters, and the unpaired ones among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bodyorder._checks import InputError
+from bodyorder.sources.spin.atoms import unpaired_of_atom
+
+
+def electrons(numbers: Iterable[int], charge: int) -> int:
+    """Number of electrons.
+
+    :raises InputError: if the charge leaves fewer than none
+    """
+    count = sum(int(number) for number in numbers) - charge
+    if count < 0:
+        raise InputError(
+            f"a charge must leave no fewer than 0 electrons, {charge:+d} on atomic numbers "
+            f"{[int(number) for number in numbers]} does"
+        )
+    return count
+
+
+def unpaired_electrons(numbers: Iterable[int], charge: int) -> list[int]:
+    """Unpaired electrons of every atom in its ground state, the charge placed where it leaves the most of them.
+
+    An ion counts like the neutral atom with as many electrons: He⁺ like H, C⁻ like N.
+    """
+    return [unpaired_of_atom(count) for count in electrons_of_atoms(numbers, charge)]
+
+
+def electrons_of_atoms(numbers: Iterable[int], charge: int) -> list[int]:
+    """Electrons of every atom, the charge placed as for :func:`unpaired_electrons`."""
+    counts = [int(number) for number in numbers]
+    step = 1 if charge > 0 else -1
+    for _ in range(abs(charge)):
+        possible = [atom for atom, count in enumerate(counts) if count - step >= 0]
+        gains = {atom: unpaired_of_atom(counts[atom] - step) - unpaired_of_atom(counts[atom]) for atom in possible}
+        counts[max(possible, key=gains.__getitem__)] -= step
+    return counts
