@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import xarray as xr
 
 from bodyorder.analysis.aligned import Aligned
@@ -32,6 +33,18 @@ def above_noise(found: xr.Dataset) -> xr.DataArray:
     """
     offset = found["dissociation_offset"]
     return (abs(offset) > ROUNDING) & ~within_noise(offset, found["dissociation_noise"])
+
+
+def largest_offset(aligned: Aligned) -> xr.DataArray:
+    """The largest offset of each source that is above its noise, with its sign, in eV; NaN where there is none.
+
+    :param aligned: results
+    """
+    found = offsets(aligned)
+    if found is None:
+        return xr.full_like(aligned.data["source"], np.nan, dtype=float)
+    own = found["dissociation_offset"].where(above_noise(found))
+    return own.isel(pair=abs(own).fillna(0.0).argmax("pair")).drop_vars("pair")
 
 
 def said_offsets(aligned: Aligned) -> list[str]:

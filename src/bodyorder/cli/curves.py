@@ -234,4 +234,4 @@ def _of_triples(curves: xr.Dataset, deviation: xr.Dataset | None) -> tuple[list[
 def _number(value: xr.DataArray) -> str:
     if bool(value.isnull()):
         return "-"
-    return f"{float(value):.4f}" if abs(value) < _WIDE else f"{float(value):.3e}"
+    return f"{round(float(value), 4) + 0:.4f}" if abs(value) < _WIDE else f"{float(value):.3e}"

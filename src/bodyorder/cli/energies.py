@@ -84,6 +84,7 @@ def add_commands(commands: Any) -> None:
     check = commands.add_parser("check", help="does an energy source behave as one must?")
     check.add_argument("source", metavar="SPEC", help=SOURCE_HELP)
     check.add_argument("--species", nargs="+", metavar="X", help="chemical symbols to try it on (default: H)")
+    add_one_body(check)
     add_trust(check)
     check.set_defaults(run=_check)
 
@@ -270,8 +271,10 @@ def _workers(wanted: int | None, source: EnergySource) -> int:
 def _check(args: argparse.Namespace) -> int:
     from bodyorder.cli.tables import print_checks
     from bodyorder.sources import load_source
+    from bodyorder.sources.one_body import parse_one_body
     from bodyorder.testing import check_source
 
-    report = check_source(load_source(trusted(args.source, args.trust)), species=args.species)
+    one_body = parse_one_body(args.one_body)
+    report = check_source(load_source(trusted(args.source, args.trust)), species=args.species, one_body=one_body)
     print_checks(report)
     return 0 if report.passed else 1

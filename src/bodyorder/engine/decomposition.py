@@ -121,7 +121,7 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
         said = selection.inventory(frames, pieces, engine)
         if announce is not None:
             announce(said)
-        lone = LoneAtoms(pieces, engine, one_body, opened_store)
+        lone = LoneAtoms(pieces, engine, one_body, opened_store, executor)
         engine = lone.source
         _try_reach(pieces, engine)
         known = measure(pieces, engine) if _measures(measure_noise, engine) else {}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from itertools import combinations
 
 import numpy as np
 import xarray as xr
 
-from bodyorder._checks import InputError
+from bodyorder._checks import ComputationError, InputError, first_line
 from bodyorder.engine.batching import Task
 from bodyorder.engine.computation import Wanted
 from bodyorder.engine.noise import variance
@@ -18,7 +19,7 @@ from bodyorder.engine.scheduling import evaluate
 from bodyorder.engine.store import Store
 from bodyorder.engine.subset_energies import SubsetEnergies
 from bodyorder.results.variables import describe
-from bodyorder.sources.dissociation import FarPair, Pair, far_pairs
+from bodyorder.sources.dissociation import FarPair, Pair, far_pairs, halves
 from bodyorder.sources.one_body import OneBodyLike, OneBodySource, check_one_body, kinds_of
 from bodyorder.sources.protocol import EnergySource, Evaluation
 from bodyorder.structures import ClusterBatch
@@ -37,12 +38,20 @@ class LoneAtoms:
     :param source: where energies come from
     :param one_body: whose energies lone atoms have (:data:`~bodyorder.sources.one_body.OneBodyLike`)
     :param store: of energies already computed
+    :param executor: where energies are computed; None for this process
     :raises InputError: if ``one_body`` cannot be, or lacks a kind of atom that occurs
     """
 
-    def __init__(self, pieces: Sequence[Piece], source: EnergySource, one_body: OneBodyLike, store: Store | None):
+    def __init__(
+        self,
+        pieces: Sequence[Piece],
+        source: EnergySource,
+        one_body: OneBodyLike,
+        store: Store | None,
+        executor: Executor | None,
+    ):
         self.choice, values = check_one_body(one_body)
-        self._own, self._store = source, store
+        self._own, self._store, self._executor = source, store, executor
         self._far: dict[Pair, FarPair] = {}
         if self.choice != "model" and source.capabilities.counterpoise != "none":
             raise InputError(f"`one_body` must be model with counterpoise correction, which {source.name} makes")
@@ -54,13 +63,14 @@ class LoneAtoms:
                 there.check_known(values)
                 self.source = OneBodySource(source, self.choice, values)
             else:
-                self.source = self._halves(there.kinds)
+                self._look([(kind, kind) for kind in there.kinds])
+                self.source = halves(source, self._far)
 
     def advise(self, by_structure: Iterable[SubsetEnergies]) -> None:
         """Say what to do about lone atoms that the source has no energy for."""
         if self.choice == "model" and self._own.capabilities.counterpoise == "none":
             for own in by_structure:
-                if own.counts["n_failed"][1] and np.isnan(_alone_energies(own)).any():
+                if own.counts["n_failed"][1] and _knows_larger(own) and np.isnan(_alone_energies(own)).any():
                     own.shortfalls.append(ADVICE)
 
     def missed(
@@ -76,23 +86,27 @@ class LoneAtoms:
         can = self._own.capabilities
         if wanted is False or (wanted is None and can.seconds) or can.counterpoise != "none":
             return None
-        larger = [own for own in by_structure if own.piece.family.max_order > 1]
+        larger = [own for own in by_structure if own.piece.family.max_order > 1 and _knows_larger(own)]
         there = _Lone([own.piece for own in larger], by_moment="moments" in can.context)
         pairs = there.pairs()
         if not pairs:
             return None
-        self._look(pairs)
+        try:
+            self._look(pairs)
+        except ComputationError as error:  # workers died; what the run has computed is worth more than this table
+            lost = FarPair(np.nan, np.nan, np.nan, f"two atoms far apart: {first_line(error)}")
+            self._far = dict.fromkeys(pairs, lost) | self._far
         alone = there.energies(larger)
         far = {pair: self._far[pair] for pair in pairs}
         energies = np.array([[far[pair].energy, *(alone.get(kind, np.nan) for kind in pair)] for pair in pairs])
         squares = variance(self._own, energies[:, :1], np.zeros(1), known.get(2)).sum(axis=1)
         squares += variance(self._own, energies[:, 1:], np.zeros(1), known.get(1)).sum(axis=1)
-        changes = np.array([far[pair].change for pair in pairs])
+        changes = np.array([np.nan if far[pair].message else far[pair].change for pair in pairs])
         table = xr.Dataset(
             {
                 "dissociated_distance": ("pair", [far[pair].distance for pair in pairs]),
                 "dissociated_energy": ("pair", energies[:, 0]),
-                "dissociation_offset": ("pair", energies[:, 0] - energies[:, 1:].sum(axis=1)),
+                "dissociation_offset": ("pair", energies[:, 0] - energies[:, 1:].sum(axis=1) + 0.0 * changes),
                 "dissociation_noise": ("pair", np.sqrt(squares + changes**2)),
                 "dissociation_failure": ("pair", [_failure(far[pair], pair, alone) for pair in pairs]),
             },
@@ -109,21 +123,11 @@ class LoneAtoms:
         if missed is not None:
             result["dissociation"] = xr.DataTree(missed)
 
-    def _halves(self, kinds: Sequence[AtomKind]) -> OneBodySource:
-        """Lone atoms with half the energy of two alike far apart."""
-        self._look([(kind, kind) for kind in kinds])
-        far = {kind: self._far[kind, kind] for kind in kinds}
-        values = {kind: found.energy / 2 for kind, found in far.items() if not found.message}
-        return OneBodySource(
-            self._own, self.choice, values, {kind: f"two of them {found.message}" for kind, found in far.items()}
-        )
-
     def _look(self, pairs: Iterable[Pair]) -> None:
         """Have the energies of pairs far apart, each once, from the store if it has them."""
         self._far |= far_pairs([pair for pair in pairs if pair not in self._far], self._own, self._ask)
 
     def _ask(self, batch: ClusterBatch) -> Evaluation:
-        # a few energies, in this process: workers would load their source once more for them
         n, most = len(batch), self._own.capabilities.batch_size or len(batch)
         parts = np.split(np.arange(n), range(most, n, most))
         tasks = [
@@ -133,7 +137,8 @@ class LoneAtoms:
             for rows in parts
         ]
         found = Evaluation.unknown(n)
-        for rows, outcome in zip(parts, evaluate(tasks, self._own, wanted=Wanted(), store=self._store), strict=True):
+        outcomes = evaluate(tasks, self._own, wanted=Wanted(), store=self._store, executor=self._executor)
+        for rows, outcome in zip(parts, outcomes, strict=True):
             found.put(rows, Evaluation(outcome.computed.energies))
             found.messages |= {int(rows[row]): message for row, message in outcome.computed.messages.items()}
         return found
@@ -206,6 +211,12 @@ def _alone_energies(own: SubsetEnergies) -> np.ndarray:
     """Energies in eV of the sub-clusters that are single atoms."""
     rows = _lone_atoms(own.piece)[0]
     return own.energies[0][rows] if len(rows) else np.empty(0)
+
+
+def _knows_larger(own: SubsetEnergies) -> bool:
+    """Whether the source gave the energy of anything that is more than one body."""
+    larger = [*own.energies[1:], [own.whole]]
+    return own.piece.family.streams or bool(np.isfinite(np.concatenate(larger)).any())
 
 
 def _failure(far: FarPair, pair: Pair, alone: Mapping[AtomKind, float]) -> str:

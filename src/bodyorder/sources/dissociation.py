@@ -6,12 +6,13 @@ model: a table, a constant, a number that nobody trained. Of quantum chemistry i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
+from bodyorder.sources.one_body import OneBodyLike, OneBodySource, check_one_body
 from bodyorder.sources.protocol import EnergySource, Evaluation, FailedClusters
 from bodyorder.sources.rounding import is_single, tolerance
 from bodyorder.sources.spacing import GAP
@@ -75,6 +76,33 @@ def far_pairs(
                 going_on.append(pair)
         left = going_on
     return found
+
+
+def halves(source: EnergySource, far: Mapping[Pair, FarPair]) -> OneBodySource:
+    """A source whose lone atoms have half the energy of two alike far apart.
+
+    :param source: of everything else
+    :param far: of :func:`far_pairs`; atoms whose energy still changes with their distance have none
+    """
+    alike = {pair[0]: found for pair, found in far.items() if pair[0] == pair[1]}
+    values = {kind: found.energy / 2 for kind, found in alike.items() if not found.message}
+    reasons = {kind: f"of two {found.message}" for kind, found in alike.items() if found.message}
+    return OneBodySource(source, "dissociation", values, reasons)
+
+
+def with_lone_atoms(source: EnergySource, one_body: OneBodyLike, kinds: Iterable[AtomKind]) -> EnergySource:
+    """A source with the energies of lone atoms that were chosen.
+
+    :param one_body: see :data:`~bodyorder.sources.one_body.OneBodyLike`
+    :param kinds: of atoms that will be asked for
+    :raises InputError: if ``one_body`` cannot be
+    """
+    choice, values = check_one_body(one_body)
+    if choice == "model":
+        return source
+    if choice == "values":
+        return OneBodySource(source, choice, values)
+    return halves(source, far_pairs([(kind, kind) for kind in kinds], source))
 
 
 def _next(  # noqa: PLR0913 - one step

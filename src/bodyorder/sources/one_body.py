@@ -57,7 +57,7 @@ def parse_one_body(text: str) -> OneBodyLike:
         return check_choice("one_body", text, CHOICES)  # type: ignore[return-value]
     values = {}
     for item in text.split(","):
-        label, _, energy = item.strip().rpartition("=")
+        label, _, energy = item.strip().partition("=")
         try:
             values[label] = float(energy)
         except ValueError:
@@ -152,7 +152,7 @@ class OneBodySource(EnergySource):
         kinds, which = kinds_of(batch.numbers[:, 0], batch.charges, moments)
         energies = np.array([self.values.get(kind, np.nan) for kind in kinds])[which]
         messages = {
-            row: f"the energy of a lone {kinds[place]} is not known: {self._reasons[kinds[place]]}"
+            row: f"the energy of a lone {kinds[place]} is not known: {self._reasons.get(kinds[place], '`one_body` lacks it')}"
             for row, place in enumerate(which.tolist())
             if kinds[place] not in self.values
         }
