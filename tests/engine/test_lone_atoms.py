@@ -70,7 +70,11 @@ def test_a_lone_atom_that_is_off_shifts_every_order():
 def test_a_result_keeps_what_lone_atoms_miss(tmp_path):
     result = decompose([cluster(), cluster("H2"), cluster("Cl")], Tabulated())
     table = result["dissociation"].to_dataset()
-    expected = {"H H": (2 * OWN[1], 2 * TABLE[1]), "H O": (OWN[1] + OWN[8], TABLE[1] + TABLE[8]), "O O": (-15.0, -4082.6)}
+    expected = {
+        "H H": (2 * OWN[1], 2 * TABLE[1]),
+        "H O": (OWN[1] + OWN[8], TABLE[1] + TABLE[8]),
+        "O O": (-15.0, -4082.6),
+    }
     assert table["pair"].values.tolist() == list(expected)
     np.testing.assert_array_equal(table.dissociated_energy, [far for far, _ in expected.values()])
     np.testing.assert_allclose(table.dissociation_offset, [far - alone for far, alone in expected.values()], rtol=1e-15)
@@ -179,7 +183,12 @@ def test_ions_have_energies_of_their_own():
     atoms.set_initial_charges([1, -1, 0, 0])
     source = Tabulated(charged=True)
     result = decompose(atoms, source, one_body="dissociation")
-    assert json.loads(result.attrs["one_body_values"]) == {"Cl-": OWN[17] + 2, "H": OWN[1], "Na": OWN[11], "Na+": OWN[11] + 2}
+    assert json.loads(result.attrs["one_body_values"]) == {
+        "Cl-": OWN[17] + 2,
+        "H": OWN[1],
+        "Na": OWN[11],
+        "Na+": OWN[11] + 2,
+    }
     values = {"Cl-": 1.0, "H": 2.0, "Na": 4.0, "Na+": 8.0}
     assert decompose(atoms, source, one_body=values).contribution[0, 0] == 15.0
     assert decompose(atoms, source)["dissociation"]["pair"].values.tolist() == [
@@ -281,7 +290,9 @@ def test_wrong_choices(one_body, message):
 
 
 def test_what_does_not_go_together():
-    with pytest.raises(InputError, match=r"^`one_body` must be model with counterpoise correction, which pyscf:.* makes$"):
+    with pytest.raises(
+        InputError, match=r"^`one_body` must be model with counterpoise correction, which pyscf:.* makes$"
+    ):
         decompose(cluster("H2"), "pyscf:fci/sto-6g?spin=low&counterpoise=full", one_body="dissociation")
     with pytest.raises(InputError, match=r"^`dissociation` must be true or false, got 'yes'$"):
         decompose(cluster("H2"), Tabulated(), dissociation="yes")

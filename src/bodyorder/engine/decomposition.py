@@ -94,8 +94,9 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     :param progress: show a progress bar if the terminal can
     :param announce: is told what was read, in one line, before anything is computed; the attribute ``input`` holds it
     :return: a tree: at its root what there is by structure and order, below it ``sites`` (a row an atom), ``subsets`` (a row a
-        sub-cluster, if wanted), ``cells`` (of periodic structures) and ``dissociation`` (a row a pair of elements); all variables are described in
-        :data:`bodyorder.results.variables.VARIABLES`. What could not be computed is NaN, and ``failure`` says why.
+        sub-cluster, if wanted), ``cells`` (of periodic structures) and ``dissociation`` (a row a pair of elements); all
+        variables are described in :data:`bodyorder.results.variables.VARIABLES`. What could not be computed is NaN, and
+        ``failure`` says why.
     :raises InputError: if the input cannot work
     :raises ComputationError: if the computation breaks down; what is in the store is kept
     """

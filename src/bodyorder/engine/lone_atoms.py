@@ -27,7 +27,7 @@ from bodyorder.structures.kinds import AtomKind, pair_label
 
 #: What is said where lone atoms have no energy.
 ADVICE = (
-    "lone atoms can have another energy: one_body=dissociation (half of two far apart), or values by element, such as H=-13.6"
+    "lone atoms can have another energy: one_body=dissociation (half of two far apart), or values by element (H=-13.6)"
 )
 
 
@@ -132,7 +132,11 @@ class LoneAtoms:
         parts = np.split(np.arange(n), range(most, n, most))
         tasks = [
             Task(
-                batch.select(rows), np.full(len(rows), 2), rows, np.full(len(rows), 2), np.empty((len(rows), 0), dtype=np.int32)
+                batch.select(rows),
+                np.full(len(rows), 2),
+                rows,
+                np.full(len(rows), 2),
+                np.empty((len(rows), 0), dtype=np.int32),
             )
             for rows in parts
         ]
@@ -184,7 +188,9 @@ class _Lone:
         for own in np.unique(np.minimum(counts, 2), axis=0):
             there = np.flatnonzero(own).tolist()
             alike = [(kind, kind) for kind in there if own[kind] > 1]
-            found |= dict.fromkeys((self.kinds[one], self.kinds[other]) for one, other in [*alike, *combinations(there, 2)])
+            found |= dict.fromkeys(
+                (self.kinds[one], self.kinds[other]) for one, other in [*alike, *combinations(there, 2)]
+            )
         return list(found)
 
     def energies(self, by_structure: Sequence[SubsetEnergies]) -> dict[AtomKind, float]:

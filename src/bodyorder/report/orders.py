@@ -222,7 +222,7 @@ def _of_all_groups(convergence: xr.Dataset, theme: Theme) -> Picture:
 def _offsets(missed: xr.Dataset) -> Table:
     """What two lone atoms miss of two far apart, a row for each source."""
     index = pd.Index(missed["source"].values.astype(str), name="source")
-    columns = [f"{str(pair).replace(' ', '–')} (eV)" for pair in missed["pair"].values]
+    columns = [str(pair).replace(" ", "–") for pair in missed["pair"].values]
     frame, noise = (pd.DataFrame(missed[f"dissociation_{name}"].values, index, columns) for name in ("offset", "noise"))
     return Table(frame, words("captions.html", "offset_table"), noise=noise)
 

@@ -15,8 +15,8 @@ from bodyorder.results.tree import some
 
 #: What says which energies these are; the numbers of results that differ in one of them are not of one kind.
 _AGREE = (
-    "schema_version", "source", "one_body", "fingerprint", "precision_absolute", "precision_relative", "spin", "counterpoise", "whole",
-    "bodies", "cutoff",
+    "schema_version", "source", "one_body", "fingerprint", "precision_absolute", "precision_relative", "spin", "counterpoise",
+    "whole", "bodies", "cutoff",
 )  # fmt: skip
 
 #: What is said where a result does not say it.

@@ -1,4 +1,4 @@
-"""A result is a tree: orders by structure at its root, below it ``sites``, ``subsets``, ``cells`` and ``dissociation``, a row each.
+"""A result is a tree: orders by structure at its root, below it ``sites``, ``subsets``, ``cells``, ``dissociation``, a row each.
 
 The rows of atoms and of sub-clusters name the structure that they belong to by its ``structure_index``, which goes with a
 structure when some are selected. So a tree of which a user took some structures (``isel``) still says which rows are theirs.

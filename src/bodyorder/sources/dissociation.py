@@ -21,8 +21,8 @@ from bodyorder.structures.kinds import AtomKind
 
 #: Distances in Å tried one after the other where nobody knows how far a source reaches.
 DISTANCES = (30.0, 60.0, 120.0, 250.0, 500.0, 1000.0)
-#: Change in eV from one distance to the next above which two atoms do not count as dissociated. Energies that converge only so far
-#: go on changing below it, by no less at one distance than at the one before.
+#: Change in eV from one distance to the next above which two atoms do not count as dissociated. Energies that converge only so
+#: far go on changing below it, by no less at one distance than at the one before.
 UNSETTLED = 1e-5
 #: Where a change is more than this share of the one before, no tail is left that falls off as 1/r or faster, but scatter.
 SCATTER = 2 / 3
@@ -71,7 +71,9 @@ def far_pairs(
         going_on = []
         for row, pair in enumerate(left):
             failure = f"{distance:g} Å apart: {answer.messages[row]}" if row in answer.messages else ""
-            found[pair], is_last = _next(source, found.get(pair), distance, float(answer.energies[row]), failure, proven)
+            found[pair], is_last = _next(
+                source, found.get(pair), distance, float(answer.energies[row]), failure, proven
+            )
             if not is_last:
                 going_on.append(pair)
         left = going_on
@@ -105,7 +107,7 @@ def with_lone_atoms(source: EnergySource, one_body: OneBodyLike, kinds: Iterable
     return halves(source, far_pairs([(kind, kind) for kind in kinds], source))
 
 
-def _next(  # noqa: PLR0913 - one step
+def _next(
     source: EnergySource, before: FarPair | None, distance: float, energy: float, failure: str, proven: bool
 ) -> tuple[FarPair, bool]:
     """What is known of two atoms with one distance more, and whether that is enough."""
@@ -116,9 +118,7 @@ def _next(  # noqa: PLR0913 - one step
     if before is None:
         return FarPair(distance, energy, np.nan, "known at one distance only"), False
     change, size = abs(energy - before.energy), max(abs(energy), abs(before.energy))
-    rounds = change <= tolerance(source.precision, size) or is_single(
-        np.array([before.energy, energy]), change, size
-    )
+    rounds = change <= tolerance(source.precision, size) or is_single(np.array([before.energy, energy]), change, size)
     if rounds or (change < UNSETTLED and change > SCATTER * before.change):
         return FarPair(distance, energy, change), True
     message = f"{distance:g} Å apart the energy still changes, by {change:.1e} eV" if change > UNSETTLED else ""

@@ -1,7 +1,7 @@
 """Whose energy a lone atom has: that of the source, half of two that are far apart, or a given one.
 
-Potentials answer a single atom with whatever they have: an entry of a table, a constant of their training, an error. Where that is
-not what two atoms far apart fall into, each lone atom is off by some δ, and the n-body total of N atoms by
+Potentials answer a single atom with whatever they have: an entry of a table, a constant of their training, an error. Where that
+is not what two atoms far apart fall into, each lone atom is off by some δ, and the n-body total of N atoms by
 (−1)ⁿ⁻¹ C(N − 1, n − 1) Σδ: an expansion of differences between two methods.
 """
 
@@ -139,12 +139,15 @@ class OneBodySource(EnergySource):
         return replace(found, atom_energies=found.energies[:, None].copy())
 
     def cell_energy(self, atoms: ase.Atoms) -> float:
+        """Energy of a periodic structure, which has no lone atoms."""
         return self.source.cell_energy(atoms)
 
     def seconds(self, batch: ClusterBatch) -> float:
+        """Rough time, as the source has it."""
         return self.source.seconds(batch)
 
     def megabytes(self, batch: ClusterBatch, forces: bool) -> float:
+        """Rough memory, as the source has it."""
         return self.source.megabytes(batch, forces)
 
     def _alone(self, batch: ClusterBatch, *, forces: bool) -> Evaluation:

@@ -39,7 +39,9 @@ class AtomKind:
         """
         found = _LABEL.fullmatch(label) if isinstance(label, str) else None
         if found is None or found[1] not in atomic_numbers:
-            raise InputError(f"a lone atom must be an element, with its charge if it has one (H, Na+, O2-), got {label!r}")
+            raise InputError(
+                f"a lone atom must be an element, with its charge if it has one (H, Na+, O2-), got {label!r}"
+            )
         return cls(atomic_numbers[found[1]], int(f"{found[3]}{found[2] or 1}") if found[3] else 0)
 
 

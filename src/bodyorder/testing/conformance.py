@@ -33,8 +33,8 @@ def check_source(
 
     Checked are: attributes; shape and type of what comes back; single atoms; the same numbers on repetition, after
     pickling, for any order of atoms, rotation and translation, alone and in a batch, cut from a parent and standing alone;
-    that energies of parts farther apart than the claimed cutoff add up; what two atoms far apart miss of two lone ones, which is told
-    and is no fault; that the noise of an energy is not above the
+    that energies of parts farther apart than the claimed cutoff add up; what two lone atoms miss of two far apart, which is no
+    fault; that the noise of an energy is not above the
     claimed precision; that forces are the negative gradient; that energies of atoms add up and follow their atoms; and that
     a source that claims to be invariant does not see reflections either; and every other claim of its capabilities that numbers
     can decide: batches as large as it says, records, context, charges, functions of other atoms, energies of cells, estimates,

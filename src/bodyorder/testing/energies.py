@@ -93,23 +93,28 @@ def additivity(subject: Subject, name: str) -> Check:
 
 
 def dissociation(subject: Subject, name: str) -> Check:
-    """Two atoms far apart against two lone ones: no claim, but what they differ by shifts every order from 2 on."""
+    """Two lone atoms are what two far apart are. No source claims it; where they are not, every order from 2 on is shifted."""
     kinds = [AtomKind(number) for number in subject.species]
-    found = far_pairs(combinations_with_replacement(dict.fromkeys(kinds), 2), subject.source)
     alone = dict(zip(kinds, subject.energies([_atom(number) for number in subject.species]), strict=True))
-    told, offsets = [], [0.0]
-    for pair, far in found.items():
+    told, offsets, scatter = [], [], [0.0]
+    far_apart = far_pairs(combinations_with_replacement(dict.fromkeys(kinds), 2), subject.source)
+    for pair, far in far_apart.items():
         label = pair_label(pair).replace(" ", "–")
         if far.message:
-            told.append(f"{label} not known: {far.message}")
-        else:
-            offsets.append(far.energy - sum(alone[kind] for kind in pair))
-            told.append(f"{label} {offsets[-1]:+.2e} eV at {far.distance:g} Å")
+            told.append(f"{label} not known, {far.message}")
+            continue
+        offsets.append(far.energy - sum(alone[kind] for kind in pair))
+        scatter.append(far.change)
+        told.append(f"{label} {offsets[-1]:+.2e} eV at {far.distance:g} Å")
+    detail = f"two atoms far apart minus two lone ones: {', '.join(told)}"
+    if not offsets:
+        return Check(name, None, detail=detail)
     worst = float(np.abs(offsets).max())
-    scatter = np.nanmax([0.0, *(far.change for far in found.values() if not far.message)])
-    allowed = subject.tolerance(np.array([far.energy for far in found.values() if not far.message] or [0.0])) + scatter
-    said = "; every order from 2 on is shifted, unless one_body gives lone atoms another energy" * bool(worst > allowed)
-    return Check(name, None, worst, allowed, "eV", f"two atoms far apart minus two lone ones: {', '.join(told)}{said}")
+    allowed = subject.tolerance(np.array([far.energy for far in far_apart.values() if not far.message])) + max(scatter)
+    if worst > allowed:
+        detail += "; every order from 2 on is shifted, unless one_body gives lone atoms another energy"
+    right = True if worst <= allowed and len(offsets) == len(told) else None
+    return Check(name, right, worst, allowed, "eV", detail)
 
 
 def noise(subject: Subject, name: str) -> Check:
