@@ -56,7 +56,7 @@ def test_what_is_above_noise_is_said(results):
     )
     (line,) = said_offsets(align(results))
     assert line.startswith("lone atoms of off are not")
-    assert line in repr(align(results)) or said_offsets(align(results["right"])) == []
+    assert said_offsets(align(results["right"])) == []
     assert "lone atoms are not what" in repr(results["off"].mbe)
 
 

@@ -70,8 +70,9 @@ class LoneAtoms:
         """Say what to do about lone atoms that the source has no energy for."""
         if self.choice == "model" and self._own.capabilities.counterpoise == "none":
             for own in by_structure:
-                if own.counts["n_failed"][1] and _knows_larger(own) and np.isnan(_alone_energies(own)).any():
-                    own.shortfalls.append(ADVICE)
+                if own.counts["n_failed"][1] and own.energies and _knows_larger(own):
+                    rows = _lone_atoms(own.piece)[0]
+                    own.shortfalls += [ADVICE] * bool(np.isnan(own.energies[0][rows]).any())
 
     def missed(
         self, by_structure: Sequence[SubsetEnergies], known: Mapping[int, float], wanted: bool | None
@@ -157,14 +158,14 @@ class _Lone:
 
     def __init__(self, pieces: Sequence[Piece], *, by_moment: bool):
         self._pieces = pieces
-        atoms = [_lone_atoms(piece)[1] for piece in pieces]
+        self._rows, atoms = zip(*map(_lone_atoms, pieces), strict=True) if pieces else ((), ())
         self._owners = np.repeat(np.arange(len(pieces)), [len(own) for own in atoms])
         columns = [
-            np.concatenate([np.empty(0), *(getattr(p.system, name)[own] for p, own in zip(pieces, atoms, strict=True))])
-            for name in ("numbers", "charges", "moments")
+            np.concatenate([_NONE, *(getattr(p.system, name)[own] for p, own in zip(pieces, atoms, strict=True))])
+            for name in ("numbers", "charges", "moments")[: 2 + by_moment]
         ]
         #: The kinds that there are, and which of them each atom is, structure by structure.
-        self.kinds, self._which = kinds_of(*columns[:2], columns[2] if by_moment else None)
+        self.kinds, self._which = kinds_of(columns[0], columns[1], columns[2] if by_moment else None)
 
     def check_known(self, values: Mapping[AtomKind, float]) -> None:
         """Check that all kinds have an energy.
@@ -182,8 +183,8 @@ class _Lone:
     def pairs(self) -> list[Pair]:
         """Pairs of kinds that occur in a structure; in a crystal an atom meets its images."""
         found: dict[Pair, None] = {}
-        counts = np.zeros((len(self._pieces), len(self.kinds)), dtype=np.int64)
-        np.add.at(counts, (self._owners, self._which), 1)
+        shape = (len(self._pieces), len(self.kinds))
+        counts = np.bincount(self._owners * shape[1] + self._which, minlength=shape[0] * shape[1]).reshape(shape)
         counts[[piece.cell is not None for piece in self._pieces]] *= 2
         for own in np.unique(np.minimum(counts, 2), axis=0):
             there = np.flatnonzero(own).tolist()
@@ -198,31 +199,31 @@ class _Lone:
 
         :param by_structure: of the same structures
         """
-        energies = np.concatenate([np.empty(0), *map(_alone_energies, by_structure)])
+        held = (own.energies[0][rows] for own, rows in zip(by_structure, self._rows, strict=True) if len(rows))
+        energies = np.concatenate([_NONE, *held])
         order = np.argsort(np.isnan(energies), kind="stable")  # those that are known come first
         kinds, first = np.unique(self._which[order], return_index=True)
         return {self.kinds[kind]: float(energies[order[row]]) for kind, row in zip(kinds, first, strict=True)}
 
 
+#: No atoms.
+_NONE = np.empty(0, dtype=np.int64)
+
+
 def _lone_atoms(piece: Piece) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the sub-clusters of one body that are single atoms, and their atoms in the system of the piece."""
     if not piece.family.members:
-        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+        return _NONE, _NONE
     atoms = piece.body_atoms[piece.family.members[0][:, 0]]
+    if atoms.shape[1] == 1:
+        return np.arange(len(atoms)), atoms[:, 0]
     rows = np.flatnonzero((atoms >= 0).sum(axis=1) == 1)
     return rows, atoms[rows].max(axis=1, initial=-1)
 
 
-def _alone_energies(own: SubsetEnergies) -> np.ndarray:
-    """Energies in eV of the sub-clusters that are single atoms."""
-    rows = _lone_atoms(own.piece)[0]
-    return own.energies[0][rows] if len(rows) else np.empty(0)
-
-
 def _knows_larger(own: SubsetEnergies) -> bool:
     """Whether the source gave the energy of anything that is more than one body."""
-    larger = [*own.energies[1:], [own.whole]]
-    return own.piece.family.streams or bool(np.isfinite(np.concatenate(larger)).any())
+    return own.piece.family.streams or any(np.isfinite(known).any() for known in (*own.energies[1:], own.whole))
 
 
 def _failure(far: FarPair, pair: Pair, alone: Mapping[AtomKind, float]) -> str:
