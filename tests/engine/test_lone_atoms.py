@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from ase import Atoms
+from ase.units import Hartree
 from lone_potentials import OWN, TABLE, Dividing, Failing, NotANumber, Tabulated
 
 from bodyorder import load_results, save_results
@@ -244,7 +245,6 @@ def test_workers_give_the_same():
 
 def test_ab_initio_is_asked_where_it_is_wanted():
     """Restricted Hartree–Fock: two atoms far apart in one orbital, against PySCF run by itself."""
-    from ase.units import Hartree
     from pyscf import gto, scf
 
     def energy(atoms, spin):
@@ -258,6 +258,30 @@ def test_ab_initio_is_asked_where_it_is_wanted():
     # 1/r of the ionic part is left at the largest distance, and said
     assert "the energy still changes" in found.dissociation_failure.item()
     assert np.isnan(found.dissociation_offset.item())
+
+
+def test_lone_atoms_of_an_exact_method_are_half_of_two_far_apart():
+    """Full configuration interaction of ground states is size consistent."""
+    triangle, source = Atoms("H3", [[0, 0, 0], [1, 0, 0], [0.5, 0.87, 0]]), "pyscf:fci/sto-6g?spin=ground"
+    model, halves = (decompose(triangle, source, one_body=choice) for choice in ("model", "dissociation"))
+    np.testing.assert_allclose(halves.contribution, model.contribution, rtol=0, atol=1e-6)
+    assert json.loads(halves.attrs["one_body_values"])["H"] == pytest.approx(-0.471039054 * Hartree, abs=1e-7)
+
+
+class Unwilling(Tabulated):
+    """Refuses atoms that are far apart, as input that cannot be."""
+
+    def energies(self, batch):
+        if batch.n_atoms > 1 and np.ptp(batch.positions[..., 0]) > 20:
+            raise InputError("atoms must be within 20 Å")
+        return super().energies(batch)
+
+
+def test_a_source_that_refuses_atoms_far_apart_loses_no_orders():
+    result = decompose(cluster("H3"), Unwilling())
+    assert result.failure.item() == ""
+    assert np.isfinite(result.contribution).all()
+    assert result["dissociation"].dissociation_failure.item() == "two atoms far apart: atoms must be within 20 Å"
 
 
 def test_mace_falls_apart_into_lone_atoms(tmp_path):

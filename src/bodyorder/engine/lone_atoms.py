@@ -89,12 +89,12 @@ class LoneAtoms:
             return None
         larger = [own for own in by_structure if own.piece.family.max_order > 1 and _knows_larger(own)]
         there = _Lone([own.piece for own in larger], by_moment="moments" in can.context)
-        pairs = there.pairs()
+        pairs = there.pairs() if larger else []
         if not pairs:
             return None
         try:
             self._look(pairs)
-        except ComputationError as error:  # workers died; what the run has computed is worth more than this table
+        except (ComputationError, InputError) as error:  # what the run has computed is worth more than this table
             lost = FarPair(np.nan, np.nan, np.nan, f"two atoms far apart: {first_line(error)}")
             self._far = dict.fromkeys(pairs, lost) | self._far
         alone = there.energies(larger)
@@ -102,13 +102,15 @@ class LoneAtoms:
         energies = np.array([[far[pair].energy, *(alone.get(kind, np.nan) for kind in pair)] for pair in pairs])
         squares = variance(self._own, energies[:, :1], np.zeros(1), known.get(2)).sum(axis=1)
         squares += variance(self._own, energies[:, 1:], np.zeros(1), known.get(1)).sum(axis=1)
-        changes = np.array([np.nan if far[pair].message else far[pair].change for pair in pairs])
+        changes = np.array([far[pair].change for pair in pairs])
+        is_far = np.array([not far[pair].message for pair in pairs])
+        offsets = np.where(is_far, energies[:, 0] - energies[:, 1:].sum(axis=1), np.nan)
         table = xr.Dataset(
             {
                 "dissociated_distance": ("pair", [far[pair].distance for pair in pairs]),
                 "dissociated_energy": ("pair", energies[:, 0]),
-                "dissociation_offset": ("pair", energies[:, 0] - energies[:, 1:].sum(axis=1) + 0.0 * changes),
-                "dissociation_noise": ("pair", np.sqrt(squares + changes**2)),
+                "dissociation_offset": ("pair", offsets),
+                "dissociation_noise": ("pair", np.where(is_far, np.sqrt(squares + changes**2), np.nan)),
                 "dissociation_failure": ("pair", [_failure(far[pair], pair, alone) for pair in pairs]),
             },
             coords={"pair": [pair_label(pair) for pair in pairs]},
@@ -158,7 +160,8 @@ class _Lone:
 
     def __init__(self, pieces: Sequence[Piece], *, by_moment: bool):
         self._pieces = pieces
-        self._rows, atoms = zip(*map(_lone_atoms, pieces), strict=True) if pieces else ((), ())
+        lone = [_lone_atoms(piece) for piece in pieces]
+        self._rows, atoms = [rows for rows, _ in lone], [own for _, own in lone]
         self._owners = np.repeat(np.arange(len(pieces)), [len(own) for own in atoms])
         columns = [
             np.concatenate([_NONE, *(getattr(p.system, name)[own] for p, own in zip(pieces, atoms, strict=True))])
@@ -223,7 +226,9 @@ def _lone_atoms(piece: Piece) -> tuple[np.ndarray, np.ndarray]:
 
 def _knows_larger(own: SubsetEnergies) -> bool:
     """Whether the source gave the energy of anything that is more than one body."""
-    return own.piece.family.streams or any(np.isfinite(known).any() for known in (*own.energies[1:], own.whole))
+    return (
+        own.piece.family.streams or np.isfinite(own.whole) or any(np.isfinite(some).any() for some in own.energies[1:])
+    )
 
 
 def _failure(far: FarPair, pair: Pair, alone: Mapping[AtomKind, float]) -> str:
