@@ -17,6 +17,7 @@ from bodyorder.engine.executors import open_executor
 from bodyorder.engine.lone_atoms import ADVICE
 from bodyorder.results.variables import VARIABLES
 from bodyorder.sources.protocol import Capabilities, FailedClusters
+from bodyorder.sources.registry import load_source
 
 
 def cluster(formula="H2OH2O", seed=0):
@@ -282,6 +283,24 @@ def test_a_source_that_refuses_atoms_far_apart_loses_no_orders():
     assert result.failure.item() == ""
     assert np.isfinite(result.contribution).all()
     assert result["dissociation"].dissociation_failure.item() == "two atoms far apart: atoms must be within 20 Å"
+
+
+def test_gfn2_xtb_has_two_hydrogen_atoms_below_two_lone_ones():
+    """Against ASE alone, and by some 0.07 eV."""
+    tblite = pytest.importorskip("tblite.ase")
+
+    def energy(atoms):
+        atoms.calc = tblite.TBLite(method="GFN2-xTB", verbosity=0)
+        return atoms.get_potential_energy()
+
+    expected = energy(Atoms("H2", [[0, 0, 0], [60, 0, 0]])) - 2 * energy(Atoms("H"))
+    assert -0.08 < expected < -0.06
+    trio = Atoms("H3", [[0, 0, 0], [0.9, 0, 0], [0, 0.9, 0]])
+    source = load_source("ase:tblite.ase.TBLite?method=GFN2-xTB&verbosity=0")
+    model, halves = (decompose(trio, source, one_body=choice) for choice in ("model", "dissociation"))
+    assert model["dissociation"].dissociation_offset.item() == pytest.approx(expected, abs=1e-6)
+    shifts = [comb(2, n - 1) * (-1) ** n * 3 * expected / 2 for n in (1, 2, 3)]
+    np.testing.assert_allclose((model.contribution - halves.contribution).values[0], shifts, rtol=0, atol=1e-5)
 
 
 def test_mace_falls_apart_into_lone_atoms(tmp_path):
