@@ -67,8 +67,9 @@ def far_pairs(
     found: dict[Pair, FarPair] = {}
     left = list(dict.fromkeys(pairs))
     for distance in (first, *(() if proven else (further for further in DISTANCES if further > first))):
-        answer = ask(_batch(left, distance)) if left else Evaluation(np.empty(0))
-        going_on = []
+        if not left:
+            break
+        answer, going_on = ask(_batch(left, distance)), []
         for row, pair in enumerate(left):
             failure = f"{distance:g} Å apart: {answer.messages[row]}" if row in answer.messages else ""
             found[pair], is_last = _next(
