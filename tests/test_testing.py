@@ -18,8 +18,8 @@ from bodyorder.testing.clusters import direction, random_cluster
 
 CHECKS = [
     "attributes", "output", "repetition", "single atoms", "permutation", "rotation", "translation", "invariance", "batch",
-    "batch size", "parent", "additivity", "precision", "single precision", "records", "context", "charges", "counterpoise",
-    "cells", "estimates", "versions", "energies of atoms", "members",
+    "batch size", "parent", "additivity", "dissociation", "precision", "single precision", "records", "context", "charges",
+    "counterpoise", "cells", "estimates", "versions", "energies of atoms", "members",
     "energies with forces", "forces", "net forces", "forces in a batch", "pickling", "fingerprint",
 ]  # fmt: skip
 FORCES = {"energies with forces", "forces", "net forces", "forces in a batch"}

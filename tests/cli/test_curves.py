@@ -103,7 +103,7 @@ def test_what_fails_is_said_and_the_rest_is_written(run):
     assert err.startswith("bodyorder: 5 of 5 geometries of emt failed: ")
     assert "No EMT-potential for He" in err
     assert err.count("\n") == 1
-    assert row(out, "emt")[1:] == ["-", "-", "-", "-"]
+    assert row(out, "emt")[1:] == ["-", "-", "-", "-", "-"]
     found = xr.load_dataset("c.nc", engine="h5netcdf").pair_contribution
     assert bool(found.sel(source="emt").isnull().all())
     assert bool(found.sel(source="lj").notnull().all())

@@ -5,6 +5,7 @@ import pytest
 from ase import Atoms
 from ase.calculators.emt import EMT
 from ase.units import Hartree
+from lone_potentials import OWN, TABLE, Tabulated
 
 from bodyorder._checks import InputError
 from bodyorder.engine import Store
@@ -230,3 +231,23 @@ def test_wrong_maps(options, message):
 def test_basis_sets_without_an_element():
     with pytest.raises(InputError, match="sto-6g has none for Og"):
         pair_curve(FCI, ("H", "Og"), [1.0])
+
+
+def test_a_curve_says_where_it_ends():
+    """By a plain difference of energies; with half of two atoms far apart for a lone one it ends at zero."""
+    found = pair_curve(Tabulated(), ("H", "O"), distances=[1.0, 2.0, 5.5, 7.0])
+    end = OWN[1] + OWN[8] - TABLE[1] - TABLE[8]
+    assert found.pair_offset.item() == pytest.approx(end, rel=1e-14)
+    assert found.pair_contribution[-1].item() == pytest.approx(end, rel=1e-14)
+    assert (found.pair_offset_distance.item(), found.attrs["one_body"]) == (60.0, "model")
+    assert 0 < found.pair_offset_noise.item() < 1e-11
+    chosen = pair_curve(Tabulated(), ("H", "O"), distances=[1.0, 7.0], one_body="dissociation")
+    assert (chosen.pair_offset.item(), chosen.pair_contribution[-1].item()) == (0.0, 0.0)
+    assert chosen.attrs["one_body_values"] == '{"H": -3.25, "O": -7.5}'
+    shifted = pair_curve(Tabulated(), ("H", "O"), distances=[1.0, 7.0])
+    np.testing.assert_allclose(shifted.pair_contribution - chosen.pair_contribution, end, rtol=1e-12)
+
+
+def test_curves_with_borrowed_functions_have_no_such_end():
+    found = pair_curve("pyscf:fci/sto-6g?spin=low&counterpoise=full", ("H", "H"), [0.74])
+    assert np.isnan(found.pair_offset.item())

@@ -373,3 +373,47 @@ def test_parts_that_failed_keep_their_reasons():
     assert found["failure"].values.tolist() == [*bad["failure"].values, *good["failure"].values]
     assert found["n_failed"].values.tolist() == [[1, 3, 3, 1, 0], [1, 4, 6, 4, 1]]
     identical(found, decompose(clusters(1, 4) + clusters(1, 5, seed=2), Failing()))
+
+
+class Tabulated(EnergySource):
+    """Pairs, and a lone atom that is off by 2 eV, by 3 eV if it is no hydrogen."""
+
+    name, fingerprint, cutoff, precision = "off", "off 1", None, Precision(absolute=1e-12)
+
+    def energies(self, batch):
+        if batch.n_atoms == 1:
+            return np.where(batch.numbers[:, 0] == 1, 2.0, 3.0)
+        apart = np.linalg.norm(batch.positions[:, :, None] - batch.positions[:, None], axis=-1)
+        return np.exp(-apart).sum(axis=(1, 2)) - batch.n_atoms
+
+
+def pair_of(symbols):
+    return Atoms(symbols, [[0, 0, 0], [1.1, 0, 0]], info={"name": symbols})
+
+
+@pytest.mark.parametrize("one_body", ["model", "dissociation"])
+def test_what_lone_atoms_miss_is_that_of_all_parts(one_body):
+    """Each pair of elements once; parts know their own."""
+    frames = [pair_of("HHe"), pair_of("H2"), pair_of("He2"), pair_of("HHe")]
+    frames[3].info["name"] = "again"
+    parts = [decompose(frame, Tabulated(), one_body=one_body) for frame in frames]
+    whole = decompose(frames, Tabulated(), one_body=one_body)
+    assert whole["dissociation"]["pair"].values.tolist() == ["H H", "H He", "He He"]
+    identical(join(parts), whole)
+    missing = xr.DataTree.from_dict(
+        {f"/{name}": parts[0][name].to_dataset() for name in ("sites",)} | {"/": parts[0].to_dataset()}
+    )
+    joined = join([missing, *parts[1:3]])  # a file of a former version says nothing of its pairs
+    assert joined["dissociation"]["pair"].values.tolist() == ["H H", "He He"]
+
+
+def test_results_of_different_lone_atoms_are_not_joined():
+    parts = [
+        decompose(pair_of(name), Tabulated(), one_body=choice)
+        for name, choice in (("H2", "model"), ("HHe", "dissociation"))
+    ]
+    with pytest.raises(InputError, match=r"differ in `one_body`: 'dissociation' in '1', 'model' in '0'$"):
+        join(parts)
+    former = attributed(parts[0])
+    del former.attrs["one_body"]  # which knew the model alone
+    assert join([former, decompose(pair_of("He2"), Tabulated())]).sizes["structure"] == 2

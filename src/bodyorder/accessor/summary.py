@@ -11,6 +11,7 @@ import xarray as xr
 from bodyorder.accessor.frames import is_periodic, present
 from bodyorder.analysis import Aligned, attributes, group_convergence
 from bodyorder.analysis.alignment import groups, said_unasked
+from bodyorder.analysis.dissociation import said_offsets
 from bodyorder.results.asked import unasked_orders
 
 #: More rows and orders than these are not shown.
@@ -129,7 +130,7 @@ def _plain(value: float, noise: float = 0.0) -> str:
 def _failures(aligned: Aligned) -> list[str]:
     """Why numbers are missing or do not add up, structure by structure."""
     data = aligned.data
-    lines = _misfits(data) + said_unasked(data)
+    lines = _misfits(data) + said_offsets(aligned) + said_unasked(data)
     if "failure" not in data:
         return lines
     reasons = data["failure"].transpose("source", "structure").values.astype(str)

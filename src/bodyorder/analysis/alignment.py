@@ -11,6 +11,7 @@ import xarray as xr
 
 from bodyorder._checks import InputError
 from bodyorder.results.asked import NOT_ASKED, unasked_lines, unasked_orders, unasked_totals
+from bodyorder.results.dissociation import all_pairs, on_pairs
 from bodyorder.results.tree import OWNERS, flat, grown, in_step, some, structure_names
 from bodyorder.results.variables import VARIABLES, describe
 
@@ -69,6 +70,7 @@ def side_by_side(results: Mapping[str, xr.DataTree]) -> xr.Dataset:
     periodic = any("subset_cells" in part for part in parts)
     parts = [_on_subsets(part, table, periodic) for part, table in zip(parts, _subset_tables(parts), strict=True)]
     parts = [part if np.array_equal(part["order"], orders) else part.reindex(order=orders) for part in parts]
+    parts = [on_pairs(part, all_pairs(parts)) for part in parts]
     combined = _stack(names, parts)
     combined.attrs = merged_attributes(dict(zip(names, given, strict=True)))
     return describe(combined)

@@ -9,6 +9,7 @@ from bodyorder.analysis.aligned import Aligned, SeveralResults, align
 from bodyorder.analysis.alignment import attributes, groups, unasked_wholes, unknown_orders
 from bodyorder.analysis.comparison import compare
 from bodyorder.analysis.convergence import TOLERANCE, group_convergence, sufficient_order
+from bodyorder.analysis.dissociation import largest_offset
 from bodyorder.analysis.multiplicity import doubtful, doubts
 from bodyorder.analysis.significance import within_noise
 from bodyorder.engine.noise import ROUNDING, SIGNIFICANT
@@ -36,6 +37,7 @@ def findings(results: SeveralResults, reference: str | None = None, tolerance: f
     By source: ``n_lacking``, structures that lack contributions (see :func:`missing_contributions`); ``n_unasked``, those whose
     energy was not asked for; ``n_doubtful_…``,
     ``n_dissociated_states`` and ``n_all``, sums over orders of :func:`bodyorder.analysis.multiplicity.doubtful`;
+    ``lone_offset``, the largest of what two atoms far apart and two lone ones differ by above noise (eV), NaN where none is;
     ``is_sampled``, whether orders are estimates from a sample; ``is_cut``, whether sub-clusters were cut by distance although
     energies do not end there.
 
@@ -138,6 +140,7 @@ def _of_sources(aligned: Aligned, counts: xr.Dataset) -> xr.Dataset:
             "n_unasked": unasked_wholes(data).sum("structure"),
             "is_sampled": ("source", np.array(["sampled" in str(own.get("family", "")) for own in held])),
             "is_cut": ("source", np.array([own.get("family") == "cliques" for own in held])),
+            "lone_offset": largest_offset(aligned),
         },
         coords={"source": data["source"]},
     )

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from bodyorder._checks import ComputationError, InputError, check_between, check_output
-from bodyorder.cli.sources import SOURCE_HELP, add_trust, trusted
+from bodyorder.cli.sources import SOURCE_HELP, add_one_body, add_trust, trusted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,6 +48,7 @@ def add_commands(commands: Any) -> None:
     curves.add_argument("--training", metavar="FILE", help="structures whose distances are shown behind a curve")
     curves.add_argument("--store", metavar="FILE", help="energies already computed; what is computed is added")
     curves.add_argument("--workers", type=int, default=1, metavar="N", help="worker processes (default: 1)")
+    add_one_body(curves)
     add_trust(curves)
     curves.add_argument("-o", "--output", metavar="NC", help="file for the curves")
     curves.add_argument("--figure", metavar="SVG|PNG|PDF", help="file for a figure")
@@ -59,11 +60,13 @@ def _curves(args: argparse.Namespace) -> None:
     from bodyorder.engine.curves import check_species, default_distances
     from bodyorder.engine.executors import open_executor
     from bodyorder.results.files import save
+    from bodyorder.sources.one_body import parse_one_body
     from bodyorder.structures import read_structures
 
     check_species(args.species, (2, 3))
     _refuse_idle_options(args)
     _check_outputs(args)
+    one_body = parse_one_body(args.one_body)
     distances = None if args.distances is None else _distances(*args.distances)
     training = None if args.training is None else read_structures(args.training, periodic=True)
     sources, reference = _sources(args)
@@ -72,7 +75,7 @@ def _curves(args: argparse.Namespace) -> None:
         distances = max((default_distances(source, args.species) for source in sources.values()), key=len)
     density = None if training is None else distance_density(training, distance_ranges(distances))
     with open_executor(args.workers) as executor:
-        running: Running = {"store": args.store, "executor": executor, "progress": True}
+        running: Running = {"store": args.store, "executor": executor, "one_body": one_body, "progress": True}
         parts = {name: _computed(source, args, distances, running) for name, source in sources.items()}
     curves = combine_curves(parts, reference)
     if args.output is not None:
@@ -202,6 +205,7 @@ def _of_pairs(curves: xr.Dataset, deviation: xr.Dataset | None) -> tuple[list[st
         "well depth, eV": wells["well_depth"],
         "well at, Å": wells["well_distance"],
         f"energy at {float(shortest['distance']):g} Å, eV": shortest,
+        "far apart, eV": curves["pair_offset"],
     }
     if deviation is not None:
         others = deviation.where(deviation["source"] != deviation.attrs["reference"])
@@ -230,4 +234,4 @@ def _of_triples(curves: xr.Dataset, deviation: xr.Dataset | None) -> tuple[list[
 def _number(value: xr.DataArray) -> str:
     if bool(value.isnull()):
         return "-"
-    return f"{float(value):.4f}" if abs(value) < _WIDE else f"{float(value):.3e}"
+    return f"{round(float(value), 4) + 0:.4f}" if abs(value) < _WIDE else f"{float(value):.3e}"

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from bodyorder._checks import ComputationError, InputError, check_between, check_output
-from bodyorder.cli.sources import SOURCE_HELP, add_trust, trusted
+from bodyorder.cli.sources import SOURCE_HELP, add_one_body, add_trust, trusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +74,7 @@ def add_commands(commands: Any) -> None:
     decompose.add_argument(
         "--same-distance", type=float, metavar="Å", help="take sub-clusters for congruent whose distances agree to this"
     )
+    add_one_body(decompose)
     decompose.add_argument("--subsets", action="store_true", help="keep energy and contribution of every sub-cluster")
     decompose.add_argument("--store", metavar="FILE", help="energies already computed; what is computed is added")
     where = decompose.add_mutually_exclusive_group()
@@ -87,6 +88,7 @@ def add_commands(commands: Any) -> None:
     check = commands.add_parser("check", help="does an energy source behave as one must?")
     check.add_argument("source", metavar="SPEC", help=SOURCE_HELP)
     check.add_argument("--species", nargs="+", metavar="X", help="chemical symbols to try it on (default: H)")
+    add_one_body(check)
     add_trust(check)
     check.set_defaults(run=_check)
 
@@ -231,8 +233,10 @@ def _decompose(args: argparse.Namespace) -> None:
     from bodyorder.engine.executors import open_executor
     from bodyorder.results.files import save
     from bodyorder.sources import load_source
+    from bodyorder.sources.one_body import parse_one_body
     from bodyorder.structures import read_structures
 
+    one_body = parse_one_body(args.one_body)
     output = check_output(args.output, never=[path for path in (args.structures, args.store) if path])
     structures = read_structures(args.structures, periodic=True, boundaries=args.boundaries)
     begin = time.perf_counter()
@@ -252,6 +256,7 @@ def _decompose(args: argparse.Namespace) -> None:
             members=args.members,
             subsets=args.subsets,
             measure_noise=args.measure_noise or None,
+            one_body=one_body,
             **({} if args.same_distance is None else {"same_distance": args.same_distance}),
             store=args.store,
             executor=executor,
@@ -288,8 +293,10 @@ def _workers(wanted: int | None, source: EnergySource, loaded: float) -> tuple[i
 def _check(args: argparse.Namespace) -> int:
     from bodyorder.cli.tables import print_checks
     from bodyorder.sources import load_source
+    from bodyorder.sources.one_body import parse_one_body
     from bodyorder.testing import check_source
 
-    report = check_source(load_source(trusted(args.source, args.trust)), species=args.species)
+    one_body = parse_one_body(args.one_body)
+    report = check_source(load_source(trusted(args.source, args.trust)), species=args.species, one_body=one_body)
     print_checks(report)
     return 0 if report.passed else 1

@@ -16,6 +16,16 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_one_body(parser: argparse.ArgumentParser) -> None:
+    """Add the option that chooses the energies of lone atoms."""
+    parser.add_argument(
+        "--one-body",
+        default="model",
+        metavar="model|dissociation|H=eV,O=eV",
+        help="energies of lone atoms: those of the source (default), half of two far apart, or these",
+    )
+
+
 def trusted(spec: str, trust: bool) -> str | dict[str, object]:
     """A spec with the user's word that what it names may be loaded although it can run code."""
     return {"source": spec, "trust": True} if trust and spec.startswith(("ase:", "mace:", "metatomic:")) else spec

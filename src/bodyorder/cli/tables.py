@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bodyorder.analysis import doubts, groups
+from bodyorder.analysis import align, doubts, groups
 from bodyorder.analysis.alignment import UNGROUPED
+from bodyorder.analysis.dissociation import said_offsets
 from bodyorder.analysis.multiplicity import doubtful
 from bodyorder.analysis.significance import within_noise
 from bodyorder.results.asked import unasked_lines, unasked_orders, unasked_totals
@@ -70,6 +71,8 @@ def print_orders(result: xr.DataTree) -> None:
         print(line)
     if "cells" in result.children and _lacks_total(result, unasked):
         print("no total: the source gives no energy of a periodic cell")
+    for line in said_offsets(align(result)):
+        print(line)
     print(f"{int(result.n_evaluations.sum())} sub-clusters evaluated; family: {result.attrs['family']}")
     if result.attrs.get("remark"):  # which older results lack
         print(f"note: {result.attrs['remark']}")

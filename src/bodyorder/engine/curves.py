@@ -16,6 +16,7 @@ from bodyorder._checks import InputError
 from bodyorder.engine.decomposition import decompose
 from bodyorder.engine.store import Store
 from bodyorder.results.variables import describe
+from bodyorder.sources.one_body import OneBodyLike
 from bodyorder.sources.protocol import EnergySource
 from bodyorder.sources.registry import SourceLike, load_source
 
@@ -38,7 +39,17 @@ _ANGLES = (60.0, 90.0, 120.0, 180.0)
 _KINDS = {2: ("pair", "curve"), 3: ("triple", "map")}
 
 #: Attributes of a decomposition that hold for a curve.
-_KEPT = ("schema_version", "source", "fingerprint", "spin", "counterpoise", "noise", "versions", "created")
+_KEPT = (
+    "schema_version", "source", "fingerprint", "spin", "counterpoise", "noise", "versions", "created", "one_body",
+    "one_body_values",
+)  # fmt: skip
+
+#: What a curve says of its end, and what results call that.
+_ENDS = {
+    "pair_offset": "dissociation_offset",
+    "pair_offset_noise": "dissociation_noise",
+    "pair_offset_distance": "dissociated_distance",
+}
 
 
 class Running(TypedDict, total=False):
@@ -47,6 +58,7 @@ class Running(TypedDict, total=False):
     store: Store | str | os.PathLike[str] | None
     executor: Executor | None
     measure_noise: bool | None
+    one_body: OneBodyLike
     progress: bool
 
 
@@ -61,9 +73,11 @@ def pair_curve(
     :param source: energy source, ASE calculator, or the spec of a source (see :func:`bodyorder.load_source`)
     :param species: two chemical symbols
     :param distances: in Å, increasing; None for :func:`default_distances`
-    :param running: ``store``, ``executor``, ``measure_noise`` and ``progress`` of :func:`bodyorder.decompose`
+    :param running: ``store``, ``executor``, ``measure_noise``, ``one_body`` and ``progress`` of :func:`bodyorder.decompose`
     :return: ``pair_contribution``, ``pair_energy`` and ``pair_noise`` (eV) with dim ``distance``. Where an evaluation failed,
-        or atoms are closer than 0.2 Å, they are NaN and ``pair_failure`` says why.
+        or atoms are closer than 0.2 Å, they are NaN and ``pair_failure`` says why. ``pair_offset`` (eV) is where the curve ends,
+        ε₂(∞), found ``pair_offset_distance`` (Å) apart: not zero where lone atoms are not what two fall into; NaN where
+        it is not known, or with counterpoise.
     :raises InputError: if the input cannot work: unknown elements, distances that do not increase, a source that lacks an element
     :raises ComputationError: if the computation breaks down; what is in the store is kept
     """
@@ -89,7 +103,7 @@ def triple_map(
     :param species: three chemical symbols, the apex first
     :param distances: of both B and C from A in Å, increasing; None for :func:`default_distances`
     :param angles: at the apex in degrees, increasing, between 0 and 180
-    :param running: ``store``, ``executor``, ``measure_noise`` and ``progress`` of :func:`bodyorder.decompose`
+    :param running: ``store``, ``executor``, ``measure_noise``, ``one_body`` and ``progress`` of :func:`bodyorder.decompose`
     :return: ``triple_contribution``, ``triple_energy`` and ``triple_noise`` (eV) with dims (angle, first, second). Where an
         evaluation failed, or two atoms are closer than 0.2 Å, they are NaN and ``triple_failure`` says why.
     :raises InputError: if the input cannot work: unknown elements, distances that do not increase, a source that lacks an element
@@ -179,7 +193,8 @@ def _resolved(
     near = (np.linalg.norm(positions[:, pairs[0]] - positions[:, pairs[1]], axis=2) < TOO_CLOSE).any(axis=1)
     if near.all():
         raise InputError(f"a {kind} must have atoms that are {TOO_CLOSE} Å apart or more, and has none")
-    result = decompose([ase.Atoms(numbers, places) for places in positions[~near]], source, **running)
+    frames = [ase.Atoms(numbers, places) for places in positions[~near]]
+    result = decompose(frames, source, dissociation=order == 2, **running)
 
     def filled(values: Any, missing: Any) -> tuple[tuple[str, ...], np.ndarray]:
         whole = np.full(len(near), missing, dtype=object if isinstance(missing, str) else np.float64)
@@ -194,7 +209,10 @@ def _resolved(
             f"{prefix}_failure": filled(result["failure"].values, COINCIDENT),
         },
         coords=grid,
-        attrs={name: result.attrs[name] for name in _KEPT},
+        attrs={name: result.attrs[name] for name in _KEPT if name in result.attrs},
     )
+    if order == 2:
+        ends = result.children.get("dissociation")
+        curve = curve.assign({new: ((), np.nan if ends is None else ends[name].item()) for new, name in _ENDS.items()})
     curve.attrs["species"] = " ".join(ase.Atoms(numbers).get_chemical_symbols())
     return describe(curve)

@@ -17,6 +17,7 @@ from bodyorder.engine.cache import RunCache
 from bodyorder.engine.computation import Wanted
 from bodyorder.engine.examples import draw
 from bodyorder.engine.jobs import Outcome
+from bodyorder.engine.lone_atoms import LoneAtoms
 from bodyorder.engine.noise import measure
 from bodyorder.engine.pieces import Piece
 from bodyorder.engine.progress import track
@@ -26,6 +27,7 @@ from bodyorder.engine.selection import Selection
 from bodyorder.engine.store import Store, opened
 from bodyorder.engine.subset_energies import Evaluated, SampledEnergies, SubsetEnergies, empty
 from bodyorder.sources.cutoff import check_cutoff
+from bodyorder.sources.one_body import OneBodyLike
 from bodyorder.sources.protocol import EnergySource, misstated
 from bodyorder.sources.registry import SourceLike, load_source
 from bodyorder.structures import read_structures
@@ -52,6 +54,8 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     members: bool = False,
     subsets: bool = False,
     measure_noise: bool | None = None,
+    one_body: OneBodyLike = "model",
+    dissociation: bool | None = None,
     same_distance: float = SHAPE_RESOLUTION,
     store: Store | str | os.PathLike[str] | None = None,
     executor: Executor | None = None,
@@ -80,6 +84,11 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     :param subsets: keep energy and contribution of every sub-cluster
     :param measure_noise: measure the error of one energy on replicas (turned, shifted, permuted) of some sub-clusters, instead of
         believing what the source claims; None does so for sources that round coarsely (single precision)
+    :param one_body: whose energies lone atoms have: ``"model"``, those of the source; ``"dissociation"``, half of two alike far
+        apart; or values in eV by element, ``{"H": -13.6}``, and by charge where there are any, ``{"Na+": …}``. All else
+        stays as the source has it, and is stored as such.
+    :param dissociation: whether to hold two atoms far apart against two lone ones, for every pair of elements that occurs: what
+        they differ by shifts every order from 2 on. None does so unless the source estimates how long it takes.
     :param same_distance: Å by which the distances of two sub-clusters may differ that are evaluated once, by sources whose
         energies are invariant. The default changes no energy by 1e-9 eV; positions read from files with eight decimals need 1e-6,
         which changes energies by that times their slopes.
@@ -88,8 +97,9 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     :param progress: show a progress bar if the terminal can
     :param announce: is told what was read, in one line, before anything is computed; the attribute ``input`` holds it
     :return: a tree: at its root what there is by structure and order, below it ``sites`` (a row an atom), ``subsets`` (a row a
-        sub-cluster, if wanted) and ``cells`` (of periodic structures); all variables are described in
-        :data:`bodyorder.results.variables.VARIABLES`. What could not be computed is NaN, and ``failure`` says why.
+        sub-cluster, if wanted), ``cells`` (of periodic structures) and ``dissociation`` (a row a pair of elements); all
+        variables are described in :data:`bodyorder.results.variables.VARIABLES`. What could not be computed is NaN, and
+        ``failure`` says why.
     :raises InputError: if the input cannot work
     :raises ComputationError: if the computation breaks down; what is in the store is kept
     """
@@ -98,7 +108,8 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     if wrong := misstated(engine):
         raise InputError(f"a source must mean what it says of itself: {'; '.join(wrong)}")
     switches = {"forces": forces, "atom_energies": atom_energies, "members": members, "subsets": subsets}
-    for name, value in (switches if measure_noise is None else switches | {"measure_noise": measure_noise}).items():
+    optional = {"measure_noise": measure_noise, "dissociation": dissociation}
+    for name, value in (switches | {name: value for name, value in optional.items() if value is not None}).items():
         check_switch(name, value)
     check_positive("same_distance", same_distance)
     if sampling is not None and not isinstance(sampling, Sampling):
@@ -115,6 +126,8 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
         said = selection.inventory(frames, pieces, engine)
         if announce is not None:
             announce(said)
+        lone = LoneAtoms(pieces, engine, one_body, opened_store, executor)
+        engine = lone.source
         _try_reach(pieces, engine)
         known = measure(pieces, engine) if _measures(measure_noise, engine) else {}
         # the rounds of a sample find in memory what the ones before computed
@@ -125,10 +138,13 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
             by_structure = _sampled_on(
                 sampling, run, by_structure, lambda draws: selection.pieces(frames, engine, draws)
             )
+        missed = lone.missed(by_structure, known, dissociation)
     for own in by_structure:
         own.take_cell()
+    lone.advise(by_structure)
     result = assemble(frames, run.evaluated, selection, by_structure, subsets=subsets)
     result.attrs["input"] = said
+    lone.keep(result, missed)
     return result
 
 

@@ -13,6 +13,7 @@ from bodyorder.engine.computation import Wanted
 from bodyorder.engine.dispatch import Answer, Dispatcher
 from bodyorder.engine.pace import Pace, Shape, shape_of
 from bodyorder.engine.store import Store
+from bodyorder.sources.one_body import stored_as
 from bodyorder.sources.protocol import EnergySource, Evaluation
 from bodyorder.structures import ClusterBatch
 from bodyorder.structures.clusters import evenly
@@ -287,8 +288,8 @@ class Job:
 
     def _lookup(self, store: Store | RunCache, keys: list[bytes]) -> Evaluation:
         unknown = self._run.wanted.unknown(len(keys), self._task.batch.n_atoms)
-        return store.lookup(self._run.source.fingerprint, keys, unknown)
+        return store.lookup(self._name[0], keys, unknown)
 
     @property
     def _name(self) -> tuple[str, str]:
-        return self._run.source.fingerprint, self._run.source.name
+        return stored_as(self._run.source, self._task.batch.n_atoms), self._run.source.name

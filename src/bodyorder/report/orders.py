@@ -33,6 +33,7 @@ _ORIGINS = {
     "spin": "spin rule",
     "family": "sub-clusters",
     "cutoff": "cutoff (Å)",
+    "one_body": "lone atoms",
 }
 
 
@@ -168,8 +169,13 @@ def balance(results: Aligned, theme: Theme) -> Section | None:
     return Section("balance", "Do forces balance", "net force and torque by order", tables=tables)
 
 
-def one_body(energies: xr.DataArray | None, reference: str | None, theme: Theme) -> Section | None:
-    """Energies of isolated atoms; None if bodies are none."""
+def one_body(
+    energies: xr.DataArray | None, reference: str | None, theme: Theme, missed: xr.Dataset | None = None
+) -> Section | None:
+    """Energies of isolated atoms, and what they miss of two far apart; None if bodies are none.
+
+    :param missed: of :func:`bodyorder.analysis.dissociation.offsets`
+    """
     if energies is None:
         return None
     frame, formats = pd.DataFrame(index=pd.Index(energies["source"].values.astype(str), name="source")), {}
@@ -186,8 +192,10 @@ def one_body(energies: xr.DataArray | None, reference: str | None, theme: Theme)
         "Energies of isolated atoms in eV; numbers are in the table.",
         words("captions.html", "one_body", reference=reference),
     )
-    table = Table(frame, words("captions.html", "one_body_table"), formats)
-    return Section("onebody", "Isolated atoms", "the baseline of order 1", pictures=[picture], tables=[table])
+    tables = [Table(frame, words("captions.html", "one_body_table"), formats)]
+    if missed is not None:
+        tables.append(_offsets(missed))
+    return Section("onebody", "Isolated atoms", "the baseline of order 1", pictures=[picture], tables=tables)
 
 
 def failures(results: xr.Dataset) -> Section | None:
@@ -213,9 +221,12 @@ def failures(results: xr.Dataset) -> Section | None:
 
 def origins(held: dict[str, dict[str, Any]]) -> Table:
     """Where the results come from."""
-    present = [key for key in _ORIGINS if any(key in attributes for attributes in held.values())]
+    shown = [key for key in _ORIGINS if key != "one_body"]
+    present = [key for key in shown if any(key in attributes for attributes in held.values())]
     if any(attributes.get("whole") == NOT_ASKED for attributes in held.values()):
         present.append("whole")
+    if any(attributes.get("one_body", "model") != "model" for attributes in held.values()):
+        present.append("one_body")
     rows = [[str(attributes.get(key, MISSING)) for key in present] for attributes in held.values()]
     frame = pd.DataFrame(rows, pd.Index(list(held), name="name"), [_ORIGINS.get(key, key) for key in present])
     return Table(frame, "Where the energies come from.")
@@ -226,6 +237,14 @@ def _of_all_groups(convergence: xr.Dataset, theme: Theme) -> Picture:
     spread = int(convergence["group_size"].max()) > 1
     caption = words("captions.html", "orders", body=theme.body, spread=spread)
     return Picture("orders", convergence_figure("orders", convergence, theme), description, caption)
+
+
+def _offsets(missed: xr.Dataset) -> Table:
+    """What two lone atoms miss of two far apart, a row for each source."""
+    index = pd.Index(missed["source"].values.astype(str), name="source")
+    columns = [str(pair).replace(" ", "–") for pair in missed["pair"].values]
+    frame, noise = (pd.DataFrame(missed[f"dissociation_{name}"].values, index, columns) for name in ("offset", "noise"))
+    return Table(frame, words("captions.html", "offset_table"), noise=noise)
 
 
 def _two(value: float) -> str:

@@ -167,6 +167,11 @@ def _distrust(found: xr.Dataset) -> Markup:
         unknown=[(place, part["unknown"]) for place, part in _places(found, names) if part["unknown"]],
         sampled=[name for name, own in zip(shown, found["is_sampled"].values, strict=True) if own],
         cut=[name for name, own in zip(shown, found["is_cut"].values, strict=True) if own],
+        offsets=[
+            (name, own)
+            for name, own in zip(shown, found["lone_offset"].values.tolist(), strict=True)
+            if np.isfinite(own)
+        ],
         n_dissociated=int(overall(found)["n_dissociated_states"]),
         dissociated=DISSOCIATED[1],
     )

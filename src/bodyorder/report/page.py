@@ -19,6 +19,7 @@ from bodyorder.analysis import attributes, compare, findings, group_convergence,
 from bodyorder.analysis.aligned import SeveralResults, align
 from bodyorder.analysis.alignment import said_unasked
 from bodyorder.analysis.convergence import TOLERANCE
+from bodyorder.analysis.dissociation import offsets
 from bodyorder.plots.style import Theme
 from bodyorder.report import orders, overview
 from bodyorder.report.diagnosis import diagnose
@@ -86,7 +87,7 @@ def render_report(report: Report) -> str:
         None if diagnosis is None else diagnosis.section(theme),
         *report.sections,
         _structures(results, report),
-        orders.one_body(one_body_energies(aligned), report.reference, theme),
+        orders.one_body(one_body_energies(aligned), report.reference, theme, offsets(aligned)),
         _provenance(results, report),
         Section("reading", "How to read this page", "definitions", body=_reading(report.tolerance, theme.body)),
     ]

@@ -15,12 +15,12 @@ from bodyorder.results.tree import some
 
 #: What says which energies these are; the numbers of results that differ in one of them are not of one kind.
 _AGREE = (
-    "schema_version", "source", "fingerprint", "precision_absolute", "precision_relative", "spin", "counterpoise", "whole",
-    "bodies", "cutoff", "member_kind",
+    "schema_version", "source", "one_body", "fingerprint", "precision_absolute", "precision_relative", "spin", "counterpoise",
+    "whole", "bodies", "cutoff", "member_kind",
 )  # fmt: skip
 
 #: What is said where a result does not say it.
-_UNSAID = {"whole": ASKED, "cutoff": "none"}
+_UNSAID = {"whole": ASKED, "cutoff": "none", "one_body": "model"}
 
 #: Bodies that are the same rule for all structures. All else is given atom by atom, in files of any name.
 _RULES = ("atoms", "molecules", "residues")
@@ -69,6 +69,7 @@ def agreed_attributes(attributes: Mapping[str, Mapping[str, Any]], with_cells: M
         "family": ", ".join(sorted(families)),
         "noise": _each(own.get("noise") for own in every),
         "input": _inputs(str(own["input"]) for own in every if "input" in own),
+        "one_body_values": _values(str(own["one_body_values"]) for own in every if "one_body_values" in own),
         "versions": _versions(str(own["versions"]) for own in every if "versions" in own),
         "created": max((str(own["created"]) for own in every if "created" in own), default=""),
     }
@@ -104,6 +105,14 @@ def _inputs(texts: Iterable[str]) -> str:
         return said[0] if next(iter(counts.values())) > 1 else next(iter(counts))
     more = len(said) - _MOST_INPUTS
     return " + ".join(said[:_MOST_INPUTS]) + f" + {more} more" * (more > 0)
+
+
+def _values(held: Iterable[str]) -> str:
+    """Energies of lone atoms of all parts, which have them by one rule."""
+    merged: dict[str, float] = {}
+    for text in held:
+        merged = json.loads(text) | merged
+    return json.dumps(merged, sort_keys=True) if merged else ""
 
 
 def _versions(held: Iterable[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +12,7 @@ import xarray as xr
 
 from bodyorder._checks import InputError, check_switch
 from bodyorder.results.agreement import agreed_attributes
+from bodyorder.results.dissociation import PAIR, joined_pairs
 from bodyorder.results.tree import check_tree, flat, grown, some, structure_names
 from bodyorder.results.variables import DOUBTS, VARIABLES, describe
 
@@ -78,6 +79,7 @@ def join(results: Iterable[xr.DataTree] | Mapping[str, xr.DataTree], *, subsets:
       otherwise: ``asked_order`` says then for each structure how far it was asked for.
     - What depends on the structures is filled in as one run does: charges are zero, groups empty, cells NaN, states unknown where
       a part has none. What was asked for, sub-clusters, forces, energies of atoms, all parts must have or none.
+    - **Pairs of elements far apart** (``dissociation``) are those of all parts, each once.
     - **Attributes** must agree where they say what the numbers are: source, fingerprint, precision, spin rule, counterpoise,
       bodies, cutoff, whether wholes were asked for. ``created`` is the latest, ``versions`` and ``noise`` name all that
       there are, and those of a user stay if all have them alike.
@@ -93,6 +95,8 @@ def join(results: Iterable[xr.DataTree] | Mapping[str, xr.DataTree], *, subsets:
     check_switch("subsets", subsets)
     parts = _parts(results, subsets)
     attributes = agreed_attributes({part.name: part.data.attrs for part in parts}, _cells_of(parts))
+    pairs = joined_pairs([part.data for part in parts])
+    parts = [replace(part, data=part.data.drop_dims(PAIR, errors="ignore")) for part in parts]
     _check_alike(parts)
     top = max(part.top for part in parts)
     variables = {}
@@ -103,7 +107,7 @@ def join(results: Iterable[xr.DataTree] | Mapping[str, xr.DataTree], *, subsets:
     if (asked < top).any():
         variables["asked_order"] = xr.Variable("structure", asked.astype(np.int64))
     dataset = xr.Dataset(variables, coords=_coordinates(parts, top), attrs=attributes)
-    return grown(describe(dataset))
+    return grown(describe(dataset.assign(pairs)))
 
 
 def _parts(results: Iterable[xr.DataTree] | Mapping[str, xr.DataTree], subsets: bool) -> list[_Part]:

@@ -1,4 +1,4 @@
-"""A result is a tree: orders by structure at its root, below it ``sites``, ``subsets`` and ``cells``, a row each.
+"""A result is a tree: orders by structure at its root, below it ``sites``, ``subsets``, ``cells``, ``dissociation``, a row each.
 
 The rows of atoms and of sub-clusters name the structure that they belong to by its ``structure_index``, which goes with a
 structure when some are selected. So a tree of which a user took some structures (``isel``) still says which rows are theirs.
@@ -20,7 +20,9 @@ from bodyorder.results.asked import unasked_orders, unasked_totals
 from bodyorder.results.variables import VARIABLES
 
 #: Groups below the root, and the dimensions that only they have.
-GROUPS = {"sites": ("site",), "subsets": ("subset", "slot"), "cells": ("vector", "voigt")}
+GROUPS = {
+    "sites": ("site",), "subsets": ("subset", "slot"), "cells": ("vector", "voigt"), "dissociation": ("pair",),
+}  # fmt: skip
 
 #: Groups whose rows belong to structures, and what says to which.
 OWNERS = {"sites": "site_structure", "subsets": "subset_structure"}
@@ -29,7 +31,7 @@ OWNERS = {"sites": "site_structure", "subsets": "subset_structure"}
 _NEEDED_OF_SITES = ("site_number", "site_position", "site_body")
 
 #: Variables that are no numbers, and those that are whole ones, with the least and the largest of each.
-_TEXTS = {"failure"}
+_TEXTS = {"failure", "dissociation_failure"}
 _WHOLE: dict[str, tuple[int, int | None]] = {
     "site_number": (0, 118), "site_body": (0, None), "subset_members": (-1, None), "subset_order": (1, None),
 }  # fmt: skip
@@ -306,7 +308,7 @@ def _group_of(dims: Iterable[object]) -> str:
 
 def _own(part: xr.Dataset) -> xr.Dataset:
     """A group without the coordinates that it inherits, and those of dimensions it does not have."""
-    own = [name for name in part.coords if part[name].dims == (name,) and name in ("xyz", "vector", "voigt")]
+    own = [name for name in part.coords if part[name].dims == (name,) and name in ("xyz", "vector", "voigt", "pair")]
     kept = [name for name in own if any(name in array.dims for array in part.data_vars.values())]
     part = part.drop_vars([name for name in part.coords if name not in kept])
     part.attrs = {}

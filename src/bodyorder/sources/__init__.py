@@ -5,6 +5,7 @@
 - ``ase``: calculators of ASE; ``networks``: what models in memory have in common; ``mace``, ``metatomic``, ``pyscf``,
   ``analytic``: one program each
 - ``spacing``, ``rounding``, ``cutoff``: sub-clusters set apart in space, and whether that leaves their energies as they are
+- ``one_body``, ``dissociation``: whose energy a lone atom has, and what it misses of two far apart
 - ``pairs``, ``portions``: neighbours, and how much of a batch goes into one call
 """
 

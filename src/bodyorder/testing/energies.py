@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations_with_replacement
 
 import numpy as np
 from ase.data import chemical_symbols
 from scipy.spatial.transform import Rotation
 
+from bodyorder.sources.dissociation import far_pairs
 from bodyorder.sources.spacing import GAP, at_distance
 from bodyorder.structures.clusters import ClusterBatch, System
+from bodyorder.structures.kinds import AtomKind, pair_label
 from bodyorder.testing.checks import Check
 from bodyorder.testing.clusters import (
     direction,
@@ -40,7 +43,7 @@ def repetition(subject: Subject, name: str) -> Check:
 
 def single_atoms(subject: Subject, name: str) -> Check:
     """One atom of each species has an energy."""
-    energies = [subject.energy(System(np.array([number]), np.zeros((1, 3)))) for number in subject.species]
+    energies = [subject.energy(_atom(number)) for number in subject.species]
     found = ", ".join(
         f"{chemical_symbols[number]} {energy:.6g} eV" for number, energy in zip(subject.species, energies, strict=True)
     )
@@ -89,6 +92,31 @@ def additivity(subject: Subject, name: str) -> Check:
     return found
 
 
+def dissociation(subject: Subject, name: str) -> Check:
+    """Two lone atoms are what two far apart are. No source claims it; where they are not, every order from 2 on is shifted."""
+    kinds = [AtomKind(number) for number in subject.species]
+    alone = dict(zip(kinds, subject.energies([_atom(number) for number in subject.species]), strict=True))
+    told, offsets, scatter = [], [], [0.0]
+    far_apart = far_pairs(combinations_with_replacement(dict.fromkeys(kinds), 2), subject.source)
+    for pair, far in far_apart.items():
+        label = pair_label(pair).replace(" ", "–")
+        if far.message:
+            told.append(f"{label} not known, {far.message}")
+            continue
+        offsets.append(far.energy - sum(alone[kind] for kind in pair))
+        scatter.append(far.change)
+        told.append(f"{label} {offsets[-1]:+.2e} eV at {far.distance:g} Å")
+    detail = f"two atoms far apart minus two lone ones: {', '.join(told)}"
+    if not offsets:
+        return Check(name, None, detail=detail)
+    worst = float(np.abs(offsets).max())
+    allowed = subject.tolerance(np.array([far.energy for far in far_apart.values() if not far.message])) + max(scatter)
+    if worst > allowed:
+        detail += "; every order from 2 on is shifted, unless one_body gives lone atoms another energy"
+    right = True if worst <= allowed and len(offsets) == len(told) else None
+    return Check(name, right, worst, allowed, "eV", detail)
+
+
 def noise(subject: Subject, name: str) -> Check:
     """Scatter of the energy about a smooth curve, along a small deformation and rotation: rounding and the like."""
     cluster = subject.clusters[-1]
@@ -115,3 +143,7 @@ def invariance(subject: Subject, name: str) -> Check:
     )
     wanted = subject.energies(subject.clusters)
     return measured(name, np.abs(changed - wanted).max(), SAME, "eV", "reflected, turned and permuted replicas")
+
+
+def _atom(number: int) -> System:
+    return System(np.array([number]), np.zeros((1, 3)))

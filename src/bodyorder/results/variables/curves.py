@@ -17,6 +17,11 @@ CURVES = {
     "pair_failure": Variable(
         ("distance",), "1", "", "why the contribution of two atoms is missing; empty if it is not"
     ),
+    "pair_offset": Variable(
+        (), "eV", r"\varepsilon_2(\infty)", "two-body contribution of two atoms far apart: what lone atoms miss of them"
+    ),
+    "pair_offset_noise": Variable((), "eV", r"\sigma", "1σ of the two-body contribution of two atoms far apart"),
+    "pair_offset_distance": Variable((), "Å", "r", "distance of two atoms far apart"),
     "triple_energy": Variable(_MAP, "eV", r"E(r_1,r_2,\theta)", "energy of three atoms alone in vacuum"),
     "triple_contribution": Variable(
         _MAP, "eV", r"\varepsilon_3(r_1,r_2,\theta)", "three-body contribution of three atoms"

@@ -39,6 +39,9 @@ FINDINGS = {
     "n_unasked": Variable((), "1", "", "structures whose energy was not asked for"),
     "is_sampled": Variable((), "1", "", "whether n-body totals are estimates from a sample of the sub-clusters"),
     "is_cut": Variable((), "1", "", "whether sub-clusters were cut by distance although energies do not end there"),
+    "lone_offset": Variable(
+        (), "eV", r"E_{AB}(\infty)-E_A-E_B", "largest offset above noise of two atoms far apart from two lone ones"
+    ),
     "n_doubtful_failed": Variable((), "1", "", "sub-clusters whose energy failed, of all orders"),
     "n_doubtful_contaminated": Variable((), "1", "", "sub-clusters whose state is spin contaminated, of all orders"),
     "n_doubtful_uncertain": Variable((), "1", "", "sub-clusters whose energy is uncertain, of all orders"),

@@ -84,6 +84,15 @@ RESULTS = {
     "n_contaminated": Variable(_PER_ORDER, "1", "", "sub-clusters whose state is spin contaminated"),
     "n_degenerate": Variable(_PER_ORDER, "1", "", "sub-clusters whose state is nearly degenerate"),
     "n_uncertain": Variable(_PER_ORDER, "1", "", "sub-clusters whose energy is uncertain by itself"),
+    "dissociated_distance": Variable(("pair",), "Å", "r", "distance of two atoms far apart"),
+    "dissociated_energy": Variable(("pair",), "eV", r"E_{AB}(\infty)", "energy of two atoms far apart"),
+    "dissociation_offset": Variable(
+        ("pair",), "eV", r"E_{AB}(\infty)-E_A-E_B", "energy of two atoms far apart minus that of the two lone atoms"
+    ),
+    "dissociation_noise": Variable(
+        ("pair",), "eV", r"\sigma", "1σ of that from the precision of energies and their change with distance"
+    ),
+    "dissociation_failure": Variable(("pair",), "1", "", "why the offset is not known; empty if it is"),
     # What a plan holds.
     "n_clusters": Variable(("order",), "1", r"N_\mathrm{sub}", "sub-clusters of an order"),
     "seconds_per_cluster": Variable(("order",), "s", "t", "time of one sub-cluster on this machine"),

@@ -19,7 +19,7 @@ import numpy as np
 from ase.calculators.abc import GetPropertiesMixin
 
 from bodyorder._checks import first_line
-from bodyorder.sources.ase.folders import parts
+from bodyorder.sources.ase.folders import parts_of
 from bodyorder.sources.ase.named_files import NamedFiles, is_folder, is_written
 from bodyorder.sources.ase.network_text import is_network, is_tensor, network_text, tensor_text
 from bodyorder.sources.ase.pickling import check_no_address
@@ -92,7 +92,9 @@ def identify(calculator: GetPropertiesMixin, making: Making | None = None, word:
     made_by_class = making is None or inspect.isclass(making.factory)
     name = _path(kind) if making is None or made_by_class else making.target
     used = (
-        [part for other in parts(calculator) for part in _versions(type(other))] if word or making else _versions(kind)
+        [part for other in parts_of(calculator) for part in _versions(type(other))]
+        if word or making
+        else _versions(kind)
     )
     if making is not None and not made_by_class:
         used = [_code_version(making.factory), *used]
@@ -120,7 +122,7 @@ def identify(calculator: GetPropertiesMixin, making: Making | None = None, word:
 
 def programs(calculator: GetPropertiesMixin) -> list[str]:
     """Packages of the programs behind a calculator and its parts that run inside this process."""
-    return [name for part in parts(calculator) for name in _programs(type(part))]
+    return [name for part in parts_of(calculator) for name in _programs(type(part))]
 
 
 def _settings(calculator: GetPropertiesMixin) -> Mapping[str, Any]:

@@ -89,8 +89,9 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
     for name, switch in (switches | {"together": together}).items():
         check_switch(name, switch)
     precision = FLOAT64 if energy_error is None else Precision(absolute=float(energy_error))
+    calculator = recipe.make()
     source = CalculatorSource(
-        recipe.make(),
+        calculator,
         cutoff=additive_cutoff,
         precision=precision,
         recipe=recipe,
