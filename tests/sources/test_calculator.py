@@ -258,7 +258,13 @@ def test_fingerprints_tell_that_one_copy_stands_for_all():
     [
         ({"precision": 1e-5}, r"`precision` must be a Precision, got 1e-05; say Precision\(absolute=…\), in eV$"),
         ({"charged": "no"}, "`charged` must be true or false, got 'no'$"),
-        ({"boxed": 1, "cutoff": 5.0}, "`boxed` must be true or false, got 1$"),
+        (
+            {"boxed": 1, "cutoff": 5.0},
+            "`boxed` must be at least 5 Å of vacuum around the atoms, got 1; boxed=true takes",
+        ),
+        ({"boxed": 1}, "`boxed` must be at least 5 Å of vacuum around the atoms, got 1; boxed=true takes the cutoff$"),
+        ({"boxed": "large"}, "`boxed` must be a positive number, got 'large'$"),
+        ({"free_energy": 1}, "`free_energy` must be true or false, got 1$"),
         ({"invariant": None}, "`invariant` must be true or false, got None$"),
         ({"cutoff": -1}, "`cutoff` must be a positive number, got -1$"),
         (
@@ -369,7 +375,7 @@ def test_a_calculator_that_cannot_be_pickled_works_and_is_never_found_again():
         (f"ase:{__name__}.not_a_calculator?trust=true", "must give an ASE calculator, got int"),
         (
             f"ase:{__name__}.lennard_jones?width=1&trust=true",
-            "has no option 'width'; options: additive_cutoff, boxed, charged, depth, energy_error, invariant, trust",
+            "has no option 'width'; options: additive_cutoff, boxed, charged, depth, energy_error, free_energy, invariant, trust",
         ),
     ],
 )

@@ -16,6 +16,7 @@ from bodyorder._checks import ComputationError, InputError, check_positive, chec
 from bodyorder.sources.ase.apart import SetApart
 from bodyorder.sources.ase.fingerprint import NOT_PICKLABLE, fingerprint_of
 from bodyorder.sources.ase.folders import WorkingFolder, give_folder, why_one_process
+from bodyorder.sources.boxes import needs_box, vacuum_of
 from bodyorder.sources.protocol import Capabilities, EnergySource, Evaluation, Precision
 from bodyorder.sources.rounding import tolerance
 from bodyorder.sources.spacing import structure
@@ -48,11 +49,14 @@ class CalculatorSource(EnergySource):
         way to ask a calculator for it; ``check_source`` tests the claim, and so does whatever rests on it
         (:func:`~bodyorder.sources.cutoff.check_cutoff`).
     :param boxed: whether to put every structure into a periodic box that leaves more than the cutoff around it, for
-        calculators that cannot do without. Takes a cutoff.
+        calculators that cannot do without; or how many Å the box leaves around it, which takes no cutoff. Whether anything acts
+        across the boxes is tried out (:mod:`~bodyorder.sources.boxes`).
     :param charged: whether the calculator takes charges. The atoms of a sub-cluster then come with their initial charges, and
         their sum in ``info["charge"]``; without it all charges are zero.
     :param invariant: whether congruent sub-clusters, rotated, reflected or permuted, have the same energy to 1e-9 eV; that of
         one then serves all, and is stored as theirs. ``check_source`` tests this claim too.
+    :param free_energy: whether to ask for ``free_energy``, of which forces of electrons at a temperature are the gradient,
+        in place of ``energy``: ASE's ``force_consistent=True``
     :param precision: error of one energy; rounding in float64 if not given. Give it for a calculator that converges its
         energies only so far, or computes in float32.
     :param fingerprint: a text that changes whenever the energies could. If not given, it is made of the class, its parameters
@@ -68,9 +72,10 @@ class CalculatorSource(EnergySource):
         cutoff: float | None = None,
         precision: Precision = FLOAT64,
         fingerprint: str | None = None,
-        boxed: bool = False,
+        boxed: bool | float = False,
         charged: bool = False,
         invariant: bool = False,
+        free_energy: bool = False,
     ):
         if not isinstance(calculator, GetPropertiesMixin):
             raise InputError(
@@ -83,15 +88,19 @@ class CalculatorSource(EnergySource):
         self._unused = _small_pickle(calculator)
         self.cutoff = None if cutoff is None else check_positive("cutoff", cutoff)
         self.precision = precision
-        switches = {"boxed": boxed, "charged": charged, "invariant": invariant}
-        added = "".join(f" {name}" for name, value in switches.items() if check_switch(name, value))
-        if boxed and self.cutoff is None:
-            raise InputError(
-                "`boxed` must come with a cutoff (`additive_cutoff` in a spec), which sets the size of the box"
-            )
-        self.boxed = boxed
+        self.boxed = vacuum_of(boxed, self.cutoff)
+        switches = {"charged": charged, "invariant": invariant, "free_energy": free_energy}
+        added = ("" if self.boxed is None else " boxed" if boxed is True else f" boxed={self.boxed:g}") + "".join(
+            f" {name}" for name, value in switches.items() if check_switch(name, value)
+        )
         # a calculator that does not say what it implements is asked
         implemented = getattr(calculator, "implemented_properties", ()) or GETTERS
+        if free_energy and "free_energy" not in implemented and implemented is not GETTERS:
+            raise InputError(
+                f"`free_energy` must be something that the calculator implements, {type(calculator).__name__} implements "
+                f"{', '.join(implemented)}; leave it out: where there is one energy only, it often is the free energy"
+            )
+        self._of_energy = {"force_consistent": True} if free_energy else {}
         lacking = {
             claim: f"the calculator implements {', '.join(implemented)}"
             for claim, name in {"forces": "forces", "atom_energies": "energies"}.items()
@@ -180,11 +189,27 @@ class CalculatorSource(EnergySource):
                 found.messages[row] = f"{type(error).__name__}: {first_line(error)}"
                 if self._folder is not None and isinstance(error, PROGRAM_FAILED):
                     found.messages[row] += " (in a temporary folder: paths in its command and options must be absolute)"
+                if self.boxed is None and needs_box(error):
+                    found.messages[row] += (
+                        " (a calculator that needs a periodic cell gets one by boxed=true or boxed=30)"
+                    )
                 continue
             if not all(np.isfinite(values).all() for values in given.values()):
                 found.messages[row] = "the calculator gave an energy or forces that are not finite"
         _put(found, list(found.messages), dict.fromkeys(names, np.nan))
         return found
+
+    def energies_in_boxes(self, batch: ClusterBatch, vacuum: float) -> FloatArray:
+        """Energies of the sub-clusters one by one, shape (n,), in eV, in boxes that leave this many Å around them.
+
+        :raises FailedClusters: with the calculator's message for each sub-cluster that it could not compute
+        """
+        own = self.boxed, self._apart
+        self.boxed, self._apart = vacuum, None
+        try:
+            return self.energies(batch)
+        finally:
+            self.boxed, self._apart = own
 
     def cell_energy(self, atoms: ase.Atoms) -> float:
         """Energy of a periodic structure in eV by cell.
@@ -209,8 +234,8 @@ class CalculatorSource(EnergySource):
     def _structure(self, batch: ClusterBatch, row: int, charges: FloatArray | None, moments: FloatArray) -> ase.Atoms:
         """One sub-cluster, with the charges of its atoms if the calculator takes them, and their moments, shape (n, k) each."""
         atoms = batch.to_atoms(row)
-        if self.boxed:
-            atoms = structure(batch.numbers[[row]], batch.positions[[row]], self.cutoff)
+        if self.boxed is not None:
+            atoms = structure(batch.numbers[[row]], batch.positions[[row]], self.boxed)
             atoms.info["charge"] = int(batch.charges[row])
         if charges is not None:
             atoms.set_initial_charges(charges[row])
@@ -236,7 +261,10 @@ class CalculatorSource(EnergySource):
         Forces are best asked for first, since calculators keep the energy that comes with them.
         """
         self._forget()
-        return [getattr(self.calculator, GETTERS[name])(atoms) for name in names]
+        return [
+            getattr(self.calculator, GETTERS[name])(atoms, **(self._of_energy if name == "energy" else {}))
+            for name in names
+        ]
 
     def _forget(self) -> None:
         """Drop cached results: the cache does not see all that a sub-cluster carries (its charge)."""

@@ -20,7 +20,7 @@ from bodyorder.sources.spec import format_spec
 #: Where ASE keeps its base classes, which are no calculators to choose from.
 BASE_MODULE = Calculator.__module__
 #: Options that are not the calculator's.
-OWN_OPTIONS = {"additive_cutoff", "boxed", "charged", "energy_error", "invariant", "trust"}
+OWN_OPTIONS = {"additive_cutoff", "boxed", "charged", "energy_error", "free_energy", "invariant", "trust"}
 
 
 def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a default
@@ -28,9 +28,10 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
     *,
     additive_cutoff: float | None = None,
     energy_error: float | None = None,
-    boxed: bool = False,
+    boxed: bool | float = False,
     charged: bool = False,
     invariant: bool = False,
+    free_energy: bool = False,
     trust: bool = False,
     **options: Any,
 ) -> EnergySource:
@@ -42,10 +43,11 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
     :param additive_cutoff: the source's ``cutoff`` in Å, for a calculator whose distant parts do not feel each other at all
     :param energy_error: 1σ error of one energy in eV; rounding in float64 if not given
     :param boxed: true for a calculator that takes periodic structures only: it is given boxes that leave more than the cutoff
-        around the atoms
+        around the atoms; or how many Å they leave, for one without a cutoff
     :param charged: true for a calculator that takes charges: it is given the initial charges of the atoms
     :param invariant: true if congruent sub-clusters, rotated, reflected or permuted, have the same energy to 1e-9 eV; that of one
         then serves all of them
+    :param free_energy: true to resolve the calculator's ``free_energy`` in place of its ``energy``
     :param trust: must be true for a function, or whatever else is called and is no calculator class: it could do anything
     :param options: handed to the class
     :raises InputError: if there is no such calculator, it must be trusted and is not, or it rejects the options. A misspelt
@@ -64,7 +66,7 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
     for name, value in numbers.items():
         if value is not None:
             check_positive(name, value)
-    switches = {"boxed": boxed, "charged": charged, "invariant": invariant}
+    switches = {"charged": charged, "invariant": invariant, "free_energy": free_energy}
     for name, switch in switches.items():
         check_switch(name, switch)
     try:
@@ -78,13 +80,14 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
     precision = FLOAT64 if energy_error is None else Precision(absolute=float(energy_error))
     fingerprint = fingerprint_of(calculator, options if inspect.isclass(factory) else None)
     source = CalculatorSource(
-        calculator, cutoff=additive_cutoff, precision=precision, fingerprint=fingerprint, **switches
+        calculator, cutoff=additive_cutoff, precision=precision, fingerprint=fingerprint, boxed=boxed, **switches
     )
     if multiprocessing.parent_process() is not None:  # one of several, perhaps, that were given the same name
         source.leave_folder()
     if not is_safe:
         switches["trust"] = True  # without it the name would not be loaded again
-    own = {name: value for name, value in (numbers | switches).items() if value is not None and value is not False}
+    given = numbers | switches | {"boxed": boxed}
+    own = {name: value for name, value in given.items() if value is not None and value is not False}
     source.name = format_spec("ase", target, options | own)
     return source
 
