@@ -140,15 +140,13 @@ def try_cutoff(pieces: Sequence[Piece], source: EnergySource) -> None:
     kinds = _Kinds()
     for piece in resting:
         kinds.add(piece)
-    begin, trials = time.monotonic(), list(_trials(kinds))
-    for first in range(0, len(trials), AT_ONCE):
-        for trial in _alike(trials[first : first + AT_ONCE]):
-            ways = np.array([way for *_, way, _ in trial])
-            check_cutoff(
-                source, _batch([one for one, *_ in trial]), trial[0][3], _batch([two for _, two, *_ in trial]), ways
-            )
+    begin, meetings = time.monotonic(), list(_meetings(kinds))
+    for first in range(0, len(meetings), AT_ONCE):
+        for alike in _alike(meetings[first : first + AT_ONCE]):
+            ones, others, ways, (apart, *_) = zip(*alike, strict=True)
+            check_cutoff(source, _batch(ones), apart, _batch(others), np.array(ways))
         if time.monotonic() - begin > SECONDS:
-            logger.info("the cutoff of %s was tried on %d of %d pairs", source.name, first + AT_ONCE, len(trials))
+            logger.info("the cutoff of %s was tried on %d of %d pairs", source.name, first + AT_ONCE, len(meetings))
             return
 
 
@@ -186,24 +184,24 @@ def try_boxes(pieces: Sequence[Piece], source: EnergySource) -> str:
 
 
 #: Two sub-clusters, the direction from one to the other (zero for any), and how far apart (Å) they are in all structures.
-_Trial = tuple[_Fragment, _Fragment, np.ndarray, float]
+_Meeting = tuple[_Fragment, _Fragment, np.ndarray, float]
 
 
-def _trials(kinds: _Kinds) -> Iterator[_Trial]:
+def _meetings(kinds: _Kinds) -> Iterator[_Meeting]:
     """Pairs to be tried, the most telling ones first."""
     lone = [pair for pair in kinds.pairs if len(pair[0]) == len(pair[1]) == 1]
-    larger = [pair for pair in kinds.pairs if pair not in set(lone)]
+    larger = [pair for pair in kinds.pairs if len(pair[0]) + len(pair[1]) > 2]
     larger.sort(key=lambda pair: (pair[0] == pair[1], -len(pair[0]) - len(pair[1])))
     faced: set[tuple[int, int]] = set()
     for pair in _spread([lone, larger], PAIRS):
         one, other = kinds.shapes[pair[0]][0], kinds.shapes[pair[1]][-1]
         meetings = [(one, other, np.zeros(3))]
         if max(len(one.atoms), len(other.atoms)) > 1:
-            meetings = list(_meetings(one, other, faced)) or meetings
+            meetings = list(_facing(one, other, faced)) or meetings
         yield from ((*meeting, kinds.pairs[pair]) for meeting in meetings)
 
 
-def _meetings(
+def _facing(
     one: _Fragment, other: _Fragment, faced: set[tuple[int, int]]
 ) -> Iterator[tuple[_Fragment, _Fragment, np.ndarray]]:
     """Both, the other one turned, and the direction in which elements face each other that have not done so yet."""
@@ -234,11 +232,11 @@ def _moved(fragment: _Fragment, positions: np.ndarray) -> System:
     return System(system.numbers[atoms], positions, system.charges[atoms], system.moments[atoms], system.bodies[atoms])
 
 
-def _alike(trials: Sequence[_Trial]) -> Iterator[list[_Trial]]:
-    """Trials of as many atoms and one distance together."""
-    groups: dict[tuple, list[_Trial]] = {}
-    for trial in trials:
-        groups.setdefault((len(trial[0].atoms), len(trial[1].atoms), trial[3]), []).append(trial)
+def _alike(meetings: Sequence[_Meeting]) -> Iterator[list[_Meeting]]:
+    """Those of as many atoms and one distance together."""
+    groups: dict[tuple, list[_Meeting]] = {}
+    for one, other, way, apart in meetings:
+        groups.setdefault((len(one.atoms), len(other.atoms), apart), []).append((one, other, way, apart))
     yield from groups.values()
 
 
