@@ -18,7 +18,7 @@ from bodyorder.testing.clusters import direction, random_cluster
 
 CHECKS = [
     "attributes", "output", "repetition", "single atoms", "permutation", "rotation", "translation", "invariance", "batch",
-    "batch size", "parent", "additivity", "range", "continuity", "precision", "single precision",
+    "batch size", "parent", "additivity", "range", "continuity", "boxes", "precision", "single precision",
     "records", "context", "charges", "counterpoise",
     "cells", "estimates", "versions", "energies of atoms",
     "energies with forces", "forces", "forces in a batch", "pickling", "fingerprint",
@@ -26,7 +26,7 @@ CHECKS = [
 FORCES = {"energies with forces", "forces", "forces in a batch"}
 #: What applies only to sources that claim it or have it.
 OPTIONAL = {
-    "invariance", "energies of atoms", "batch size", "single precision", "records", "charges", "counterpoise", "cells",
+    "boxes", "invariance", "energies of atoms", "batch size", "single precision", "records", "charges", "counterpoise", "cells",
     "estimates", "versions",
 }  # fmt: skip
 

@@ -135,7 +135,7 @@ def test_the_range_is_told_and_held_against_the_claim():
     end = float(unclaimed.detail.split(" Å")[0].split()[-1])
     assert end == pytest.approx(END, abs=0.011)
     assert "no cutoff is claimed; energies of " in unclaimed.detail
-    assert unclaimed.detail.endswith(", and could be said to be additive beyond (additive_cutoff)")
+    assert unclaimed.detail.endswith(", beyond which one may be claimed (additive_cutoff)")
     right = found(Radial(shifted, cutoff=END))["range"]
     assert (right.passed, right.value) == (True, 0.0)
     short = found(Radial(shifted, cutoff=4.0))["range"]
@@ -243,3 +243,11 @@ def test_a_metal_ends_where_its_neighbour_list_does():
     checks = found(CalculatorSource(EMT(), cutoff=7.0), species=["Cu"])
     assert checks["range"].passed is True
     assert checks["continuity"].passed is True
+
+
+def test_what_acts_across_boxes_fails():
+    options = {"epsilon": 0.01, "sigma": 2.0, "rc": 8.0, "smooth": True}
+    small, large = (found(CalculatorSource(LennardJones(**options), boxed=vacuum)) for vacuum in (6, 20))
+    assert (small["boxes"].passed, large["boxes"].passed) == (False, True)
+    assert small["boxes"].detail == "boxes that leave 6 Å, and 12 Å"
+    assert found(Radial(smooth))["boxes"].passed is None

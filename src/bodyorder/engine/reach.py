@@ -31,7 +31,7 @@ LARGEST = 3
 #: Pairs tried, and sub-clusters tried in boxes, at most. Where many kinds meet there are more, over which these are spread.
 PAIRS, BOXED = 64, 16
 #: Seconds after which a slow source is tried no further, and sub-clusters that are asked for at a time.
-SECONDS, AT_ONCE = 5.0, 4
+SECONDS, AT_ONCE = 3.0, 4
 #: Sub-clusters kept of each kind, that they differ in shape; structures looked at of each composition.
 SHAPES, ALIKE = 2, 4
 #: Kinds of one size, and sub-clusters of one order, that are looked at in a structure.

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from ase.data import chemical_symbols, covalent_radii
 
+from bodyorder.sources.boxes import WIDER, across_boxes, box_of
 from bodyorder.sources.protocol import FailedClusters
 from bodyorder.sources.spacing import GAP
 from bodyorder.structures.clusters import ClusterBatch, FloatArray, System
@@ -23,6 +24,8 @@ from bodyorder.testing.subject import Subject, measured
 
 #: Distances in sums of covalent radii and in Å: the nearest, those that are looked at closely, and the farthest.
 NEAREST, CLOSE, FARTHEST = 0.9, 12.0, 100.0
+#: The farthest in boxes, whose cost can grow with their volume.
+FARTHEST_BOXED = 30.0
 #: Distances up to :data:`CLOSE` and beyond it, and energies that one scan takes with what is looked at closer.
 POINTS, BEYOND, ASKED = 72, 16, 160
 #: Seconds that all scans may take before they are of fewer distances, down to a share of them.
@@ -78,7 +81,7 @@ def reach(subject: Subject, name: str) -> Check:
     label, end = max(ends.items(), key=lambda item: item[1])
     found = f"energies of {label} change up to {end:.2f} Å" if end else "no energy changes"
     if claimed is None:
-        advice = ", and could be said to be additive beyond (additive_cutoff)" if 0 < end < CLOSE else ""
+        advice = ", beyond which one may be claimed (additive_cutoff)" if 0 < end < CLOSE else ""
         return Check(name, None, detail=f"no cutoff is claimed; {found}{advice}")
     beyond = [scan.energies[scan.distances >= claimed + GAP] for scan in scans(subject) if scan.label in ends]
     worst = max(np.nanmax(np.abs(energies - energies[-1])) for energies in beyond)
@@ -96,6 +99,17 @@ def continuity(subject: Subject, name: str) -> Check:
     if not n_seen:
         return Check(name, None, detail=UNKNOWN)
     return measured(name, worst, tolerance, "eV", where or f"no jump larger than that over {n_seen} distances")
+
+
+def boxes(subject: Subject, name: str) -> Check:
+    """Energies in boxes are those in larger ones."""
+    vacuum = box_of(subject.source)
+    if vacuum is None:
+        return Check(name, None, detail="no boxes are made")
+    found = [across_boxes(subject.source, alone(cluster)) for cluster in subject.clusters]
+    worst = max((one.energy for one in found if one is not None), default=0.0)
+    tolerance = subject.tolerance(subject.energies(subject.clusters))
+    return measured(name, worst, tolerance, "eV", f"boxes that leave {vacuum:g} Å, and {WIDER * vacuum:g} Å")
 
 
 def scans(subject: Subject) -> list[Scan]:
@@ -121,11 +135,12 @@ def _scan(subject: Subject, numbers: np.ndarray, share: float) -> Scan:
         fixed[0, 0] = -1.2 * covalent_radii[numbers[:2]].sum()
     cutoff = subject.source.cutoff or 0.0
     close = max(CLOSE, cutoff + 1.0)
+    farthest = FARTHEST if box_of(subject.source) is None else FARTHEST_BOXED
     nearest = NEAREST * covalent_radii[numbers[-2:]].sum()
     distances = np.concatenate(
         [
             np.linspace(nearest, close, int(share * POINTS)),
-            np.geomspace(close, max(FARTHEST, 2 * close), int(share * BEYOND) + 1)[1:],
+            np.geomspace(close, max(farthest, 2 * close), int(share * BEYOND) + 1)[1:],
             [cutoff + GAP] if cutoff else [],
         ]
     )
