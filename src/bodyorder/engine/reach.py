@@ -91,8 +91,8 @@ class _Kinds:
         for order in range(1, min(LARGEST, piece.family.max_order) + 1):
             found += self._of_order(piece, bodies, order)
         for pair in combinations_with_replacement(found, 2):
-            together = Counter(pair[0] + pair[1])
-            if piece.cell is not None or together <= there:
+            known = self.pairs.get(pair, np.inf) <= apart
+            if not known and (piece.cell is not None or Counter(pair[0] + pair[1]) <= there):
                 self.pairs[pair] = min(apart, self.pairs.get(pair, np.inf))
 
     def _of_bodies(self, piece: Piece) -> np.ndarray:
