@@ -12,6 +12,7 @@ from ase.calculators.lj import LennardJones
 
 from bodyorder._checks import InputError
 from bodyorder.engine import Sampling, decompose, reach
+from bodyorder.results.joined import join
 from bodyorder.sources.ase.calculator import CalculatorSource
 from bodyorder.sources.registry import load_source
 
@@ -232,6 +233,12 @@ def test_what_acts_across_boxes_without_a_claim_is_said(caplog):
     assert result.attrs["boxes"].startswith("ase:ase.calculators.lj.LennardJones?boxed=7&")
     assert "acts across its boxes of 7 Å: with 14 Å the energy of Ar2 differs by" in result.attrs["boxes"]
     assert result.attrs["boxes"] in caplog.text
+
+
+def test_joined_results_say_what_one_of_them_says_of_boxes():
+    near, lone = (decompose(ase.Atoms("Ar"), f"{LJ}&boxed=7") for _ in range(2))
+    del lone.attrs["boxes"]
+    assert join({"near": near, "lone": lone}).attrs["boxes"] == near.attrs["boxes"]
 
 
 def test_programs_that_need_a_cell_say_how_they_get_one():
