@@ -12,6 +12,7 @@ from ase.calculators.lj import LennardJones
 
 from bodyorder._checks import InputError
 from bodyorder.engine import Sampling, decompose, reach
+from bodyorder.engine.selection import Selection
 from bodyorder.results.joined import join
 from bodyorder.sources.ase.calculator import CalculatorSource
 from bodyorder.sources.registry import load_source
@@ -170,21 +171,19 @@ def test_what_never_stands_in_one_structure_is_not_tried():
         assert float(result.total[row]) == pytest.approx(loop.get_potential_energy(atoms), abs=1e-12)
 
 
-def test_the_cost_is_bounded_where_many_kinds_meet():
-    rng = np.random.default_rng(0)
-    numbers = rng.permutation(np.repeat(np.arange(1, 31), 2))
-    grid = np.array(list(itertools.product(range(4), range(4), range(4))))[: len(numbers)]
-    calculator = ranges()
-    decompose(
-        ase.Atoms(numbers, 1.9 * grid), CalculatorSource(calculator, cutoff=2.0), cutoff=2.0, max_order=1, whole=False
-    )
-    lone = type(calculator).calls
-    type(calculator).calls = 0
-    decompose(
-        ase.Atoms(numbers, 1.9 * grid), CalculatorSource(calculator, cutoff=2.0), cutoff=2.0, max_order=2, whole=False
-    )
-    pairs = 3 * 4 * 4 * 3 - 12  # neighbours in the grid without its last four sites
-    assert type(calculator).calls <= 4 * reach.PAIRS + lone + pairs
+@pytest.mark.parametrize("far", [(0, 0), (0, 7), (3, 5)])
+def test_all_pairs_of_eight_elements_are_tried_at_a_bounded_cost(far):
+    numbers = np.random.default_rng(0).permutation(np.repeat(np.arange(21, 29), 3))
+    grid = np.array(list(itertools.product(range(3), range(3), range(3))))[: len(numbers)]
+    atoms = ase.Atoms(numbers, 1.9 * grid)
+    symbols = "".join(ase.Atoms([21 + far[0], 21 + far[1]]).get_chemical_symbols())
+    wrong, right = (CalculatorSource(ranges(**lengths), cutoff=2.0) for lengths in ({symbols: 2.5}, {}))
+    pieces = Selection(max_order=3, cutoff=2.0).pieces([atoms], right)
+    assert pieces[0].family.sizes[2] > 100
+    with pytest.raises(InputError, match=r"2 Å is not: of two sub-clusters 2\.01 Å apart"):
+        reach.try_cutoff(pieces, wrong)
+    reach.try_cutoff(pieces, right)
+    assert 4 * 8 * 9 / 2 <= type(right.calculator).calls <= 4 * sum(reach.PAIRS)
 
 
 def test_a_slow_source_is_tried_no_longer_than_some_seconds(monkeypatch):
@@ -199,11 +198,11 @@ def test_a_slow_source_is_tried_no_longer_than_some_seconds(monkeypatch):
     assert counts[1] == 4 * reach.AT_ONCE + 7 < counts[0]  # four energies a trial, and four atoms and three pairs
 
 
-def test_many_lists_share_what_may_be_tried():
-    assert reach._spread([[], list(range(100))], 10) == [0, 11, 22, 33, 44, 55, 66, 77, 88, 99]
-    assert reach._spread([[1, 2], [10, 20, 30]], 64) == [1, 10, 2, 20, 30]
-    assert len(reach._spread([list(range(100)), list(range(50))], 64)) == 64
-    assert reach._spread([[], []], 64) == []
+def test_what_is_too_much_is_spread():
+    assert reach._spread([[], list(range(100))], (10, 10)) == [0, 11, 22, 33, 44, 55, 66, 77, 88, 99]
+    assert reach._spread([[1, 2], [10, 20, 30]], (64, 64)) == [1, 10, 2, 20, 30]
+    assert len(reach._spread([list(range(100)), list(range(50))], (60, 20))) == 80
+    assert reach._spread([[], []], (4, 4)) == []
 
 
 def test_a_box_that_a_short_claim_makes_is_refused_without_a_cutoff():

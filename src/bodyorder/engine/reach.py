@@ -28,8 +28,9 @@ from bodyorder.structures.clusters import evenly
 
 #: Bodies in the largest sub-clusters that are tried.
 LARGEST = 3
-#: Pairs tried, and sub-clusters tried in boxes, at most. Where many kinds meet there are more, over which these are spread.
-PAIRS, BOXED = 64, 16
+#: Pairs tried at most, of single bodies (all of eleven kinds) and with larger sub-clusters; where there are more, these are
+#: spread over all. Sub-clusters tried in boxes, likewise.
+PAIRS, BOXED = (66, 32), (8, 8)
 #: Seconds after which a slow source is tried no further, and sub-clusters that are asked for at a time.
 SECONDS, AT_ONCE = 3.0, 4
 #: Sub-clusters kept of each kind, that they differ in shape; structures looked at of each composition.
@@ -98,7 +99,7 @@ class _Kinds:
     def _of_bodies(self, piece: Piece) -> np.ndarray:
         """Kind of each body: its elements and its charge, shape (n_bodies,)."""
         table = piece.body_atoms
-        numbers = np.sort(np.where(table >= 0, piece.system.numbers[table], 0), axis=1)
+        numbers = np.sort(np.where(table >= 0, piece.system.numbers[table] + 1, 0), axis=1)
         charges = np.where(table >= 0, piece.system.charges[table], 0.0).sum(axis=1)
         rows, owners = np.unique(
             np.column_stack([numbers, np.rint(charges).astype(np.int64)]), axis=0, return_inverse=True
@@ -195,9 +196,7 @@ def _meetings(kinds: _Kinds) -> Iterator[_Meeting]:
     faced: set[tuple[int, int]] = set()
     for pair in _spread([lone, larger], PAIRS):
         one, other = kinds.shapes[pair[0]][0], kinds.shapes[pair[1]][-1]
-        meetings = [(one, other, np.zeros(3))]
-        if max(len(one.atoms), len(other.atoms)) > 1:
-            meetings = list(_facing(one, other, faced)) or meetings
+        meetings = list(_facing(one, other, faced)) or [(one, other, np.zeros(3))]
         yield from ((*meeting, kinds.pairs[pair]) for meeting in meetings)
 
 
@@ -240,13 +239,9 @@ def _alike(meetings: Sequence[_Meeting]) -> Iterator[list[_Meeting]]:
     yield from groups.values()
 
 
-def _spread(lists: Sequence[list], most: int) -> list:
-    """At most so many things from several lists, as many of each as can be, evenly spread over it, and from each in turn."""
-    shares, left = [0] * len(lists), most
-    for turn, place in enumerate(sorted(range(len(lists)), key=lambda place: len(lists[place]))):
-        shares[place] = min(len(lists[place]), left // (len(lists) - turn))
-        left -= shares[place]
-    chosen = [[some[row] for row in evenly(len(some), share)] for some, share in zip(lists, shares, strict=True)]
+def _spread(lists: Sequence[list], most: Sequence[int]) -> list:
+    """At most so many things of each list, evenly spread over it, and from each in turn."""
+    chosen = [[some[row] for row in evenly(len(some), count)] for some, count in zip(lists, most, strict=True)]
     return [one for turn in zip_longest(*chosen) for one in turn if one is not None]
 
 
