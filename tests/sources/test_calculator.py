@@ -258,7 +258,13 @@ def test_fingerprints_tell_that_one_copy_stands_for_all():
     [
         ({"precision": 1e-5}, r"`precision` must be a Precision, got 1e-05; say Precision\(absolute=…\), in eV$"),
         ({"charged": "no"}, "`charged` must be true or false, got 'no'$"),
-        ({"boxed": 1, "cutoff": 5.0}, "`boxed` must be true or false, got 1$"),
+        (
+            {"boxed": 1, "cutoff": 5.0},
+            "`boxed` must be at least 5 Å of vacuum around the atoms, got 1; boxed=true takes",
+        ),
+        ({"boxed": 1}, "`boxed` must be at least 5 Å of vacuum around the atoms, got 1; boxed=true takes the cutoff$"),
+        ({"boxed": "large"}, "`boxed` must be a positive number, got 'large'$"),
+        ({"free_energy": 1}, "`free_energy` must be true or false, got 1$"),
         ({"invariant": None}, "`invariant` must be true or false, got None$"),
         ({"cutoff": -1}, "`cutoff` must be a positive number, got -1$"),
         (
@@ -434,7 +440,7 @@ class Magnet(Calculator):
 def test_moments_of_atoms_reach_the_calculator():
     atoms = Atoms("OHH", [[0, 0, 0], [0.97, 0, 0], [0, 3, 0]], magmoms=[2, 1, 0])
     calculator = Magnet()
-    result = decompose(atoms, calculator)
+    result = decompose(atoms, calculator, dissociation=False)
     np.testing.assert_allclose(result.contribution.values, [[-5.0, -4.0, 0.0]])
     assert sorted(calculator.given) == sorted([[2], [1], [0], [2, 1], [2, 0], [1, 0], [2, 1, 0]])
 
@@ -455,3 +461,41 @@ def test_a_store_keeps_moments_apart(tmp_path):
         atoms = Atoms("H2", [[0, 0, 0], [1.0, 0, 0]], magmoms=moments)
         result = decompose(atoms, source, store=tmp_path / "store.sqlite")
         assert (float(result.total[0]), int(result.n_evaluations[0])) == (energy, n_evaluated)
+
+
+class AtTemperature(LennardJones):
+    """Lennard-Jones whose electrons have an entropy: free energy and energy differ by 0.01 eV an atom."""
+
+    implemented_properties = ("energy", "free_energy", "forces")
+
+    def calculate(self, atoms=None, properties=None, system_changes=()):
+        super().calculate(atoms, properties, ["positions", "numbers", "cell", "pbc"])
+        self.results["free_energy"] = self.results["energy"] - 0.01 * len(self.atoms)
+
+
+def test_the_free_energy_can_be_asked_for():
+    energies = CalculatorSource(AtTemperature()).energies(CLUSTERS)
+    source = CalculatorSource(AtTemperature(), free_energy=True)
+    np.testing.assert_allclose(source.energies(CLUSTERS), energies - 0.01 * CLUSTERS.n_atoms, atol=1e-12)
+    np.testing.assert_allclose(source.energies_and_forces(CLUSTERS)[0], source.energies(CLUSTERS), atol=1e-12)
+    cell = ase.Atoms("Ar", cell=np.eye(3) * 9, pbc=True)
+    assert source.cell_energy(cell) - CalculatorSource(AtTemperature()).cell_energy(cell) == pytest.approx(-0.01)
+    assert source.fingerprint == CalculatorSource(AtTemperature()).fingerprint + " free_energy"
+    spec = f"ase:{__name__}.AtTemperature?free_energy=True"
+    assert load_source(spec).name == spec
+    np.testing.assert_array_equal(load_source(spec).energies(CLUSTERS), source.energies(CLUSTERS))
+
+
+def test_a_calculator_without_a_free_energy_is_refused():
+    message = (
+        r"^`free_energy` must be something that the calculator implements, EnergyOnly implements energy; leave it out: where "
+        r"there is one energy only, it often is the free energy$"
+    )
+    with pytest.raises(InputError, match=message):
+        CalculatorSource(EnergyOnly(), free_energy=True)
+
+
+def test_the_energy_of_tblite_is_the_free_energy():
+    tblite = pytest.importorskip("tblite.ase")
+    with pytest.raises(InputError, match="`free_energy` must be something that the calculator implements, TBLite"):
+        CalculatorSource(tblite.TBLite(method="GFN2-xTB", verbosity=0), free_energy=True)

@@ -11,9 +11,13 @@ from ase.calculators.emt import EMT
 
 from bodyorder import decompose
 from bodyorder._checks import ComputationError, InputError
+from bodyorder.engine.planning import plan
+from bodyorder.engine.selection import Selection
 from bodyorder.sources import Capabilities, EnergySource, Evaluation, Precision, load_source
+from bodyorder.sources.analytic import Morse
 from bodyorder.sources.ase.calculator import CalculatorSource
 from bodyorder.sources.protocol import METHODS
+from bodyorder.testing import check_source
 
 CLAIMED = Capabilities(
     forces=True,
@@ -290,3 +294,26 @@ def test_a_plain_source_is_what_its_object_is():
 def test_a_source_says_what_it_is(source, shown):
     assert repr(source).startswith(shown)
     assert "0x" not in repr(source)
+
+
+class Unsized(EnergySource):
+    """Leaves the size of batches to the engine."""
+
+    name = fingerprint = "unsized"
+    cutoff, precision = None, Precision(absolute=1e-12)
+    capabilities = Capabilities(seconds=True, batch_size=None)
+
+    def energies(self, batch):
+        return Morse().energies(batch)
+
+    def seconds(self, batch):
+        return 1e-6
+
+
+def test_no_size_of_batches_is_as_good_as_nothing_said():
+    atoms = Atoms("H4", [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    np.testing.assert_allclose(
+        decompose(atoms, Unsized()).contribution, decompose(atoms, Morse()).contribution, atol=1e-12
+    )
+    assert plan([atoms], Unsized(), Selection()).n_clusters.sum() == 15
+    check_source(Unsized()).raise_if_failed()

@@ -19,7 +19,8 @@ from bodyorder.structures.clusters import ClusterBatch, System
 COPPER = bulk("Cu", cubic=True) * (2, 2, 2)
 MESSAGE = (
     r"^the cutoff of ase:.* must be the distance beyond which parts do not feel each other at all, and {} Å is not: of two "
-    r"sub-clusters {} Å apart the energy differs by .* eV from that of both alone; give a larger one, or leave it out$"
+    r"sub-clusters {} Å apart, .* and .*, the energy differs by .* eV from that of both alone; give a larger one, or leave it "
+    r"out$"
 )
 
 

@@ -15,29 +15,24 @@ from bodyorder.engine.assembly import assemble
 from bodyorder.engine.batching import make_tasks
 from bodyorder.engine.cache import RunCache
 from bodyorder.engine.computation import Wanted
-from bodyorder.engine.examples import draw
 from bodyorder.engine.jobs import Outcome
 from bodyorder.engine.lone_atoms import LoneAtoms
 from bodyorder.engine.noise import measure
 from bodyorder.engine.pieces import Piece
 from bodyorder.engine.progress import track
+from bodyorder.engine.reach import try_boxes, try_cutoff
 from bodyorder.engine.sampling import Sampling
 from bodyorder.engine.scheduling import evaluate
 from bodyorder.engine.selection import Selection
 from bodyorder.engine.store import Store, opened
 from bodyorder.engine.subset_energies import Evaluated, SampledEnergies, SubsetEnergies, empty
-from bodyorder.sources.cutoff import check_cutoff
 from bodyorder.sources.one_body import OneBodyLike
 from bodyorder.sources.protocol import EnergySource, misstated
 from bodyorder.sources.registry import SourceLike, load_source
 from bodyorder.structures import read_structures
 from bodyorder.structures.bodies import BodiesLike
-from bodyorder.structures.clusters import evenly
 from bodyorder.structures.congruence import SHAPE_RESOLUTION
 from bodyorder.structures.io import StructuresLike
-
-#: Sub-clusters on which a claimed cutoff is tried out, and their largest order.
-N_TRIED, LARGEST_TRIED = 4, 3
 
 
 def decompose(  # noqa: PLR0913 - the one call that a user makes; every option has a default
@@ -128,7 +123,8 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
             announce(said)
         lone = LoneAtoms(pieces, engine, one_body, opened_store, executor)
         engine = lone.source
-        _try_reach(pieces, engine)
+        across = try_boxes(pieces, engine)
+        try_cutoff(pieces, engine)
         known = measure(pieces, engine) if _measures(measure_noise, engine) else {}
         # the rounds of a sample find in memory what the ones before computed
         kept = RunCache() if opened_store is None and sampling is not None else opened_store
@@ -145,6 +141,8 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     result = assemble(frames, run.evaluated, selection, by_structure, subsets=subsets)
     result.attrs["input"] = said
     lone.keep(result, missed)
+    if across:
+        result.attrs["boxes"] = across
     return result
 
 
@@ -215,36 +213,6 @@ def _check_asked(source: EnergySource, **asked: bool) -> None:
             raise InputError(
                 f"`{name}` need a source that gives them, {source.name} gives energies only{can.why_not(name)}"
             )
-
-
-def _try_reach(pieces: Sequence[Piece], source: EnergySource) -> None:
-    """Try out a cutoff that a user claims, on the first structure of which parts are left out because of it.
-
-    Where all bodies of all structures are alone, they are tried as near as any of them are: what a source does nearer than that
-    enters no number.
-
-    :raises InputError: if it is found to be wrong
-    """
-    resting = [piece for piece in pieces if piece.family.nodes is not None]
-    if not resting or not source.capabilities.unproven_cutoff:
-        return
-    largest = [int(np.flatnonzero(piece.family.sizes[:LARGEST_TRIED])[-1]) + 1 for piece in resting]
-    tried, apart = next((place for place, order in enumerate(largest) if order > 1), 0), 0.0
-    if largest[tried] == 1:
-        spacings = [_spacing(piece) for piece in resting]
-        tried, apart = int(np.argmin(spacings)), min(spacings)
-    batch = draw([resting[tried]], largest[tried], source)[0].batch
-    if np.isfinite(apart):
-        check_cutoff(source, batch.select(evenly(len(batch), N_TRIED)), apart)
-
-
-def _spacing(piece: Piece) -> float:
-    """Shortest distance between atoms of two bodies in Å, infinite for a single body; 0 where images in other cells count too."""
-    if piece.cell is not None:
-        return 0.0
-    apart = piece.bodies.distances(piece.system.positions)
-    np.fill_diagonal(apart, np.inf)
-    return float(apart.min())
 
 
 def _measures(wanted: bool | None, source: EnergySource) -> bool:

@@ -68,6 +68,7 @@ def agreed_attributes(attributes: Mapping[str, Mapping[str, Any]], with_cells: M
     merged = {
         "family": ", ".join(sorted(families)),
         "noise": _each(own.get("noise") for own in every),
+        "boxes": _each(own.get("boxes") for own in every),
         "input": _inputs(str(own["input"]) for own in every if "input" in own),
         "one_body_values": _values(str(own["one_body_values"]) for own in every if "one_body_values" in own),
         "versions": _versions(str(own["versions"]) for own in every if "versions" in own),

@@ -1,4 +1,4 @@
-"""Whether a cutoff that somebody claims is one: sub-clusters of the structure at hand, two by two, just beyond it.
+"""Whether a cutoff that somebody claims is one: sub-clusters of the structures at hand, two by two, just beyond it.
 
 Expansions of connected sub-clusters leave out what is farther apart than the cutoff. Where that is known (analytic energies) or
 measured (networks) nothing is lost; where it is the word of a user, a wrong one would go unnoticed, since no sub-cluster that is
@@ -7,49 +7,59 @@ evaluated holds parts farther apart.
 
 from __future__ import annotations
 
+import ase
 import numpy as np
 
 from bodyorder._checks import InputError
 from bodyorder.sources.protocol import EnergySource, FailedClusters
 from bodyorder.sources.rounding import is_single, tolerance
 from bodyorder.sources.spacing import GAP, at_distance
-from bodyorder.structures.clusters import ClusterBatch, FloatArray, System
+from bodyorder.structures.clusters import ClusterBatch, FloatArray, IntArray, System
 
 #: What a part may change by when it is moved, as a fraction of what a pair may be off: rounding that the source does not claim.
 ROUNDING = 10
 
 
-def check_cutoff(source: EnergySource, batch: ClusterBatch, apart: float = 0.0) -> None:
+def check_cutoff(
+    source: EnergySource,
+    batch: ClusterBatch,
+    apart: float = 0.0,
+    beside: ClusterBatch | None = None,
+    ways: FloatArray | None = None,
+) -> None:
     """Try out the cutoff of a source: energies of parts that are farther apart must add up.
 
-    Each sub-cluster is put beside the next one (a single one beside itself) in a random direction, their nearest atoms 0.01 Å
-    beyond the cutoff, or as far apart as is said: E(A ∪ B) = E(A) + E(B) within the precision that the source claims
-    (:func:`~bodyorder.sources.rounding.tolerance`), or within what it is seen to round by where it claims less: moving a part,
-    and float32. Charged sub-clusters are left out where the source takes none, and so is what fails.
+    Each sub-cluster is put beside another one, their nearest atoms 0.01 Å beyond the cutoff, or as far apart as is said:
+    E(A ∪ B) = E(A) + E(B) within the precision that the source claims (:func:`~bodyorder.sources.rounding.tolerance`), or within
+    what it is seen to round by where it claims less: moving a part, and float32. Charged sub-clusters are left out where the
+    source takes none, and so is what fails.
 
     :param source: nothing is looked at if it has no cutoff
-    :param batch: a few sub-clusters of the structure that is resolved, of some atoms each
+    :param batch: a few sub-clusters of the structure that is resolved, of some atoms each, shape (n, k)
     :param apart: in Å, what parts of the structure are all farther apart than
+    :param beside: what is put beside each of them, shape (n, m); the next one if not given, a single one beside itself
+    :param ways: direction in which it is put, shape (n, 3); a random one where that is zero, or none is given
     :raises InputError: if energies do not add up
     """
+    beside = batch.select(np.roll(np.arange(len(batch)), -1)) if beside is None else beside
+    ways = np.zeros((len(batch), 3)) if ways is None else ways
     if not source.capabilities.charged:
-        batch = batch.select(np.flatnonzero(batch.charges == 0))
+        neutral = np.flatnonzero((batch.charges == 0) & (beside.charges == 0))
+        batch, beside, ways = batch.select(neutral), beside.select(neutral), ways[neutral]
     if source.cutoff is None or not len(batch):
         return
-    distance, k, rng = max(source.cutoff + GAP, apart), batch.n_atoms, np.random.default_rng(0)
-    parts = _systems(batch)
-    ways = rng.normal(size=(len(parts), 3))
+    distance, k, n = max(source.cutoff + GAP, apart), batch.n_atoms, batch.n_atoms + beside.n_atoms
+    anywhere = np.random.default_rng(0).normal(size=(len(batch), 3))
+    ways = np.where((np.abs(ways) > 0).any(axis=1, keepdims=True), ways, anywhere)
     ways /= np.linalg.norm(ways, axis=1, keepdims=True)
-    pairs = [
-        at_distance(one, other, way, distance)
-        for one, other, way in zip(parts, parts[1:] + parts[:1], ways, strict=True)
-    ]
+    parts, others = _systems(batch), _systems(beside)
+    pairs = [at_distance(one, other, way, distance) for one, other, way in zip(parts, others, ways, strict=True)]
     alone, both, moved = (
         _energies(source, parts, 0, k),
-        _energies(source, pairs, 0, 2 * k),
-        _energies(source, pairs, k, 2 * k),
+        _energies(source, pairs, 0, n),
+        _energies(source, pairs, k, n),
     )
-    after = np.roll(alone, -1)
+    after = _energies(source, others, 0, n - k)
     misfits, rounding = np.abs(both - alone - after), np.abs(moved - after)
     seen = np.isfinite(misfits)
     if not seen.any():
@@ -58,13 +68,20 @@ def check_cutoff(source: EnergySource, batch: ClusterBatch, apart: float = 0.0) 
     allowed = max(
         tolerance(source.precision, size), ROUNDING * np.max(rounding, where=np.isfinite(rounding), initial=0.0)
     )
-    misfit = misfits[seen].max()
+    worst = int(np.nanargmax(misfits))
+    misfit = misfits[worst]
     if misfit > allowed and not is_single(both[seen], misfit, size):
         raise InputError(
             f"the cutoff of {source.name} must be the distance beyond which parts do not feel each other at all, and "
-            f"{source.cutoff:g} Å is not: of two sub-clusters {distance:g} Å apart the energy differs by {misfit:.1e} eV from "
-            f"that of both alone; give a larger one, or leave it out"
+            f"{source.cutoff:g} Å is not: of two sub-clusters {distance:g} Å apart, {formula(parts[worst].numbers)} and "
+            f"{formula(others[worst].numbers)}, the energy differs by {misfit:.1e} eV from that of both alone; give a larger "
+            f"one, or leave it out"
         )
+
+
+def formula(numbers: IntArray) -> str:
+    """Chemical formula of some atoms, such as H2O."""
+    return ase.Atoms(numbers=numbers).get_chemical_formula()
 
 
 def _systems(batch: ClusterBatch) -> list[System]:

@@ -94,7 +94,8 @@ class OneBodySource(EnergySource):
         self.fingerprint = f"{source.fingerprint} one_body={choice}{''.join(sorted(listed))}"
         can = source.capabilities
         lacking = {claim: f"{source.name} does not give it" for claim in METHODS if not getattr(can, claim)}
-        self.capabilities = replace(can, missing=lacking | dict(can.missing))
+        lacking |= dict(can.missing) | {"members": "lone atoms of a table have none; leave `one_body` out"}
+        self.capabilities = replace(can, members=(), member_kind="", missing=lacking)
 
     @property
     def cutoff(self) -> float | None:  # type: ignore[override]

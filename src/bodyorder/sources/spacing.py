@@ -72,17 +72,17 @@ def _way(one: FloatArray, other: FloatArray, towards: FloatArray, distance: floa
     return float(ways.max()) if len(ways) else 0.0
 
 
-def structure(numbers: IntArray, positions: FloatArray, cutoff: float | None) -> ase.Atoms:
+def structure(numbers: IntArray, positions: FloatArray, vacuum: float | None) -> ase.Atoms:
     """Sub-clusters as one neutral structure in vacuum, or in a periodic box for calculators that cannot do without.
 
     :param numbers: atomic numbers, shape (n, k)
     :param positions: as :func:`spread` gives them, or those of a single sub-cluster, shape (n, k, 3)
-    :param cutoff: in Å, for a box that leaves more than this around them; None for vacuum
+    :param vacuum: in Å, for a box that leaves more than this around them; None for no box
     """
     atoms = ase.Atoms(numbers=numbers.ravel(), positions=positions.reshape(-1, 3), info={"charge": 0})
-    if cutoff is not None:
+    if vacuum is not None:
         low, high = atoms.positions.min(axis=0), atoms.positions.max(axis=0)
-        lengths = high - low + cutoff + GAP
+        lengths = high - low + vacuum + GAP
         atoms.positions += (lengths - low - high) / 2
         atoms.set_cell(lengths)
         atoms.set_pbc(True)

@@ -15,7 +15,7 @@ from bodyorder.sources.one_body import OneBodyLike
 from bodyorder.sources.protocol import FailedClusters, misstated
 from bodyorder.sources.registry import SourceLike, load_source
 from bodyorder.structures.kinds import AtomKind
-from bodyorder.testing import atoms, claims, energies
+from bodyorder.testing import atoms, claims, energies, reach
 from bodyorder.testing.checks import Check, Conformance
 from bodyorder.testing.clusters import alone, part, permuted, random_rotation, rotated, shifted
 from bodyorder.testing.members import members
@@ -35,13 +35,15 @@ def check_source(
     Checked are: attributes; shape and type of what comes back; single atoms; the same numbers on repetition, after
     pickling, for any order of atoms, rotation and translation, alone and in a batch, cut from a parent and standing alone;
     that energies of parts farther apart than the claimed cutoff add up; what two lone atoms miss of two far apart, which is no
-    fault; that the noise of an energy is not above the claimed precision; that forces are the negative gradient; that energies of
-    atoms add up and follow their atoms; that members are as many as named and parts add up; and that a source that claims to be
-    invariant does not see reflections either; and every other claim of its capabilities that numbers
-    can decide: batches as large as it says, records, context, charges, functions of other atoms, energies of cells, estimates,
-    versions. Whether it is serial or costly is left to whoever times it. Tolerances are 6σ of the claimed precision, and at
-    least 1e-9 eV. All but the checks of batches evaluate one cluster at a time; those take enough sub-clusters of one composition
-    for sources that evaluate many together.
+    fault; that nothing changes beyond the cutoff where an atom is moved away from one or two others, and that energies do not
+    jump on the way; that nothing acts across periodic boxes, where the source makes such; that the noise of an energy is not above the
+    claimed precision; that forces are the negative gradient, and balance; that energies of atoms add up and follow their atoms;
+    that members are as many as named and parts add up; that a source that claims to be invariant does not see reflections either;
+    and every other claim of its capabilities that numbers can decide: batches as large as it says, records, context, charges,
+    functions of other atoms, energies of cells, estimates, versions. Whether it is serial or costly is left to whoever times it.
+    Tolerances are 6σ of the claimed precision, and at least 1e-9 eV, of jumps 1e-4 eV. All but the checks of batches evaluate one
+    cluster at a time, and those that move atoms, where batches were found to be right; checks of batches take enough sub-clusters
+    of one composition for sources that evaluate many together.
 
     :param source: the energy source
     :param species: chemical symbols to build clusters of, hydrogen if not given
@@ -81,6 +83,9 @@ class _Kit:
             "parent": partial(energies.parent, subject),
             "additivity": partial(energies.additivity, subject),
             "dissociation": partial(energies.dissociation, subject),
+            "range": partial(reach.reach, subject),
+            "continuity": partial(reach.continuity, subject),
+            "boxes": partial(reach.boxes, subject),
             "precision": partial(energies.noise, subject),
             "single precision": partial(claims.single_precision, subject),
             "records": partial(claims.records, subject),

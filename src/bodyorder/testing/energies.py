@@ -67,7 +67,9 @@ def batch(subject: Subject, name: str) -> Check:
     if source.capabilities.records:  # what the engine asks for in place of the energies
         evaluated = subject.at_once(lambda many: source.evaluate(many, False).energies, batch)
         together = np.stack([together, evaluated])
-    return subject.compare(name, together, single, f"{len(batch)} sub-clusters at once and one by one")
+    found = subject.compare(name, together, single, f"{len(batch)} sub-clusters at once and one by one")
+    subject.batches_agree = found.passed is True
+    return found
 
 
 def parent(subject: Subject, name: str) -> Check:

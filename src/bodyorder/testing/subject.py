@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from ase.data import atomic_numbers
@@ -18,6 +18,9 @@ from bodyorder.testing.clusters import alone, random_cluster
 #: Energies (eV) closer than this are the same, however precise a source says it is.
 FLOOR = 1e-9
 Answer = TypeVar("Answer")
+
+if TYPE_CHECKING:
+    from bodyorder.testing.reach import Scan
 
 #: Deviations are allowed up to this many standard errors.
 SIGMAS = 6.0
@@ -42,6 +45,10 @@ class Subject:
         self.rng = np.random.default_rng(check_between("seed", seed, 0, 2**63))
         #: largest difference between two runs of the same cluster: other checks must not blame it on something else
         self.unrest = 0.0
+        #: whether batches were found to have the energies of their members
+        self.batches_agree = False
+        #: energies of atoms that are taken apart (:mod:`bodyorder.testing.reach`), once they have been asked for
+        self.scans: list[Scan] = []
         self.clusters = [random_cluster(self.rng, self.species, n_atoms) for n_atoms in (2, 3, 4)]
         self.parents = {n: random_cluster(self.rng, self.species, n) for n in (5, 6)}
         #: so many that a source that evaluates many of one composition at once does so; not drawn from the numbers of the others

@@ -51,14 +51,14 @@ class Asked(Protocol):
     :param cutoff: in Å, beyond which parts do not feel each other
     :param precision: of one energy, as it is claimed
     :param capabilities: where they say ``charged``, the calculator is given the charges of atoms
-    :param boxed: whether the calculator needs a periodic box
+    :param boxed: Å of vacuum in the periodic box that the calculator needs, None if it needs none
     """
 
     name: str
     cutoff: float | None
     precision: Precision
     capabilities: Capabilities
-    boxed: bool
+    boxed: float | None
 
     def ask(self, atoms: ase.Atoms, names: Sequence[str]) -> list[Any]:
         """Some of ``energy``, ``energies`` and ``forces`` of one structure, by the calculator."""
@@ -143,7 +143,7 @@ class SetApart:
         """The answer of one large structure, or None if it fails or is found not to be right."""
         assert source.cutoff is not None
         positions, _ = spread(batch.positions, source.cutoff + GAP)
-        atoms = structure(batch.numbers, positions, source.cutoff if source.boxed else None)
+        atoms = structure(batch.numbers, positions, source.boxed)
         names = ["forces"] * forces + ["energies", "energy"]
         if self._unsafe and not survives(source, atoms, names):
             self._give_up(source, f"on a structure of {len(atoms)} atoms it ends the process in which it runs")
@@ -194,7 +194,7 @@ class SetApart:
             seconds = (time.process_time() - start) / len(rows)
             moved, _ = _alone(source, numbers, positions[rows], False)
             beside = side_by_side(batch.positions[rows], source.cutoff + GAP)
-            (close,) = source.ask(structure(numbers, beside, source.cutoff if source.boxed else None), ["energy"])
+            (close,) = source.ask(structure(numbers, beside, source.boxed), ["energy"])
         except InputError:
             raise
         except Exception:  # found again, and reported, by the loop
@@ -276,9 +276,10 @@ def _alone(
     source: Asked, numbers: IntArray, positions: FloatArray, forces: bool
 ) -> tuple[FloatArray, FloatArray | None]:
     """Energies and, if wanted, forces of sub-clusters one by one."""
-    cutoff = source.cutoff if source.boxed else None
     names = ["forces"] * forces + ["energy"]
-    answers = [source.ask(structure(n[None], p[None], cutoff), names) for n, p in zip(numbers, positions, strict=True)]
+    answers = [
+        source.ask(structure(n[None], p[None], source.boxed), names) for n, p in zip(numbers, positions, strict=True)
+    ]
     energies = np.array([float(answer[-1]) for answer in answers])
     return energies, np.array([answer[0] for answer in answers], dtype=np.float64) if forces else None
 

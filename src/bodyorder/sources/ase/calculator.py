@@ -24,6 +24,7 @@ from bodyorder.sources.ase.survival import may_end_process
 from bodyorder.sources.ase.told import Told
 from bodyorder.sources.ase.ways import label_of
 from bodyorder.sources.ase.with_torch import OwnDtype, in_own_dtype
+from bodyorder.sources.boxes import needs_box, vacuum_of
 from bodyorder.sources.differences import numerical_forces, step_for
 from bodyorder.sources.protocol import FORCES, Capabilities, EnergySource, Evaluation, Precision
 from bodyorder.sources.rounding import tolerance
@@ -63,7 +64,8 @@ class CalculatorSource(EnergySource):
         way to ask a calculator for it; ``check_source`` tests the claim, and so does whatever rests on it
         (:func:`~bodyorder.sources.cutoff.check_cutoff`).
     :param boxed: whether to put every structure into a periodic box that leaves more than the cutoff around it, for
-        calculators that cannot do without. Takes a cutoff.
+        calculators that cannot do without; or how many Å the box leaves around it, which takes no cutoff. Whether anything acts
+        across the boxes is tried out (:mod:`~bodyorder.sources.boxes`).
     :param charged: whether the calculator takes charges. The atoms of a sub-cluster then come with their initial charges, and
         their sum under ``charge_key``; without it all charges are zero.
     :param spin: rule for the spin of sub-clusters, one of :data:`~bodyorder.sources.spin.SPIN_RULES`, ``module:function`` or a
@@ -79,6 +81,8 @@ class CalculatorSource(EnergySource):
     :param members: key of the calculator's ``results`` with one energy for each member of a committee. Members of ASE's mixing
         calculators are known without it (:func:`~bodyorder.sources.ase.members.members_of`).
     :param n_members: how many these are, where the calculator does not say it (``num_models``)
+    :param free_energy: whether to ask for ``free_energy``, of which forces of electrons at a temperature are the gradient,
+        in place of ``energy``: ASE's ``force_consistent=True``
     :param precision: error of one energy; rounding in float64 if not given. Give it for a calculator that converges its
         energies only so far, or computes in float32.
     :param fingerprint: a text that changes whenever the energies could. If not given, it is made of the class, its parameters
@@ -97,7 +101,7 @@ class CalculatorSource(EnergySource):
         cutoff: float | None = None,
         precision: Precision = FLOAT64,
         fingerprint: str | None = None,
-        boxed: bool = False,
+        boxed: bool | float = False,
         charged: bool = False,
         invariant: bool = False,
         forces: str = "gradient",
@@ -108,6 +112,7 @@ class CalculatorSource(EnergySource):
         spin: str | Callable[..., Any] | None = None,
         charge_key: str | None = None,
         spin_key: str | None = None,
+        free_energy: bool = False,
     ):
         if not isinstance(calculator, GetPropertiesMixin):
             raise InputError(
@@ -124,14 +129,12 @@ class CalculatorSource(EnergySource):
         self._unused, why = (None, recipe.why_one_process()) if recipe is not None else _packed(calculator)
         self.cutoff = None if cutoff is None else check_positive("cutoff", cutoff)
         self.precision = precision
-        switches = {"boxed": boxed, "charged": charged, "invariant": invariant}
-        added = "".join(f" {name}" for name, value in switches.items() if check_switch(name, value))
+        self.boxed = vacuum_of(boxed, self.cutoff)
+        switches = {"charged": charged, "invariant": invariant, "free_energy": free_energy}
+        added = ("" if self.boxed is None else " boxed" if boxed is True else f" boxed={self.boxed:g}") + "".join(
+            f" {name}" for name, value in switches.items() if check_switch(name, value)
+        )
         added += f" {NUMERICAL}" if forces == "numerical" else ""
-        if boxed and self.cutoff is None:
-            raise InputError(
-                "`boxed` must come with a cutoff (`additive_cutoff` in a spec), which sets the size of the box"
-            )
-        self.boxed = boxed
         self._numerical = check_choice("forces", forces, FORCE_OPTIONS) == "numerical"
         identity = identify(calculator) if recipe is None else recipe.identify(calculator)
         if fingerprint:
@@ -139,6 +142,12 @@ class CalculatorSource(EnergySource):
         self.told = told = Told(calculator, charged=charged, spin=spin, charge_key=charge_key, spin_key=spin_key)
         # a calculator that does not say what it implements is asked
         implemented = getattr(calculator, "implemented_properties", ()) or GETTERS
+        if free_energy and "free_energy" not in implemented and implemented is not GETTERS:
+            raise InputError(
+                f"`free_energy` must be something that the calculator implements, {type(calculator).__name__} implements "
+                f"{', '.join(implemented)}; leave it out: where there is one energy only, it often is the free energy"
+            )
+        self._of_energy = {"force_consistent": True} if free_energy else {}
         lacking = {
             claim: f"the calculator implements {', '.join(implemented)}"
             for claim, name in {"forces": "forces", "atom_energies": "energies"}.items()
@@ -291,6 +300,10 @@ class CalculatorSource(EnergySource):
                 found.messages[row] = f"{type(error).__name__}: {first_line(error)}"
                 if self._folder is not None and isinstance(error, PROGRAM_FAILED):
                     found.messages[row] += " (in a temporary folder: paths in its command and options must be absolute)"
+                if self.boxed is None and needs_box(error):
+                    found.messages[row] += (
+                        " (a calculator that needs a periodic cell gets one by boxed=true or boxed=30)"
+                    )
                 continue
             if not all(np.isfinite(values).all() for values in given.values()):
                 found.messages[row] = "the calculator gave an energy or forces that are not finite"
@@ -306,6 +319,18 @@ class CalculatorSource(EnergySource):
         return found
 
     @in_own_dtype
+    def energies_in_boxes(self, batch: ClusterBatch, vacuum: float) -> FloatArray:
+        """Energies of the sub-clusters one by one, shape (n,), in eV, in boxes that leave this many Å around them.
+
+        :raises FailedClusters: with the calculator's message for each sub-cluster that it could not compute
+        """
+        own = self.boxed, self._apart
+        self.boxed, self._apart = vacuum, None
+        try:
+            return self.energies(batch)
+        finally:
+            self.boxed, self._apart = own
+
     def cell_energy(self, atoms: ase.Atoms) -> float:
         """Energy of a periodic structure in eV by cell.
 
@@ -324,8 +349,8 @@ class CalculatorSource(EnergySource):
 
     def _structure(self, batch: ClusterBatch, row: int) -> ase.Atoms:
         """One sub-cluster."""
-        if self.boxed:
-            return structure(batch.numbers[[row]], batch.positions[[row]], self.cutoff)
+        if self.boxed is not None:
+            return structure(batch.numbers[[row]], batch.positions[[row]], self.boxed)
         return batch.to_atoms(row)
 
     def _check_shares(self, shares: Any, energy: float, n_atoms: int) -> None:
@@ -348,7 +373,10 @@ class CalculatorSource(EnergySource):
         self._forget()
         if self._folder is not None:
             self._folder.empty()
-        return [getattr(self.calculator, GETTERS[name])(atoms) for name in names]
+        return [
+            getattr(self.calculator, GETTERS[name])(atoms, **(self._of_energy if name == "energy" else {}))
+            for name in names
+        ]
 
     def _forget(self) -> None:
         """Drop cached results: the cache does not see all that a sub-cluster carries (its charge)."""

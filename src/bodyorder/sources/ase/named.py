@@ -18,8 +18,8 @@ from bodyorder.sources.spec import format_spec
 
 #: Options that are not the calculator's.
 OWN_OPTIONS = {
-    "additive_cutoff", "boxed", "charge_key", "charged", "energy_error", "fingerprint", "forces", "invariant", "members",
-    "n_members", "spin", "spin_key", "together", "trust",
+    "additive_cutoff", "boxed", "charge_key", "charged", "energy_error", "fingerprint", "forces", "free_energy", "invariant",
+    "members", "n_members", "spin", "spin_key", "together", "trust",
 }  # fmt: skip
 
 
@@ -28,7 +28,7 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
     *,
     additive_cutoff: float | None = None,
     energy_error: float | None = None,
-    boxed: bool = False,
+    boxed: bool | float = False,
     charged: bool = False,
     invariant: bool = False,
     forces: str = "gradient",
@@ -39,6 +39,7 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
     spin: str | Callable[..., Any] | None = None,
     charge_key: str | None = None,
     spin_key: str | None = None,
+    free_energy: bool = False,
     trust: bool = False,
     **options: Any,
 ) -> EnergySource:
@@ -50,7 +51,7 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
     :param additive_cutoff: the source's ``cutoff`` in Å, for a calculator whose distant parts do not feel each other at all
     :param energy_error: 1σ error of one energy in eV; rounding in float64 if not given
     :param boxed: true for a calculator that takes periodic structures only: it is given boxes that leave more than the cutoff
-        around the atoms
+        around the atoms; or how many Å they leave, for one without a cutoff
     :param charged: true for a calculator that takes charges: it is given the initial charges of the atoms
     :param invariant: true if congruent sub-clusters, rotated, reflected or permuted, have the same energy to 1e-9 eV; that of one
         then serves all of them
@@ -64,6 +65,7 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
     :param spin: rule for the spin of sub-clusters, one of :data:`~bodyorder.sources.spin.SPIN_RULES` or a rule of your own
     :param charge_key: key of ``Atoms.info`` that has the charge, where it is not known which one the calculator reads
     :param spin_key: the same for the spin, or ``moments`` (:class:`~bodyorder.sources.ase.told.Told`)
+    :param free_energy: true to resolve the calculator's ``free_energy`` in place of its ``energy``
     :param trust: must be true for a function, or whatever else is called and is no calculator class: it could do anything
     :param options: handed to the class
     :raises InputError: if there is no such calculator, it must be trusted and is not, or it rejects the options. A misspelt
@@ -85,7 +87,7 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
     for name, value in numbers.items():
         if value is not None:
             check_positive(name, value)
-    switches: dict[str, Any] = {"boxed": boxed, "charged": charged, "invariant": invariant}
+    switches: dict[str, Any] = {"charged": charged, "invariant": invariant, "free_energy": free_energy}
     for name, switch in (switches | {"together": together}).items():
         check_switch(name, switch)
     precision = FLOAT64 if energy_error is None else Precision(absolute=float(energy_error))
@@ -102,6 +104,7 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
         spin=spin,
         charge_key=charge_key,
         spin_key=spin_key,
+        boxed=boxed,
         **switches,
     )
     source.told.hold(calculator, options)
@@ -109,8 +112,10 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
         source.leave_folder()
     if not recipe.is_safe:
         switches["trust"] = True  # without it the name would not be loaded again
-    asked = numbers | switches | {"fingerprint": fingerprint, "members": members, "n_members": n_members}
-    own = {name: value for name, value in asked.items() if value is not None and value is not False}
+    asked = numbers | switches | {
+        "boxed": boxed, "fingerprint": fingerprint, "members": members, "n_members": n_members,
+    }  # fmt: skip
+    own: dict[str, Any] = {name: value for name, value in asked.items() if value is not None and value is not False}
     if not together:
         own["together"] = False
     if forces != "gradient":
