@@ -240,7 +240,7 @@ def test_a_source_that_workers_cannot_load_leaves_them_alive(where):
 def test_a_source_that_cannot_travel_is_computed_here(where, caplog):
     source = load_source(SUTTON_CHEN)
     source.extra = lambda: None
-    dispatch._say.cache_clear()
+    dispatch.say_once.cache_clear()
     expected = decompose(clusters(2), SUTTON_CHEN)
     with where(2) if where is open_executor else where() as executor, caplog.at_level(logging.WARNING):
         for _ in range(2):
