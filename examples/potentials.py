@@ -18,8 +18,6 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -69,10 +67,9 @@ def compare(case: Case) -> Comparison:
     """
     potential, structure, max_order = case
     frames = structure.make()
-    module, _, name = potential.target.rpartition(".")
-    with redirect_stdout(sys.stderr):  # CHGNet greets
-        source = load_source(potential.spec)
-        calculator = getattr(import_module(module), name)(**potential.options)
+    with redirect_stdout(sys.stderr):  # CHGNet and SO3LR greet
+        source = load_source(potential.source)
+        calculator = potential.calculator()
     asked = partial(decompose, frames, source, bodies=structure.bodies)
     asked(max_order=1)  # loads what is found ready below
     result, seconds = timed(lambda: asked(max_order=max_order, measure_noise=False))
@@ -96,7 +93,7 @@ def timed(work: Callable[[], T]) -> tuple[T, float]:
 def loop(case: Case, atoms: ase.Atoms, calculator: Calculator) -> Answer:
     """The slow way."""
     claims = case.potential.claims
-    labels = np.arange(len(atoms)) // case.structure.atoms_per_body
+    labels = case.structure.labels(atoms)
     asked = Asked(calculator, claims["additive_cutoff"] if claims.get("boxed") else None)
     if atoms.pbc.any():
         return periodic_orders(atoms, labels, asked, case.max_order, BEYOND * claims["additive_cutoff"])
@@ -151,7 +148,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if unknown := set(given.cases) - set(CASES):
         parser.error(f"no case {min(unknown)!r}; cases: {', '.join(CASES)}")
-    missing = {name: case.potential.package for name, case in CASES.items() if not find_spec(case.potential.package)}
+    missing = {name: case.potential.missing for name, case in CASES.items() if case.potential.missing}
     for name in given.cases:
         if name in missing:
             parser.error(f"{name} needs {missing[name]}; install it, or run all cases by `make potentials`")
