@@ -129,13 +129,13 @@ def kumagai() -> Calculator:
     return Manybody(**Kumagai(Kumagai_Comp_Mat_Sci_39_Si))
 
 
-def tersoff() -> Calculator:
-    """Silicon carbide after Tersoff, Phys. Rev. B 39, 5566 (1989), by matscipy."""
+def erhart_albe() -> Calculator:
+    """Silicon carbide in the form of Tersoff and Brenner after Erhart and Albe, Phys. Rev. B 71, 035211 (2005), by matscipy."""
     from matscipy.calculators.manybody import Manybody
     from matscipy.calculators.manybody.explicit_forms import TersoffBrenner
-    from matscipy.calculators.manybody.explicit_forms.tersoff_brenner import Tersoff_PRB_39_5566_Si_C
+    from matscipy.calculators.manybody.explicit_forms.tersoff_brenner import Erhart_PRB_71_035211_SiC
 
-    return Manybody(**TersoffBrenner(Tersoff_PRB_39_5566_Si_C))
+    return Manybody(**TersoffBrenner(Erhart_PRB_71_035211_SiC))
 
 
 class Lammps(LAMMPSlib):
