@@ -46,11 +46,11 @@ def ani() -> Calculator:
     return ani_model().ase()
 
 
-def ani_model():  # noqa: ANN201 - a class of torchani
+def ani_model():
     """The networks themselves, which take many molecules at once.
 
-    The files of ANI-1x are in the wheel of torchani 2.2.4, and its own loader does not find them: the index is empty there, and it would
-    download. Those of ANI-1ccx and ANI-2x are there in parts.
+    The files of ANI-1x are in the wheel of torchani 2.2.4, and its own loader does not find them: the index is empty there, and
+    it would download. Those of ANI-1ccx and ANI-2x are there in parts.
     """
     from torchani import AEVComputer, SpeciesConverter, neurochem
     from torchani.models import BuiltinEnsemble
@@ -81,7 +81,7 @@ def allegro() -> Calculator:
     return _of_nequip(AllegroModel, l_max=1, radial_chemical_embed=embedding, **sizes)
 
 
-def _of_nequip(build, **sizes) -> Calculator:  # noqa: ANN001, ANN003 - options of a model builder
+def _of_nequip(build, **sizes) -> Calculator:
     from nequip.data.transforms import ChemicalSpeciesToAtomTypeMapper, NeighborListTransform
     from nequip.integrations.ase import NequIPCalculator
     from nequip.utils.global_state import set_global_state

@@ -1,7 +1,7 @@
 """The source ``torchsim:package.module.Model?option=value``: models of torch-sim, many sub-clusters as one state.
 
-torch-sim's ``ModelInterface`` wraps MACE, SevenNet, Orb, UMA, MatterSim, NequIP, metatomic and more. It gives no energies of atoms,
-and says nothing of a cutoff; what is known of the model is said in the spec, as for ``ase:``.
+torch-sim's ``ModelInterface`` wraps MACE, SevenNet, Orb, UMA, MatterSim, NequIP, metatomic and more. It gives no energies of
+atoms, and says nothing of a cutoff; what is known of the model is said in the spec, as for ``ase:``.
 """
 
 from __future__ import annotations
