@@ -41,7 +41,7 @@ def as_found(ask: Callable[..., T], *arguments: Any) -> T | str:
 
 @contextmanager
 def default_precision() -> Iterator[None]:
-    """Leave torch as it was: SO3LR changes the precision of all that is made after it."""
+    """Leave torch as it was: NequIP and SO3LR change the precision of all that is made after them."""
     torch = sys.modules.get("torch")
     before = torch.get_default_dtype() if torch else None
     try:
