@@ -18,8 +18,8 @@ from ase.calculators.abc import GetPropertiesMixin
 
 #: Attributes of calculators that say nothing on their energies.
 NO_SETTINGS = {"atoms", "results", "implemented_properties"}
-#: What pickle raises for objects that cannot be pickled.
-NOT_PICKLABLE = (pickle.PicklingError, TypeError, AttributeError, RuntimeError)
+#: What pickle raises for objects that cannot be pickled: torch its base class (compiled functions), ctypes ValueError (pointers).
+NOT_PICKLABLE = (pickle.PickleError, TypeError, AttributeError, RuntimeError, ValueError)
 
 
 def fingerprint_of(calculator: GetPropertiesMixin, options: Mapping[str, Any] | None = None) -> str:
