@@ -4,9 +4,9 @@ Energies and forces of sub-clusters of four atoms, one thread, seconds of proces
 asked for many sub-clusters set apart in one large structure, and held against the batches of their own frameworks where those
 have any; those without (DIEP, ANI, SO3LR) go through sources that use these batches (examples/potentials_batches.py). MACE's own
 calculator is compared with the native source, which makes one graph of many. What is not installed is left out: all but MACE
-comes with `make potentials`. All ways are warmed up before they are timed, they take turns, the best of all rounds counts, and their
-numbers are asserted equal. The loop is our own, which costs what ASE costs. Weights of MACE, NequIP and Allegro are random: they
-do not change the work.
+comes with `make potentials`. All ways are warmed up before they are timed, they take turns, the best of all rounds counts, and
+their numbers are asserted equal. The loop is our own, which costs what ASE costs. Weights of MACE, NequIP and Allegro are random:
+they do not change the work.
 
 Run with: python benchmarks/ase_set_apart.py [rounds]
 """

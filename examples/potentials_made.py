@@ -82,11 +82,13 @@ def allegro() -> Calculator:
 
 
 def _of_nequip(build, **sizes) -> Calculator:
+    import torch
     from nequip.data.transforms import ChemicalSpeciesToAtomTypeMapper, NeighborListTransform
     from nequip.integrations.ase import NequIPCalculator
     from nequip.utils.global_state import set_global_state
 
     set_global_state(allow_tf32=False)
+    torch.set_default_dtype(torch.float64)  # what the line before does, the first time
     names = ["H", "O"]
     same = {"seed": 1, "model_dtype": "float64", "r_max": 4.0, "type_names": names, "avg_num_neighbors": 8.0}
     model = build(compile_mode="eager", **same, **sizes).eval()

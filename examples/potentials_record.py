@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
+from subprocess import run
 from typing import Any, TypeVar
 
 from potentials_cases import Potential
@@ -26,7 +28,11 @@ def record(path: Path, found: dict[str, Any]) -> None:
 
 
 def versions_of(potential: Potential) -> str:
-    """The package of a potential, and its version."""
+    """The package of a potential, or the program behind it, and its version."""
+    if potential.program:
+        said = run([potential.program, "-V"], capture_output=True, text=True, check=True).stdout
+        (number,) = re.findall(r"version (\d[\d.]*)", said)
+        return f"{potential.program} {number}"
     (name, *_) = packages_distributions()[potential.package]
     return f"{name} {version(name)}"
 

@@ -35,11 +35,11 @@ from bodyorder.structures.clusters import ClusterBatch, System
 #: as can are timed with four hydrogen atoms.
 PREFERRED = ("water", "h8", "argon", "gold", "sic", "silicon", "ion")
 TIMED = ("h8", "argon", "gold", "sic", "silicon", "water")
-#: Ways in which a charge of +1 is told, and two unpaired electrons.
+#: Ways in which a charge of +2 is told, which leaves no electron alone, and two unpaired electrons.
 CHARGES = {
-    "initial charges": lambda atoms: atoms.set_initial_charges(np.eye(len(atoms))[0]),
-    "info charge": lambda atoms: atoms.info.update(charge=1),
-    "info total_charge": lambda atoms: atoms.info.update(total_charge=1),
+    "initial charges": lambda atoms: atoms.set_initial_charges(2 * np.eye(len(atoms))[0]),
+    "info charge": lambda atoms: atoms.info.update(charge=2),
+    "info total_charge": lambda atoms: atoms.info.update(total_charge=2),
 }
 SPINS = {
     "initial moments": lambda atoms: atoms.set_initial_magnetic_moments(2 * np.eye(len(atoms))[0]),
@@ -49,8 +49,8 @@ SPINS = {
 }
 #: Å between fragments.
 DISTANCES = np.concatenate([np.arange(1.5, 20, 0.25), [20, 25, 30, 40, 60, 100]])
-#: Å around atoms in the boxes of those that need one: two fragments are farther from their images than from each other.
-VACUUM = 60.0
+#: Those that need a box are asked up to here: wide boxes cost float32 what is looked for.
+FARTHEST_BOXED = 20.0
 #: Energies (eV) closer than this add up, or more where they scatter more.
 SAME = 1e-9
 N_REPLICAS, N_TOGETHER, N_LOOP = 32, 256, 24
@@ -116,25 +116,27 @@ class Probe:
         """Energy of each element's lone atom, and of two of them far apart beyond twice that; or the error."""
 
         def values(symbol: str) -> list[float]:
-            one = self.ask(ase.Atoms(symbol), VACUUM)[0]
-            two = self.ask(ase.Atoms(f"{symbol}2", [[0, 0, 0], [0, 0, 50.0]]), VACUUM)[0]
+            far = FARTHEST_BOXED if self.boxed else 50.0
+            one = self.energy(ase.Atoms(symbol))
+            two = self.ask(ase.Atoms(f"{symbol}2", [[0, 0, 0], [0, 0, far]]), far)[0]
             return [one, two - 2 * one]
 
         return {symbol: as_found(values, symbol) for symbol in dict.fromkeys(self.atoms.get_chemical_symbols())}
 
     def additive(self) -> dict[str, float | None]:
-        """From which distance (Å) on the two halves add up, None if they never do, and what is left at 100 Å."""
+        """From which distance (Å) on the two halves add up, None if they never do, and what is left at the largest (eV)."""
         one, other = self.atoms[: self.half], self.atoms[self.half :]
-        alone = self.ask(one, VACUUM)[0] + self.ask(other, VACUUM)[0]
+        alone = self.energy(one) + self.energy(other)
         above = one.positions[:, 2].max() - other.positions[:, 2].min()
+        distances = DISTANCES[DISTANCES <= FARTHEST_BOXED] if self.boxed else DISTANCES
         left = []
-        for distance in DISTANCES:
+        for distance in distances:
             moved = other.copy()
             moved.positions[:, 2] += above + distance
-            left.append(abs(self.ask(one + moved, max(VACUUM, 1.2 * distance))[0] - alone))
+            left.append(abs(self.ask(one + moved, distance + 5)[0] - alone))
         beyond = np.flatnonzero(np.array(left) > self.tolerance)
         first = 0 if not len(beyond) else beyond[-1] + 1
-        return {"from": float(DISTANCES[first]) if first < len(DISTANCES) else None, "left": float(left[-1])}
+        return {"from": float(distances[first]) if first < len(distances) else None, "left": float(left[-1])}
 
     def forces(self) -> float | None:
         """Largest distance from the gradient in eV/Å, by central differences extrapolated from two steps."""
