@@ -40,5 +40,7 @@ def test_links_lead_to_files(page):
 def test_tables_are_what_is_found(room):
     """That of inputs is found anew, and fails where a file is read as something that it does not say; those of potentials are
     what the last `make potentials` found."""
-    ran = subprocess.run([sys.executable, DOCS / room / "table.py", "--check"], capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, DOCS / room / "table.py", "--check"], capture_output=True, text=True, check=False
+    )
     assert (ran.returncode, ran.stderr) == (0, "")

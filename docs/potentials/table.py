@@ -69,11 +69,11 @@ def trait(entry: dict[str, Any]) -> list[str]:
         rates = [rate(speed["loop"]), rate(speed["together"]) + "*" * bool(entry["batches"]), f"{ratio:.1f}"]
     energies, sums = [], []
     for symbol, found in entry["lone"].items():
-        energies.append(f"{symbol} {'fails' if isinstance(found, str) else f'{found[0]:.3f}'}")
-        if not isinstance(found, str) and abs(found[1]) > NOTHING:
-            sums.append(f"{symbol}₂ {found[1]:+.3f}")
-        elif isinstance(found, str):
-            sums.append(f"{symbol} fails")
+        energies.append(f"{symbol} {or_fails(found, lambda found: energy(found[0]))}")
+        if isinstance(found, str):
+            sums.append(f"{symbol}₂ fails")
+        elif abs(found[1]) > NOTHING:
+            sums.append(f"{symbol}₂ {energy(found[1])}")
     return [
         entry["name"],
         entry["versions"],
@@ -101,6 +101,11 @@ def told(ways: list[str] | str) -> str:
 def or_fails(found: Any, say: Callable[[Any], str]) -> str:
     """What was found, in words."""
     return "fails" if isinstance(found, str) else say(found)
+
+
+def energy(value: float) -> str:
+    """In eV, with a minus sign."""
+    return f"{value:.3f}".replace("-", "−") if value else "0"
 
 
 def number(value: float | None) -> str:
@@ -134,10 +139,9 @@ def main(arguments: Sequence[str]) -> None:
     if "--check" not in arguments:
         for name in ("cases.json", "traits.json"):
             for folder in arguments:
-                kept = HERE / name
-                there = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+                there = json.loads((HERE / name).read_text(encoding="utf-8"))
                 there |= json.loads((Path(folder) / name).read_text(encoding="utf-8"))
-                kept.write_text(json.dumps(there, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+                (HERE / name).write_text(json.dumps(there, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     elif page(PAGE.read_text(encoding="utf-8")) != PAGE.read_text(encoding="utf-8"):
         raise SystemExit(f"{PAGE} must hold what was found, and does not; run python docs/potentials/table.py")
