@@ -115,7 +115,7 @@ POTENTIALS = {
     "diep": Potential("DIEP", "diep", f"{MADE}.diep", {}, {"energy_error": 5e-6}, float32=True, batches="Diep"),
     "so3lr": Potential("SO3LR", "so3krates_torch", f"{MADE}.so3lr", {}, _CHARGED, batches="So3lr"),
     "ani1x": Potential("ANI-1x", "torchani", f"{MADE}.ani", {}, {"energy_error": 1e-9}, batches="Ani"),
-    # three interactions of 4 Å each: message passing reaches that far, set apart by one cutoff alone it cannot
+    # messages pass three times 4 Å, over atoms that are there: parts 4 Å apart have none between them
     "nequip": Potential("NequIP, random weights", "nequip", f"{MADE}.nequip", {}, {"additive_cutoff": 4.0}),
     "allegro": Potential("Allegro, random weights", "allegro", f"{MADE}.allegro", {}, {"additive_cutoff": 4.0}),
     "gfn2": _tblite("GFN2-xTB"),
