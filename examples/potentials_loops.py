@@ -40,6 +40,8 @@ class Asked:
         if self.vacuum is not None and not atoms.pbc.any():
             atoms.center(vacuum=self.vacuum)
             atoms.pbc = True
+        # for a model that looks there; calculators that know charges add up those of the atoms
+        atoms.info["charge"] = round(atoms.get_initial_charges().sum())
         atoms.calc = self.calculator
         self.count += 1
         self.calculator.reset()  # tblite would start from the density of the atoms before, and fails from some

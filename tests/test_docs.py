@@ -36,9 +36,11 @@ def test_links_lead_to_files(page):
         assert (DOCS / name).is_file()
 
 
-def test_the_table_of_inputs_is_what_is_found():
-    """Its script fails where a file is read as something that it does not say."""
+@pytest.mark.parametrize("room", ["inputs", "potentials"])
+def test_tables_are_what_is_found(room):
+    """That of inputs is found anew, and fails where a file is read as something that it does not say; those of potentials are
+    what the last `make potentials` found."""
     ran = subprocess.run(
-        [sys.executable, DOCS / "inputs" / "table.py", "--check"], capture_output=True, text=True, check=False
+        [sys.executable, DOCS / room / "table.py", "--check"], capture_output=True, text=True, check=False
     )
     assert (ran.returncode, ran.stderr) == (0, "")

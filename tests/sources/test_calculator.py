@@ -1,3 +1,4 @@
+import ctypes
 import pickle
 import subprocess
 import sys
@@ -327,15 +328,35 @@ def test_a_used_calculator_still_travels_to_another_process():
     assert (copy.fingerprint, copy.cutoff, copy.precision) == (source.fingerprint, source.cutoff, source.precision)
 
 
-def test_a_calculator_that_cannot_be_pickled_works_and_is_never_found_again():
+def compiled():
+    """A function of torch, as networks have them."""
+    torch = pytest.importorskip("torch")
+    return torch.jit.script(_twice)
+
+
+def _twice(value: float) -> float:
+    return 2 * value
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("hook", "error", "message"),
+    [
+        (lambda: lambda: None, (AttributeError, pickle.PicklingError), "lambda"),
+        (lambda: ctypes.pointer(ctypes.c_int(1)), ValueError, "ctypes objects containing pointers"),
+        (compiled, pickle.PickleError, "ScriptFunction cannot be pickled"),
+    ],
+    ids=["lambda", "pointer", "compiled"],
+)
+def test_a_calculator_that_cannot_be_pickled_works_and_is_never_found_again(hook, error, message):
     def made():
         calculator = Picky()
-        calculator.hook = lambda: None
+        calculator.hook = hook()
         return CalculatorSource(calculator)
 
     assert made().energies(batch_of([[0.5, 0, 0]]))[0] == 0.5
     assert made().fingerprint != made().fingerprint
-    with pytest.raises((AttributeError, pickle.PicklingError), match="lambda"):
+    with pytest.raises(error, match=message):
         pickle.dumps(made())
 
 
