@@ -20,13 +20,13 @@ CHECKS = [
     "attributes", "output", "repetition", "single atoms", "permutation", "rotation", "translation", "invariance", "batch",
     "batch size", "parent", "additivity", "dissociation", "range", "continuity", "boxes", "precision", "single precision",
     "records", "context", "charges", "counterpoise", "cells", "estimates", "versions", "energies of atoms", "members",
-    "energies with forces", "forces", "net forces", "forces in a batch", "pickling", "fingerprint",
+    "energies with forces", "forces", "net forces", "forces in a batch", "workers", "pickling", "fingerprint",
 ]  # fmt: skip
 FORCES = {"energies with forces", "forces", "net forces", "forces in a batch"}
 #: What applies only to sources that claim it or have it.
 OPTIONAL = {
     "boxes", "invariance", "energies of atoms", "batch size", "single precision", "records", "charges", "counterpoise", "cells",
-    "estimates", "versions", "members",
+    "estimates", "versions", "members", "workers",
 }  # fmt: skip
 
 CONFORMING = [

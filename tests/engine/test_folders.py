@@ -14,12 +14,13 @@ import pytest
 from ase import Atoms
 from ase.calculators.genericfileio import GenericFileIOCalculator
 from ase.calculators.mixing import SumCalculator
-from file_calculators import PROGRAM, SILENT, Filed, Fixed, Kept, Profile, Template, folder_of
+from file_calculators import PROGRAM, SILENT, Filed, Fixed, Kept, Profile, Stubborn, Template, folder_of
 
 from bodyorder.engine import decompose
 from bodyorder.engine.executors import open_executor
 from bodyorder.sources.ase.calculator import CalculatorSource
 from bodyorder.sources.registry import load_source
+from bodyorder.testing import check_source
 
 
 def filed(folder, program):
@@ -191,3 +192,21 @@ def test_ten_runs_of_mopac_are_bitwise_alike(serial_mopac, workers):
     with open_executor(workers=workers) as executor:
         for _ in range(10):
             np.testing.assert_array_equal(of_mopac(executor), serial_mopac)
+
+
+def test_check_tries_two_processes_at_once(program):
+    calculator = Filed(command=f"{sys.executable} {program}")
+    with open_executor(workers=2) as executor:
+        checks = {check.name: check for check in check_source(calculator, executor=executor).checks}
+    assert checks["workers"].passed
+    assert checks["workers"].detail == "22 sub-clusters by two processes at once"
+    assert {check.name: check for check in check_source("analytic:pair").checks}["workers"].passed is None
+
+
+def test_check_sees_processes_that_share_a_folder(tmp_path, program, monkeypatch):
+    """A calculator that would be moved, and goes back to one folder each time."""
+    monkeypatch.chdir(tmp_path)
+    calculator = Stubborn(command=f"{sys.executable} {program}")
+    with open_executor(workers=2) as executor:
+        checks = {check.name: check for check in check_source(calculator, executor=executor).checks}
+    assert checks["workers"].passed is False

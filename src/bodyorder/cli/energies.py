@@ -292,11 +292,15 @@ def _workers(wanted: int | None, source: EnergySource, loaded: float) -> tuple[i
 
 def _check(args: argparse.Namespace) -> int:
     from bodyorder.cli.tables import print_checks
+    from bodyorder.engine.executors import open_executor
     from bodyorder.sources import load_source
     from bodyorder.sources.one_body import parse_one_body
     from bodyorder.testing import check_source
+    from bodyorder.testing.parallel import AT_ONCE
 
     one_body = parse_one_body(args.one_body)
-    report = check_source(load_source(trusted(args.source, args.trust)), species=args.species, one_body=one_body)
+    source = load_source(trusted(args.source, args.trust))
+    with open_executor(AT_ONCE) as executor:  # processes start when there is work for them
+        report = check_source(source, species=args.species, one_body=one_body, executor=executor)
     print_checks(report)
     return 0 if report.passed else 1

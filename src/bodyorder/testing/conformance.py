@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,7 @@ from bodyorder.sources.one_body import OneBodyLike
 from bodyorder.sources.protocol import FailedClusters, misstated
 from bodyorder.sources.registry import SourceLike, load_source
 from bodyorder.structures.kinds import AtomKind
-from bodyorder.testing import atoms, claims, energies, reach
+from bodyorder.testing import atoms, claims, energies, parallel, reach
 from bodyorder.testing.checks import Check, Conformance
 from bodyorder.testing.clusters import alone, part, permuted, random_rotation, rotated, shifted
 from bodyorder.testing.members import members
@@ -28,6 +29,7 @@ def check_source(
     species: Sequence[str] | None = None,
     forces: bool | None = None,
     one_body: OneBodyLike = "model",
+    executor: Executor | None = None,
     seed: int = 0,
 ) -> Conformance:
     """Hold an energy source against what the protocol promises, on random clusters of up to six atoms.
@@ -36,8 +38,8 @@ def check_source(
     pickling, for any order of atoms, rotation and translation, alone and in a batch, cut from a parent and standing alone;
     that energies of parts farther apart than the claimed cutoff add up; what two lone atoms miss of two far apart, which is no
     fault; that nothing changes beyond the cutoff where an atom is moved away from one or two others, and that energies do not
-    jump on the way; that nothing acts across periodic boxes, where the source makes such; that the noise of an energy is not above the
-    claimed precision; that forces are the negative gradient, and balance; that energies of atoms add up and follow their atoms;
+    jump on the way; that nothing acts across periodic boxes, where the source makes such; that the noise of an energy is not above
+    the claimed precision; that forces are the negative gradient, and balance; that energies of atoms add up and follow their atoms;
     that members are as many as named and parts add up; that a source that claims to be invariant does not see reflections either;
     and every other claim of its capabilities that numbers can decide: batches as large as it says, records, context, charges,
     functions of other atoms, energies of cells, estimates, versions. Whether it is serial or costly is left to whoever times it.
@@ -49,18 +51,20 @@ def check_source(
     :param species: chemical symbols to build clusters of, hydrogen if not given
     :param forces: True: a source without forces fails; False: forces are not looked at; None: they are if there are any
     :param one_body: whose energies lone atoms have, as :func:`bodyorder.decompose` takes it
+    :param executor: where sources that run in several processes are tried out in two at once; what they do then is not looked at
+        without one
     :param seed: of the random clusters
     :return: a report; ``raise_if_failed()`` turns it into an exception for tests
     :raises InputError: for an unknown species, or when the source rejects the clusters as input (an element it does not know)
     """
     subject = Subject(load_source(source), species or ("H",), seed)
     subject.source = with_lone_atoms(subject.source, one_body, map(AtomKind, subject.species))
-    return Conformance(str(subject.source.name), tuple(_Kit(subject, forces).run()))
+    return Conformance(str(subject.source.name), tuple(_Kit(subject, forces, executor).run()))
 
 
 class _Kit:
-    def __init__(self, subject: Subject, forces: bool | None):
-        self.subject, self.source, self.forces = subject, subject.source, forces
+    def __init__(self, subject: Subject, forces: bool | None, executor: Executor | None):
+        self.subject, self.source, self.forces, self.executor = subject, subject.source, forces, executor
         self.fingerprint, self.copied_fingerprint = self.source.fingerprint, None
 
     def run(self) -> Iterator[Check]:
@@ -101,6 +105,7 @@ class _Kit:
             "forces": partial(atoms.gradient, subject),
             "net forces": partial(atoms.balance, subject),
             "forces in a batch": partial(atoms.forces_in_batch, subject),
+            "workers": partial(parallel.workers, subject, executor=self.executor),
             "pickling": self.pickling,
             "fingerprint": self.same_fingerprint,
         }
