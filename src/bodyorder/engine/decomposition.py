@@ -75,8 +75,9 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     :param forces: resolve forces too
     :param atom_energies: resolve the energies of atoms that the source itself gives: whose atom carries which order
     :param subsets: keep energy and contribution of every sub-cluster
-    :param measure_noise: measure the error of one energy on replicas (turned, shifted, permuted) of some sub-clusters, instead of
-        believing what the source claims; None does so for sources that round coarsely (single precision)
+    :param measure_noise: measure the error of one energy on replicas (turned, shifted, permuted, and deformed a little) of some
+        sub-clusters, instead of believing what the source claims; None does so for sources that round coarsely (single
+        precision), and with few energies for sources that claim nothing. False leaves the noise of these unknown (NaN).
     :param same_distance: Å by which the distances of two sub-clusters may differ that are evaluated once, by sources whose
         energies are invariant. The default changes no energy by 1e-9 eV; positions read from files with eight decimals need 1e-6,
         which changes energies by that times their slopes.
@@ -112,7 +113,8 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
         if announce is not None:
             announce(said)
         _try_reach(pieces, engine)
-        known = measure(pieces, engine) if _measures(measure_noise, engine) else {}
+        measures = _measures(measure_noise, engine)
+        known = measure(pieces, engine, executor, asked=bool(measure_noise)) if measures else None
         # the rounds of a sample find in memory what the ones before computed
         kept = RunCache() if opened_store is None and sampling is not None else opened_store
         run = _Run(Evaluated(engine, Wanted(forces, atom_energies), known), kept, executor, progress, same_distance)
@@ -225,10 +227,12 @@ def _spacing(piece: Piece) -> float:
 
 
 def _measures(wanted: bool | None, source: EnergySource) -> bool:
-    """Whether the noise of energies is measured: where it is wanted, or nothing is said and the source rounds coarsely."""
+    """Whether the noise of energies is measured: where it is wanted, or nothing is said and claims are not to be relied on."""
     if wanted and source.capabilities.counterpoise != "none":
         raise InputError(f"`measure_noise` needs a source without counterpoise correction, got {source.name}")
-    return source.capabilities.single_precision if wanted is None else wanted
+    can = source.capabilities
+    unproven = (can.single_precision or can.unproven_precision) and can.counterpoise == "none"
+    return unproven if wanted is None else wanted
 
 
 def _by_structure(outcome: Outcome) -> Iterator[tuple[int, np.ndarray]]:

@@ -1,16 +1,26 @@
-"""How well energies are known, measured on replicas of sub-clusters, which must have the same energy."""
+"""How well energies are known: what their source claims, what they are seen to be rounded to, and what is measured.
+
+Sub-clusters are moved along short lines on which their energy is smooth but for its noise (:mod:`bodyorder.sources.scatter`); and
+where a source can converge its energies tighter, some are asked for again that way.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from bodyorder.engine.computation import Wanted, compute
+from bodyorder.engine.batching import rows_per_batch
+from bodyorder.engine.computation import Wanted
+from bodyorder.engine.dispatch import Dispatcher
 from bodyorder.engine.examples import draw
 from bodyorder.engine.pieces import Piece
 from bodyorder.sources.protocol import EnergySource
+from bodyorder.sources.rounding import last_digits
+from bodyorder.sources.scatter import N_POINTS, scatter
 from bodyorder.structures import ClusterBatch, System
 from bodyorder.structures.clusters import evenly
 
@@ -20,81 +30,199 @@ SIGNIFICANT = 2.0
 #: Size in eV below which an n-body total is zero in any source: rounding of energies in float64.
 ROUNDING = 1e-9
 
-#: Sub-clusters of each order of which replicas are made, and structures that they are taken from, both spread over all.
-N_REPLICAS, N_STRUCTURES = 32, 8
+#: Sub-clusters of each order that are moved along a line, each from another structure where there are as many.
+N_LINES = 4
+#: Share of all evaluations that goes into lines where nobody asked for them, as long as that is one line at least.
+SHARE = 1 / 10
 
 #: Length (Å) by which a replica is shifted, as a standard deviation.
 _SHIFT = 3.0
 
 
-def measure(pieces: Sequence[Piece], source: EnergySource) -> dict[int, float]:
-    """1σ of one energy by the number of bodies of its sub-cluster, in eV.
+@dataclass(frozen=True)
+class Measured:
+    """What was found out about the error of one energy.
 
-    Sub-clusters of every order are evaluated as they are, and turned, shifted and with their atoms in another order. The root
-    mean square difference over √2 is the error of one of the two. What a model that is not built to be invariant makes of a
-    turned structure is part of it.
+    :param scatter: 1σ in eV by number of bodies, about a smooth curve; NaN where energies failed
+    :param convergence: root mean square change in eV by number of bodies where energies are converged tighter
+    """
+
+    scatter: dict[int, float] = field(default_factory=dict)
+    convergence: dict[int, float] = field(default_factory=dict)
+
+    def of(self, order: int) -> float:
+        """1σ of one energy of a sub-cluster of so many bodies in eV, the larger of both; NaN where nothing was measured.
+
+        Where its own order was not looked at, what was found of more bodies counts, or else of as many as there are.
+        """
+        found = []
+        for by_order in (self.scatter, self.convergence):
+            known = [size for size, sigma in by_order.items() if np.isfinite(sigma)]
+            if known:
+                found.append(by_order[min((size for size in known if size >= order), default=max(known))])
+        return max(found, default=np.nan)
+
+
+def measure(pieces: Sequence[Piece], source: EnergySource, executor: Executor | None, *, asked: bool) -> Measured:
+    """1σ of one energy by the number of bodies of its sub-cluster.
+
+    Some sub-clusters are deformed by thousandths of an Å along a line, and at each of its places turned, shifted and with their atoms
+    in another order: the same energy for all of these is what an invariant source has, and what a source that is not built to
+    be invariant makes of them is part of its error.
 
     :param pieces: the structures
     :param source: where energies come from
+    :param executor: where they are computed; None for this process
+    :param asked: whether the user asked for it: every order is measured then; else some are, the largest first, with about a tenth
+        as many energies as the decomposition takes
     """
     rng = np.random.default_rng(0)
-    found = {}
-    for order in range(1, max(piece.family.max_order for piece in pieces) + 1):
-        holding = [piece for piece in pieces if piece.family.max_order >= order and piece.family.sizes[order - 1]]
-        chosen = evenly(len(holding), N_STRUCTURES)
-        squares = []
-        for index in chosen:
-            batch = draw([holding[index]], order, source)[0].batch
-            batch = batch.select(evenly(len(batch), -(-N_REPLICAS // len(chosen))))
-            energies = [compute(source, some, Wanted()).energies for some in (batch, _replicas(batch, rng))]
-            squares.append((energies[1] - energies[0]) ** 2)
-        if squares and np.isfinite(np.concatenate(squares)).any():
-            found[order] = float(np.sqrt(np.nanmean(np.concatenate(squares)) / 2))
-    return found
+    chosen = _chosen(pieces, source, asked)
+    orders = np.repeat(list(chosen), [len(systems) for systems in chosen.values()])
+    lines = [_Line(system, rng) for systems in chosen.values() for system in systems]
+    asking = _Asking(source, executor)
+
+    def ask(numbers: np.ndarray, places: np.ndarray) -> np.ndarray:
+        return asking.energies([lines[n].at(place, rng) for n, place in zip(numbers, places, strict=True)])
+
+    found = scatter(ask, len(lines))
+    change = np.full(len(lines), np.nan)
+    if source.capabilities.tightened:
+        systems = [line.system for line in lines]
+        change = _Asking(source.tightened(), executor).energies(systems) - asking.energies(systems)
+    return Measured(
+        {order: _rms(found[orders == order]) for order in chosen},
+        {order: _rms(change[orders == order]) for order in chosen if source.capabilities.tightened},
+    )
 
 
 def variance(
     source: EnergySource, energies: np.ndarray, uncertainty: np.ndarray, measured: float | None = None
 ) -> np.ndarray:
-    """Square of the error of each energy in eV²: what the source claims or what was measured, whichever is larger, and its own.
+    """Square of the error of each energy in eV²: the largest of what is claimed, measured and seen, and its own.
+
+    Seen is rounding to float32: the error of a number that is rounded to steps of length s is s/√12.
 
     :param uncertainty: of single energies beyond the precision of their source, in eV; NaN for none
-    :param measured: 1σ of one energy in eV where it was measured
+    :param measured: 1σ of one energy in eV where it was measured; NaN where it is not known
+    :return: NaN where nothing is claimed and nothing was measured
     """
-    known = np.maximum(source.precision.sigma(energies), measured or 0.0)
-    return known**2 + np.nan_to_num(uncertainty) ** 2
+    if measured is None:
+        measured = np.nan if source.capabilities.unproven_precision else 0.0
+    known = np.maximum(source.precision.sigma(energies), last_digits(energies) / np.sqrt(12))
+    return np.maximum(known, measured) ** 2 + np.nan_to_num(uncertainty) ** 2
 
 
-def describe(measured: Mapping[int, float], sampled: bool = False) -> str:
+def describe(source: EnergySource, measured: Measured | None, sampled: bool = False) -> str:
     """Where the noise of a result comes from, for its attributes.
 
-    :param measured: 1σ of one energy in eV by number of bodies, where it was measured
+    :param measured: what was measured, if it was
     :param sampled: whether orders are estimated from samples
     """
-    energies = "claimed by the source"
-    if measured:
-        listed = ", ".join(f"{sigma:.1e} eV ({order})" for order, sigma in measured.items())
-        energies = f"measured on replicas: {listed}"
+    if measured is None:
+        unknown = "unknown (NaN): the source claims no precision, and none was measured"
+        energies = unknown if source.capabilities.unproven_precision else "claimed by the source"
+    else:
+        energies = f"measured on replicas: {_listed(measured.scatter)}"
+        if measured.convergence:
+            energies += f"; by converging tighter: {_listed(measured.convergence)}"
     return f"the error of sampling, and what is {energies}" if sampled else energies
 
 
-def _replicas(batch: ClusterBatch, rng: np.random.Generator) -> ClusterBatch:
-    """Each sub-cluster as a structure of its own, turned about its middle, shifted, its atoms in another order."""
-    n, k = batch.numbers.shape
-    order = rng.permuted(np.tile(np.arange(k), (n, 1)), axis=1)
-    turns = Rotation.random(n, random_state=rng).as_matrix()
-    middle = batch.positions.mean(axis=1, keepdims=True)
-    turned = np.einsum("nax,nyx->nay", batch.positions - middle, turns)
-    positions = turned + middle + rng.normal(scale=_SHIFT, size=(n, 1, 3))
+def _listed(by_order: dict[int, float]) -> str:
+    return ", ".join(
+        f"{sigma:.1e} eV ({order})" if np.isfinite(sigma) else f"unknown, as all energies failed ({order})"
+        for order, sigma in sorted(by_order.items())
+    )
+
+
+def _rms(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.sqrt(np.mean(known**2))) if len(known) else np.nan
+
+
+def _chosen(pieces: Sequence[Piece], source: EnergySource, asked: bool) -> dict[int, list[System]]:
+    """The sub-clusters that are looked at, by their number of bodies."""
+    orders = [
+        order
+        for order in range(max(piece.family.max_order for piece in pieces), 0, -1)
+        if any(_holds(piece, order) for piece in pieces)
+    ]
+    each = N_LINES
+    if not asked:
+        n_lines = max(1, int(SHARE / N_POINTS * sum(piece.n_clusters for piece in pieces)))
+        each = int(np.clip(n_lines // len(orders), 1, N_LINES))
+        orders = [orders[index] for index in sorted({n * len(orders) // n_lines for n in range(n_lines)})]
+    return {order: _spread([piece for piece in pieces if _holds(piece, order)], order, source, each) for order in orders}
+
+
+def _holds(piece: Piece, order: int) -> bool:
+    return piece.family.max_order >= order and piece.family.sizes[order - 1] > 0
+
+
+def _spread(pieces: Sequence[Piece], order: int, source: EnergySource, count: int) -> list[System]:
+    """So many sub-clusters of one order as structures of their own, spread over structures that have any."""
+    chosen = evenly(len(pieces), count)
+    found = []
+    for index in chosen:
+        batch = draw([pieces[index]], order, source)[0].batch
+        found += _systems(batch.select(evenly(len(batch), -(-count // len(chosen)))))
+    return [found[index] for index in evenly(len(found), count)]
+
+
+def _systems(batch: ClusterBatch) -> list[System]:
     charges, moments, bodies = (batch.of_members(name) for name in ("charges", "moments", "bodies"))
-    systems = {
-        row: System(
-            batch.numbers[row, places],
-            positions[row, places],
-            charges[row, places],
-            moments[row, places],
-            bodies[row, places].astype(np.int64),
-        )
-        for row, places in enumerate(order)
-    }
-    return ClusterBatch.cut(systems, np.arange(n), np.tile(np.arange(k), (n, 1)))
+    arrays = zip(batch.numbers, batch.positions, charges, moments, bodies.astype(np.int64), strict=True)
+    return [System(*one) for one in arrays]
+
+
+class _Line:
+    """A sub-cluster that is deformed along a line.
+
+    :param system: the sub-cluster
+    """
+
+    def __init__(self, system: System, rng: np.random.Generator):
+        self.system = system
+        self._shape = rng.normal(size=system.positions.shape)
+
+    def at(self, place: float, rng: np.random.Generator) -> System:
+        """A replica at some place in Å: turned about its middle, shifted, its atoms in another order."""
+        system, order = self.system, rng.permutation(len(self.system))
+        middle = system.positions.mean(axis=0)
+        deformed = system.positions - middle + place * self._shape
+        turned = deformed @ Rotation.random(random_state=rng).as_matrix().T
+        positions = turned + middle + rng.normal(scale=_SHIFT, size=3)
+        arrays = (system.numbers, positions, system.charges, system.moments, system.bodies)
+        return System(*(array[order] for array in arrays))
+
+
+class _Asking:
+    """Energies of single structures, by whoever computes.
+
+    :param source: where energies come from
+    :param executor: where they are computed; None for this process
+    """
+
+    def __init__(self, source: EnergySource, executor: Executor | None):
+        self._source = source
+        self._executor = None if source.capabilities.one_process else executor
+        self._dispatcher = Dispatcher(source, Wanted(), self._executor)
+
+    def energies(self, systems: Sequence[System]) -> np.ndarray:
+        """Energies in eV, NaN for failures, shape (n,)."""
+        energies = np.full(len(systems), np.nan)
+        sizes = np.array([len(system) for system in systems])
+        waiting = []
+        for size in np.unique(sizes)[::-1]:
+            rows = np.flatnonzero(sizes == size)
+            some = {int(row): systems[row] for row in rows}
+            batch = ClusterBatch.cut(some, rows, np.tile(np.arange(size), (len(rows), 1)))
+            most = rows_per_batch(self._source, batch.select(np.arange(1)))
+            most = most if self._executor is None else min(most, N_POINTS)
+            for start in range(0, len(rows), most):
+                part = batch.select(np.arange(start, min(start + most, len(rows))))
+                waiting.append((rows[start : start + most], part, self._dispatcher.hand_out(part)))
+        for rows, part, future in waiting:
+            energies[rows] = self._dispatcher.take(future, part).energies
+        return energies

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -14,7 +14,7 @@ from bodyorder.engine.batching import WHOLE, Task
 from bodyorder.engine.computation import Wanted
 from bodyorder.engine.counterpoise import VMFC
 from bodyorder.engine.jobs import Outcome
-from bodyorder.engine.noise import variance
+from bodyorder.engine.noise import Measured, variance
 from bodyorder.engine.pieces import Piece
 from bodyorder.sources.protocol import CONTAMINATED, EnergySource, Evaluation
 from bodyorder.subsets import Sample, contributions, order_coefficients
@@ -39,12 +39,12 @@ class Evaluated:
 
     :param source: where the energies come from
     :param wanted: what was asked of it beside energies
-    :param measured: 1σ of one energy in eV by number of bodies, where it was measured
+    :param measured: what was found out about the error of one energy; None if nothing was measured
     """
 
     source: EnergySource
     wanted: Wanted
-    measured: Mapping[int, float] = field(default_factory=dict)
+    measured: Measured | None = None
 
 
 @dataclass
@@ -185,7 +185,10 @@ class SubsetEnergies:
                 self.virial[n] += np.einsum("sax,say->xy", forces, task.batch.positions[here])
 
     def _variance_of(self, order: int, energies: np.ndarray, uncertainty: np.ndarray) -> np.ndarray:
-        return variance(self.evaluated.source, energies, uncertainty, self.evaluated.measured.get(order))
+        measured = self.evaluated.measured
+        return variance(
+            self.evaluated.source, energies, uncertainty, None if measured is None else measured.of(order)
+        )
 
     def _unknown(self) -> list[np.ndarray]:
         return [np.full(len(rows), np.nan) for rows in self.piece.family.members]

@@ -16,12 +16,13 @@ from bodyorder._checks import ComputationError, InputError, check_positive, chec
 from bodyorder.sources.ase.apart import SetApart
 from bodyorder.sources.ase.fingerprint import NOT_PICKLABLE, fingerprint_of
 from bodyorder.sources.ase.folders import WorkingFolder, give_folder, why_one_process
+from bodyorder.sources.ase.tightening import knobs, tightened
 from bodyorder.sources.protocol import Capabilities, EnergySource, Evaluation, Precision
 from bodyorder.sources.rounding import tolerance
 from bodyorder.sources.spacing import structure
 from bodyorder.structures.clusters import ClusterBatch, FloatArray
 
-#: What can be told apart in a float64 energy after the sums of an ordinary classical potential.
+#: What can be told apart in a float64 energy after the sums of an ordinary classical potential: the least that any energy lacks.
 FLOAT64 = Precision(absolute=1e-13, relative=1e-14)
 #: How ASE calls what a calculator is asked for.
 GETTERS = {"energy": "get_potential_energy", "energies": "get_potential_energies", "forces": "get_forces"}
@@ -53,8 +54,8 @@ class CalculatorSource(EnergySource):
         their sum in ``info["charge"]``; without it all charges are zero.
     :param invariant: whether congruent sub-clusters, rotated, reflected or permuted, have the same energy to 1e-9 eV; that of
         one then serves all, and is stored as theirs. ``check_source`` tests this claim too.
-    :param precision: error of one energy; rounding in float64 if not given. Give it for a calculator that converges its
-        energies only so far, or computes in float32.
+    :param precision: error of one energy. If not given, nothing is claimed and it is measured with some energies more; a
+        calculator that is known to iterate (:mod:`~bodyorder.sources.ase.tightening`) is asked for some converged tighter, too.
     :param fingerprint: a text that changes whenever the energies could. If not given, it is made of the class, its parameters
         and the version of its package (:func:`~bodyorder.sources.ase.fingerprint.fingerprint_of`). What is claimed here and
         changes the numbers is added to it.
@@ -66,7 +67,7 @@ class CalculatorSource(EnergySource):
         calculator: GetPropertiesMixin,
         *,
         cutoff: float | None = None,
-        precision: Precision = FLOAT64,
+        precision: Precision | None = None,
         fingerprint: str | None = None,
         boxed: bool = False,
         charged: bool = False,
@@ -77,12 +78,12 @@ class CalculatorSource(EnergySource):
                 f"`calculator` must be an instance of an ASE calculator, got {calculator!r}; a name is for a spec, "
                 f"ase:package.module.Class"
             )
-        if not isinstance(precision, Precision):
+        if precision is not None and not isinstance(precision, Precision):
             raise InputError(f"`precision` must be a Precision, got {precision!r}; say Precision(absolute=…), in eV")
         self.calculator = calculator
         self._unused = _small_pickle(calculator)
         self.cutoff = None if cutoff is None else check_positive("cutoff", cutoff)
-        self.precision = precision
+        self.precision = FLOAT64 if precision is None else precision
         switches = {"boxed": boxed, "charged": charged, "invariant": invariant}
         added = "".join(f" {name}" for name, value in switches.items() if check_switch(name, value))
         if boxed and self.cutoff is None:
@@ -108,6 +109,8 @@ class CalculatorSource(EnergySource):
             serial=True,
             one_process=why_one_process(calculator),
             unproven_cutoff=self.cutoff is not None,
+            unproven_precision=precision is None,
+            tightened=bool(knobs(calculator)),
             missing=lacking,
         )
         kind = type(calculator)
@@ -157,6 +160,16 @@ class CalculatorSource(EnergySource):
         :raises InputError: for a calculator without energies of atoms, or whose energies of atoms are not its energy together
         """
         return self._evaluate(batch, atoms=True, forces=forces)
+
+    def tightened(self) -> CalculatorSource:
+        """The same with its calculator converging energies tighter."""
+        if not self.capabilities.tightened:
+            raise self._without("tightened")
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other.calculator = tightened(self.calculator)
+        other._unused = _small_pickle(other.calculator)
+        return other
 
     def _evaluate(self, batch: ClusterBatch, *, atoms: bool, forces: bool) -> Evaluation:
         found = Evaluation.unknown(len(batch), batch.n_atoms, forces=forces, atom_energies=atoms)

@@ -12,7 +12,7 @@ from ase.calculators.abc import GetPropertiesMixin
 from ase.calculators.calculator import Calculator, FileIOCalculator
 
 from bodyorder._checks import InputError, check_positive, check_switch, did_you_mean, first_line
-from bodyorder.sources.ase.calculator import FLOAT64, CalculatorSource
+from bodyorder.sources.ase.calculator import CalculatorSource
 from bodyorder.sources.ase.fingerprint import fingerprint_of
 from bodyorder.sources.protocol import EnergySource, Precision
 from bodyorder.sources.spec import format_spec
@@ -20,7 +20,7 @@ from bodyorder.sources.spec import format_spec
 #: Where ASE keeps its base classes, which are no calculators to choose from.
 BASE_MODULE = Calculator.__module__
 #: Options that are not the calculator's.
-OWN_OPTIONS = {"additive_cutoff", "boxed", "charged", "energy_error", "invariant", "trust"}
+OWN_OPTIONS = {"additive_cutoff", "boxed", "charged", "energy_error", "invariant", "relative_error", "trust"}
 
 
 def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a default
@@ -28,6 +28,7 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
     *,
     additive_cutoff: float | None = None,
     energy_error: float | None = None,
+    relative_error: float | None = None,
     boxed: bool = False,
     charged: bool = False,
     invariant: bool = False,
@@ -40,7 +41,8 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
 
     :param target: dotted name of a calculator class, of a class method of one that makes it, or of a function that does
     :param additive_cutoff: the source's ``cutoff`` in Å, for a calculator whose distant parts do not feel each other at all
-    :param energy_error: 1σ error of one energy in eV; rounding in float64 if not given
+    :param energy_error: 1σ error of one energy in eV; without this and the next it is measured
+    :param relative_error: the same as a fraction of the energy, which comes on top: 6e-8 for energies added up in float32
     :param boxed: true for a calculator that takes periodic structures only: it is given boxes that leave more than the cutoff
         around the atoms
     :param charged: true for a calculator that takes charges: it is given the initial charges of the atoms
@@ -60,7 +62,7 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
             f"you know that it makes a calculator"
         )
     _check_options(target, factory, options)
-    numbers = {"additive_cutoff": additive_cutoff, "energy_error": energy_error}
+    numbers = {"additive_cutoff": additive_cutoff, "energy_error": energy_error, "relative_error": relative_error}
     for name, value in numbers.items():
         if value is not None:
             check_positive(name, value)
@@ -75,10 +77,15 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
         ) from error
     if not isinstance(calculator, GetPropertiesMixin):
         raise InputError(f"ase:{target} must give an ASE calculator, got {type(calculator).__name__}")
-    precision = FLOAT64 if energy_error is None else Precision(absolute=float(energy_error))
+    claimed = {"absolute": energy_error, "relative": relative_error}
+    given = {name: float(value) for name, value in claimed.items() if value is not None}
     fingerprint = fingerprint_of(calculator, options if inspect.isclass(factory) else None)
     source = CalculatorSource(
-        calculator, cutoff=additive_cutoff, precision=precision, fingerprint=fingerprint, **switches
+        calculator,
+        cutoff=additive_cutoff,
+        precision=Precision(**given) if given else None,
+        fingerprint=fingerprint,
+        **switches,
     )
     if multiprocessing.parent_process() is not None:  # one of several, perhaps, that were given the same name
         source.leave_folder()
