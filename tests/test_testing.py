@@ -498,6 +498,7 @@ def test_conforming_sources_pass_every_check(spec):
     outcome = {check.name: check.passed for check in report.checks}
     assert outcome.pop("additivity") is (None if source.cutoff is None else True)
     assert outcome.pop("cells") is (True if source.capabilities.cell_energy else None)
+    assert outcome.pop("precision") is (None if source.capabilities.unproven_precision else True)
     unclaimed = OPTIONAL - {"cells", "energies of atoms"}
     assert {name for name, passed in outcome.items() if passed is None} == unclaimed
     assert set(outcome.values()) == {True, None}

@@ -35,6 +35,9 @@ N_LINES = 4
 #: Share of all evaluations that goes into lines where nobody asked for them, as long as that is one line at least.
 SHARE = 1 / 10
 
+#: Sub-clusters of each order, at least, whose energies are asked for converged tighter, too.
+N_TIGHTENED = 2
+
 #: Length (Å) by which a replica is shifted, as a standard deviation.
 _SHIFT = 3.0
 
@@ -86,14 +89,21 @@ def measure(pieces: Sequence[Piece], source: EnergySource, executor: Executor | 
         return asking.energies([lines[n].at(place, rng) for n, place in zip(numbers, places, strict=True)])
 
     found = scatter(ask, len(lines))
-    change = np.full(len(lines), np.nan)
-    if source.capabilities.tightened:
-        systems = [line.system for line in lines]
-        change = _Asking(source.tightened(), executor).energies(systems) - asking.energies(systems)
     return Measured(
         {order: _rms(found[orders == order]) for order in chosen},
-        {order: _rms(change[orders == order]) for order in chosen if source.capabilities.tightened},
+        _change(pieces, source, executor, asked) if source.capabilities.tightened else {},
     )
+
+
+def _change(pieces: Sequence[Piece], source: EnergySource, executor: Executor | None, asked: bool) -> dict[int, float]:
+    """Root mean square change in eV of some energies of each number of bodies when they are converged tighter."""
+    orders, n_clusters = _orders(pieces), sum(piece.n_clusters for piece in pieces)
+    each = N_LINES if asked else int(np.clip(SHARE / 2 * n_clusters / len(orders), N_TIGHTENED, N_LINES))
+    chosen = {order: _spread(pieces, order, source, each) for order in orders}
+    systems = [system for of_order in chosen.values() for system in of_order]
+    change = _Asking(source.tightened(), executor).energies(systems) - _Asking(source, executor).energies(systems)
+    ends = np.cumsum([len(of_order) for of_order in chosen.values()])[:-1]
+    return {order: _rms(values) for order, values in zip(chosen, np.split(change, ends), strict=True)}
 
 
 def variance(
@@ -143,17 +153,18 @@ def _rms(values: np.ndarray) -> float:
 
 def _chosen(pieces: Sequence[Piece], source: EnergySource, asked: bool) -> dict[int, list[System]]:
     """The sub-clusters that are looked at, by their number of bodies."""
-    orders = [
-        order
-        for order in range(max(piece.family.max_order for piece in pieces), 0, -1)
-        if any(_holds(piece, order) for piece in pieces)
-    ]
-    each = N_LINES
+    orders, each = _orders(pieces), N_LINES
     if not asked:
         n_lines = max(1, int(SHARE / N_POINTS * sum(piece.n_clusters for piece in pieces)))
         each = int(np.clip(n_lines // len(orders), 1, N_LINES))
         orders = [orders[index] for index in sorted({n * len(orders) // n_lines for n in range(n_lines)})]
-    return {order: _spread([piece for piece in pieces if _holds(piece, order)], order, source, each) for order in orders}
+    return {order: _spread(pieces, order, source, each) for order in orders}
+
+
+def _orders(pieces: Sequence[Piece]) -> list[int]:
+    """Numbers of bodies of which there are sub-clusters, the largest first."""
+    top = max(piece.family.max_order for piece in pieces)
+    return [order for order in range(top, 0, -1) if any(_holds(piece, order) for piece in pieces)]
 
 
 def _holds(piece: Piece, order: int) -> bool:
@@ -162,6 +173,7 @@ def _holds(piece: Piece, order: int) -> bool:
 
 def _spread(pieces: Sequence[Piece], order: int, source: EnergySource, count: int) -> list[System]:
     """So many sub-clusters of one order as structures of their own, spread over structures that have any."""
+    pieces = [piece for piece in pieces if _holds(piece, order)]
     chosen = evenly(len(pieces), count)
     found = []
     for index in chosen:

@@ -17,12 +17,12 @@ from bodyorder.structures.clusters import FloatArray, IntArray
 
 #: Å between neighbouring energies on a line: so short that a polynomial follows steep walls to some 1e-13 of their energy, and so
 #: long that energies rounded in float32 change from one to the next.
-STEP = 1e-3
+STEP = 5e-4
 #: Energies on a line, and the degree of the polynomial through them.
 N_POINTS, DEGREE = 9, 5
 #: Å between neighbouring energies where the kinks of a potential are too far apart to be met, and where on the line (Å) that is:
 #: nowhere in particular. What is rounded coarsely may be the same number there.
-TINY, ASIDE = 1e-7, 0.37e-3
+TINY, ASIDE = 1e-7, 0.2e-3
 #: How often it is looked closer, and the share of the rest that is left of noise then, nine energies alone letting it vary by a
 #: factor of two. A kink of the slope leaves 1/28 after two times.
 N_CLOSER, KEPT = 3, 1 / 4
@@ -97,4 +97,4 @@ def _rest(energies: FloatArray) -> FloatArray:
 
 def _rounding(energies: FloatArray) -> FloatArray:
     """What energies of each line may scatter by in eV where they are sums in float64."""
-    return np.maximum(1e-12, 8 * np.finfo(np.float64).eps * np.abs(energies).max(axis=1))
+    return np.maximum(1e-13, 8 * np.finfo(np.float64).eps * np.abs(energies).max(axis=1))

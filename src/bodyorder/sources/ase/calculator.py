@@ -98,6 +98,8 @@ class CalculatorSource(EnergySource):
             for claim, name in {"forces": "forces", "atom_energies": "energies"}.items()
             if name not in implemented
         }
+        if not knobs(calculator):
+            lacking["tightened"] = "no option is known that it converges its energies to"
         self.capabilities = Capabilities(
             forces="forces" not in lacking,
             atom_energies="atom_energies" not in lacking,
@@ -110,7 +112,7 @@ class CalculatorSource(EnergySource):
             one_process=why_one_process(calculator),
             unproven_cutoff=self.cutoff is not None,
             unproven_precision=precision is None,
-            tightened=bool(knobs(calculator)),
+            tightened="tightened" not in lacking,
             missing=lacking,
         )
         kind = type(calculator)
