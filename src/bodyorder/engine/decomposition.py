@@ -17,7 +17,7 @@ from bodyorder.engine.cache import RunCache
 from bodyorder.engine.computation import Wanted
 from bodyorder.engine.examples import draw
 from bodyorder.engine.jobs import Outcome
-from bodyorder.engine.noise import measure
+from bodyorder.engine.noise import Measured, measure
 from bodyorder.engine.pieces import Piece
 from bodyorder.engine.progress import track
 from bodyorder.engine.sampling import Sampling
@@ -114,7 +114,7 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
             announce(said)
         _try_reach(pieces, engine)
         measures = _measures(measure_noise, engine)
-        known = measure(pieces, engine, executor, asked=bool(measure_noise)) if measures else None
+        known = measure(pieces, engine, executor, asked=bool(measure_noise)) if measures else Measured()
         # the rounds of a sample find in memory what the ones before computed
         kept = RunCache() if opened_store is None and sampling is not None else opened_store
         run = _Run(Evaluated(engine, Wanted(forces, atom_energies), known), kept, executor, progress, same_distance)

@@ -11,17 +11,14 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
-from bodyorder.engine.batching import rows_per_batch
-from bodyorder.engine.computation import Wanted
-from bodyorder.engine.dispatch import Dispatcher
 from bodyorder.engine.examples import draw
 from bodyorder.engine.pieces import Piece
+from bodyorder.engine.replicas import Asking, Line, systems_of
 from bodyorder.sources.protocol import EnergySource
 from bodyorder.sources.rounding import last_digits
 from bodyorder.sources.scatter import N_POINTS, scatter
-from bodyorder.structures import ClusterBatch, System
+from bodyorder.structures import System
 from bodyorder.structures.clusters import evenly
 
 #: A contribution of at most this many standard errors is not above its noise.
@@ -37,9 +34,6 @@ SHARE = 1 / 10
 
 #: Sub-clusters of each order, at least, whose energies are asked for converged tighter, too.
 N_TIGHTENED = 2
-
-#: Length (Å) by which a replica is shifted, as a standard deviation.
-_SHIFT = 3.0
 
 
 @dataclass(frozen=True)
@@ -69,21 +63,20 @@ class Measured:
 def measure(pieces: Sequence[Piece], source: EnergySource, executor: Executor | None, *, asked: bool) -> Measured:
     """1σ of one energy by the number of bodies of its sub-cluster.
 
-    Some sub-clusters are deformed by thousandths of an Å along a line, and at each of its places turned, shifted and with their atoms
-    in another order: the same energy for all of these is what an invariant source has, and what a source that is not built to
-    be invariant makes of them is part of its error.
+    Some sub-clusters are deformed by thousandths of an Å along a line, and at each of its places turned, shifted and with their
+    atoms in another order. What a source that is not built to be invariant makes of that is part of its error.
 
     :param pieces: the structures
     :param source: where energies come from
     :param executor: where they are computed; None for this process
-    :param asked: whether the user asked for it: every order is measured then; else some are, the largest first, with about a tenth
-        as many energies as the decomposition takes
+    :param asked: whether the user asked for it: every order is measured then; else some are, the largest first, with about a
+        tenth as many energies as the decomposition takes
     """
     rng = np.random.default_rng(0)
     chosen = _chosen(pieces, source, asked)
     orders = np.repeat(list(chosen), [len(systems) for systems in chosen.values()])
-    lines = [_Line(system, rng) for systems in chosen.values() for system in systems]
-    asking = _Asking(source, executor)
+    lines = [Line(system, rng) for systems in chosen.values() for system in systems]
+    asking = Asking(source, executor)
 
     def ask(numbers: np.ndarray, places: np.ndarray) -> np.ndarray:
         return asking.energies([lines[n].at(place, rng) for n, place in zip(numbers, places, strict=True)])
@@ -101,41 +94,45 @@ def _change(pieces: Sequence[Piece], source: EnergySource, executor: Executor | 
     each = N_LINES if asked else int(np.clip(SHARE / 2 * n_clusters / len(orders), N_TIGHTENED, N_LINES))
     chosen = {order: _spread(pieces, order, source, each) for order in orders}
     systems = [system for of_order in chosen.values() for system in of_order]
-    change = _Asking(source.tightened(), executor).energies(systems) - _Asking(source, executor).energies(systems)
+    change = Asking(source.tightened(), executor).energies(systems) - Asking(source, executor).energies(systems)
     ends = np.cumsum([len(of_order) for of_order in chosen.values()])[:-1]
     return {order: _rms(values) for order, values in zip(chosen, np.split(change, ends), strict=True)}
 
 
 def variance(
-    source: EnergySource, energies: np.ndarray, uncertainty: np.ndarray, measured: float | None = None
+    source: EnergySource, energies: np.ndarray, uncertainty: np.ndarray, measured: float = np.nan
 ) -> np.ndarray:
     """Square of the error of each energy in eV²: the largest of what is claimed, measured and seen, and its own.
 
     Seen is rounding to float32: the error of a number that is rounded to steps of length s is s/√12.
 
     :param uncertainty: of single energies beyond the precision of their source, in eV; NaN for none
-    :param measured: 1σ of one energy in eV where it was measured; NaN where it is not known
+    :param measured: 1σ of one energy in eV where it was measured; NaN where it was not, or where all energies failed
     :return: NaN where nothing is claimed and nothing was measured
     """
-    if measured is None:
-        measured = np.nan if source.capabilities.unproven_precision else 0.0
+    if np.isnan(measured) and not source.capabilities.unproven_precision:
+        measured = 0.0
     known = np.maximum(source.precision.sigma(energies), last_digits(energies) / np.sqrt(12))
     return np.maximum(known, measured) ** 2 + np.nan_to_num(uncertainty) ** 2
 
 
-def describe(source: EnergySource, measured: Measured | None, sampled: bool = False) -> str:
+def describe(source: EnergySource, measured: Measured, *, rounded: bool = False, sampled: bool = False) -> str:
     """Where the noise of a result comes from, for its attributes.
 
     :param measured: what was measured, if it was
+    :param rounded: whether energies are seen to be float32 numbers
     :param sampled: whether orders are estimated from samples
     """
-    if measured is None:
-        unknown = "unknown (NaN): the source claims no precision, and none was measured"
-        energies = unknown if source.capabilities.unproven_precision else "claimed by the source"
-    else:
+    if measured.scatter:
         energies = f"measured on replicas: {_listed(measured.scatter)}"
         if measured.convergence:
             energies += f"; by converging tighter: {_listed(measured.convergence)}"
+    elif source.capabilities.unproven_precision:
+        energies = "unknown (NaN): the source claims no precision, and none was measured"
+    else:
+        energies = "claimed by the source"
+    if rounded:
+        energies += "; at least the rounding of float32 numbers, which the energies are"
     return f"the error of sampling, and what is {energies}" if sampled else energies
 
 
@@ -178,63 +175,5 @@ def _spread(pieces: Sequence[Piece], order: int, source: EnergySource, count: in
     found = []
     for index in chosen:
         batch = draw([pieces[index]], order, source)[0].batch
-        found += _systems(batch.select(evenly(len(batch), -(-count // len(chosen)))))
+        found += systems_of(batch.select(evenly(len(batch), -(-count // len(chosen)))))
     return [found[index] for index in evenly(len(found), count)]
-
-
-def _systems(batch: ClusterBatch) -> list[System]:
-    charges, moments, bodies = (batch.of_members(name) for name in ("charges", "moments", "bodies"))
-    arrays = zip(batch.numbers, batch.positions, charges, moments, bodies.astype(np.int64), strict=True)
-    return [System(*one) for one in arrays]
-
-
-class _Line:
-    """A sub-cluster that is deformed along a line.
-
-    :param system: the sub-cluster
-    """
-
-    def __init__(self, system: System, rng: np.random.Generator):
-        self.system = system
-        self._shape = rng.normal(size=system.positions.shape)
-
-    def at(self, place: float, rng: np.random.Generator) -> System:
-        """A replica at some place in Å: turned about its middle, shifted, its atoms in another order."""
-        system, order = self.system, rng.permutation(len(self.system))
-        middle = system.positions.mean(axis=0)
-        deformed = system.positions - middle + place * self._shape
-        turned = deformed @ Rotation.random(random_state=rng).as_matrix().T
-        positions = turned + middle + rng.normal(scale=_SHIFT, size=3)
-        arrays = (system.numbers, positions, system.charges, system.moments, system.bodies)
-        return System(*(array[order] for array in arrays))
-
-
-class _Asking:
-    """Energies of single structures, by whoever computes.
-
-    :param source: where energies come from
-    :param executor: where they are computed; None for this process
-    """
-
-    def __init__(self, source: EnergySource, executor: Executor | None):
-        self._source = source
-        self._executor = None if source.capabilities.one_process else executor
-        self._dispatcher = Dispatcher(source, Wanted(), self._executor)
-
-    def energies(self, systems: Sequence[System]) -> np.ndarray:
-        """Energies in eV, NaN for failures, shape (n,)."""
-        energies = np.full(len(systems), np.nan)
-        sizes = np.array([len(system) for system in systems])
-        waiting = []
-        for size in np.unique(sizes)[::-1]:
-            rows = np.flatnonzero(sizes == size)
-            some = {int(row): systems[row] for row in rows}
-            batch = ClusterBatch.cut(some, rows, np.tile(np.arange(size), (len(rows), 1)))
-            most = rows_per_batch(self._source, batch.select(np.arange(1)))
-            most = most if self._executor is None else min(most, N_POINTS)
-            for start in range(0, len(rows), most):
-                part = batch.select(np.arange(start, min(start + most, len(rows))))
-                waiting.append((rows[start : start + most], part, self._dispatcher.hand_out(part)))
-        for rows, part, future in waiting:
-            energies[rows] = self._dispatcher.take(future, part).energies
-        return energies

@@ -17,6 +17,7 @@ from bodyorder.engine.jobs import Outcome
 from bodyorder.engine.noise import Measured, variance
 from bodyorder.engine.pieces import Piece
 from bodyorder.sources.protocol import CONTAMINATED, EnergySource, Evaluation
+from bodyorder.sources.rounding import last_digits
 from bodyorder.subsets import Sample, contributions, order_coefficients
 from bodyorder.subsets.moebius import with_nothing
 
@@ -39,12 +40,12 @@ class Evaluated:
 
     :param source: where the energies come from
     :param wanted: what was asked of it beside energies
-    :param measured: what was found out about the error of one energy; None if nothing was measured
+    :param measured: what was found out about the error of one energy, if it was
     """
 
     source: EnergySource
     wanted: Wanted
-    measured: Measured | None = None
+    measured: Measured = field(default_factory=Measured)
 
 
 @dataclass
@@ -57,6 +58,7 @@ class SubsetEnergies:
     :param energies: for each order that the family keeps E(S) in eV, shape (n_subsets,)
     :param records: what is known of the states behind the energies, by name (see
         :data:`bodyorder.sources.protocol.RECORDS`) and order, shape (n_subsets,)
+    :param rounded: whether energies are seen to be float32 numbers, once their noise was asked for
     :param shortfalls: what else the result lacks, a line each
     :param counts: sub-clusters that failed (``n_failed``) or give reason to doubt (:data:`RULES`), by name and order
     """
@@ -68,6 +70,7 @@ class SubsetEnergies:
     records: dict[str, list[np.ndarray]] = field(default_factory=dict)
     whole: float = np.nan
     n_evaluations: int = 0
+    rounded: bool = False
     failures: list[str] = field(default_factory=list)
     shortfalls: list[str] = field(default_factory=list)
     counts: dict[str, Counter[int]] = field(default_factory=lambda: {"n_failed": Counter()})
@@ -185,10 +188,8 @@ class SubsetEnergies:
                 self.virial[n] += np.einsum("sax,say->xy", forces, task.batch.positions[here])
 
     def _variance_of(self, order: int, energies: np.ndarray, uncertainty: np.ndarray) -> np.ndarray:
-        measured = self.evaluated.measured
-        return variance(
-            self.evaluated.source, energies, uncertainty, None if measured is None else measured.of(order)
-        )
+        self.rounded |= bool(last_digits(energies).any())
+        return variance(self.evaluated.source, energies, uncertainty, self.evaluated.measured.of(order))
 
     def _unknown(self) -> list[np.ndarray]:
         return [np.full(len(rows), np.nan) for rows in self.piece.family.members]

@@ -20,8 +20,8 @@ from bodyorder.structures.clusters import ClusterBatch, FloatArray, System
 
 #: What a part may change by when it is moved, as a fraction of what a pair may be off: rounding that the source does not claim.
 ROUNDING = 10
-#: Where energies are seen to be float32 numbers: pairs over which what a pair may be off is averaged, how much farther apart (Å) they
-#: are put to be compared with, and by how much (Å) their atoms are moved, so that no two of them round alike.
+#: Where energies are seen to be float32 numbers: pairs over which their change is averaged, how much farther apart (Å) they are
+#: put to be compared with, and by how much (Å) their atoms are moved, so that no two of them round alike.
 N_PAIRS, FARTHER, MOVED = 24, 50.0, 0.05
 
 
@@ -31,9 +31,10 @@ def check_cutoff(source: EnergySource, batch: ClusterBatch, apart: float = 0.0) 
     Each sub-cluster is put beside the next one (a single one beside itself) in a random direction, their nearest atoms 0.01 Å
     beyond the cutoff, or as far apart as is said: E(A ∪ B) = E(A) + E(B) within the precision that the source claims
     (:func:`~bodyorder.sources.rounding.tolerance`), or within what it is seen to round by where it claims less: ten times what
-    moving a part does, and where energies are float32 numbers one digit for each atom. Energies of thousands of eV hide a good deal
-    behind that. There more pairs are put just as far apart and once more 50 Å farther, which rounds the same constants, and their
-    energies must be the same on average. Charged sub-clusters are left out where the source takes none, and so is what fails.
+    moving a part does, and where energies are float32 numbers one digit for each atom. Energies of thousands of eV hide a good
+    deal behind that. There more pairs are put just as far apart and once more 50 Å farther, which rounds the same constants, and
+    their energies must be the same on average. Charged sub-clusters are left out where the source takes none, and so is what
+    fails.
 
     :param source: nothing is looked at if it has no cutoff
     :param batch: a few sub-clusters of the structure that is resolved, of some atoms each

@@ -2,9 +2,9 @@
 
 A potential is smooth almost everywhere, its noise is nowhere. Nine energies along a short line leave a rest beside the polynomial
 that fits them best, as the difference table of Moré and Wild does (SIAM J. Sci. Comput. 33, 1292 (2011), doi:10.1137/100786125).
-Where the potential has a kink (a cutoff that ends at an angle, units that switch on), that is a rest too, and no noise. It shrinks
+A kink of the potential (a cutoff that ends at an angle, units that switch on) leaves a rest too, and is no noise. It shrinks
 where one looks closer: with the distance for a kink of the slope, with its square for one of the curvature. Noise does not, and
-neither does a jump, from which on one iteration more was made.
+neither does a jump, such as one iteration more leaves.
 """
 
 from __future__ import annotations
