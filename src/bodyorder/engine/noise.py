@@ -6,7 +6,7 @@ where a source can converge its energies tighter, some are asked for again that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
@@ -41,7 +41,8 @@ class Measured:
     """What was found out about the error of one energy.
 
     :param scatter: 1σ in eV by number of bodies, about a smooth curve; NaN where energies failed
-    :param convergence: root mean square change in eV by number of bodies where energies are converged tighter
+    :param convergence: root mean square change in eV by number of bodies where energies are converged tighter. Iterations end
+        above the energy that they would reach, of like sub-clusters after as many: all of one size share that error.
     """
 
     scatter: dict[int, float] = field(default_factory=dict)
@@ -52,12 +53,16 @@ class Measured:
 
         Where its own order was not looked at, what was found of more bodies counts, or else of as many as there are.
         """
-        found = []
-        for by_order in (self.scatter, self.convergence):
-            known = [size for size, sigma in by_order.items() if np.isfinite(sigma)]
-            if known:
-                found.append(by_order[min((size for size in known if size >= order), default=max(known))])
-        return max(found, default=np.nan)
+        return float(np.fmax(_nearest(self.scatter, order), self.shared(order)))
+
+    def shared(self, order: int) -> float:
+        """The part of it that all sub-clusters of so many bodies share, NaN where nothing was measured."""
+        return _nearest(self.convergence, order)
+
+
+def _nearest(by_order: Mapping[int, float], order: int) -> float:
+    known = [size for size, sigma in by_order.items() if np.isfinite(sigma)]
+    return by_order[min((size for size in known if size >= order), default=max(known))] if known else np.nan
 
 
 def measure(pieces: Sequence[Piece], source: EnergySource, executor: Executor | None, *, asked: bool) -> Measured:

@@ -122,10 +122,14 @@ class SubsetEnergies:
         ]
 
     def noise(self) -> np.ndarray:
-        """1σ of each order total in eV from the precision of the source and what single energies lack, (max_order,)."""
+        """1σ of each order total in eV, shape (max_order,): of independent errors of energies, and of those that they share."""
         variance = np.zeros(self.piece.family.max_order)
-        for order, (own, weights) in enumerate(zip(self.variances, self.coefficients, strict=False), start=1):
-            variance[order - 1 :] += weighted(weights[order - 1 :] ** 2, own).sum(axis=1)
+        for order, (own, given) in enumerate(zip(self.variances, self.coefficients, strict=False), start=1):
+            weights = given[order - 1 :]
+            sums = weights.sum(axis=1) * (len(own) if weights.shape[1] == 1 else 1)
+            if self.rounded and order == 1:
+                weights, own = _alike(self.energies[0], weights, own)
+            variance[order - 1 :] += weighted(weights**2, own).sum(axis=1) + self._shared(order, sums)
         return np.sqrt(variance)
 
     @property
@@ -191,6 +195,10 @@ class SubsetEnergies:
         self.rounded |= bool(last_digits(energies).any())
         return variance(self.evaluated.source, energies, uncertainty, self.evaluated.measured.of(order))
 
+    def _shared(self, order: int, counted: np.ndarray | int) -> np.ndarray:
+        """Square in eV² of what the error that all energies of an order share is in their sum, which counts them so often."""
+        return np.square(counted * np.nan_to_num(self.evaluated.measured.shared(order)))
+
     def _unknown(self) -> list[np.ndarray]:
         return [np.full(len(rows), np.nan) for rows in self.piece.family.members]
 
@@ -210,7 +218,7 @@ class StreamedEnergies(SubsetEnergies):
     def noise(self) -> np.ndarray:
         """1σ of each order total in eV, shape (max_order,)."""
         variance = super().noise() ** 2
-        variance[-1] += self._variance
+        variance[-1] += self._variance + self._shared(len(variance), self.piece.family.sizes[-1])
         return np.sqrt(variance)
 
     @cached_property
@@ -300,3 +308,15 @@ def empty(piece: Piece, evaluated: Evaluated) -> SubsetEnergies:
 def weighted(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Products, zero where a weight is: what is not counted must not pass on its NaN."""
     return np.where(weights == 0, 0.0, weights * values)
+
+
+def _alike(energies: np.ndarray, weights: np.ndarray, variances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and variances of lone bodies, of which those with the same energy count as one: they are alike, and rounded alike.
+
+    :param energies: shape (n_bodies,)
+    :param weights: of each in some orders, shape (n_orders, n_bodies), or (n_orders, 1) for all
+    :param variances: shape (n_bodies,)
+    """
+    _, first, groups = np.unique(energies, return_index=True, return_inverse=True)
+    each = np.broadcast_to(weights, (len(weights), len(energies)))
+    return np.array([np.bincount(groups, row, len(first)) for row in each]), variances[first]

@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 from bodyorder._checks import ComputationError, InputError, check_between, did_you_mean
 from bodyorder.sources.ase.apart import FEWEST
 from bodyorder.sources.protocol import EnergySource
+from bodyorder.sources.rounding import last_digits
 from bodyorder.sources.scatter import scatter
 from bodyorder.structures.clusters import ClusterBatch, FloatArray, IntArray, System
 from bodyorder.testing.checks import Check
@@ -82,7 +83,9 @@ class Subject:
     def sigma(self, energies: FloatArray) -> float:
         """1σ in eV of energies of this size: as is claimed, or as they scatter where nothing is."""
         claimed = float(self.source.precision.sigma(energies).max())
-        return max(claimed, self.scatter) if self.source.capabilities.unproven_precision else claimed
+        if not self.source.capabilities.unproven_precision:
+            return claimed
+        return max(claimed, self.scatter, float(last_digits(np.asarray(energies)).max()) / np.sqrt(12))
 
     def tolerance(self, energies: FloatArray) -> float:
         """Difference in eV that energies of this size may have."""
