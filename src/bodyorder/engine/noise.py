@@ -56,8 +56,11 @@ class Measured:
         return float(np.fmax(_nearest(self.scatter, order), self.shared(order)))
 
     def shared(self, order: int) -> float:
-        """The part of it that all sub-clusters of so many bodies share, NaN where nothing was measured."""
-        return _nearest(self.convergence, order)
+        """The part of it that all sub-clusters of so many bodies share, NaN where nothing was measured.
+
+        A few of them may happen to be converged by far: those of one body more count as well.
+        """
+        return float(np.hypot(_nearest(self.convergence, order), _nearest(self.convergence, order + 1)) / np.sqrt(2))
 
 
 def _nearest(by_order: Mapping[int, float], order: int) -> float:
