@@ -65,7 +65,9 @@ def add_commands(commands: Any) -> None:
     decompose.add_argument("--forces", action="store_true", help="resolve forces too")
     decompose.add_argument("--atom-energies", action="store_true", help="resolve the model's own energies of atoms too")
     decompose.add_argument(
-        "--measure-noise", action="store_true", help="measure the error of one energy on replicas, turned and shifted"
+        "--measure-noise",
+        action="store_true",
+        help="measure the error of one energy on replicas, turned, shifted and deformed a little",
     )
     decompose.add_argument(
         "--same-distance", type=float, metavar="Å", help="take sub-clusters for congruent whose distances agree to this"

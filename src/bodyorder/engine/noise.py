@@ -6,6 +6,7 @@ where a source can converge its energies tighter, some are asked for again that 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -16,7 +17,6 @@ from bodyorder.engine.examples import draw
 from bodyorder.engine.pieces import Piece
 from bodyorder.engine.replicas import Asking, Line, systems_of
 from bodyorder.sources.protocol import EnergySource
-from bodyorder.sources.rounding import last_digits
 from bodyorder.sources.scatter import N_POINTS, scatter
 from bodyorder.structures import System
 from bodyorder.structures.clusters import evenly
@@ -53,10 +53,12 @@ class Measured:
 
         Where its own order was not looked at, what was found of more bodies counts, or else of as many as there are.
         """
+        if not self.scatter:
+            return math.nan
         return float(np.fmax(_nearest(self.scatter, order), self.shared(order)))
 
     def shared(self, order: int) -> float:
-        """The part of it that all sub-clusters of so many bodies share, NaN where nothing was measured.
+        """The part of it that all sub-clusters of so many bodies share; NaN where it is not known.
 
         A few of them may happen to be converged by far: those of one body more count as well.
         """
@@ -108,19 +110,20 @@ def _change(pieces: Sequence[Piece], source: EnergySource, executor: Executor | 
 
 
 def variance(
-    source: EnergySource, energies: np.ndarray, uncertainty: np.ndarray, measured: float = np.nan
+    source: EnergySource, energies: np.ndarray, uncertainty: np.ndarray, digits: np.ndarray, measured: float
 ) -> np.ndarray:
     """Square of the error of each energy in eV²: the largest of what is claimed, measured and seen, and its own.
 
     Seen is rounding to float32: the error of a number that is rounded to steps of length s is s/√12.
 
     :param uncertainty: of single energies beyond the precision of their source, in eV; NaN for none
+    :param digits: steps in eV that energies are seen to be rounded to, 0 for none
     :param measured: 1σ of one energy in eV where it was measured; NaN where it was not, or where all energies failed
     :return: NaN where nothing is claimed and nothing was measured
     """
-    if np.isnan(measured) and not source.capabilities.unproven_precision:
+    if math.isnan(measured) and not source.capabilities.unproven_precision:
         measured = 0.0
-    known = np.maximum(source.precision.sigma(energies), last_digits(energies) / np.sqrt(12))
+    known = np.maximum(source.precision.sigma(energies), digits / np.sqrt(12))
     return np.maximum(known, measured) ** 2 + np.nan_to_num(uncertainty) ** 2
 
 

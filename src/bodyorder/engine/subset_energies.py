@@ -126,10 +126,12 @@ class SubsetEnergies:
         variance = np.zeros(self.piece.family.max_order)
         for order, (own, given) in enumerate(zip(self.variances, self.coefficients, strict=False), start=1):
             weights = given[order - 1 :]
-            sums = weights.sum(axis=1) * (len(own) if weights.shape[1] == 1 else 1)
+            if self.evaluated.measured.convergence:
+                counted = weights.sum(axis=1) * (len(own) if weights.shape[1] == 1 else 1)
+                variance[order - 1 :] += self._shared(order, counted)
             if self.rounded and order == 1:
                 weights, own = _alike(self.energies[0], weights, own)
-            variance[order - 1 :] += weighted(weights**2, own).sum(axis=1) + self._shared(order, sums)
+            variance[order - 1 :] += weighted(weights**2, own).sum(axis=1)
         return np.sqrt(variance)
 
     @property
@@ -192,8 +194,9 @@ class SubsetEnergies:
                 self.virial[n] += np.einsum("sax,say->xy", forces, task.batch.positions[here])
 
     def _variance_of(self, order: int, energies: np.ndarray, uncertainty: np.ndarray) -> np.ndarray:
-        self.rounded |= bool(last_digits(energies).any())
-        return variance(self.evaluated.source, energies, uncertainty, self.evaluated.measured.of(order))
+        digits = last_digits(energies)
+        self.rounded |= bool(digits.any())
+        return variance(self.evaluated.source, energies, uncertainty, digits, self.evaluated.measured.of(order))
 
     def _shared(self, order: int, counted: np.ndarray | int) -> np.ndarray:
         """Square in eV² of what the error that all energies of an order share is in their sum, which counts them so often."""

@@ -14,7 +14,9 @@ NEGLIGIBLE, RELATIVE = 1e-10, 1e-12
 SIGMAS = 6 * np.sqrt(2)
 
 #: What programs count energies in, in eV: float32 numbers of these are none in eV. CODATA moved the hartree in 2018 and 2022.
-_COUNTED_IN = (1.0, units.Hartree, 27.211386245988, 27.211386245981, units.kcal / units.mol, units.kJ / units.mol)
+_COUNTED_IN = np.array(
+    [1.0, units.Hartree, 27.211386245988, 27.211386245981, units.kcal / units.mol, units.kJ / units.mol]
+)
 #: Significant bits that energies must need to be taken for float32 numbers: 1.5 is one, and rounded by nobody.
 _BITS = 16
 #: Rounding of products with a unit in float64, as a fraction.
@@ -34,16 +36,17 @@ def last_digits(energies: FloatArray) -> FloatArray:
 
     :param energies: in eV; what is not finite is not looked at
     """
-    known = energies[np.isfinite(energies) & (energies != 0)]
     with np.errstate(over="ignore"):  # of atoms on top of each other
-        for unit in _COUNTED_IN if len(known) else ():
-            if _are_single(known[:1] / unit) and _are_single(known / unit) and _need_bits(known / unit):
+        known = energies[np.isfinite(energies) & (energies != 0)]
+        # the first one tells almost always
+        for unit in _COUNTED_IN[_are_single(known[0] / _COUNTED_IN)] if len(known) else ():
+            if _are_single(known / unit).all() and _need_bits(known / unit):
                 return np.nan_to_num(unit * np.spacing(np.abs(energies / unit).astype(np.float32)).astype(np.float64))
     return np.zeros(energies.shape)
 
 
-def _are_single(numbers: FloatArray) -> bool:
-    return bool((np.abs(numbers - numbers.astype(np.float32)) <= _PRODUCT * np.abs(numbers)).all())
+def _are_single(numbers: FloatArray) -> np.ndarray:
+    return np.abs(numbers - numbers.astype(np.float32)) <= _PRODUCT * np.abs(numbers)
 
 
 def _need_bits(numbers: FloatArray) -> bool:
