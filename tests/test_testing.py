@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from ase.calculators.calculator import PropertyNotImplementedError
@@ -15,6 +17,7 @@ from bodyorder.sources.spacing import at_distance
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.testing import ConformanceError, check_source
 from bodyorder.testing.clusters import direction, random_cluster
+from bodyorder.testing.subject import Subject
 
 CHECKS = [
     "attributes", "output", "repetition", "single atoms", "permutation", "rotation", "translation", "invariance", "batch",
@@ -156,6 +159,50 @@ class SinglePrecision(WithForces):
 
     def energies_and_forces(self, batch):
         return self.energies(batch), np.float64(np.float32(super().energies_and_forces(batch)[1]))
+
+
+class Kinked(WithForces):
+    """Springs that begin or bend at the distance of two of the atoms on which forces are tried, and 3e-4 Å more.
+
+    :param slope: in eV/Å by which the energy of each pair bends there
+    :param curvature: in eV/Å² by which its slope does
+    """
+
+    cutoff, capabilities = None, Capabilities(forces=True)
+    precision = Precision(absolute=1e-12)
+
+    def __init__(self, slope, curvature, seed):
+        self.slope, self.curvature = slope, curvature
+        cluster = Subject(Base(), ["H"], seed).clusters[-1]
+        self.beyond = np.linalg.norm(cluster.positions[0] - cluster.positions[1]) + 3e-4
+
+    def energies(self, batch):
+        return self.energies_and_forces(batch)[0]
+
+    def energies_and_forces(self, batch):
+        energies, forces = super().energies_and_forces(batch)
+        apart = batch.positions[:, :, None] - batch.positions[:, None]
+        lengths = np.linalg.norm(apart, axis=-1) + np.eye(batch.n_atoms) * 2 * self.beyond
+        less = np.maximum(0, self.beyond - lengths)
+        energies = energies + (self.slope * less + self.curvature * less**2 / 2).sum(axis=(1, 2)) / 2
+        pushes = (self.slope * (less > 0) + self.curvature * less) / lengths
+        return energies, forces + (pushes[..., None] * apart).sum(axis=2)
+
+
+class KinkedAndCoarse(Kinked):
+    """The same, its energies rounded to 1e-7 eV."""
+
+    def energies_and_forces(self, batch):
+        energies, forces = super().energies_and_forces(batch)
+        return np.round(energies / 1e-7) * 1e-7, forces
+
+
+class KinkedAndWrong(Kinked):
+    """The same with forces off by 1e-4 of themselves."""
+
+    def energies_and_forces(self, batch):
+        energies, forces = super().energies_and_forces(batch)
+        return energies, forces * (1 + 1e-4)
 
 
 class WrongSign(WithForces):
@@ -372,6 +419,14 @@ class TornInside(AseLennardJones):
             self.results["energies"][6] -= 1e-6
 
 
+class Coarse(AseLennardJones):
+    """Computes in float32."""
+
+    def calculate(self, atoms=None, properties=None, system_changes=()):
+        super().calculate(atoms, properties, ["positions", "numbers", "cell", "pbc"])
+        self.results["energy"] = float(np.float32(self.results["energy"] - 20.123 * len(atoms)))
+
+
 class TooManyAtOnce(Base):
     """Says that it takes 300 at once, and keeps room for 100."""
 
@@ -547,6 +602,7 @@ def test_conforming_sources_pass_every_check(spec):
     assert outcome.pop("additivity") is (None if source.cutoff is None else True)
     assert outcome.pop("range") is (None if source.cutoff is None else True)
     assert outcome.pop("cells") is (True if source.capabilities.cell_energy else None)
+    assert outcome.pop("precision") is (None if source.capabilities.unproven_precision else True)
     unclaimed = OPTIONAL - {"cells", "energies of atoms"}
     assert {name for name, passed in outcome.items() if passed is None} == unclaimed
     assert set(outcome.values()) == {True, None}
@@ -660,6 +716,28 @@ def test_what_is_claimed_as_context_may_be_seen():
 def test_a_program_that_fails_for_cells_is_told_and_does_not_fail():
     checks = {check.name: check for check in check_source(FailsInCells()).checks}
     assert (checks["cells"].passed, checks["cells"].detail) == (None, "the program takes isolated clusters only")
+
+
+@pytest.mark.parametrize(("slope", "curvature"), [(0.5, 0.0), (0.0, 50.0)])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_kinks_are_neither_noise_nor_wrong_forces(slope, curvature, seed):
+    check_source(Kinked(slope, curvature, seed), forces=True, seed=seed).raise_if_failed()
+    assert failed(KinkedAndCoarse(slope, curvature, seed), seed=seed) >= {"precision"}
+    assert failed(KinkedAndWrong(slope, curvature, seed), seed=seed) == {"forces"}
+
+
+def test_what_claims_nothing_is_held_to_what_is_measured():
+    source = CalculatorSource(Coarse(epsilon=0.01, sigma=2.0, rc=9.0, smooth=True))
+    report = check_source(source)
+    report.raise_if_failed()
+    (found,) = [check for check in report.checks if check.name == "precision"]
+    assert found.passed is None
+    (sigma,) = re.fullmatch(r"not claimed, so it is measured; one energy scatters by (\S+) eV", found.detail).groups()
+    subject = Subject(source, ["H"], 0)
+    digit = np.spacing(np.float32(subject.energy(subject.clusters[-1])))
+    assert 0.3 < float(sigma) / (digit / np.sqrt(12)) < 3
+    source = CalculatorSource(Coarse(epsilon=0.01, sigma=2.0, rc=9.0, smooth=True), precision=Precision(absolute=1e-12))
+    assert "precision" in failed(source)
 
 
 def test_noise_above_the_claim_is_seen_and_noise_within_it_is_not():

@@ -83,6 +83,15 @@ class Rough(Recorded):
         self.results.update(energy=energies.sum(), energies=energies * np.float32(1 + 1e-6))
 
 
+class Absolute(Recorded):
+    """Two thousand eV an atom, in float32, with energies of atoms that add up to it as well as that allows."""
+
+    def calculate(self, atoms=None, properties=None, system_changes=()):
+        super().calculate(atoms, properties, system_changes)
+        energies = (self.results["energies"] - 2000.123).astype(np.float32)
+        self.results.update(energy=energies.sum(), energies=energies)
+
+
 class Periodic(Recorded):
     """Takes periodic structures only."""
 
@@ -246,6 +255,14 @@ def test_a_cutoff_that_does_not_hold_is_refused(forces):
     )
     with pytest.raises(InputError, match=message):
         (source.energies_and_forces if forces else source.energies)(pieces(20, 3))
+
+
+def test_a_cutoff_that_does_not_hold_is_no_rounding_of_large_energies(caplog):
+    """Of two sub-clusters 3 Å apart some hundredths of an eV are left out, of 6,000 eV in steps of 5e-4 eV."""
+    with pytest.raises(InputError, match=r"cutoff of ase:.*Absolute must be the distance .*, and 3 Å is not"):
+        CalculatorSource(Absolute(), cutoff=3.0).energies(pieces(20, 3))
+    source, batch = CalculatorSource(Absolute(), cutoff=RC), pieces(20, 3)
+    np.testing.assert_allclose(source.energies(batch), CalculatorSource(Absolute()).energies(batch), rtol=0, atol=3e-3)
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,36 @@ def test_a_spec_makes_the_calculator():
     assert instance.cutoff is None
 
 
+def test_errors_are_claimed_in_ev_and_by_size_and_unclaimed_ones_are_to_be_measured():
+    spec = "ase:ase.calculators.lj.LennardJones?epsilon=0.01&relative_error=6e-8"
+    relative = load_source(spec)
+    assert relative.precision == Precision(relative=6e-8)
+    assert load_source(relative.name).precision == relative.precision
+    assert load_source(f"{spec}&energy_error=1e-4").precision == Precision(absolute=1e-4, relative=6e-8)
+    assert not relative.capabilities.unproven_precision
+    for unclaimed in (load_source("ase:ase.calculators.lj.LennardJones"), CalculatorSource(LennardJones())):
+        assert unclaimed.capabilities.unproven_precision
+        assert not unclaimed.capabilities.tightened
+    with pytest.raises(InputError, match="must give tightened, and does not; no option is known that it converges"):
+        CalculatorSource(LennardJones()).tightened()
+
+
+def test_calculators_that_iterate_can_be_had_tighter():
+    tblite = pytest.importorskip("tblite.ase")
+    for loose in (
+        load_source("ase:tblite.ase.TBLite?method=GFN1-xTB&verbosity=0&accuracy=10"),
+        CalculatorSource(tblite.TBLite(method="GFN1-xTB", verbosity=0, accuracy=10)),
+    ):
+        first = loose.energies(CLUSTERS)
+        tight = loose.tightened()
+        assert tight.calculator.parameters.accuracy == pytest.approx(0.01)
+        assert tight.calculator.parameters.method == "GFN1-xTB"
+        changed = tight.energies(CLUSTERS) - first
+        assert 0 < np.abs(changed).max() < 1e-4
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(tight)).energies(CLUSTERS), tight.energies(CLUSTERS))
+        np.testing.assert_array_equal(loose.energies(CLUSTERS), first)  # it is left as it is
+
+
 def test_a_function_that_returns_a_calculator_will_do_where_it_is_trusted():
     spec = f"ase:{__name__}.lennard_jones?depth=0.5&trust=true"
     source = load_source(spec)
@@ -393,6 +423,7 @@ def test_a_calculator_that_cannot_be_pickled_works_and_is_never_found_again(hook
             "^`additive_cutoff` must be a positive number, got -1",
         ),
         ("ase:ase.calculators.lj.LennardJones?energy_error=low", "`energy_error` must be a positive number, got 'low'"),
+        ("ase:ase.calculators.lj.LennardJones?relative_error=0", "`relative_error` must be a positive number, got 0"),
         (f"ase:{__name__}.not_a_calculator?trust=true", "must give an ASE calculator, got int"),
         (
             f"ase:{__name__}.lennard_jones?width=1&trust=true",

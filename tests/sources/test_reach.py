@@ -7,6 +7,7 @@ from ase.build import bulk
 from ase.calculators.calculator import Calculator
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
+from ase.units import Hartree
 
 from bodyorder._checks import InputError
 from bodyorder.sources import analytic
@@ -17,6 +18,7 @@ from bodyorder.sources.spacing import at_distance
 from bodyorder.structures.clusters import ClusterBatch, System
 
 COPPER = bulk("Cu", cubic=True) * (2, 2, 2)
+CRYSTAL, ARGON = bulk("Ar", a=5.3, cubic=True) * (3, 3, 3), {"epsilon": 0.0103, "sigma": 3.4, "rc": 9.0, "smooth": True}
 MESSAGE = (
     r"^the cutoff of ase:.* must be the distance beyond which parts do not feel each other at all, and {} Å is not: of two "
     r"sub-clusters {} Å apart, .* and .*, the energy differs by .* eV from that of both alone; give a larger one, or leave it "
@@ -50,6 +52,30 @@ class Added(LennardJones):
     def calculate(self, atoms=None, properties=None, system_changes=()):
         super().calculate(atoms, properties, ["positions", "numbers", "cell", "pbc"])
         self.results["energy"] = float(np.float32(1000.1 * len(atoms) + self.results["energy"]))
+
+
+class Absolute(LennardJones):
+    """Two thousand eV an atom in float32: the energy is a multiple of 1e-3 eV, of parts of it of 1e-4 eV."""
+
+    unit = 1.0
+
+    def calculate(self, atoms=None, properties=None, system_changes=()):
+        super().calculate(atoms, properties, ["positions", "numbers", "cell", "pbc"])
+        whole = (self.results["energy"] - 2000.123 * len(atoms)) / self.unit
+        self.results["energy"] = float(np.float32(whole)) * self.unit
+
+
+class InHartree(Absolute):
+    unit = Hartree
+
+
+class AtomByAtom(Absolute):
+    """The same added up one atom after the other, which rounds constants in a way that depends on how many there are."""
+
+    def calculate(self, atoms=None, properties=None, system_changes=()):
+        super().calculate(atoms, properties, system_changes)
+        shares = (self.results["energies"] - 2000.123).astype(np.float32)
+        self.results["energy"] = float(np.cumsum(shares)[-1])
 
 
 class Fails(LennardJones):
@@ -108,6 +134,24 @@ def test_rounding_that_is_not_claimed_is_not_taken_for_reach(kind):
         check_cutoff(CalculatorSource(calculator, cutoff=8.0), pieces(k))
     with pytest.raises(InputError, match="and 4 Å is not"):
         check_cutoff(CalculatorSource(calculator, cutoff=4.0), pieces(3))
+
+
+@pytest.mark.parametrize(("kind", "wrong"), [(Absolute, (3.5, 6.0)), (InHartree, (6.0,)), (AtomByAtom, (3.5, 5.0))])
+@pytest.mark.parametrize(("k", "seed"), [(2, 0), (3, 1), (5, 2)])
+def test_a_cutoff_is_held_to_what_it_says_where_energies_of_thousands_of_ev_are_rounded(kind, wrong, k, seed):
+    """At 6 Å the pairs of two parts that are left out are 1e-3 eV together, one digit of their energy."""
+    calculator, batch = kind(**ARGON), pieces(k, atoms=CRYSTAL, seed=seed)
+    for cutoff in wrong:
+        with pytest.raises(InputError, match=f"and {cutoff:g} Å is not"):
+            check_cutoff(CalculatorSource(calculator, cutoff=cutoff), batch)
+    check_cutoff(CalculatorSource(calculator, cutoff=9.0), batch)
+
+
+def test_what_shows_on_average_only_is_said():
+    calculator, batch = Absolute(**ARGON), pieces(2, atoms=CRYSTAL)
+    with pytest.raises(InputError, match=r"differs by .* eV on average from that of both 50 Å farther apart; give a"):
+        check_cutoff(CalculatorSource(calculator, cutoff=6.5), batch)
+    check_cutoff(CalculatorSource(calculator, cutoff=6.5, precision=Precision(absolute=1e-3)), batch)
 
 
 def test_failures_are_no_evidence():

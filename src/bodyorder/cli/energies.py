@@ -69,7 +69,9 @@ def add_commands(commands: Any) -> None:
         "--members", action="store_true", help="resolve the several energies of a source: ensemble, heads or parts"
     )
     decompose.add_argument(
-        "--measure-noise", action="store_true", help="measure the error of one energy on replicas, turned and shifted"
+        "--measure-noise",
+        action="store_true",
+        help="measure the error of one energy on replicas, turned, shifted and deformed a little",
     )
     decompose.add_argument(
         "--same-distance", type=float, metavar="Å", help="take sub-clusters for congruent whose distances agree to this"

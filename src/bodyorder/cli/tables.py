@@ -133,6 +133,8 @@ def print_plans(plans: Sequence[xr.Dataset], workers: Sequence[int]) -> None:
         )
     if not all(plan.measured.all() for plan in plans):
         print("* extrapolated from the sizes that were timed; the noise of orders not measured is unknown")
+    for noise in sorted({plan.attrs["noise"] for plan in plans} - {"claimed by the source"}):
+        print(f"? noise of sources that claim no precision: {noise}")
     sampled = [plan.attrs["sampling"] for plan in plans if plan.attrs["sampling"] != "none"]
     if sampled:
         print("noise without the error of sampling, which comes on top and is known only afterwards")

@@ -78,7 +78,12 @@ def assemble(
             "precision_relative": float(source.precision.relative),
             "spin": source.capabilities.spin,
             "counterpoise": source.capabilities.counterpoise,
-            "noise": describe_noise(evaluated.measured, any(own.piece.is_estimated for own in by_structure)),
+            "noise": describe_noise(
+                source,
+                evaluated.measured,
+                rounded=any(own.rounded for own in by_structure),
+                sampled=any(own.piece.is_estimated for own in by_structure),
+            ),
             "bodies": selection.bodies if isinstance(selection.bodies, str) else "given",
             "family": ", ".join(sorted({own.piece.family.kind for own in by_structure})),
             "cutoff": _cutoff(selection, source, by_structure),

@@ -17,7 +17,7 @@ from bodyorder.engine.cache import RunCache
 from bodyorder.engine.computation import Wanted
 from bodyorder.engine.jobs import Outcome
 from bodyorder.engine.lone_atoms import LoneAtoms
-from bodyorder.engine.noise import measure
+from bodyorder.engine.noise import Measured, measure
 from bodyorder.engine.pieces import Piece
 from bodyorder.engine.progress import track
 from bodyorder.engine.reach import try_boxes, try_cutoff
@@ -77,8 +77,9 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     :param members: resolve each of the several energies that the source gives beside its energy: members of an ensemble,
         heads, or parts that add up to it
     :param subsets: keep energy and contribution of every sub-cluster
-    :param measure_noise: measure the error of one energy on replicas (turned, shifted, permuted) of some sub-clusters, instead of
-        believing what the source claims; None does so for sources that round coarsely (single precision)
+    :param measure_noise: measure the error of one energy on replicas (turned, shifted, permuted, and deformed a little) of some
+        sub-clusters, instead of believing what the source claims; None does so for sources that round coarsely (single
+        precision), and with few energies for sources that claim nothing. False leaves the noise of these unknown (NaN).
     :param one_body: whose energies lone atoms have: ``"model"``, those of the source; ``"dissociation"``, half of two alike far
         apart; or values in eV by element, ``{"H": -13.6}``, and by charge where there are any, ``{"Na+": …}``. All else
         stays as the source has it, and is stored as such.
@@ -125,7 +126,8 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
         engine = lone.source
         across = try_boxes(pieces, engine)
         try_cutoff(pieces, engine)
-        known = measure(pieces, engine) if _measures(measure_noise, engine) else {}
+        measures = _measures(measure_noise, engine)
+        known = measure(pieces, engine, executor, asked=bool(measure_noise)) if measures else Measured()
         # the rounds of a sample find in memory what the ones before computed
         kept = RunCache() if opened_store is None and sampling is not None else opened_store
         run = _Run(Evaluated(engine, wanted, known), kept, executor, progress, same_distance)
@@ -216,10 +218,12 @@ def _check_asked(source: EnergySource, **asked: bool) -> None:
 
 
 def _measures(wanted: bool | None, source: EnergySource) -> bool:
-    """Whether the noise of energies is measured: where it is wanted, or nothing is said and the source rounds coarsely."""
+    """Whether the noise of energies is measured: where it is wanted, or nothing is said and claims are not to be relied on."""
     if wanted and source.capabilities.counterpoise != "none":
         raise InputError(f"`measure_noise` needs a source without counterpoise correction, got {source.name}")
-    return source.capabilities.single_precision if wanted is None else wanted
+    can = source.capabilities
+    unproven = (can.single_precision or can.unproven_precision) and can.counterpoise == "none"
+    return unproven if wanted is None else wanted
 
 
 def _by_structure(outcome: Outcome) -> Iterator[tuple[int, np.ndarray]]:

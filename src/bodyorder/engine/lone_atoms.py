@@ -13,7 +13,7 @@ import xarray as xr
 from bodyorder._checks import ComputationError, InputError, first_line
 from bodyorder.engine.batching import Task
 from bodyorder.engine.computation import Wanted
-from bodyorder.engine.noise import variance
+from bodyorder.engine.noise import Measured, variance
 from bodyorder.engine.pieces import Piece
 from bodyorder.engine.scheduling import evaluate
 from bodyorder.engine.store import Store
@@ -74,13 +74,11 @@ class LoneAtoms:
                     rows = _lone_atoms(own.piece)[0]
                     own.shortfalls += [ADVICE] * bool(np.isnan(own.energies[0][rows]).any())
 
-    def missed(
-        self, by_structure: Sequence[SubsetEnergies], known: Mapping[int, float], wanted: bool | None
-    ) -> xr.Dataset | None:
+    def missed(self, by_structure: Sequence[SubsetEnergies], known: Measured, wanted: bool | None) -> xr.Dataset | None:
         """What two lone atoms miss of two far apart, for all pairs of kinds that occur in a structure.
 
         :param by_structure: energies of the run
-        :param known: 1σ of one energy in eV by number of bodies, where it was measured
+        :param known: what was measured of the error of one energy
         :param wanted: whether to look; None for sources that do not estimate how long they take
         :return: a table along ``pair``; None where there are none, or it is not looked
         """
@@ -100,8 +98,9 @@ class LoneAtoms:
         alone = there.energies(larger)
         far = {pair: self._far[pair] for pair in pairs}
         energies = np.array([[far[pair].energy, *(alone.get(kind, np.nan) for kind in pair)] for pair in pairs])
-        squares = variance(self._own, energies[:, :1], np.zeros(1), known.get(2)).sum(axis=1)
-        squares += variance(self._own, energies[:, 1:], np.zeros(1), known.get(1)).sum(axis=1)
+        none = np.zeros(1)
+        squares = variance(self._own, energies[:, :1], none, none, known.of(2)).sum(axis=1)
+        squares += variance(self._own, energies[:, 1:], none, none, known.of(1)).sum(axis=1)
         changes = np.array([far[pair].change for pair in pairs])
         is_far = np.array([not far[pair].message for pair in pairs])
         offsets = np.where(is_far, energies[:, 0] - energies[:, 1:].sum(axis=1), np.nan)

@@ -23,6 +23,8 @@ from bodyorder.subsets import order_coefficients
 
 #: Seconds that the timed example may take; sizes beyond are extrapolated.
 BUDGET = 20.0
+#: Where the noise comes from of a source that claims no precision.
+MEASURED_LATER = "measured when it runs, with about a tenth of the energies more"
 
 
 def plan(  # noqa: PLR0913 - every option has a default
@@ -55,7 +57,8 @@ def plan(  # noqa: PLR0913 - every option has a default
         ``n_clusters``, ``seconds_per_cluster``, ``measured`` (False where extrapolated), ``core_seconds``, ``longest_seconds``
         of one sub-cluster, ``megabytes`` of one worker as the source estimates it and ``resident_megabytes`` as seen here (NaN
         where it does not, or where nothing ran), and ``expected_noise`` in eV of the largest structure, NaN where energies
-        it needs are not known. Of a sample the first round is priced, and the noise is without the error of sampling, which is
+        it needs are not known, and of a source that claims no precision, whose noise is measured when it runs (the attribute
+        ``noise`` says which). Of a sample the first round is priced, and the noise is without the error of sampling, which is
         not known before its contributions are; the attribute ``sampling`` says ``once``, or until which error, and ``none``
         where nothing is.
     :raises InputError: if the input cannot work
@@ -96,6 +99,7 @@ def plan(  # noqa: PLR0913 - every option has a default
             "n_structures": len(structures),
             "input": said,
             "sampling": _sampling(pieces, selection),
+            "noise": MEASURED_LATER if source.capabilities.unproven_precision else "claimed by the source",
         },
     )
     return describe(result)
@@ -154,6 +158,8 @@ def _noise(piece: Piece, source: EnergySource, energies: np.ndarray, n_orders: i
         if not size:
             continue
         sigma = source.precision.sigma(energies[order : order + 1])
+        if source.capabilities.unproven_precision:
+            sigma = np.full(1, np.nan)
         if piece.counterpoise == VMFC:  # every contribution has energies of its own
             variance[order] += size * evaluations_per_subset(VMFC, order) * sigma[0] ** 2
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -14,9 +14,10 @@ from bodyorder.engine.batching import WHOLE, Task
 from bodyorder.engine.computation import Wanted
 from bodyorder.engine.counterpoise import VMFC
 from bodyorder.engine.jobs import Outcome
-from bodyorder.engine.noise import variance
+from bodyorder.engine.noise import Measured, variance
 from bodyorder.engine.pieces import Piece
 from bodyorder.sources.protocol import CONTAMINATED, EnergySource, Evaluation
+from bodyorder.sources.rounding import last_digits
 from bodyorder.subsets import Sample, contributions, order_coefficients
 from bodyorder.subsets.moebius import with_nothing
 
@@ -39,12 +40,12 @@ class Evaluated:
 
     :param source: where the energies come from
     :param wanted: what was asked of it beside energies
-    :param measured: 1σ of one energy in eV by number of bodies, where it was measured
+    :param measured: what was found out about the error of one energy, if it was
     """
 
     source: EnergySource
     wanted: Wanted
-    measured: Mapping[int, float] = field(default_factory=dict)
+    measured: Measured = field(default_factory=Measured)
 
 
 @dataclass
@@ -57,6 +58,7 @@ class SubsetEnergies:
     :param energies: for each order that the family keeps E(S) in eV, shape (n_subsets,)
     :param records: what is known of the states behind the energies, by name (see
         :data:`bodyorder.sources.protocol.RECORDS`) and order, shape (n_subsets,)
+    :param rounded: whether energies are seen to be float32 numbers, once their noise was asked for
     :param shortfalls: what else the result lacks, a line each
     :param counts: sub-clusters that failed (``n_failed``) or give reason to doubt (:data:`RULES`), by name and order
     """
@@ -68,6 +70,7 @@ class SubsetEnergies:
     records: dict[str, list[np.ndarray]] = field(default_factory=dict)
     whole: float = np.nan
     n_evaluations: int = 0
+    rounded: bool = False
     failures: list[str] = field(default_factory=list)
     shortfalls: list[str] = field(default_factory=list)
     counts: dict[str, Counter[int]] = field(default_factory=lambda: {"n_failed": Counter()})
@@ -128,10 +131,16 @@ class SubsetEnergies:
         ]
 
     def noise(self) -> np.ndarray:
-        """1σ of each order total in eV from the precision of the source and what single energies lack, (max_order,)."""
+        """1σ of each order total in eV, shape (max_order,): of independent errors of energies, and of those that they share."""
         variance = np.zeros(self.piece.family.max_order)
-        for order, (own, weights) in enumerate(zip(self.variances, self.coefficients, strict=False), start=1):
-            variance[order - 1 :] += weighted(weights[order - 1 :] ** 2, own).sum(axis=1)
+        for order, (own, given) in enumerate(zip(self.variances, self.coefficients, strict=False), start=1):
+            weights = given[order - 1 :]
+            if self.evaluated.measured.convergence:
+                counted = weights.sum(axis=1) * (len(own) if weights.shape[1] == 1 else 1)
+                variance[order - 1 :] += self._shared(order, counted)
+            if self.rounded and order == 1:
+                weights, own = _alike(self.energies[0], weights, own)
+            variance[order - 1 :] += weighted(weights**2, own).sum(axis=1)
         return np.sqrt(variance)
 
     def member_totals(self, totals: np.ndarray) -> np.ndarray | None:
@@ -216,7 +225,13 @@ class SubsetEnergies:
             self.member_sums[n] += weighted(weights[n][:, None], energies).sum(axis=0)
 
     def _variance_of(self, order: int, energies: np.ndarray, uncertainty: np.ndarray) -> np.ndarray:
-        return variance(self.evaluated.source, energies, uncertainty, self.evaluated.measured.get(order))
+        digits = last_digits(energies)
+        self.rounded |= bool(digits.any())
+        return variance(self.evaluated.source, energies, uncertainty, digits, self.evaluated.measured.of(order))
+
+    def _shared(self, order: int, counted: np.ndarray | int) -> np.ndarray:
+        """Square in eV² of what the error that all energies of an order share is in their sum, which counts them so often."""
+        return np.square(counted * np.nan_to_num(self.evaluated.measured.shared(order)))
 
     def _unknown(self) -> list[np.ndarray]:
         return [np.full(len(rows), np.nan) for rows in self.piece.family.members]
@@ -237,7 +252,7 @@ class StreamedEnergies(SubsetEnergies):
     def noise(self) -> np.ndarray:
         """1σ of each order total in eV, shape (max_order,)."""
         variance = super().noise() ** 2
-        variance[-1] += self._variance
+        variance[-1] += self._variance + self._shared(len(variance), self.piece.family.sizes[-1])
         return np.sqrt(variance)
 
     @cached_property
@@ -327,3 +342,15 @@ def empty(piece: Piece, evaluated: Evaluated) -> SubsetEnergies:
 def weighted(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Products, zero where a weight is: what is not counted must not pass on its NaN."""
     return np.where(weights == 0, 0.0, weights * values)
+
+
+def _alike(energies: np.ndarray, weights: np.ndarray, variances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and variances of lone bodies, of which those with the same energy count as one: they are alike, and rounded alike.
+
+    :param energies: shape (n_bodies,)
+    :param weights: of each in some orders, shape (n_orders, n_bodies), or (n_orders, 1) for all
+    :param variances: shape (n_bodies,)
+    """
+    _, first, groups = np.unique(energies, return_index=True, return_inverse=True)
+    each = np.broadcast_to(weights, (len(weights), len(energies)))
+    return np.array([np.bincount(groups, row, len(first)) for row in each]), variances[first]

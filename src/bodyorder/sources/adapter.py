@@ -151,3 +151,6 @@ class _Adapted(EnergySource):
 
     def megabytes(self, batch: ClusterBatch, forces: bool) -> float:
         return self._plain.megabytes(batch, forces)
+
+    def tightened(self) -> EnergySource:
+        return adapt(self._plain.tightened())

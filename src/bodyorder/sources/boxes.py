@@ -16,7 +16,7 @@ import numpy as np
 from bodyorder._checks import InputError, check_positive
 from bodyorder.sources.cutoff import formula
 from bodyorder.sources.protocol import EnergySource, FailedClusters
-from bodyorder.sources.rounding import is_single, tolerance
+from bodyorder.sources.rounding import last_digits, tolerance
 from bodyorder.structures.clusters import ClusterBatch, FloatArray
 
 #: Vacuum of the larger boxes, in that of the boxes tried.
@@ -104,7 +104,9 @@ def across_boxes(source: EnergySource, batch: ClusterBatch) -> AcrossBoxes | Non
     worst = int(np.nanargmax(changes))
     size = max(abs(given[worst]), abs(wide[worst]))
     change = float(changes[worst])
-    if change <= tolerance(source.precision, size) or is_single(np.array([given[worst], wide[worst]]), change, size):
+    # energies that are float32 numbers may be off by a digit for each atom
+    digits = batch.n_atoms * float(last_digits(np.array([given[worst], wide[worst]])).max())
+    if change <= max(tolerance(source.precision, size), digits):
         return None
     return AcrossBoxes(change, formula(batch.numbers[worst]))
 

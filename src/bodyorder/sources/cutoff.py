@@ -7,17 +7,23 @@ evaluated holds parts farther apart.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import ase
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from bodyorder._checks import InputError
 from bodyorder.sources.protocol import EnergySource, FailedClusters
-from bodyorder.sources.rounding import is_single, tolerance
+from bodyorder.sources.rounding import SIGMAS, last_digits, tolerance
 from bodyorder.sources.spacing import GAP, at_distance
 from bodyorder.structures.clusters import ClusterBatch, FloatArray, IntArray, System
 
 #: What a part may change by when it is moved, as a fraction of what a pair may be off: rounding that the source does not claim.
 ROUNDING = 10
+#: Where energies are seen to be float32 numbers: pairs over which their change is averaged, how much farther apart (Å) they are
+#: put to be compared with, and by how much (Å) their atoms are moved, so that no two of them round alike.
+N_PAIRS, FARTHER, MOVED = 24, 50.0, 0.05
 
 
 def check_cutoff(
@@ -29,10 +35,12 @@ def check_cutoff(
 ) -> None:
     """Try out the cutoff of a source: energies of parts that are farther apart must add up.
 
-    Each sub-cluster is put beside another one, their nearest atoms 0.01 Å beyond the cutoff, or as far apart as is said:
-    E(A ∪ B) = E(A) + E(B) within the precision that the source claims (:func:`~bodyorder.sources.rounding.tolerance`), or within
-    what it is seen to round by where it claims less: moving a part, and float32. Charged sub-clusters are left out where the
-    source takes none, and so is what fails.
+    Each sub-cluster is put beside another one, their nearest atoms 0.01 Å beyond the cutoff, or as far apart as is said: E(A ∪ B)
+    = E(A) + E(B) within the precision that the source claims (:func:`~bodyorder.sources.rounding.tolerance`), or within what
+    it is seen to round by where it claims less: ten times what moving a part does, and where energies are float32 numbers one
+    digit for each atom. Energies of thousands of eV hide a good deal behind that. There more pairs are put just as far apart
+    and once more 50 Å farther, which rounds the same constants, and their energies must be the same on average. Charged sub-
+    clusters are left out where the source takes none, and so is what fails.
 
     :param source: nothing is looked at if it has no cutoff
     :param batch: a few sub-clusters of the structure that is resolved, of some atoms each, shape (n, k)
@@ -69,19 +77,59 @@ def check_cutoff(
         tolerance(source.precision, size), ROUNDING * np.max(rounding, where=np.isfinite(rounding), initial=0.0)
     )
     worst = int(np.nanargmax(misfits))
-    misfit = misfits[worst]
-    if misfit > allowed and not is_single(both[seen], misfit, size):
+    misfit, over = misfits[worst], "from that of both alone"
+    what = (
+        f"two sub-clusters {distance:g} Å apart, {formula(parts[worst].numbers)} and {formula(others[worst].numbers)},"
+    )
+    digits = float(last_digits(both).max())
+    if digits:
+        allowed = max(allowed, n * digits)
+        if misfit <= allowed and n > 2:
+            misfit, error = _mean_change(source, list(zip(parts, others, strict=True)), distance, digits)
+            allowed = max(tolerance(source.precision, size), SIGMAS / np.sqrt(2) * error)
+            what, over = (
+                f"sub-clusters {distance:g} Å apart",
+                f"on average from that of both {FARTHER:g} Å farther apart",
+            )
+    if misfit > allowed:
         raise InputError(
             f"the cutoff of {source.name} must be the distance beyond which parts do not feel each other at all, and "
-            f"{source.cutoff:g} Å is not: of two sub-clusters {distance:g} Å apart, {formula(parts[worst].numbers)} and "
-            f"{formula(others[worst].numbers)}, the energy differs by {misfit:.1e} eV from that of both alone; give a larger "
-            f"one, or leave it out"
+            f"{source.cutoff:g} Å is not: of {what} the energy differs by {misfit:.1e} eV {over}; give a larger one, or leave it "
+            f"out"
         )
 
 
 def formula(numbers: IntArray) -> str:
     """Chemical formula of some atoms, such as H2O."""
     return ase.Atoms(numbers=numbers).get_chemical_formula()
+
+
+def _mean_change(
+    source: EnergySource, pairs: list[tuple[System, System]], distance: float, digits: float
+) -> tuple[float, float]:
+    """By how much (eV) energies of pairs change on average when they are put farther apart, and the error of that mean.
+
+    Parts are deformed a little and turned at random. Rounding to ``digits`` (eV) moves a difference by digits/√6 if it does not
+    move it by more.
+    """
+    rng = np.random.default_rng(1)
+    near, far = [], []
+    for _ in range(N_PAIRS):
+        one, other = (_changed(part, rng) for part in pairs[int(rng.integers(len(pairs)))])
+        way = Rotation.random(random_state=rng).as_matrix()[0]
+        near.append(at_distance(one, other, way, distance))
+        far.append(at_distance(one, other, way, distance + FARTHER))
+    n = len(near[0])
+    changes = _energies(source, near, 0, n) - _energies(source, far, 0, n)
+    changes = changes[np.isfinite(changes)]
+    if len(changes) < 2:
+        return 0.0, digits
+    return abs(float(changes.mean())), float(np.sqrt(max(changes.var(ddof=1), digits**2 / 6) / len(changes)))
+
+
+def _changed(part: System, rng: np.random.Generator) -> System:
+    moved = part.positions + rng.normal(scale=MOVED, size=part.positions.shape)
+    return replace(part, positions=moved @ Rotation.random(random_state=rng).as_matrix())
 
 
 def _systems(batch: ClusterBatch) -> list[System]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from bodyorder.sources.one_body import OneBodyLike, OneBodySource, check_one_body
 from bodyorder.sources.protocol import EnergySource, Evaluation, FailedClusters
-from bodyorder.sources.rounding import is_single, tolerance
+from bodyorder.sources.rounding import last_digits, tolerance
 from bodyorder.sources.spacing import GAP
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.structures.kinds import AtomKind
@@ -119,7 +119,9 @@ def _next(
     if before is None:
         return FarPair(distance, energy, np.nan, "known at one distance only"), False
     change, size = abs(energy - before.energy), max(abs(energy), abs(before.energy))
-    rounds = change <= tolerance(source.precision, size) or is_single(np.array([before.energy, energy]), change, size)
+    # energies that are float32 numbers may be off by a digit for each atom
+    digits = 2 * float(last_digits(np.array([before.energy, energy])).max())
+    rounds = change <= max(tolerance(source.precision, size), digits)
     if rounds or (change < UNSETTLED and change > SCATTER * before.change):
         return FarPair(distance, energy, change), True
     message = f"{distance:g} Å apart the energy still changes, by {change:.1e} eV" if change > UNSETTLED else ""

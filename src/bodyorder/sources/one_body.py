@@ -8,6 +8,7 @@ is not what two atoms far apart fall into, each lone atom is off by some δ, and
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import replace
 from numbers import Real
 from types import MappingProxyType
@@ -142,6 +143,12 @@ class OneBodySource(EnergySource):
     def cell_energy(self, atoms: ase.Atoms) -> float:
         """Energy of a periodic structure, which has no lone atoms."""
         return self.source.cell_energy(atoms)
+
+    def tightened(self) -> OneBodySource:
+        """The same with the source converging energies tighter; lone atoms are those of the table."""
+        other = copy(self)
+        other.source = self.source.tightened()
+        return other
 
     def seconds(self, batch: ClusterBatch) -> float:
         """Rough time, as the source has it."""

@@ -97,6 +97,9 @@ class Capabilities:
         replicas
     :param unproven_cutoff: its cutoff is the word of a user, which is tried out before anything rests on it
         (:func:`~bodyorder.sources.cutoff.check_cutoff`)
+    :param unproven_precision: nobody says how precise its energies are: what its ``precision`` says is the least that they lack,
+        and their error is measured
+    :param tightened: it can converge its energies tighter (``tightened``), which shows how far they are from converged
     :param spin: the rule for the spin of sub-clusters, ``"none"`` where there is none; results record it
     :param counterpoise: whose basis functions a sub-cluster is given beside its own, one of :data:`COUNTERPOISE`
     :param remark: what users must know to read its orders rightly, a sentence that results, terminal and report repeat; empty if
@@ -126,6 +129,8 @@ class Capabilities:
     costly: bool = False
     single_precision: bool = False
     unproven_cutoff: bool = False
+    unproven_precision: bool = False
+    tightened: bool = False
     spin: str = "none"
     counterpoise: str = "none"
     remark: str = ""
@@ -218,6 +223,7 @@ METHODS = {
     "cell_energy": "cell_energy",
     "seconds": "seconds",
     "megabytes": "megabytes",
+    "tightened": "tightened",
 }
 #: What every source has.
 REQUIRED = ("name", "fingerprint", "cutoff", "precision", "energies")
@@ -290,6 +296,10 @@ class EnergySource(ABC):
     def megabytes(self, batch: ClusterBatch, forces: bool) -> float:
         """Rough memory of a process that computes a batch of sub-clusters like its first; claimed by ``megabytes``."""
         raise self._without("megabytes")
+
+    def tightened(self) -> EnergySource:
+        """The same source with its energies converged tighter; claimed by ``tightened``."""
+        raise self._without("tightened")
 
     def _without(self, claim: str) -> InputError:
         return InputError(f"{self.name} must give {claim}, and does not{self.capabilities.why_not(claim)}")

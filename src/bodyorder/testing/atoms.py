@@ -13,6 +13,9 @@ from bodyorder.testing.checks import Check
 from bodyorder.testing.clusters import alone, permuted
 from bodyorder.testing.subject import FLOOR, Subject, measured, split
 
+#: By how much steps of differences are made shorter where there may be a kink, and the shortest that are (Å).
+CLOSER, SHORTEST = 8.0, 1e-6
+
 
 def energies_with_forces(subject: Subject, name: str) -> Check:
     """The energies that come with forces are those that come without."""
@@ -24,20 +27,37 @@ def energies_with_forces(subject: Subject, name: str) -> Check:
 
 
 def gradient(subject: Subject, name: str) -> Check:
-    """Forces against central differences of the energy with steps h and 2h, extrapolated to h = 0."""
+    """Forces against central differences of the energy with steps h and 2h, extrapolated to h = 0.
+
+    A kink within the steps makes sound forces disagree, by less the shorter the steps are. Where they disagree, shorter ones are
+    therefore tried, as far as the energies scatter too little to spoil them.
+    """
     cluster = subject.clusters[-1]
     forces = _both(subject, alone(cluster))[1][0]
-    sigma = max(float(subject.source.precision.sigma(np.array(subject.energy(cluster)))), subject.unrest, FLOOR / 10)
+    energy = subject.energy(cluster)
+    sigma = max(subject.sigma(np.array([energy])), subject.unrest, FLOOR / 10)
     step = float(np.clip(0.1 * sigma**0.2, 1e-3, 2e-2))
-    fine, coarse = _slopes(subject, cluster, step), _slopes(subject, cluster, 2 * step)
-    # What the extrapolation leaves is to fine − coarse as step² is to the square of the length at which slopes change;
-    # 5 step/Å is above that for lengths of 0.1 Å and more.
-    tolerance = 10 * sigma / step + 5 * step * np.abs(fine - coarse).max()
-    worst = np.abs(forces + (4 * fine - coarse) / 3).max()
+    worst, tolerance = _disagreement(subject, cluster, forces, step, sigma)
+    loosest = sigma / step
+    fine = max(subject.scatter, subject.unrest, np.finfo(np.float64).eps * abs(energy)) if worst > tolerance else sigma
+    while worst > tolerance and CLOSER * fine / step <= loosest and step > SHORTEST:
+        step /= CLOSER
+        worst, tolerance = _disagreement(subject, cluster, forces, step, fine)
     what = "forces and central differences of the energy"
     if subject.source.capabilities.force_kind == "direct":
         return replace(measured(name, worst, tolerance, "eV/Å", f"{what}; they are direct ones"), passed=None)
     return measured(name, worst, tolerance, "eV/Å", what)
+
+
+def _disagreement(
+    subject: Subject, cluster: System, forces: FloatArray, step: float, sigma: float
+) -> tuple[float, float]:
+    """Largest difference of forces and slopes, and what is allowed, in eV/Å, by steps in Å and an error of energies in eV."""
+    fine, coarse = _slopes(subject, cluster, step), _slopes(subject, cluster, 2 * step)
+    # What the extrapolation leaves is to fine − coarse as step² is to the square of the length at which slopes change;
+    # 5 step/Å is above that for lengths of 0.1 Å and more.
+    tolerance = 10 * sigma / step + 5 * step * np.abs(fine - coarse).max()
+    return float(np.abs(forces + (4 * fine - coarse) / 3).max()), float(tolerance)
 
 
 def balance(subject: Subject, name: str) -> Check:

@@ -34,18 +34,18 @@ def check_source(
 ) -> Conformance:
     """Hold an energy source against what the protocol promises, on random clusters of up to six atoms.
 
-    Checked are: attributes; shape and type of what comes back; single atoms; the same numbers on repetition, after
-    pickling, for any order of atoms, rotation and translation, alone and in a batch, cut from a parent and standing alone;
-    that energies of parts farther apart than the claimed cutoff add up; what two lone atoms miss of two far apart, which is no
-    fault; that nothing changes beyond the cutoff where an atom is moved away from one or two others, and that energies do not
-    jump on the way; that nothing acts across periodic boxes, where the source makes such; that the noise of an energy is not above
-    the claimed precision; that forces are the negative gradient, and balance; that energies of atoms add up and follow their atoms;
-    that members are as many as named and parts add up; that a source that claims to be invariant does not see reflections either;
-    and every other claim of its capabilities that numbers can decide: batches as large as it says, records, context, charges,
-    functions of other atoms, energies of cells, estimates, versions. Whether it is serial or costly is left to whoever times it.
-    Tolerances are 6σ of the claimed precision, and at least 1e-9 eV, of jumps 1e-4 eV. All but the checks of batches evaluate one
-    cluster at a time, and those that move atoms, where batches were found to be right; checks of batches take enough sub-clusters
-    of one composition for sources that evaluate many together.
+    Checked are: attributes; shape and type of what comes back; single atoms; the same numbers on repetition, after pickling, for
+    any order of atoms, rotation and translation, alone and in a batch, cut from a parent and standing alone; that energies of
+    parts farther apart than the claimed cutoff add up; what two lone atoms miss of two far apart, which is no fault; that
+    nothing changes beyond the cutoff where an atom is moved away from one or two others, and that energies do not jump on the
+    way; that nothing acts across periodic boxes, where the source makes such; that the noise of an energy is not above the
+    claimed precision; that forces are the negative gradient, and balance; that energies of atoms add up and follow their
+    atoms; that members are as many as named and parts add up; that a source that claims to be invariant does not see
+    reflections either; and every other claim of its capabilities that numbers can decide: batches as large as it says,
+    records, context, charges, functions of other atoms, energies of cells, estimates, versions. Whether it is serial or
+    costly is left to whoever times it. Tolerances are 6σ of the claimed precision, and at least 1e-9 eV, of jumps 1e-4 eV.
+    All but the checks of batches evaluate one cluster at a time, and those that move atoms, where batches were found to be
+    right; checks of batches take enough sub-clusters of one composition for sources that evaluate many together.
 
     :param source: the energy source
     :param species: chemical symbols to build clusters of, hydrogen if not given

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from ase.data import atomic_numbers
+from scipy.spatial.transform import Rotation
 
 from bodyorder._checks import ComputationError, InputError, check_between, did_you_mean
 from bodyorder.sources.ase.apart import FEWEST
 from bodyorder.sources.protocol import EnergySource
-from bodyorder.structures.clusters import ClusterBatch, FloatArray, System
+from bodyorder.sources.rounding import last_digits
+from bodyorder.sources.scatter import scatter
+from bodyorder.structures.clusters import ClusterBatch, FloatArray, IntArray, System
 from bodyorder.testing.checks import Check
-from bodyorder.testing.clusters import alone, random_cluster
+from bodyorder.testing.clusters import alone, random_cluster, rotated
 
 #: Energies (eV) closer than this are the same, however precise a source says it is.
 FLOOR = 1e-9
 Answer = TypeVar("Answer")
 
+#: Lines along which it is looked how energies scatter, and radians by Å by which the cluster is turned along them.
+N_LINES, TURN = 3, 10.0
+
 if TYPE_CHECKING:
     from bodyorder.testing.reach import Scan
-
 #: Deviations are allowed up to this many standard errors.
 SIGMAS = 6.0
 
@@ -42,7 +48,8 @@ class Subject:
                 raise InputError(f"`species` must be chemical symbols, got {symbol!r}{near}")
         self.source = source
         self.species = [atomic_numbers[symbol] for symbol in species]
-        self.rng = np.random.default_rng(check_between("seed", seed, 0, 2**63))
+        self.seed = check_between("seed", seed, 0, 2**63)
+        self.rng = np.random.default_rng(self.seed)
         #: largest difference between two runs of the same cluster: other checks must not blame it on something else
         self.unrest = 0.0
         #: whether batches were found to have the energies of their members
@@ -63,10 +70,33 @@ class Subject:
         """Energies in eV of several clusters, each alone in its batch."""
         return np.array([self.energy(cluster) for cluster in clusters])
 
+    @cached_property
+    def scatter(self) -> float:
+        """1σ of one energy in eV about a smooth curve, along small deformations and rotations of the largest cluster."""
+        cluster, rng = self.clusters[-1], np.random.default_rng([self.seed, 2])
+        shapes = rng.normal(size=(N_LINES, *cluster.positions.shape))
+        axes = rng.normal(scale=TURN, size=(N_LINES, 3))
+
+        def ask(lines: IntArray, places: FloatArray) -> FloatArray:
+            moved = [
+                System(cluster.numbers, cluster.positions + place * shapes[line])
+                for line, place in zip(lines, places, strict=True)
+            ]
+            turns = Rotation.from_rotvec(places[:, None] * axes[lines])
+            return self.energies([rotated(system, turn) for system, turn in zip(moved, turns, strict=True)])
+
+        return float(np.sqrt(np.mean(scatter(ask, N_LINES) ** 2)))
+
+    def sigma(self, energies: FloatArray) -> float:
+        """1σ in eV of energies of this size: as is claimed, or as they scatter where nothing is."""
+        claimed = float(self.source.precision.sigma(energies).max())
+        if not self.source.capabilities.unproven_precision:
+            return claimed
+        return max(claimed, self.scatter, float(last_digits(np.asarray(energies)).max()) / np.sqrt(12))
+
     def tolerance(self, energies: FloatArray) -> float:
         """Difference in eV that energies of this size may have."""
-        sigma = self.source.precision.sigma(energies).max()
-        return max(FLOOR, SIGMAS * np.sqrt(2) * sigma, 10 * self.unrest)
+        return max(FLOOR, SIGMAS * np.sqrt(2) * self.sigma(energies), 10 * self.unrest)
 
     def compare(self, name: str, found: FloatArray, wanted: FloatArray, detail: str) -> Check:
         """A check that two arrays of energies in eV are the same."""

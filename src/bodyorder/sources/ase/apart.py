@@ -13,7 +13,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import ase
 import numpy as np
@@ -21,9 +21,10 @@ from ase.calculators.calculator import PropertyNotImplementedError
 
 from bodyorder._checks import InputError, first_line
 from bodyorder.sources.ase.survival import survives
+from bodyorder.sources.cutoff import check_cutoff
 from bodyorder.sources.portions import Portions, is_out_of_memory, keep_freed_memory
-from bodyorder.sources.protocol import Capabilities, Evaluation, Precision
-from bodyorder.sources.rounding import is_single, tolerance
+from bodyorder.sources.protocol import Capabilities, EnergySource, Evaluation, Precision
+from bodyorder.sources.rounding import last_digits, tolerance
 from bodyorder.sources.spacing import GAP, side_by_side, spread, structure
 from bodyorder.structures.clusters import ClusterBatch, FloatArray, IntArray, evenly
 
@@ -36,6 +37,8 @@ FEWEST = 8
 N_CHECKED = 3
 #: Structures in a row that fail, or take more processor time than their sub-clusters one by one, after which it is given up.
 N_WASTED = 3
+#: What may be rounding of a sum in float32, in units of the last digit of a part of it.
+FEW = 100
 
 #: A program that may end the process is tried on its first large structure in a process of its own once it has worked for so many
 #: seconds, about as many as that takes.
@@ -221,14 +224,14 @@ class SetApart:
         if off <= allowed:
             self._seconds[kind] = seconds
             return True
-        if is_single(np.array([found.total]), off, size):
-            rounding = off
-        if rounding > allowed:
+        is_single = last_digits(np.array([found.total])).any() and off < FEW * np.finfo(np.float32).eps * size
+        if rounding > allowed or is_single:
             self._give_up(
                 source,
-                f"it rounds energies by some {rounding:.1e} eV, as float32 does, and claims less; an `energy_error` that says "
-                f"so makes it fast",
+                f"it rounds energies by some {max(rounding, off * is_single):.1e} eV, as float32 does, and claims less; an "
+                f"`energy_error` that says so makes it fast",
             )
+            check_cutoff(cast(EnergySource, source), batch.select(rows))
         elif abs(found.energies.sum() - found.total) > allowed * len(batch):
             self._give_up(
                 source,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import ase
@@ -21,6 +22,7 @@ from bodyorder.sources.ase.members import members_of, per_model
 from bodyorder.sources.ase.pickling import pack
 from bodyorder.sources.ase.recipe import Recipe
 from bodyorder.sources.ase.survival import may_end_process
+from bodyorder.sources.ase.tightening import knobs, tightened
 from bodyorder.sources.ase.told import Told
 from bodyorder.sources.ase.ways import label_of
 from bodyorder.sources.ase.with_torch import OwnDtype, in_own_dtype
@@ -33,7 +35,7 @@ from bodyorder.sources.spec import format_spec
 from bodyorder.sources.spin.states import lowest
 from bodyorder.structures.clusters import ClusterBatch, FloatArray, IntArray
 
-#: What can be told apart in a float64 energy after the sums of an ordinary classical potential.
+#: What can be told apart in a float64 energy after the sums of an ordinary classical potential: the least that any energy lacks.
 FLOAT64 = Precision(absolute=1e-13, relative=1e-14)
 #: How ASE calls what a calculator is asked for.
 GETTERS = {"energy": "get_potential_energy", "energies": "get_potential_energies", "forces": "get_forces"}
@@ -83,8 +85,8 @@ class CalculatorSource(EnergySource):
     :param n_members: how many these are, where the calculator does not say it (``num_models``)
     :param free_energy: whether to ask for ``free_energy``, of which forces of electrons at a temperature are the gradient,
         in place of ``energy``: ASE's ``force_consistent=True``
-    :param precision: error of one energy; rounding in float64 if not given. Give it for a calculator that converges its
-        energies only so far, or computes in float32.
+    :param precision: error of one energy. If not given, nothing is claimed and it is measured with some energies more; a
+        calculator that is known to iterate (:mod:`~bodyorder.sources.ase.tightening`) is asked for some converged tighter, too.
     :param fingerprint: a text that changes whenever the energies could. If not given, it is made of the class, its parameters
         and the version of its package (:func:`~bodyorder.sources.ase.fingerprint.identify`). What is claimed here and
         changes the numbers is added to it.
@@ -99,7 +101,7 @@ class CalculatorSource(EnergySource):
         calculator: GetPropertiesMixin,
         *,
         cutoff: float | None = None,
-        precision: Precision = FLOAT64,
+        precision: Precision | None = None,
         fingerprint: str | None = None,
         boxed: bool | float = False,
         charged: bool = False,
@@ -119,7 +121,7 @@ class CalculatorSource(EnergySource):
                 f"`calculator` must be an instance of an ASE calculator, got {calculator!r}; a name is for a spec, "
                 f"ase:package.module.Class"
             )
-        if not isinstance(precision, Precision):
+        if precision is not None and not isinstance(precision, Precision):
             raise InputError(f"`precision` must be a Precision, got {precision!r}; say Precision(absolute=…), in eV")
         self.calculator = calculator
         #: torch's default dtype as the calculator has it
@@ -128,7 +130,7 @@ class CalculatorSource(EnergySource):
         self._recipe = recipe
         self._unused, why = (None, recipe.why_one_process()) if recipe is not None else _packed(calculator)
         self.cutoff = None if cutoff is None else check_positive("cutoff", cutoff)
-        self.precision = precision
+        self.precision = FLOAT64 if precision is None else precision
         self.boxed = vacuum_of(boxed, self.cutoff)
         switches = {"charged": charged, "invariant": invariant, "free_energy": free_energy}
         added = ("" if self.boxed is None else " boxed" if boxed is True else f" boxed={self.boxed:g}") + "".join(
@@ -164,6 +166,8 @@ class CalculatorSource(EnergySource):
             lacking["records"] = "no rule chooses its spin, such as spin=ground"
         else:
             lacking["cell_energy"] = "a cell has no spin by a rule for sub-clusters"
+        if not knobs(calculator):
+            lacking["tightened"] = "no option is known that it converges its energies to"
         self.capabilities = Capabilities(
             forces="forces" not in lacking,
             force_kind="direct" if forces == "direct" else "gradient",
@@ -182,6 +186,8 @@ class CalculatorSource(EnergySource):
             unproven_cutoff=self.cutoff is not None,
             remark=adaptive_remark_of(calculator),
             spin=told.rule.name if told.rule else "none",
+            unproven_precision=precision is None,
+            tightened="tightened" not in lacking,
             missing=lacking,
         )
         self.name = format_spec("ase", label_of(calculator), told.options)
@@ -252,6 +258,19 @@ class CalculatorSource(EnergySource):
         if self._members is None:
             raise self._without("members")
         return self._evaluate(batch, atoms=False, forces=forces, members=True)
+
+    def tightened(self) -> CalculatorSource:
+        """The same with its calculator converging energies tighter."""
+        if not self.capabilities.tightened:
+            raise self._without("tightened")
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other.calculator = tightened(self.calculator)
+        # the recipe makes the other one
+        other._recipe, (other._unused, why) = None, _packed(other.calculator)
+        if why:
+            other.capabilities = replace(self.capabilities, one_process=why)
+        return other
 
     @in_own_dtype
     def _evaluate(self, batch: ClusterBatch, *, atoms: bool, forces: bool, members: bool = False) -> Evaluation:

@@ -11,7 +11,7 @@ from typing import Any
 from ase.calculators.calculator import FileIOCalculator
 
 from bodyorder._checks import InputError, check_positive, check_switch, did_you_mean
-from bodyorder.sources.ase.calculator import FLOAT64, CalculatorSource
+from bodyorder.sources.ase.calculator import CalculatorSource
 from bodyorder.sources.ase.recipe import BASE_MODULE, Recipe
 from bodyorder.sources.protocol import EnergySource, Precision
 from bodyorder.sources.spec import format_spec
@@ -19,7 +19,7 @@ from bodyorder.sources.spec import format_spec
 #: Options that are not the calculator's.
 OWN_OPTIONS = {
     "additive_cutoff", "boxed", "charge_key", "charged", "energy_error", "fingerprint", "forces", "free_energy", "invariant",
-    "members", "n_members", "spin", "spin_key", "together", "trust",
+    "members", "n_members", "relative_error", "spin", "spin_key", "together", "trust",
 }  # fmt: skip
 
 
@@ -28,6 +28,7 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
     *,
     additive_cutoff: float | None = None,
     energy_error: float | None = None,
+    relative_error: float | None = None,
     boxed: bool | float = False,
     charged: bool = False,
     invariant: bool = False,
@@ -49,7 +50,8 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
 
     :param target: dotted name of a calculator class, of a class method of one that makes it, or of a function that does
     :param additive_cutoff: the source's ``cutoff`` in Å, for a calculator whose distant parts do not feel each other at all
-    :param energy_error: 1σ error of one energy in eV; rounding in float64 if not given
+    :param energy_error: 1σ error of one energy in eV; without this and the next it is measured
+    :param relative_error: the same as a fraction of the energy, which comes on top: 6e-8 for energies added up in float32
     :param boxed: true for a calculator that takes periodic structures only: it is given boxes that leave more than the cutoff
         around the atoms; or how many Å they leave, for one without a cutoff
     :param charged: true for a calculator that takes charges: it is given the initial charges of the atoms
@@ -83,19 +85,20 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
             f"if you know that it makes a calculator"
         )
     _check_options(target, recipe.factory, options)
-    numbers = {"additive_cutoff": additive_cutoff, "energy_error": energy_error}
+    numbers = {"additive_cutoff": additive_cutoff, "energy_error": energy_error, "relative_error": relative_error}
     for name, value in numbers.items():
         if value is not None:
             check_positive(name, value)
     switches: dict[str, Any] = {"charged": charged, "invariant": invariant, "free_energy": free_energy}
     for name, switch in (switches | {"together": together}).items():
         check_switch(name, switch)
-    precision = FLOAT64 if energy_error is None else Precision(absolute=float(energy_error))
+    claimed = {"absolute": energy_error, "relative": relative_error}
+    given = {name: float(value) for name, value in claimed.items() if value is not None}
     calculator = recipe.make()
     source = CalculatorSource(
         calculator,
         cutoff=additive_cutoff,
-        precision=precision,
+        precision=Precision(**given) if given else None,
         recipe=recipe,
         together=together,
         forces=forces,
