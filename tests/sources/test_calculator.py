@@ -369,7 +369,8 @@ def test_a_calculator_that_cannot_be_pickled_works_and_is_never_found_again():
         (f"ase:{__name__}.not_a_calculator?trust=true", "must give an ASE calculator, got int"),
         (
             f"ase:{__name__}.lennard_jones?width=1&trust=true",
-            "has no option 'width'; options: additive_cutoff, boxed, charged, depth, energy_error, invariant, members, n_members, trust",
+            "has no option 'width'; options: additive_cutoff, boxed, charged, depth, energy_error, invariant, members, "
+            "n_members, trust",
         ),
     ],
 )
