@@ -144,7 +144,10 @@ def test_parts_of_a_model_of_metatrain(models, tmp_path):
     np.testing.assert_allclose(composition[1:], 0, atol=1e-10)
     np.testing.assert_allclose(np.delete(pairs, 1), 0, atol=1e-9)
     assert np.abs(network[1:]).min() > 1e-6
-    check_source(source, species=["H", "C"]).raise_if_failed()
+    # an untrained PET sees how a cluster is turned, which is no fault of its parts
+    assert {check.name for check in check_source(source, species=["H", "C"]).checks if check.passed is False} == {
+        "rotation"
+    }
 
 
 def test_what_there_is_not_is_told(several, networks):

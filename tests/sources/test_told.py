@@ -407,7 +407,6 @@ def test_parts_of_a_calculator_are_told_each_in_its_way():
         (MOPAC(charge=1, command="mopac PREFIX.mop"), {}, "charge=1 of ase.calculators.mopac.MOPAC must be left out"),
         (SumCalculator([EMT(), Reads(charge=1)]), {}, "charge=1 of "),
     ],
-    ids=str,
 )  # fmt: skip
 def test_a_charge_or_spin_of_its_own_is_never_overridden(calculator, options, message):
     with pytest.raises(InputError, match=message) as raised:
