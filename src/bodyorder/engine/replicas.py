@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from bodyorder.engine.batching import rows_per_batch
 from bodyorder.engine.computation import Wanted
 from bodyorder.engine.dispatch import Answer, Dispatcher
+from bodyorder.sources.ase.apart import FEWEST
 from bodyorder.sources.protocol import EnergySource
 from bodyorder.sources.scatter import N_POINTS
 from bodyorder.structures import ClusterBatch, System
@@ -70,6 +71,8 @@ class Asking:
             batch = ClusterBatch.cut(some, rows, np.tile(np.arange(size), (len(rows), 1)))
             most = rows_per_batch(self._source, batch.select(np.arange(1)))
             most = most if self._executor is None else min(most, N_POINTS)
+            if size == 1:  # so few are not set apart, which a claimed cutoff need not stand for where all bodies are alone
+                most = min(most, FEWEST - 1)
             for start in range(0, len(rows), most):
                 part = batch.select(np.arange(start, min(start + most, len(rows))))
                 waiting.append((rows[start : start + most], part, self._dispatcher.hand_out(part, 0)))
