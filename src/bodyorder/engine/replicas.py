@@ -71,7 +71,9 @@ class Asking:
             batch = ClusterBatch.cut(some, rows, np.tile(np.arange(size), (len(rows), 1)))
             most = rows_per_batch(self._source, batch.select(np.arange(1)))
             most = most if self._executor is None else min(most, N_POINTS)
-            if size == 1:  # so few are not set apart, which a claimed cutoff need not stand for where all bodies are alone
+            if (
+                size == 1
+            ):  # so few are not set apart, which a claimed cutoff need not stand for where all bodies are alone
                 most = min(most, FEWEST - 1)
             for start in range(0, len(rows), most):
                 part = batch.select(np.arange(start, min(start + most, len(rows))))

@@ -132,42 +132,23 @@ class CalculatorSource(EnergySource):
         self.cutoff = None if cutoff is None else check_positive("cutoff", cutoff)
         self.precision = FLOAT64 if precision is None else precision
         self.boxed = vacuum_of(boxed, self.cutoff)
-        switches = {"charged": charged, "invariant": invariant, "free_energy": free_energy}
-        added = ("" if self.boxed is None else " boxed" if boxed is True else f" boxed={self.boxed:g}") + "".join(
-            f" {name}" for name, value in switches.items() if check_switch(name, value)
-        )
-        added += f" {NUMERICAL}" if forces == "numerical" else ""
         self._numerical = check_choice("forces", forces, FORCE_OPTIONS) == "numerical"
+        self._of_energy = {"force_consistent": True} if check_switch("free_energy", free_energy) else {}
+        self._members = members_of(calculator, members, n_members)
+        self.told = told = Told(calculator, charged=charged, spin=spin, charge_key=charge_key, spin_key=spin_key)
         identity = identify(calculator) if recipe is None else recipe.identify(calculator)
         if fingerprint:
             identity = Identity(fingerprint, {})
-        self.told = told = Told(calculator, charged=charged, spin=spin, charge_key=charge_key, spin_key=spin_key)
-        # a calculator that does not say what it implements is asked
-        implemented = getattr(calculator, "implemented_properties", ()) or GETTERS
-        if free_energy and "free_energy" not in implemented and implemented is not GETTERS:
-            raise InputError(
-                f"`free_energy` must be something that the calculator implements, {type(calculator).__name__} implements "
-                f"{', '.join(implemented)}; leave it out: where there is one energy only, it often is the free energy"
-            )
-        self._of_energy = {"force_consistent": True} if free_energy else {}
-        lacking = {
-            claim: f"the calculator implements {', '.join(implemented)}"
-            for claim, name in {"forces": "forces", "atom_energies": "energies"}.items()
-            if name not in implemented and (claim, forces) != ("forces", "numerical")
+        box = "" if self.boxed is None else "boxed" if boxed is True else f"boxed={self.boxed:g}"
+        said = {
+            box: bool(box),
+            "charged": check_switch("charged", charged),
+            "invariant": check_switch("invariant", invariant),
+            "free_energy": free_energy,
+            NUMERICAL: self._numerical,
+            f"members={members}": members is not None,
         }
-        self._members = members_of(calculator, members, n_members)
-        if self._members is None:
-            lacking["members"] = "members=KEY says which of its results hold them"
-        if members is not None:
-            added += f" members={members}"
-        if members == "energies":
-            lacking["atom_energies"] = "its `energies` are those of members"
-        if told.rule is None:
-            lacking["records"] = "no rule chooses its spin, such as spin=ground"
-        else:
-            lacking["cell_energy"] = "a cell has no spin by a rule for sub-clusters"
-        if not knobs(calculator):
-            lacking["tightened"] = "no option is known that it converges its energies to"
+        lacking = self._lacking(forces=not self._numerical, free_energy=free_energy, members=members)
         self.capabilities = Capabilities(
             forces="forces" not in lacking,
             force_kind="direct" if forces == "direct" else "gradient",
@@ -191,13 +172,45 @@ class CalculatorSource(EnergySource):
             missing=lacking,
         )
         self.name = format_spec("ase", label_of(calculator), told.options)
-        self.fingerprint = identity.text + added + told.identity
+        self.fingerprint = identity.text + "".join(f" {what}" for what, holds in said.items() if holds) + told.identity
         self._folder: WorkingFolder | None = None
         self._apart: SetApart | None = None
         # sub-clusters of one structure have one spin
-        shares = "atom_energies" not in lacking and implemented is not GETTERS and not told.rule
+        shares = "atom_energies" not in lacking and self._implemented() and not told.rule
         if check_switch("together", together) and self.cutoff is not None and shares:
             self._apart = SetApart(may_end_process(calculator))
+
+    def _implemented(self) -> Sequence[str]:
+        """What the calculator says that it implements; nothing if it says nothing, and then it is asked."""
+        return getattr(self.calculator, "implemented_properties", ())
+
+    def _lacking(self, *, forces: bool, free_energy: bool, members: str | None) -> dict[str, str]:
+        """What cannot be claimed, and why or what to do.
+
+        :param forces: whether they are the calculator's
+        :raises InputError: if its free energy is wanted, and it has none
+        """
+        implemented = self._implemented() or GETTERS
+        listed = f"the calculator implements {', '.join(implemented)}"
+        if free_energy and self._implemented() and "free_energy" not in implemented:
+            raise InputError(
+                f"`free_energy` must be something that the calculator implements, {type(self.calculator).__name__} implements "
+                f"{', '.join(implemented)}; leave it out: where there is one energy only, it often is the free energy"
+            )
+        lacking = {"forces": listed} if forces and "forces" not in implemented else {}
+        if "energies" not in implemented:
+            lacking["atom_energies"] = listed
+        elif members == "energies":
+            lacking["atom_energies"] = "its `energies` are those of members"
+        if self._members is None:
+            lacking["members"] = "members=KEY says which of its results hold them"
+        if self.told.rule is None:
+            lacking["records"] = "no rule chooses its spin, such as spin=ground"
+        else:
+            lacking["cell_energy"] = "a cell has no spin by a rule for sub-clusters"
+        if not knobs(self.calculator):
+            lacking["tightened"] = "no option is known that it converges its energies to"
+        return lacking
 
     def __getstate__(self) -> dict[str, Any]:
         # Some calculators (EMT) can be pickled only until they are used.
