@@ -131,13 +131,33 @@ def test_a_relative_path_to_the_program_is_explained(tmp_path, program, monkeypa
     assert result.failure.item().endswith(" (in a temporary folder: paths in its command and options must be absolute)")
 
 
-def test_a_calculator_made_in_a_child_process_has_a_folder_of_its_own(tmp_path, program):
+def test_a_calculator_made_in_a_child_process_has_a_folder_of_its_own(program):
     """Stages of a study are processes that make their calculators from a spec."""
     spec = {"source": "ase:file_calculators.Filed", "command": f"{sys.executable} {program}"}
     assert folder_of(spec) == "."
     with open_executor(workers=2) as executor:
         folder = executor.submit(folder_of, spec).result()
     assert os.path.isabs(folder)
+
+
+@pytest.mark.parametrize(("where", "left"), [({}, False), ({"directory": "there"}, True)])
+def test_a_calculator_that_a_spec_names_works_where_it_says_or_apart(where, left, tmp_path, program, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    spec = {"source": "ase:file_calculators.Filed", "command": f"{sys.executable} {program}", **where}
+    result = decompose(cluster(), spec)
+    assert result.failure.item() == ""
+    assert [*tmp_path.rglob("energy.out")] == [tmp_path / "there" / "energy.out"] * left
+
+
+def test_the_output_of_another_run_is_not_read(tmp_path, monkeypatch):
+    """What lies in the current folder is of another command, which may be at work there."""
+    monkeypatch.chdir(tmp_path)
+    Path("energy.out").write_text("1.0")
+    silent = tmp_path / "silent.py"
+    silent.write_text(SILENT)
+    result = decompose(cluster(), {"source": "ase:file_calculators.Kept", "command": f"{sys.executable} {silent}"})
+    assert "FileNotFoundError" in result.failure.item()
+    assert Path("energy.out").read_text() == "1.0"
 
 
 def test_the_output_of_another_structure_is_not_read(tmp_path):
@@ -194,7 +214,8 @@ def test_ten_runs_of_mopac_are_bitwise_alike(serial_mopac, workers):
             np.testing.assert_array_equal(of_mopac(executor), serial_mopac)
 
 
-def test_check_tries_two_processes_at_once(program):
+def test_check_tries_two_processes_at_once(tmp_path, program, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     calculator = Filed(command=f"{sys.executable} {program}")
     with open_executor(workers=2) as executor:
         checks = {check.name: check for check in check_source(calculator, executor=executor).checks}

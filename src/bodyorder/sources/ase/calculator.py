@@ -173,6 +173,8 @@ class CalculatorSource(EnergySource):
         )
         self.name = format_spec("ase", label_of(calculator), told.options)
         self.fingerprint = identity.text + "".join(f" {what}" for what, holds in said.items() if holds) + told.identity
+        #: whether the calculator leaves its working folder before its next structure
+        self.leaves_folder = False
         self._folder: WorkingFolder | None = None
         self._apart: SetApart | None = None
         # sub-clusters of one structure have one spin
@@ -227,7 +229,7 @@ class CalculatorSource(EnergySource):
 
     def leave_folder(self) -> None:
         """Have the calculator work in a temporary folder from now on, if it has a working folder."""
-        self._folder = give_folder(self.calculator)
+        self.leaves_folder, self._folder = False, give_folder(self.calculator)
 
     def energies(self, batch: ClusterBatch) -> FloatArray:
         """Energies of the sub-clusters, shape (n,), in eV: what the calculator calls ``energy``.
@@ -403,6 +405,8 @@ class CalculatorSource(EnergySource):
         Forces are best asked for first, since calculators keep the energy that comes with them.
         """
         self._forget()
+        if self.leaves_folder:
+            self.leave_folder()
         if self._folder is not None:
             self._folder.empty()
         return [

@@ -1,7 +1,8 @@
 """Working folders of calculators that work in files: processes that share one read each other's results.
 
 A copy of a calculator that comes into another process or thread is given a temporary folder, which is removed when the copy is
-no longer needed, and at the latest when its process ends. The calculator of the user works where it always did.
+no longer needed, and at the latest when its process ends; so is one that a spec names, unless it says in which folder. A
+calculator that a user made works where it always did.
 """
 
 from __future__ import annotations
@@ -57,6 +58,11 @@ def give_folder(calculator: GetPropertiesMixin) -> WorkingFolder | None:
     :return: what the folder lives as long as; None for a calculator without a working folder
     """
     return WorkingFolder(calculator) if any(_with_directory(calculator)) else None
+
+
+def writes_files(calculator: GetPropertiesMixin) -> bool:
+    """Whether a calculator, or a part of it, runs a program on files in its working folder."""
+    return any(isinstance(part, FileIOCalculator | GenericFileIOCalculator) for part in parts_of(calculator))
 
 
 def remove_folders() -> None:

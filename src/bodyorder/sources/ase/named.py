@@ -12,6 +12,7 @@ from ase.calculators.calculator import FileIOCalculator
 
 from bodyorder._checks import InputError, check_positive, check_switch, did_you_mean
 from bodyorder.sources.ase.calculator import CalculatorSource
+from bodyorder.sources.ase.folders import writes_files
 from bodyorder.sources.ase.recipe import BASE_MODULE, Recipe
 from bodyorder.sources.protocol import EnergySource, Precision
 from bodyorder.sources.spec import format_spec
@@ -21,6 +22,8 @@ OWN_OPTIONS = {
     "additive_cutoff", "boxed", "charge_key", "charged", "energy_error", "fingerprint", "forces", "free_energy", "invariant",
     "members", "n_members", "relative_error", "spin", "spin_key", "together", "trust",
 }  # fmt: skip
+#: Options of calculators that say where they work.
+PLACES = {"directory", "label"}
 
 
 def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a default
@@ -113,6 +116,8 @@ def load(  # noqa: PLR0913 - what ASE does not say of a calculator, each with a 
     source.told.hold(calculator, options)
     if multiprocessing.parent_process() is not None:  # one of several, perhaps, that were given the same name
         source.leave_folder()
+    elif PLACES.isdisjoint(options) and writes_files(calculator):  # another command may run in the current folder
+        source.leaves_folder = True
     if not recipe.is_safe:
         switches["trust"] = True  # without it the name would not be loaded again
     asked = numbers | switches | {
