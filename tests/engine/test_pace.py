@@ -184,7 +184,7 @@ def test_workers_that_cannot_load_what_this_process_has_are_done_without(tmp_pat
         def __reduce__(self):
             return __import__, ("nowhere",)
 
-    dispatch._say.cache_clear()
+    dispatch.say_once.cache_clear()
     with local_processes(2, worth=0.05) as pool:
         result = decompose(clusters(1, 9), Here(tmp_path / "log", seconds=0.03), executor=pool)
     assert set(batches(tmp_path / "log")) == {os.getpid()}

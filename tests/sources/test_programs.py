@@ -11,7 +11,7 @@ from ase import Atoms
 from programs_of_ase import stillinger_weber
 
 from bodyorder import decompose, load_source
-from bodyorder.engine import scheduling
+from bodyorder.engine import dispatch
 from bodyorder.engine.executors import open_executor
 from bodyorder.sources.ase import apart
 from bodyorder.sources.ase.calculator import CalculatorSource
@@ -149,7 +149,7 @@ def test_instances_of_them_run_in_one_process(package, caplog):
 
         calculator, options = Potential("IP SW", param_str=XML), {}
         why = "Potential cannot be pickled (PicklingError: Potential is an address in the memory of this process)"
-    scheduling._say.cache_clear()
+    dispatch.say_once.cache_clear()
     source = CalculatorSource(calculator, **options)
     assert why in source.capabilities.one_process
     assert source.capabilities.fleeting_fingerprint

@@ -11,7 +11,7 @@ from held_calculators import Held, Weighed
 
 from bodyorder import check_source, decompose, load_source
 from bodyorder._checks import ComputationError, InputError
-from bodyorder.engine import scheduling
+from bodyorder.engine import dispatch
 from bodyorder.engine.executors import open_executor
 from bodyorder.sources.ase.calculator import CalculatorSource
 from bodyorder.sources.ase.pickling import SMALL, pack
@@ -24,7 +24,7 @@ BATCH = ClusterBatch.from_atoms([ATOMS])
 
 @pytest.fixture(autouse=True)
 def _say_again():
-    scheduling._say.cache_clear()
+    dispatch.say_once.cache_clear()
 
 
 def resolved(source, executor=None, **options):

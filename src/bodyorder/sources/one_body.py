@@ -55,7 +55,7 @@ def parse_one_body(text: str) -> OneBodyLike:
     :raises InputError: if it is neither
     """
     if "=" not in text:
-        return check_choice("one_body", text, CHOICES)  # type: ignore[return-value]
+        return check_one_body(text)[0]  # type: ignore[return-value]
     values = {}
     for item in text.split(","):
         label, _, energy = item.strip().partition("=")
