@@ -61,7 +61,7 @@ class Estimating(Clocked):
 def asked(source, monkeypatch, n_atoms=12, store=None, **options):
     monkeypatch.setattr(dispatch, "perf_counter", lambda: source.now)
     chain = Atoms(f"H{n_atoms}", positions=np.random.default_rng(0).uniform(0, 9, (n_atoms, 3)))
-    result = decompose(chain, source, store=store, **options)
+    result = decompose(chain, source, store=store, dissociation=False, **options)
     assert result.failure.item() == ""
     return source
 
@@ -147,7 +147,7 @@ def test_workers_share_evenly_to_the_end(tmp_path):
         meet = ["sh", "-c", MEET, str(tmp_path)]
         for answer in [executor.submit(subprocess.check_output, meet, timeout=120) for _ in range(4)]:
             answer.result()
-        decompose(chain, source, max_order=3, executor=executor)
+        decompose(chain, source, max_order=3, dissociation=False, executor=executor)
     found = batches(log)
     assert sum(map(sum, found.values())) == 288
     assert len(found) == 4
@@ -168,7 +168,7 @@ def test_few_calls_begin_in_this_process_and_stay_there(tmp_path):
 def test_many_calls_go_on_in_workers_as_soon_as_they_are_there(tmp_path):
     """This process computes until they are; what it took them is bitwise what it would have taken here."""
     with local_processes(2, worth=0.05) as pool:
-        result = decompose(clusters(1, 9), Worked(tmp_path / "log", seconds=0.03), executor=pool)
+        result = decompose(clusters(1, 9), Worked(tmp_path / "log", seconds=0.03), dissociation=False, executor=pool)
         found = batches(tmp_path / "log")
         again = decompose(clusters(1, 3), Worked(tmp_path / "again"), executor=pool)
     assert os.getpid() in found
