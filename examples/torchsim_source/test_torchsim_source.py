@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 from ase.calculators.lj import LennardJones
-from torchsim_source import load
+from torchsim_source import load, weights
 
 from bodyorder import InputError, check_source, decompose, load_source
 from bodyorder.structures.hydrogen import low_density
@@ -15,6 +16,15 @@ SAID = "sigma=1.1&epsilon=0.01&cutoff=4.0&trust=true&additive_cutoff=4.0"
 def test_it_conforms_in_both_precisions():
     for more in ("", "&dtype=float32"):
         check_source(load_source(f"torchsim:{MODEL}?{SAID}{more}")).raise_if_failed()
+
+
+def test_other_numbers_have_another_fingerprint():
+    class Scaled(torch.nn.Module):
+        def __init__(self, scale):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.tensor(scale))
+
+    assert weights(Scaled(1.0)) == weights(Scaled(1.0)) != weights(Scaled(2.0))
 
 
 def test_orders_are_those_of_ase():
@@ -34,6 +44,8 @@ def test_orders_are_those_of_ase():
     [
         (MODEL, {}, "must be trusted"),
         ("torch_sim.models.lennard_jones.Nothing", {"trust": True}, "must be there to be imported, and is not"),
+        (MODEL, {"trust": True, "sygma": 1.1}, "could not be made with {'sygma': 1.1}: TypeError: .*'sygma'"),
+        (MODEL, {"trust": True, "dtype": "half"}, "`dtype` must be float32 or float64, got 'half'"),
         ("torch.zeros", {"trust": True, "size": (1,)}, "must give a model of torch-sim, got Tensor"),
     ],
 )

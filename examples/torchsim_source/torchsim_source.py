@@ -6,6 +6,7 @@ atoms, and says nothing of a cutoff; what is known of the model is said in the s
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 from importlib.metadata import version
 from typing import Any
@@ -29,17 +30,20 @@ class TorchSimSource(EnergySource):
 
     :param name: the spec, without claims
     :param cutoff: in Å, beyond which parts do not feel each other; None if there is none
-    :param precision: of one energy
+    :param precision: of one energy; None if nobody claims one, and it is measured
     """
 
-    def __init__(self, model: ModelInterface, name: str, cutoff: float | None, precision: Precision):
-        self.name, self.cutoff, self.precision = name, cutoff, precision
-        self.fingerprint = f"{name} torch-sim {version('torch-sim-atomistic')}"
+    def __init__(self, model: ModelInterface, name: str, cutoff: float | None, precision: Precision | None):
+        self.name, self.cutoff = name, cutoff
+        self.precision = precision or Precision(relative=ROUNDING[model.dtype])
+        # a file that an option names may be written again, so the numbers in it count, not its name alone
+        self.fingerprint = f"{name} {weights(model)} torch-sim {version('torch-sim-atomistic')}"
         self.capabilities = Capabilities(
             forces=model.compute_forces,
             batch_size=1024,
             single_precision=model.dtype == torch.float32,
             unproven_cutoff=cutoff is not None,
+            unproven_precision=precision is None,
         )
         self._model = model
 
@@ -66,6 +70,16 @@ class TorchSimSource(EnergySource):
         return self._model(state)
 
 
+def weights(model: ModelInterface) -> str:
+    """Hash of the numbers that a model holds."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, values in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        if isinstance(values, torch.Tensor):
+            digest.update(values.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
 def load(
     target: str,
     *,
@@ -80,7 +94,7 @@ def load(
 
     :param target: dotted name of a class of models, or of a function that returns one; it is called with the options
     :param trust: must be true, since whatever is named is imported and called
-    :raises InputError: if it must be trusted and is not, is not there, or gives no model of torch-sim
+    :raises InputError: if it must be trusted and is not, is not there, rejects its options, or gives no model of torch-sim
     """
     if not trust:
         raise InputError(f"torchsim:{target} must be trusted, since it is called whatever it does; say trust=true")
@@ -89,9 +103,16 @@ def load(
         factory = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(f"torchsim:{target} must be there to be imported, and is not: {error}") from error
-    model = factory(device=torch.device(device), dtype=getattr(torch, dtype), **options)
+    if dtype not in ("float32", "float64"):
+        raise InputError(f"`dtype` must be float32 or float64, got {dtype!r}")
+    try:
+        model = factory(device=torch.device(device), dtype=getattr(torch, dtype), **options)
+    except Exception as error:
+        raise InputError(
+            f"torchsim:{target} could not be made with {options}: {type(error).__name__}: {error}"
+        ) from error
     if not isinstance(model, ModelInterface):
         raise InputError(f"torchsim:{target} must give a model of torch-sim, got {type(model).__name__}")
-    precision = Precision(relative=ROUNDING[model.dtype]) if energy_error is None else Precision(float(energy_error))
+    precision = None if energy_error is None else Precision(float(energy_error))
     text = "&".join(f"{key}={value}" for key, value in sorted(options.items()))
     return TorchSimSource(model, f"torchsim:{target}?{text}&dtype={dtype}", additive_cutoff, precision)
