@@ -365,6 +365,7 @@ class CalculatorSource(EnergySource):
         finally:
             self.boxed, self._apart = own
 
+    @in_own_dtype
     def cell_energy(self, atoms: ase.Atoms) -> float:
         """Energy of a periodic structure in eV by cell.
 
