@@ -210,23 +210,30 @@ def test_the_source_of_torch_sim_in_a_package_of_its_own():
     [
         (["emt-silver"], "no case 'emt-silver'; cases: sevennet-h8, "),
         (["nowhere-h8"], "nowhere-h8 needs nowhere; install it, or run all cases by `make potentials`"),
-        (["short-h8"], "short-h8: the additive cutoff of ase:ase.calculators.emt.EMT"),
-        (["short-silicon"], "short-silicon: the cutoff of ase:ase.calculators.lj.LennardJones"),
     ],
 )
 def test_potentials_say_what_is_wrong_in_one_line(potentials, monkeypatch, capsys, arguments, message):
     case = potentials.CASES["emt-h8"]
-    for name, change in {
-        "nowhere-h8": {"package": "nowhere"},
-        "short-h8": {"claims": {"additive_cutoff": 1.5}},
-    }.items():
-        monkeypatch.setitem(potentials.CASES, name, case._replace(potential=replace(case.potential, **change)))
-    cases = importlib.import_module("potentials_cases")
-    short = replace(cases.POTENTIALS["lj"], claims={"additive_cutoff": 3.6})
-    monkeypatch.setitem(potentials.CASES, "short-silicon", potentials.Case(short, cases.STRUCTURES["silicon"], 2))
+    nowhere = replace(case.potential, package="nowhere")
+    monkeypatch.setitem(potentials.CASES, "nowhere-h8", case._replace(potential=nowhere))
     with pytest.raises(SystemExit) as stop:
         potentials.main(arguments)
     assert stop.value.code == 2
     (*usage, line) = capsys.readouterr().err.strip().splitlines()
     assert usage[0].startswith("usage: ")
     assert f"error: {message}" in line
+
+
+def test_a_potential_that_is_refused_does_not_end_the_others(potentials, monkeypatch, capsys):
+    cases = importlib.import_module("potentials_cases")
+    case, lj = potentials.CASES["emt-h8"], cases.POTENTIALS["lj"]
+    refused = {
+        "short-h8": case._replace(potential=replace(case.potential, claims={"additive_cutoff": 1.5})),
+        "short-silicon": potentials.Case(replace(lj, claims={"additive_cutoff": 3.6}), cases.STRUCTURES["silicon"], 2),
+    }
+    for name, one in refused.items():
+        monkeypatch.setitem(potentials.CASES, name, one)
+    assert potentials.main([*refused]) == 1
+    *_, first, second = capsys.readouterr().out.strip().splitlines()
+    assert first.startswith("short-h8 was refused: the additive cutoff of ase:ase.calculators.emt.EMT")
+    assert second.startswith("short-silicon was refused: the cutoff of ase:ase.calculators.lj.LennardJones")

@@ -193,7 +193,9 @@ def test_a_slow_source_is_tried_no_longer_than_some_seconds(monkeypatch):
         monkeypatch.setattr(reach, "SECONDS", seconds)
         calculator = ranges()
         type(calculator).delay = 0.02
-        decompose(structure, CalculatorSource(calculator, cutoff=2.0), cutoff=2.0, max_order=2, whole=False)
+        source = CalculatorSource(calculator, cutoff=2.0)
+        others = {"measure_noise": False, "dissociation": False}
+        decompose(structure, source, cutoff=2.0, max_order=2, whole=False, **others)
         counts.append(type(calculator).calls)
     assert counts[1] == 4 * reach.AT_ONCE + 7 < counts[0]  # four energies a trial, and four atoms and three pairs
 
