@@ -24,12 +24,21 @@ ALONE = {
     "interaction_indices": {"order": 2},
     "missing_contributions": {},
     "multiplicities": {},
+    "net_forces": {},
     "one_body_energies": {},
     "order_convergence": {},
 }
 COMPARED = {"compare", "error_cancellation", "size_errors"}
-#: Of those that have a reference, and of pairs of sources; what is no analysis.
-OTHERS = {"single_reference_errors", "multiplicity_changes", "order_changes", "align", "attributes", "combine"}
+#: Of those that have a reference, of those with members, and of pairs of sources; what is no analysis.
+OTHERS = {
+    "group_members",
+    "single_reference_errors",
+    "multiplicity_changes",
+    "order_changes",
+    "align",
+    "attributes",
+    "combine",
+}
 
 #: Public in modules of their own.
 ELSEWHERE = {
@@ -50,6 +59,7 @@ def result(build, terms):
             subset_multiplicity=("subset", 1.0 + held["subset_order"].values % 2),
             subset_gap=("subset", np.full(held.sizes["subset"], 5.0)),
             n_degenerate=(("structure", "order"), np.zeros((2, 4))),
+            force_contribution=(("order", "site", "xyz"), np.ones((4, held.sizes["site"], 3))),
         ),
     )
 

@@ -14,6 +14,7 @@ from bodyorder._checks import InputError
 from bodyorder.analysis import atom_shares, environment_orders, order_convergence
 from bodyorder.report import Report
 from bodyorder.results import flat, select
+from bodyorder.sources.ase.calculator import CalculatorSource
 from bodyorder.sources.protocol import EnergySource, Precision
 
 
@@ -85,7 +86,12 @@ RUNS = {
     "states": (charged, [1, 2], "pyscf:uhf/sto-3g?spin=low", {"subsets": True}),
     "exact states": (charged, [2], "pyscf:fci/sto-3g?spin=ground", {"subsets": True, "max_order": 3}),
     "molecules": (waters, [1], "analytic:pair", {"bodies": "molecules", "subsets": True}),
-    "atom energies": (waters, [1], EMT(), {"bodies": "molecules", "atom_energies": True}),
+    "atom energies": (
+        waters,
+        [1],
+        CalculatorSource(EMT(), precision=Precision(absolute=1e-12)),
+        {"bodies": "molecules", "atom_energies": True},
+    ),
 }
 
 
