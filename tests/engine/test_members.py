@@ -191,7 +191,7 @@ def test_what_cannot_be_asked_is_refused():
             found.members = found.members[:, :3]
             return found
 
-    with pytest.raises(ComputationError, match=r"must give members of shape \(4, 4\), gave \(4, 3\)"):
+    with pytest.raises(ComputationError, match=r"must give members of shape \(1, 4\), gave \(1, 3\)"):
         decompose(cluster(4), Short(METALS, "ensemble"), members=True, max_order=1, whole=False)
 
 
