@@ -551,3 +551,25 @@ def test_the_energy_of_tblite_is_the_free_energy():
     tblite = pytest.importorskip("tblite.ase")
     with pytest.raises(InputError, match="`free_energy` must be something that the calculator implements, TBLite"):
         CalculatorSource(tblite.TBLite(method="GFN2-xTB", verbosity=0), free_energy=True)
+
+
+class Exits(LennardJones):
+    """Ends the process where it should raise an error, as scripts do that became a calculator."""
+
+    def calculate(self, atoms=None, properties=None, system_changes=()):
+        if len(atoms) == 2:
+            sys.exit("no pairs")
+        super().calculate(atoms, properties, ["positions"])
+
+
+class NeverMade(LennardJones):
+    def __init__(self, **options):
+        sys.exit(3)
+
+
+def test_a_calculator_that_calls_exit_ends_nothing():
+    found = decompose(Atoms("Ar2", positions=[[0, 0, 0], [0, 0, 4.0]]), CalculatorSource(Exits()))
+    assert "SystemExit: no pairs" in found.failure.item()
+    assert found.contribution.values[0, 0] == 0
+    with pytest.raises(InputError, match=r"could not be built .* SystemExit: 3"):
+        load_source(f"ase:{__name__}.NeverMade")

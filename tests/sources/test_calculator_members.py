@@ -166,3 +166,14 @@ def test_what_there_is_not_is_told():
             decompose(structure, CalculatorSource(Committee(), **options), members=True)
     with pytest.raises(InputError, match=r"gives energies only; members=KEY says which of its results hold them"):
         decompose(structure, LennardJones(), members=True)
+
+
+def test_energies_of_other_numbers_of_members_are_not_those_of_a_store(tmp_path):
+    for depths in ((0.1, 0.12, 0.17), (0.1, 0.12)):
+        committee = Committee(depths=depths)
+        source = CalculatorSource(
+            committee, members="energy_comm", n_members=len(depths), fingerprint="a word of the user"
+        )
+        found = decompose(cluster(3), source, members=True, store=tmp_path / "energies.db")
+        assert found.sizes["member"] == len(depths)
+        assert found.n_evaluations.item() > 0

@@ -3,9 +3,12 @@ import pickle
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.calculators.lj import LennardJones
 from lone_potentials import OWN, TABLE, Failing, Tabulated
 
+from bodyorder import decompose
 from bodyorder._checks import InputError
+from bodyorder.sources.ase.calculator import CalculatorSource
 from bodyorder.sources.dissociation import DISTANCES, far_pairs, with_lone_atoms
 from bodyorder.sources.one_body import OneBodySource, check_one_body, parse_one_body, stored_as
 from bodyorder.sources.protocol import FailedClusters, Precision
@@ -229,3 +232,30 @@ def test_check_reports_what_lone_atoms_miss():
     (found,) = [check for check in check_source("analytic:pair?cutoff=5").checks if check.name == "dissociation"]
     assert (found.passed, found.value) == (True, 0.0)
     assert found.detail == "two atoms far apart minus two lone ones: H–H +0.00e+00 eV at 5.01 Å"
+
+
+def test_an_element_has_one_energy():
+    with pytest.raises(InputError, match="one energy for each element, and gives two for H"):
+        parse_one_body("H=-13.6,O=-2041.3,H=-13.5")
+    with pytest.raises(InputError, match=r"one energy for each element, and gives two for Na\+"):
+        check_one_body({"Na+": -1.0, "Na1+": -2.0})
+
+
+class TabulatedLennardJones(LennardJones):
+    """A pair potential of ASE whose lone atoms are an entry of a table."""
+
+    def calculate(self, atoms=None, properties=None, system_changes=("positions", "numbers")):
+        super().calculate(atoms, properties, system_changes)
+        if len(atoms) == 1 and not atoms.pbc.any():
+            self.results["energy"] = -0.25
+
+
+@pytest.mark.parametrize(("kind", "one_body"), [(TabulatedLennardJones, "model"), (LennardJones, {"H": -3.0})])
+def test_lone_atoms_that_spoil_a_cutoff_are_named(kind, one_body):
+    crystal = Atoms("H", cell=[2.5, 2.6, 2.7], pbc=True)
+    source = CalculatorSource(kind(rc=4.0, smooth=True), cutoff=4.0, together=False)
+    with pytest.raises(InputError, match=r"Å apart, H and H, .* leave it out, or choose .* one_body=dissociation"):
+        decompose(crystal, source, one_body=one_body, cutoff=4.0, max_order=2)
+    found = decompose(crystal, source, one_body="dissociation", cutoff=4.0, max_order=2)
+    plain = decompose(crystal, CalculatorSource(LennardJones(rc=4.0, smooth=True), cutoff=4.0), cutoff=4.0, max_order=2)
+    np.testing.assert_allclose(found.contribution, plain.contribution, rtol=0, atol=1e-12)

@@ -46,3 +46,8 @@ def test_options_that_are_none(query):
 def test_what_is_no_spec(spec):
     with pytest.raises(InputError, match=r"a source must look like 'scheme:target\?option=value', got"):
         parse_spec(spec)
+
+
+def test_an_option_that_is_given_twice_is_refused():
+    with pytest.raises(InputError, match=r"must be given once, 'rc' is given twice in 'rc=3&a=1&rc=4'"):
+        parse_spec("ase:a.b.C?rc=3&a=1&rc=4")

@@ -52,7 +52,7 @@ def vacuum_of(boxed: Any, cutoff: float | None) -> float | None:
     return vacuum
 
 
-def needs_box(error: Exception) -> bool:
+def needs_box(error: BaseException) -> bool:
     """Whether what a program raised looks as if it had missed a cell."""
     return isinstance(error, _NO_CELL) or _CELL.search(str(error)) is not None
 

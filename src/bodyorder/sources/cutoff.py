@@ -24,6 +24,10 @@ ROUNDING = 10
 #: Where energies are seen to be float32 numbers: pairs over which their change is averaged, how much farther apart (Å) they are
 #: put to be compared with, and by how much (Å) their atoms are moved, so that no two of them round alike.
 N_PAIRS, FARTHER, MOVED = 24, 50.0, 0.05
+#: What is said besides where one part is a lone atom and the energy differs far away, too.
+LONE = (
+    ", or choose the energy of lone atoms by one_body=dissociation where theirs is another than that of atoms far apart"
+)
 
 
 def check_cutoff(
@@ -92,10 +96,13 @@ def check_cutoff(
                 f"on average from that of both {FARTHER:g} Å farther apart",
             )
     if misfit > allowed:
+        far = at_distance(parts[worst], others[worst], ways[worst], distance + FARTHER)
+        left = abs(_energies(source, [far], 0, n)[0] - alone[worst] - after[worst])
+        is_of_atom = 1 in (k, n - k) and left > allowed
         raise InputError(
             f"the cutoff of {source.name} must be the distance beyond which parts do not feel each other at all, and "
             f"{source.cutoff:g} Å is not: of {what} the energy differs by {misfit:.1e} eV {over}; give a larger one, or leave it "
-            f"out"
+            f"out{LONE if is_of_atom else ''}"
         )
 
 

@@ -35,7 +35,12 @@ def check_one_body(given: object) -> tuple[str, dict[AtomKind, float]]:
     :raises InputError: if it is no choice, or an energy is no finite number
     """
     if isinstance(given, Mapping):
-        values = {AtomKind.parse(label): energy for label, energy in given.items()}
+        values: dict[AtomKind, float] = {}
+        for label, energy in given.items():
+            kind = AtomKind.parse(label)
+            if kind in values:  # Na+ and Na1+
+                raise InputError(f"`one_body` must give one energy for each element, and gives two for {kind}")
+            values[kind] = energy
         for kind, energy in values.items():
             if isinstance(energy, bool) or not isinstance(energy, Real) or not np.isfinite(float(energy)):
                 raise InputError(f"`one_body` must give energies in eV, got {energy!r} for {kind}")
@@ -59,6 +64,8 @@ def parse_one_body(text: str) -> OneBodyLike:
     values = {}
     for item in text.split(","):
         label, _, energy = item.strip().partition("=")
+        if label in values:
+            raise InputError(f"`one_body` must give one energy for each element, and gives two for {label}")
         try:
             values[label] = float(energy)
         except ValueError:

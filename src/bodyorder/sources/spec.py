@@ -44,7 +44,10 @@ def parse_spec(spec: str | Mapping[str, Any]) -> tuple[str, str, dict[str, Any]]
         key, equals, value = item.partition("=")
         if not key or not equals:
             raise InputError(f"options of a source must look like 'option=value&option=value', got {query!r}")
-        options[unquote(key)] = _literal(unquote(value))
+        name = unquote(key)
+        if name in options:
+            raise InputError(f"options of a source must be given once, {name!r} is given twice in {query!r}")
+        options[name] = _literal(unquote(value))
     return scheme, unquote(target), options
 
 

@@ -146,7 +146,7 @@ class CalculatorSource(EnergySource):
             "invariant": check_switch("invariant", invariant),
             "free_energy": free_energy,
             NUMERICAL: self._numerical,
-            f"members={members}": members is not None,
+            f"members={members} n_members={len(self._members.names) if self._members else 0}": members is not None,
         }
         lacking = self._lacking(forces=not self._numerical, free_energy=free_energy, members=members)
         self.capabilities = Capabilities(
@@ -328,9 +328,8 @@ class CalculatorSource(EnergySource):
                 raise
             except PropertyNotImplementedError as error:
                 raise InputError(f"{self.name} does not give what is asked for: {error}") from error
-            except (
-                Exception
-            ) as error:  # whatever a foreign program raises is this sub-cluster's failure, and is reported
+            # whatever a foreign program raises is this sub-cluster's failure, and is reported; sys.exit is no reason to end
+            except (Exception, SystemExit) as error:
                 found.messages[row] = f"{type(error).__name__}: {first_line(error)}"
                 if self._folder is not None and isinstance(error, PROGRAM_FAILED):
                     found.messages[row] += " (in a temporary folder: paths in its command and options must be absolute)"

@@ -47,7 +47,7 @@ class Recipe:
         try:
             with self.own_dtype.here():
                 calculator = self.factory(**self.options)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise InputError(
                 f"ase:{self.target} could not be built with the options {self.options}: {type(error).__name__}: "
                 f"{first_line(error)}"
