@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from ase import Atoms
 from ase.build import bulk
 from trees import changed
 
@@ -305,3 +306,10 @@ def test_a_place_that_cannot_be_written_is_named(results, tmp_path):
     written = write_report(tmp_path / "report.html", Report("Clusters", without(results, "subset")))
     assert written.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_results_with_and_without_subsets_are_shown_together():
+    chain = Atoms("H4", positions=[[0.9 * place, 0, 0] for place in range(4)])
+    kept, bare = decompose(chain, "analytic:pair", subsets=True), decompose(chain, "analytic:axilrod-teller")
+    page = render_report(Report("chain", {"kept": kept, "bare": bare}, reference="bare"))
+    assert "atoms coloured by their share of an order in kept" in page

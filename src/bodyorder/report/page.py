@@ -118,7 +118,11 @@ def _structures(results: xr.Dataset, report: Report) -> Section:
     needed = ("subset_contribution", "subset_members", "site_position", "site_body")
     if sampled or any(name not in results for name in needed):
         return Section("structures", title, "not shown", body=words("viewer.html", "no_viewer", sampled=sampled))
-    viewer = make_viewer(results, report.title, report.reference)
+    kept = results["subset_contribution"].notnull().any("subset").values
+    some = 0 < kept.sum() < len(kept)  # the others were resolved without sub-clusters
+    shown = results.sel(source=results["source"].values[kept]) if some else results
+    names = [str(name) for name in shown["source"].values]
+    viewer = make_viewer(shown, report.title, report.reference if report.reference in names else None)
     script = Markup(str(_asset("viewer.js")).replace("VIEWER_DATA", viewer.script()))  # markup escapes what it is given
     body = (
         templates()
@@ -127,7 +131,10 @@ def _structures(results: xr.Dataset, report: Report) -> Section:
             viewer.n_left_out, SHOWN_PER_GROUP, Markup(chemiscope_script()), script
         )
     )
-    return Section("structures", title, "in three dimensions, atoms coloured by their share of an order", body=body)
+    hint = "in three dimensions, atoms coloured by their share of an order"
+    if some:
+        hint += f" in {', '.join(names)}"
+    return Section("structures", title, hint, body=body)
 
 
 def _provenance(results: xr.Dataset, report: Report) -> Section:
