@@ -15,7 +15,7 @@ import numpy as np
 
 from bodyorder.engine.examples import draw
 from bodyorder.engine.pieces import Piece
-from bodyorder.engine.replicas import Asking, Line, systems_of
+from bodyorder.engine.replicas import Asking, Line
 from bodyorder.sources.protocol import EnergySource
 from bodyorder.sources.scatter import N_POINTS, scatter
 from bodyorder.structures import System
@@ -186,5 +186,6 @@ def _spread(pieces: Sequence[Piece], order: int, source: EnergySource, count: in
     found = []
     for index in chosen:
         batch = draw([pieces[index]], order, source)[0].batch
-        found += systems_of(batch.select(evenly(len(batch), -(-count // len(chosen)))))
+        some = batch.select(evenly(len(batch), -(-count // len(chosen))))
+        found += some.systems_at(some.positions)
     return [found[index] for index in evenly(len(found), count)]

@@ -20,13 +20,6 @@ from bodyorder.structures import ClusterBatch, System
 _SHIFT = 3.0
 
 
-def systems_of(batch: ClusterBatch) -> list[System]:
-    """The sub-clusters of a batch as structures."""
-    charges, moments, bodies = (batch.of_members(name) for name in ("charges", "moments", "bodies"))
-    arrays = zip(batch.numbers, batch.positions, charges, moments, bodies.astype(np.int64), strict=True)
-    return [System(*one) for one in arrays]
-
-
 class Line:
     """A sub-cluster that is deformed along a line.
 

@@ -64,7 +64,7 @@ def check_cutoff(
     anywhere = np.random.default_rng(0).normal(size=(len(batch), 3))
     ways = np.where((np.abs(ways) > 0).any(axis=1, keepdims=True), ways, anywhere)
     ways /= np.linalg.norm(ways, axis=1, keepdims=True)
-    parts, others = _systems(batch), _systems(beside)
+    parts, others = _about_origin(batch), _about_origin(beside)
     pairs = [at_distance(one, other, way, distance) for one, other, way in zip(parts, others, ways, strict=True)]
     alone, both, moved = (
         _energies(source, parts, 0, k),
@@ -139,11 +139,9 @@ def _changed(part: System, rng: np.random.Generator) -> System:
     return replace(part, positions=moved @ Rotation.random(random_state=rng).as_matrix())
 
 
-def _systems(batch: ClusterBatch) -> list[System]:
+def _about_origin(batch: ClusterBatch) -> list[System]:
     """Every sub-cluster as a structure of its own about the origin, where any two of them meet whatever the direction."""
-    positions = batch.positions - batch.positions.mean(axis=1, keepdims=True)
-    charges, moments, bodies = (batch.of_members(name) for name in ("charges", "moments", "bodies"))
-    return [System(*arrays) for arrays in zip(batch.numbers, positions, charges, moments, bodies, strict=True)]
+    return batch.systems_at(batch.positions - batch.positions.mean(axis=1, keepdims=True))
 
 
 def _energies(source: EnergySource, systems: list[System], first: int, end: int) -> FloatArray:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from bodyorder.sources.protocol import Evaluation, FailedClusters, Precision
-from bodyorder.structures.clusters import ClusterBatch, FloatArray, IntArray, System
+from bodyorder.structures.clusters import ClusterBatch, FloatArray, IntArray
 
 #: Places along each direction in steps, and the weights of their energies in a derivative times the step.
 PLACES, WEIGHTS = np.array([-2.0, -1.0, 1.0, 2.0]), np.array([1.0, -8.0, 8.0, -1.0]) / 12
@@ -33,15 +33,11 @@ def displaced(batch: ClusterBatch, rows: IntArray, moves: FloatArray) -> Cluster
     :param rows: of the batch, shape (t,)
     :param moves: in Å, shape (t, k, 3)
     """
-    parts = {name: batch.of_members(name) for name in ("charges", "moments", "bodies")}
-    positions = batch.positions[rows] + moves
-    systems = {
-        place: System(batch.numbers[row], positions[place], *[values[row] for values in parts.values()])
-        for place, row in enumerate(rows.tolist())
-    }
-    places = np.arange(len(rows))
+    chosen = batch.select(rows)
+    positions = chosen.positions + moves
+    systems = dict(enumerate(chosen.systems_at(positions)))
     members = np.tile(np.arange(batch.n_atoms), (len(rows), 1))
-    return ClusterBatch(batch.numbers[rows], positions, places, members, systems, batch.charges[rows])
+    return ClusterBatch(chosen.numbers, positions, np.arange(len(rows)), members, systems, chosen.charges)
 
 
 def derivatives(energies: FloatArray, step: float) -> FloatArray:

@@ -151,6 +151,15 @@ class ClusterBatch:
         """What the structures say of each atom, shape (n, k): ``charges``, ``moments`` or ``bodies``."""
         return _taken(self.systems, self.parents, self.members, (name,))[0].astype(np.float64, copy=False)
 
+    def systems_at(self, positions: FloatArray) -> list[System]:
+        """Every sub-cluster as a structure of its own.
+
+        :param positions: of its atoms in Å, shape (n, k, 3); ``batch.positions`` leaves them where they are
+        """
+        charges, moments, bodies = (self.of_members(name) for name in ("charges", "moments", "bodies"))
+        arrays = zip(self.numbers, positions, charges, moments, bodies.astype(np.int64), strict=True)
+        return [System(*one) for one in arrays]
+
     def of_ghosts(self) -> tuple[IntArray, FloatArray]:
         """Atomic numbers, shape (n, g), and positions in Å, shape (n, g, 3), of the atoms that lend their functions."""
         numbers, positions = _taken(self.systems, self.parents, self.ghosts, ("numbers", "positions"))
