@@ -48,7 +48,11 @@ def test_make_targets_exist():
 
 @pytest.mark.parametrize("name", re.findall(r"\]\((?!https?:)([^)]+)\)", README))
 def test_links_lead_to_files(name):
+    name, _, heading = name.partition("#")
     assert (ROOT / name).is_file()
+    if heading:
+        titles = re.findall(r"^#+ (.+)$", (ROOT / name).read_text(), flags=re.MULTILINE)
+        assert heading in {title.lower().replace(" ", "-") for title in titles}
 
 
 def test_presets_are_valid():
