@@ -251,3 +251,9 @@ def test_what_acts_across_boxes_fails():
     assert (small["boxes"].passed, large["boxes"].passed) == (False, True)
     assert small["boxes"].detail == "boxes that leave 6 Å, and 12 Å"
     assert found(Radial(smooth))["boxes"].passed is None
+
+
+def test_boxes_are_tried_whoever_gives_the_energies_of_lone_atoms():
+    spec = "ase:ase.calculators.lj.LennardJones?sigma=3.4&epsilon=0.0103&rc=9&smooth=True&boxed=5"
+    for one_body in ("model", {"Ar": 0.0}):
+        assert found(spec, species=["Ar"], one_body=one_body)["boxes"].passed is False

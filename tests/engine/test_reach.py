@@ -207,7 +207,8 @@ def test_what_is_too_much_is_spread():
     assert reach._spread([[], []], (4, 4)) == []
 
 
-def test_a_box_that_a_short_claim_makes_is_refused_without_a_cutoff():
+@pytest.mark.parametrize("one_body", ["model", "dissociation", {"Ar": 0.0}])
+def test_a_box_that_a_short_claim_makes_is_refused_without_a_cutoff(one_body):
     """Right are 0, −0.0096, 0, 0 eV per body; images across boxes of 5 Å gave −0.0132, +0.0031, −0.0076, +0.0036."""
     square = ase.Atoms("Ar4", [[0, 0, 0], [3.8, 0, 0], [0, 3.8, 0], [3.8, 3.8, 0]])
     with pytest.raises(
@@ -215,7 +216,7 @@ def test_a_box_that_a_short_claim_makes_is_refused_without_a_cutoff():
         match=r"^the boxes of ase:.* must leave more vacuum than anything acts over, and 5 Å is not more: with 10 Å the energy "
         r"of Ar\d? differs by .* eV; it acts across the box, so give a larger cutoff or a larger box, such as boxed=10$",
     ):
-        decompose(square, f"{LJ}&boxed=true&additive_cutoff=5")
+        decompose(square, f"{LJ}&boxed=true&additive_cutoff=5", one_body=one_body)
     free = decompose(square, LJ).contribution
     for boxes in ("boxed=true&additive_cutoff=9", "boxed=9", "boxed=30", "boxed=12&additive_cutoff=9"):
         result = decompose(square, f"{LJ}&{boxes}")

@@ -15,8 +15,9 @@ import numpy as np
 
 from bodyorder._checks import InputError, check_positive
 from bodyorder.sources.cutoff import formula
+from bodyorder.sources.one_body import own_source
 from bodyorder.sources.protocol import EnergySource, FailedClusters
-from bodyorder.sources.rounding import last_digits, tolerance
+from bodyorder.sources.rounding import seen_tolerance
 from bodyorder.structures.clusters import ClusterBatch, FloatArray
 
 #: Vacuum of the larger boxes, in that of the boxes tried.
@@ -85,28 +86,29 @@ class AcrossBoxes(NamedTuple):
     formula: str
 
 
-def box_of(source: object) -> float | None:
+def box_of(source: EnergySource) -> float | None:
     """Å of vacuum that a source leaves around the atoms in its boxes, None if it has none."""
-    return source.boxed if isinstance(source, Boxing) else None
+    own = own_source(source)
+    return own.boxed if isinstance(own, Boxing) else None
 
 
 def across_boxes(source: EnergySource, batch: ClusterBatch) -> AcrossBoxes | None:
     """What acts across the boxes of a source, None if nothing is seen. What fails is left out.
 
+    Whoever gives the energies of lone atoms, boxes are those of the source that makes them.
+
     :param batch: a few sub-clusters, of some atoms each
     """
-    if not isinstance(source, Boxing) or source.boxed is None:
+    own = own_source(source)
+    if not isinstance(own, Boxing) or own.boxed is None:
         return None
-    given, wide = (_energies(source, batch, vacuum) for vacuum in (source.boxed, WIDER * source.boxed))
+    given, wide = (_energies(own, batch, vacuum) for vacuum in (own.boxed, WIDER * own.boxed))
     changes = np.abs(wide - given)
     if not np.isfinite(changes).any():
         return None
     worst = int(np.nanargmax(changes))
-    size = max(abs(given[worst]), abs(wide[worst]))
     change = float(changes[worst])
-    # energies that are float32 numbers may be off by a digit for each atom
-    digits = batch.n_atoms * float(last_digits(np.array([given[worst], wide[worst]])).max())
-    if change <= max(tolerance(source.precision, size), digits):
+    if change <= seen_tolerance(source.precision, np.array([given[worst], wide[worst]]), batch.n_atoms):
         return None
     return AcrossBoxes(change, formula(batch.numbers[worst]))
 

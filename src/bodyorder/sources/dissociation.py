@@ -14,7 +14,7 @@ import numpy as np
 
 from bodyorder.sources.one_body import OneBodyLike, OneBodySource, check_one_body
 from bodyorder.sources.protocol import EnergySource, Evaluation, FailedClusters
-from bodyorder.sources.rounding import last_digits, tolerance
+from bodyorder.sources.rounding import seen_tolerance
 from bodyorder.sources.spacing import GAP
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.structures.kinds import AtomKind
@@ -118,10 +118,8 @@ def _next(
         return FarPair(distance, energy, 0.0), True
     if before is None:
         return FarPair(distance, energy, np.nan, "known at one distance only"), False
-    change, size = abs(energy - before.energy), max(abs(energy), abs(before.energy))
-    # energies that are float32 numbers may be off by a digit for each atom
-    digits = 2 * float(last_digits(np.array([before.energy, energy])).max())
-    rounds = change <= max(tolerance(source.precision, size), digits)
+    change = abs(energy - before.energy)
+    rounds = change <= seen_tolerance(source.precision, np.array([before.energy, energy]), 2)
     if rounds or (change < UNSETTLED and change > SCATTER * before.change):
         return FarPair(distance, energy, change), True
     message = f"{distance:g} Å apart the energy still changes, by {change:.1e} eV" if change > UNSETTLED else ""

@@ -190,9 +190,14 @@ def kinds_of(numbers: np.ndarray, charges: np.ndarray, moments: np.ndarray | Non
     return kinds, which.ravel()
 
 
+def own_source(source: EnergySource) -> EnergySource:
+    """The source of everything but lone atoms."""
+    return source.source if isinstance(source, OneBodySource) else source
+
+
 def stored_as(source: EnergySource, n_atoms: int) -> str:
     """The fingerprint under which energies are kept: of more than one atom that of the source whose energies they are.
 
     :param n_atoms: of the sub-clusters
     """
-    return source.source.fingerprint if isinstance(source, OneBodySource) and n_atoms > 1 else source.fingerprint
+    return own_source(source).fingerprint if n_atoms > 1 else source.fingerprint

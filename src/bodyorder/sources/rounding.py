@@ -28,6 +28,16 @@ def tolerance(precision: Precision, size: float) -> float:
     return max(NEGLIGIBLE, RELATIVE * size, SIGMAS * float(precision.sigma(np.array(size))))
 
 
+def seen_tolerance(precision: Precision, energies: FloatArray, n_atoms: int) -> float:
+    """The same for energies at hand: those that are float32 numbers may be off by a digit for each atom.
+
+    :param energies: in eV
+    :param n_atoms: of the structure that they are of
+    """
+    digits = n_atoms * float(last_digits(energies).max())
+    return max(tolerance(precision, float(np.abs(energies).max())), digits)
+
+
 def last_digits(energies: FloatArray) -> FloatArray:
     """Steps in eV between float32 numbers at each energy where all energies are such numbers; zero where they are not.
 
