@@ -1,6 +1,7 @@
 """Small metatomic models with random weights, exported in about a second each, and models in closed form."""
 
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Dict, List, Optional  # noqa: UP035 - metatomic compares annotations with these
 
@@ -15,6 +16,27 @@ from metatomic.torch import (
     System,
 )
 
+#: A PET that is quick to export and to evaluate.
+SMALL_PET = {"d_pet": 16, "d_head": 16, "d_node": 32, "d_feedforward": 32, "num_heads": 2, "num_attention_layers": 1}
+
+
+@contextmanager
+def _untrained(elements, dtype="float64", seed=0, **targets):
+    """What architectures of metatrain are made from: their data set, with an energy and other targets."""
+    from metatrain.utils.data import DatasetInfo
+    from metatrain.utils.data.target_info import get_energy_target_info
+
+    torch.manual_seed(seed)
+    energy = get_energy_target_info("energy", {"quantity": "energy", "unit": "eV"}, add_position_gradients=True)
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(getattr(torch, dtype))  # as metatrain does: coefficients of e3nn are made in it
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a dozen libraries; what is exported is tested
+            yield DatasetInfo("angstrom", atomic_types=list(elements), targets={"energy": energy} | targets)
+    finally:
+        torch.set_default_dtype(usual)
+
 
 def export_network(folder, architecture, hypers, *, elements=(1,), dtype="float64", seed=0):
     """Export an architecture of metatrain as it is before training; ``extensions`` are put beside it.
@@ -22,23 +44,13 @@ def export_network(folder, architecture, hypers, *, elements=(1,), dtype="float6
     :return: path of the model
     """
     from metatrain.utils.architectures import get_default_hypers, import_architecture
-    from metatrain.utils.data import DatasetInfo
-    from metatrain.utils.data.target_info import get_energy_target_info
 
-    torch.manual_seed(seed)
-    target = get_energy_target_info("energy", {"quantity": "energy", "unit": "eV"}, add_position_gradients=True)
-    info = DatasetInfo(length_unit="angstrom", atomic_types=list(elements), targets={"energy": target})
     folder.mkdir(parents=True, exist_ok=True)
-    usual = torch.get_default_dtype()
-    torch.set_default_dtype(getattr(torch, dtype))  # as metatrain does: coefficients of e3nn are made in it
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a dozen libraries; what is exported is tested
-        model = import_architecture(architecture).__model__(
-            _merge(get_default_hypers(architecture)["model"], hypers), info
-        )
+    with _untrained(elements, dtype, seed) as info:
+        merged = _merge(get_default_hypers(architecture)["model"], hypers)
+        model = import_architecture(architecture).__model__(merged, info)
         exported = model.to(getattr(torch, dtype)).eval().export()
         exported.save(folder / "model.pt", collect_extensions=folder / "extensions")
-    torch.set_default_dtype(usual)
     return folder / "model.pt"
 
 
@@ -204,24 +216,14 @@ def export_last_layer_ensemble(folder, count, *, elements=(1,), seed=0):
     from metatrain.llpr import LLPRUncertaintyModel
     from metatrain.pet import PET
     from metatrain.utils.architectures import get_default_hypers
-    from metatrain.utils.data import DatasetInfo
-    from metatrain.utils.data.target_info import get_energy_target_info
 
-    torch.manual_seed(seed)
-    target = get_energy_target_info("energy", {"quantity": "energy", "unit": "eV"}, add_position_gradients=True)
-    info = DatasetInfo(length_unit="angstrom", atomic_types=list(elements), targets={"energy": target})
     folder.mkdir(parents=True, exist_ok=True)
-    usual = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    small = {"d_pet": 16, "d_head": 16, "d_node": 32, "d_feedforward": 32, "num_heads": 2, "num_attention_layers": 1}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _untrained(elements, seed=seed) as info:
         hypers = get_default_hypers("llpr")["model"] | {"num_ensemble_members": {"energy": count}}
         model = LLPRUncertaintyModel(hypers, info)
-        model.set_wrapped_model(PET(_merge(get_default_hypers("pet")["model"], small), info))
+        model.set_wrapped_model(PET(_merge(get_default_hypers("pet")["model"], SMALL_PET), info))
         exported = model.to(torch.float64).eval().export()
         exported.save(folder / "model.pt", collect_extensions=folder / "extensions")
-    torch.set_default_dtype(usual)
     return folder / "model.pt"
 
 
@@ -253,23 +255,12 @@ def export_direct(path: Path, *, elements=(1, 6, 8), neighbours=None, seed=0):
     :param neighbours: how many of them its cutoff aims at; None for a fixed cutoff
     """
     from metatrain.utils.architectures import get_default_hypers, import_architecture
-    from metatrain.utils.data import DatasetInfo
-    from metatrain.utils.data.target_info import get_energy_target_info, get_generic_target_info
+    from metatrain.utils.data.target_info import get_generic_target_info
 
-    torch.manual_seed(seed)
     vector = {"quantity": "force", "unit": "eV/A", "type": {"cartesian": {"rank": 1}}, "num_subtargets": 1}
-    forces = "non_conservative_force"
-    targets = {
-        "energy": get_energy_target_info("energy", {"quantity": "energy", "unit": "eV"}, add_position_gradients=True),
-        forces: get_generic_target_info(forces, vector | {"per_atom": True, "sample_kind": "atom", "description": ""}),
-    }
-    small = {"d_pet": 16, "d_head": 16, "d_node": 32, "d_feedforward": 32, "num_heads": 2, "num_attention_layers": 1}
-    hypers = _merge(get_default_hypers("pet")["model"], small | {"num_neighbors_adaptive": neighbours})
-    info = DatasetInfo(length_unit="angstrom", atomic_types=list(elements), targets=targets)
-    usual = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a dozen libraries; what is exported is tested
+    name = "non_conservative_force"
+    forces = get_generic_target_info(name, vector | {"per_atom": True, "sample_kind": "atom", "description": ""})
+    with _untrained(elements, seed=seed, **{name: forces}) as info:
+        hypers = _merge(get_default_hypers("pet")["model"], SMALL_PET | {"num_neighbors_adaptive": neighbours})
         import_architecture("pet").__model__(hypers, info).to(torch.float64).eval().export().save(path)
-    torch.set_default_dtype(usual)
     return path

@@ -122,8 +122,8 @@ def test_variants_are_heads(several, caplog):
 
 def test_parts_of_a_model_of_metatrain(models, tmp_path):
     """Its repulsion of cores is that of Ziegler, Biersack and Littmark, a sum over pairs, as its own module says it."""
-    small = {"d_pet": 16, "d_head": 16, "d_node": 32, "d_feedforward": 32, "num_heads": 2, "num_attention_layers": 1}
-    path = models.export_network(tmp_path / "zbl", "pet", small | {"zbl": True}, elements=(1, 6, 8))
+    hypers = models.SMALL_PET | {"zbl": True}
+    path = models.export_network(tmp_path / "zbl", "pet", hypers, elements=(1, 6, 8))
     source, batch = load_source(f"metatomic:{path}?members=parts"), pieces(6, 5, spacing=0.7)
     assert source.capabilities.members == ("composition", "pair repulsion", "network")
     found = source.evaluate_members(batch, True)

@@ -225,8 +225,7 @@ class Job:
             return self._answers[0]
         whole = self._run.wanted.unknown(len(self._todo), self._task.batch.n_atoms)
         for first, part in self._answers.items():
-            whole.put(np.arange(first, first + len(part.energies)), part)
-            whole.messages.update({first + row: message for row, message in part.messages.items()})
+            whole.take(np.arange(first, first + len(part.energies)), part)
         return whole
 
     def _divide(self) -> np.ndarray:

@@ -145,8 +145,7 @@ class LoneAtoms:
         found = Evaluation.unknown(n)
         outcomes = evaluate(tasks, self._own, wanted=Wanted(), store=self._store, executor=self._executor)
         for rows, outcome in zip(parts, outcomes, strict=True):
-            found.put(rows, Evaluation(outcome.computed.energies))
-            found.messages |= {int(rows[row]): message for row, message in outcome.computed.messages.items()}
+            found.take(rows, Evaluation(outcome.computed.energies, messages=outcome.computed.messages))
         return found
 
 

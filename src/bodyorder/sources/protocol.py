@@ -419,6 +419,11 @@ class Evaluation:
         for name, values in other.records.items():
             self.records.setdefault(name, np.full(len(self.energies), np.nan))[rows] = values
 
+    def take(self, rows: np.ndarray, other: Evaluation) -> None:
+        """Take all that another answer says of some rows, its messages too."""
+        self.put(rows, other)
+        self.messages |= {int(rows[row]): message for row, message in other.messages.items()}
+
     def part(self, rows: np.ndarray) -> Evaluation:
         """What this says of some rows, shape (m,)."""
         return Evaluation(
@@ -463,9 +468,8 @@ class Evaluation:
             atom_energies=first.atom_energies is not None,
             members=0 if first.members is None else first.members.shape[1],
         )
-        whole.put(np.arange(offset), first)
-        whole.put(np.arange(offset, len(whole.energies)), second)
-        whole.messages = first.messages | {row + offset: message for row, message in second.messages.items()}
+        whole.take(np.arange(offset), first)
+        whole.take(np.arange(offset, len(whole.energies)), second)
         return whole
 
 
