@@ -34,7 +34,7 @@ def structures(count: int, seed: int) -> list[Atoms]:
 
 def seconds(workers: int, source: str, frames: list[Atoms]) -> tuple[float, np.ndarray]:
     with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0") as cluster,
         open_executor(url=cluster.scheduler_address) as executor,
     ):
         decompose(structures(workers, 1), source, executor=executor)

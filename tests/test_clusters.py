@@ -46,7 +46,7 @@ def test_the_rest_of_the_script(script):
     clusters = [scattered(4, seed, spread=2.5) for seed in range(2)]
     write(script["STRUCTURES"], clusters)
     script["SOURCE"] = "pyscf:fci/sto-6g?spin=ground"
-    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster:
         result = script["label"](cluster)
     alone = decompose(script["STRUCTURES"], script["SOURCE"])
     np.testing.assert_array_equal(result.contribution, alone.contribution)

@@ -48,7 +48,7 @@ def test_dask_gives_the_same_numbers():
 
     expected = decompose(clusters(4), SUTTON_CHEN)
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
         open_executor(url=cluster.scheduler_address) as executor,
     ):
         result = decompose(clusters(4), SUTTON_CHEN, executor=executor)
@@ -141,7 +141,7 @@ def dask_cluster(workers=2):
     from dask import config
     from distributed import LocalCluster
 
-    quiet = {"dashboard_address": None, "silence_logs": 50}
+    quiet = {"dashboard_address": ":0", "silence_logs": 50}
     with (
         config.set({"distributed.scheduler.allowed-failures": 0}),
         LocalCluster(n_workers=workers, threads_per_worker=1, **quiet) as cluster,
@@ -185,7 +185,7 @@ CLUSTER = """
 import time
 from distributed import LocalCluster
 if __name__ == "__main__":
-    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster:
         print(cluster.scheduler_address, flush=True)
         time.sleep(600)
 """

@@ -103,7 +103,7 @@ def test_dask_workers_and_their_threads_give_bitwise_the_energies_of_one(tmp_pat
 
     expected = resolved(filed(tmp_path / "serial", program))
     with (
-        LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as dask,
+        LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=":0") as dask,
         open_executor(url=dask.scheduler_address) as executor,
     ):
         np.testing.assert_array_equal(resolved(filed(tmp_path / "own", program), executor), expected)
@@ -199,7 +199,7 @@ def test_mopac_in_two_processes_and_on_dask_is_bitwise_that_of_one(serial_mopac)
     with open_executor(workers=2) as executor:
         np.testing.assert_array_equal(of_mopac(executor), serial_mopac)
     with (
-        LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as dask,
+        LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=":0") as dask,
         open_executor(url=dask.scheduler_address) as executor,
     ):
         np.testing.assert_array_equal(of_mopac(executor), serial_mopac)

@@ -50,7 +50,7 @@ def dask_cluster(workers: int) -> Iterator:
     from dask import config
     from distributed import LocalCluster
 
-    quiet = {"dashboard_address": None, "silence_logs": 50}
+    quiet = {"dashboard_address": ":0", "silence_logs": 50}
     with (
         config.set({"distributed.scheduler.allowed-failures": 0}),
         LocalCluster(n_workers=workers, threads_per_worker=1, **quiet) as cluster,
