@@ -64,7 +64,9 @@ def add_commands(commands: Any) -> None:
     decompose.add_argument("--source", required=True, metavar="SPEC", help=SOURCE_HELP)
     _add_selection(decompose)
     decompose.add_argument("--forces", action="store_true", help="resolve forces too")
-    decompose.add_argument("--hessians", action="store_true", help="resolve second derivatives too, and harmonic frequencies")
+    decompose.add_argument(
+        "--hessians", action="store_true", help="resolve second derivatives too, and harmonic frequencies"
+    )
     decompose.add_argument("--atom-energies", action="store_true", help="resolve the model's own energies of atoms too")
     decompose.add_argument(
         "--members", action="store_true", help="resolve the several energies of a source: ensemble, heads or parts"

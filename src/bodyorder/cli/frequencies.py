@@ -24,7 +24,9 @@ def print_frequencies(result: xr.DataTree) -> None:
     count = found.sizes["structure"]
     for index in range(min(count, _STRUCTURES)):
         own = found.isel(structure=index)
-        modes = np.flatnonzero(np.isfinite(own["frequency_total"].values) | own["frequency"].notnull().any("order").values)
+        modes = np.flatnonzero(
+            np.isfinite(own["frequency_total"].values) | own["frequency"].notnull().any("order").values
+        )
         shown = modes[::-1][:_MODES]
         few = f", the highest {len(shown)} of {len(modes)}" * (len(shown) < len(modes))
         table = Table(title=f"harmonic frequencies of {own['structure'].item()}{few}, 1/cm")
@@ -33,7 +35,9 @@ def print_frequencies(result: xr.DataTree) -> None:
         for order in own["order"].values:
             here = own.sel(order=order)
             if here["frequency"].notnull().any():
-                table.add_row(str(order), _number(here["frequency_error"]), *map(_number, here["frequency"].values[shown]))
+                table.add_row(
+                    str(order), _number(here["frequency_error"]), *map(_number, here["frequency"].values[shown])
+                )
         table.add_row("whole", "", *map(_number, own["frequency_total"].values[shown]))
         print_table(table)
     if count > _STRUCTURES:

@@ -75,7 +75,9 @@ def _ask(source: EnergySource, batch: ClusterBatch, wanted: Wanted) -> Any:
             if source.capabilities.hessians:
                 return source.evaluate_hessians(batch, wanted.forces)
             given = compute(source, batch, Wanted(forces=True))
-            return numerical_hessians(lambda moved: compute(source, moved, Wanted(forces=True)), given, batch, source.precision)
+            return numerical_hessians(
+                lambda moved: compute(source, moved, Wanted(forces=True)), given, batch, source.precision
+            )
         if wanted.atom_energies:
             return source.evaluate_atoms(batch, wanted.forces)
         if wanted.members:
@@ -117,7 +119,9 @@ def _checked(source: EnergySource, given: Any, batch: ClusterBatch, wanted: Want
         if array is not None:
             finite &= np.isfinite(array).reshape(n, -1).all(axis=1)
     for row in np.flatnonzero(~finite):
-        messages.setdefault(int(row), "the energy, a force, a second derivative or the energy of an atom or member is not finite")
+        messages.setdefault(
+            int(row), "the energy, a force, a second derivative or the energy of an atom or member is not finite"
+        )
     if not messages.keys() <= set(range(n)):
         raise ComputationError(f"{name} must name failed rows below {n}, gave {sorted(messages)}")
     # The numbers in a failed row mean nothing, and a finite one would be added to sums as if it did.

@@ -105,7 +105,13 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     engine = load_source(source)
     if wrong := misstated(engine):
         raise InputError(f"a source must mean what it says of itself: {'; '.join(wrong)}")
-    switches = {"forces": forces, "hessians": hessians, "atom_energies": atom_energies, "members": members, "subsets": subsets}
+    switches = {
+        "forces": forces,
+        "hessians": hessians,
+        "atom_energies": atom_energies,
+        "members": members,
+        "subsets": subsets,
+    }
     optional = {"measure_noise": measure_noise, "dissociation": dissociation}
     for name, value in (switches | {name: value for name, value in optional.items() if value is not None}).items():
         check_switch(name, value)
@@ -122,7 +128,9 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     with opened(store) as opened_store:
         pieces = selection.pieces(frames, engine)
         if hessians and any(piece.cell is not None for piece in pieces):
-            raise InputError("`hessians` need free structures, and some are periodic; drop the cell (boundaries='free')")
+            raise InputError(
+                "`hessians` need free structures, and some are periodic; drop the cell (boundaries='free')"
+            )
         said = selection.inventory(frames, pieces, engine)
         if announce is not None:
             announce(said)

@@ -1,7 +1,7 @@
 """Second derivatives as differences of forces, for sources that have none of their own.
 
-Central differences of fourth order: H ≈ −(F₋₂ₕ − 8F₋ₕ + 8F₊ₕ − F₊₂ₕ)/12h, which leave h⁴/30 of the fifth derivative of a force. As
-shifting everything changes nothing, the last atom needs none of its own. Both triangles come about independently: what they
+Central differences of fourth order: H ≈ −(F₋₂ₕ − 8F₋ₕ + 8F₊ₕ − F₊₂ₕ)/12h, which leave h⁴/30 of the fifth derivative of a force.
+As shifting everything changes nothing, the last atom needs none of its own. Both triangles come about independently: what they
 differ by is their error.
 """
 

@@ -38,5 +38,7 @@ def hessians(subject: Subject, name: str) -> Check:
         assert wanted.hessians is not None
         off.append(float(np.abs(given.hessians - wanted.hessians).max()))
         largest.append(float(np.abs(wanted.hessians).max()))
-        off.append(abs(float(given.energies[0]) - subject.energy(cluster)) * ALLOWED / subject.tolerance(given.energies))
+        off.append(
+            abs(float(given.energies[0]) - subject.energy(cluster)) * ALLOWED / subject.tolerance(given.energies)
+        )
     return measured(name, max(off), ALLOWED + RELATIVE * max(largest), "eV/Å²", "against differences of forces")

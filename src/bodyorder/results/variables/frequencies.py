@@ -10,7 +10,10 @@ FREQUENCIES = {
         "harmonic frequency by the sum of all orders up to this one; negative where imaginary",
     ),
     "frequency_total": Variable(
-        ("structure", "mode"), "1/cm", r"\tilde\nu", "harmonic frequency of the whole structure; negative where imaginary"
+        ("structure", "mode"),
+        "1/cm",
+        r"\tilde\nu",
+        "harmonic frequency of the whole structure; negative where imaginary",
     ),
     "frequency_error": Variable(
         ("structure", "order"),

@@ -23,7 +23,10 @@ RESULTS = {
     "failure": Variable(("structure",), "1", "", "why contributions are missing; empty if none are"),
     "force_contribution": Variable(("order", "site", "xyz"), "eV/Å", r"F^{(n)}", "n-body forces"),
     "hessian_contribution": Variable(
-        ("order", "atoms", "xyz", "by_xyz"), "eV/Å²", r"H^{(n)}", "n-body second derivatives by the positions of two atoms"
+        ("order", "atoms", "xyz", "by_xyz"),
+        "eV/Å²",
+        r"H^{(n)}",
+        "n-body second derivatives by the positions of two atoms",
     ),
     "hessian_total": Variable(
         ("atoms", "xyz", "by_xyz"), "eV/Å²", "H", "second derivatives of the energy of the whole structure"
