@@ -22,8 +22,9 @@ RIGID = 1e-6
 def harmonic_frequencies(results: SeveralResults, masses: Mapping[str, float] | None = None) -> xr.Dataset:
     """Frequencies by the sum of all orders up to each, and by the whole.
 
-    The mass-weighted Hessian is diagonalised in the space without rigid motions (Wilson, Decius and Cross, *Molecular Vibrations*,
-    1955). A truncated expansion has its minimum elsewhere than the whole: what is compared is the curvature at one place.
+    The mass-weighted Hessian is diagonalised in the space without rigid motions (Wilson, Decius and Cross, *Molecular
+    Vibrations*, 1955). A truncated expansion has its minimum elsewhere than the whole: what is compared is the
+    curvature at one place.
 
     :param results: a result with Hessians, several on the same structures by name, or a combined one
     :param masses: in u by chemical symbol, where they are not the standard ones

@@ -145,8 +145,9 @@ class Store:
 
         :param fingerprint: of the source
         :param keys: of the sub-clusters
-        :param unknown: an evaluation of as many sub-clusters that knows nothing; it has arrays of forces, energies of atoms,
-            members and Hessians if these are wanted, and an energy without them then counts as unknown. Energies only if not given.
+        :param unknown: an evaluation of as many sub-clusters that knows nothing; it has arrays of what is wanted beside energies
+            (forces, energies of atoms, members, Hessians), and an energy without them then counts as unknown. Energies only if
+            not given.
         :return: ``unknown`` with energies, what belongs to them, and records; NaN where unknown
         :raises ComputationError: if the file is damaged
         """

@@ -21,7 +21,8 @@ from bodyorder.results.variables import VARIABLES
 
 #: Groups below the root, and the dimensions that only they have.
 GROUPS = {
-    "sites": ("site",), "subsets": ("subset", "slot"), "cells": ("vector", "voigt"), "dissociation": ("pair",), "hessians": ("atoms", "by_xyz"),
+    "sites": ("site",), "subsets": ("subset", "slot"), "cells": ("vector", "voigt"), "dissociation": ("pair",),
+    "hessians": ("atoms", "by_xyz"),
 }  # fmt: skip
 
 #: Groups whose rows belong to structures, and what says to which.
