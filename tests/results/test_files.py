@@ -72,7 +72,7 @@ def test_a_file_of_some_structures_holds_theirs_alone(result, tmp_path):
 def test_groups_of_others_are_not_lost_without_a_word(result, tmp_path):
     result["mine"] = xr.Dataset({"x": ("y", [1.0])})
     with pytest.raises(
-        InputError, match="must have the groups sites, subsets, cells, dissociation alone, and has mine"
+        InputError, match="must have the groups sites, subsets, cells, dissociation, hessians alone, and has mine"
     ):
         save_results(result, tmp_path / "r.nc")
     assert list(tmp_path.iterdir()) == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import ase
@@ -15,7 +15,7 @@ from bodyorder._checks import InputError, did_you_mean
 from bodyorder.accessor import frames
 from bodyorder.accessor.plot import Plots
 from bodyorder.accessor.summary import as_html, as_text
-from bodyorder.analysis import Aligned, align, atom_shares, attributes, order_convergence
+from bodyorder.analysis import Aligned, align, atom_shares, attributes, harmonic_frequencies, order_convergence
 from bodyorder.analysis.alignment import has_groups, said_of_wholes
 from bodyorder.analysis.convergence import TOLERANCE
 from bodyorder.results.tree import GROUPS, check_sites, check_tree, select, some, structure_names
@@ -166,6 +166,16 @@ class Expansion:
         for name in names[:-1]:
             found[name] = found[name].where(present).assign_attrs(found[name].attrs)
         return found
+
+    def frequencies(self, masses: Mapping[str, float] | None = None) -> xr.Dataset:
+        """Harmonic frequencies by the orders up to each and by the whole (:func:`bodyorder.analysis.harmonic_frequencies`).
+
+        :param masses: in u by chemical symbol, where they are not the standard ones
+        :return: ``frequency`` (structure, order, mode), ``frequency_total`` (structure, mode) and ``frequency_error``
+            (structure, order) in cm⁻¹
+        :raises InputError: if the result holds no Hessians
+        """
+        return harmonic_frequencies(self.aligned, masses)
 
     def shares(self) -> xr.Dataset:
         """Share of every atom in every order (:func:`bodyorder.analysis.atom_shares`).

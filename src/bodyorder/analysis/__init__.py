@@ -8,6 +8,7 @@ from bodyorder.analysis.convergence import group_convergence, order_convergence
 from bodyorder.analysis.diagnosis import order_changes, single_reference_errors
 from bodyorder.analysis.environment import environment_orders
 from bodyorder.analysis.findings import findings, missing_contributions
+from bodyorder.analysis.frequencies import harmonic_frequencies
 from bodyorder.analysis.generalization import error_cancellation, size_errors
 from bodyorder.analysis.interactions import context_orders, environment_terms, interaction_indices
 from bodyorder.analysis.members import group_members
@@ -31,6 +32,7 @@ __all__ = [
     "group_convergence",
     "group_members",
     "groups",
+    "harmonic_frequencies",
     "interaction_indices",
     "missing_contributions",
     "multiplicities",

@@ -64,6 +64,9 @@ def add_commands(commands: Any) -> None:
     decompose.add_argument("--source", required=True, metavar="SPEC", help=SOURCE_HELP)
     _add_selection(decompose)
     decompose.add_argument("--forces", action="store_true", help="resolve forces too")
+    decompose.add_argument(
+        "--hessians", action="store_true", help="resolve second derivatives too, and harmonic frequencies"
+    )
     decompose.add_argument("--atom-energies", action="store_true", help="resolve the model's own energies of atoms too")
     decompose.add_argument(
         "--members", action="store_true", help="resolve the several energies of a source: ensemble, heads or parts"
@@ -229,6 +232,7 @@ def _announcer() -> Callable[[str], None]:
 
 
 def _decompose(args: argparse.Namespace) -> None:
+    from bodyorder.cli.frequencies import print_frequencies
     from bodyorder.cli.members import print_members
     from bodyorder.cli.tables import print_orders
     from bodyorder.engine import decompose
@@ -254,6 +258,7 @@ def _decompose(args: argparse.Namespace) -> None:
             cutoff=args.cutoff,
             sampling=_sampling(args),
             forces=args.forces,
+            hessians=args.hessians,
             atom_energies=args.atom_energies,
             members=args.members,
             subsets=args.subsets,
@@ -268,6 +273,7 @@ def _decompose(args: argparse.Namespace) -> None:
     save(result, output)
     print_orders(result)
     print_members(result)
+    print_frequencies(result)
     print(f"written to {output}")
     failed = result.failure.values != ""
     if failed.any():

@@ -101,6 +101,8 @@ def assemble(
         groups = [str(atoms.info.get("group", "")) for atoms in structures]
         dataset = dataset.assign_coords(group=("structure", groups))
     dataset = dataset.merge(_sites(structures, by_structure, top)).merge(_doubts(by_structure, top))
+    if evaluated.wanted.hessians:
+        dataset = dataset.merge(_hessians(by_structure, top))
     if any(own.piece.cell is not None for own in by_structure):
         dataset = dataset.merge(_cells(by_structure, top))
     if subsets:
@@ -156,6 +158,27 @@ def _stacked(sums: Sequence[np.ndarray | None], top: int) -> np.ndarray:
     known = [values for values in sums if values is not None]
     return np.concatenate(
         [np.concatenate([values, np.zeros((top - len(values), *values.shape[1:]))]) for values in known], axis=1
+    )
+
+
+def _hessians(by_structure: Sequence[SubsetEnergies], top: int) -> xr.Dataset:
+    """Second derivatives by the positions of two atoms of one structure, structure by structure."""
+    sizes = [own.piece.n_sites for own in by_structure]
+    pairs = [np.indices((size, size)).reshape(2, -1) for size in sizes]
+    sums = [
+        None if own.hessian_sums is None else own.hessian_sums.reshape(len(own.hessian_sums), -1, 3, 3)
+        for own in by_structure
+    ]
+    wholes = [own.whole_hessian.reshape(-1, 3, 3) for own in by_structure if own.whole_hessian is not None]
+    first, second = np.concatenate(pairs, axis=1).astype(np.int32)
+    return xr.Dataset(
+        {
+            "atoms_structure": ("atoms", np.repeat(np.arange(len(sizes)), np.square(sizes))),
+            "atoms_first": ("atoms", first),
+            "atoms_second": ("atoms", second),
+            "hessian_contribution": (("order", "atoms", "xyz", "by_xyz"), _stacked(sums, top)),
+            "hessian_total": (("atoms", "xyz", "by_xyz"), np.concatenate(wholes)),
+        }
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bodyorder._checks import ComputationError, InputError, first_line
+from bodyorder.sources.hessians import numerical_hessians
 from bodyorder.sources.protocol import RECORDS, EnergySource, Evaluation, FailedClusters
 from bodyorder.sources.rounding import tolerance
 from bodyorder.structures import ClusterBatch
@@ -19,22 +20,29 @@ class Wanted:
 
     :param forces: forces
     :param atom_energies: the source's own energies of atoms
+    :param hessians: second derivatives of energies
     :param members: so many energies of each sub-cluster beside its energy, all that the source claims, or none
     """
 
     forces: bool = False
     atom_energies: bool = False
     members: int = 0
+    hessians: bool = False
 
     @property
     def by_atom(self) -> bool:
         """Whether anything is asked for that belongs to single atoms."""
-        return self.forces or self.atom_energies
+        return self.forces or self.atom_energies or self.hessians
 
     def unknown(self, count: int, n_atoms: int) -> Evaluation:
         """Nothing known of so many sub-clusters."""
         return Evaluation.unknown(
-            count, n_atoms, forces=self.forces, atom_energies=self.atom_energies, members=self.members
+            count,
+            n_atoms,
+            forces=self.forces,
+            atom_energies=self.atom_energies,
+            members=self.members,
+            hessians=self.hessians,
         )
 
 
@@ -63,6 +71,13 @@ def compute(source: EnergySource, batch: ClusterBatch, wanted: Wanted) -> Evalua
 
 def _ask(source: EnergySource, batch: ClusterBatch, wanted: Wanted) -> Any:
     try:
+        if wanted.hessians:
+            if source.capabilities.hessians:
+                return source.evaluate_hessians(batch, wanted.forces)
+            given = compute(source, batch, Wanted(forces=True))
+            return numerical_hessians(
+                lambda moved: compute(source, moved, Wanted(forces=True)), given, batch, source.precision
+            )
         if wanted.atom_energies:
             return source.evaluate_atoms(batch, wanted.forces)
         if wanted.members:
@@ -93,24 +108,29 @@ def _checked(source: EnergySource, given: Any, batch: ClusterBatch, wanted: Want
     if wanted.atom_energies:
         shares = _numbers(name, "energies of atoms", given.atom_energies, batch.numbers.shape)
     members = _numbers(name, "members", given.members, (n, wanted.members)) if wanted.members else None
+    curvatures = None
+    if wanted.hessians:
+        curvatures = _numbers(name, "hessians", given.hessians, (n, batch.n_atoms, batch.n_atoms, 3, 3))
     if not given.records.keys() <= RECORDS.keys():
         raise ComputationError(f"{name} must give records among {', '.join(RECORDS)}, gave {', '.join(given.records)}")
     records = {label: _numbers(name, label, values, (n,)) for label, values in given.records.items()}
     finite = np.isfinite(energies)
-    for array in (gradients, shares, members):
+    for array in (gradients, shares, members, curvatures):
         if array is not None:
             finite &= np.isfinite(array).reshape(n, -1).all(axis=1)
     for row in np.flatnonzero(~finite):
-        messages.setdefault(int(row), "the energy, a force or the energy of an atom or member is not finite")
+        messages.setdefault(
+            int(row), "the energy, a force, a second derivative or the energy of an atom or member is not finite"
+        )
     if not messages.keys() <= set(range(n)):
         raise ComputationError(f"{name} must name failed rows below {n}, gave {sorted(messages)}")
     # The numbers in a failed row mean nothing, and a finite one would be added to sums as if it did.
-    for array in (energies, gradients, shares, members):
+    for array in (energies, gradients, shares, members, curvatures):
         if array is not None:
             array[list(messages)] = np.nan
     if members is not None and source.capabilities.member_kind == "parts":
         _check_sums(source, members, energies)
-    return Evaluation(energies, gradients, messages, records, shares, members)
+    return Evaluation(energies, gradients, messages, records, shares, members, curvatures)
 
 
 def _check_sums(source: EnergySource, parts: np.ndarray, energies: np.ndarray) -> None:

@@ -45,6 +45,7 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     cutoff: float | None = None,
     sampling: Sampling | None = None,
     forces: bool = False,
+    hessians: bool = False,
     atom_energies: bool = False,
     members: bool = False,
     subsets: bool = False,
@@ -73,6 +74,7 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
         Otherwise only those whose bodies are all within it of each other are, and ``residual`` holds what was left out.
     :param sampling: estimate the order totals up to ``max_order`` from a sample of the sub-clusters; ``noise`` holds the error
     :param forces: resolve forces too
+    :param hessians: resolve the second derivatives of free structures too: those of the source, or differences of its forces
     :param atom_energies: resolve the energies of atoms that the source itself gives: whose atom carries which order
     :param members: resolve each of the several energies that the source gives beside its energy: members of an ensemble,
         heads, or parts that add up to it
@@ -103,7 +105,13 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     engine = load_source(source)
     if wrong := misstated(engine):
         raise InputError(f"a source must mean what it says of itself: {'; '.join(wrong)}")
-    switches = {"forces": forces, "atom_energies": atom_energies, "members": members, "subsets": subsets}
+    switches = {
+        "forces": forces,
+        "hessians": hessians,
+        "atom_energies": atom_energies,
+        "members": members,
+        "subsets": subsets,
+    }
     optional = {"measure_noise": measure_noise, "dissociation": dissociation}
     for name, value in (switches | {name: value for name, value in optional.items() if value is not None}).items():
         check_switch(name, value)
@@ -114,11 +122,15 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
         raise InputError(
             f"`executor` must have the interface of concurrent.futures, got {executor!r}; bodyorder.engine.executors opens one"
         )
-    _check_asked(engine, forces=forces, atom_energies=atom_energies, members=members)
-    wanted = Wanted(forces, atom_energies, len(engine.capabilities.members) if members else 0)
+    _check_asked(engine, forces=forces, hessians=hessians, atom_energies=atom_energies, members=members)
+    wanted = Wanted(forces, atom_energies, len(engine.capabilities.members) if members else 0, hessians)
     selection = Selection(max_order, bodies, cutoff, sampling, kept=subsets, whole=whole)
     with opened(store) as opened_store:
         pieces = selection.pieces(frames, engine)
+        if hessians and any(piece.cell is not None for piece in pieces):
+            raise InputError(
+                "`hessians` need free structures, and some are periodic; drop the cell (boundaries='free')"
+            )
         said = selection.inventory(frames, pieces, engine)
         if announce is not None:
             announce(said)
@@ -205,10 +217,13 @@ class _Run:
 def _check_asked(source: EnergySource, **asked: bool) -> None:
     """Check that a source gives what is asked of it beside energies."""
     can = source.capabilities
-    if asked["members"] and asked["atom_energies"]:
-        raise InputError("`members` and `atom_energies` must be asked for one at a time, got both; run twice")
+    alone = [name for name in ("hessians", "members", "atom_energies") if asked[name]]
+    if len(alone) > 1:
+        raise InputError(f"`{alone[0]}` and `{alone[1]}` must be asked for one at a time, got both; run twice")
     for name, is_wanted in asked.items():
-        is_claimed = bool(getattr(can, name))
+        # of sources with forces that are gradients second derivatives are differences
+        differs = name == "hessians" and can.forces and can.force_kind == "gradient"
+        is_claimed = bool(getattr(can, name)) or differs
         if is_wanted and can.counterpoise != "none":
             raise InputError(f"`{name}` need a source without counterpoise correction, got {source.name}")
         if is_wanted and not is_claimed:

@@ -17,7 +17,7 @@ from bodyorder._checks import ComputationError, InputError, first_line
 from bodyorder.sources.protocol import Evaluation
 
 #: Layout of the file; goes up when an older program could no longer read it.
-STORE_VERSION = 4
+STORE_VERSION = 5
 
 #: Marks an SQLite file as a store, in its header.
 _APPLICATION = int.from_bytes(b"Body")
@@ -30,6 +30,7 @@ _UPGRADES = {
     1: "ALTER TABLE evaluation ADD COLUMN records TEXT",
     2: "ALTER TABLE evaluation ADD COLUMN atom_energies BLOB",
     3: "ALTER TABLE evaluation ADD COLUMN members BLOB",
+    4: "ALTER TABLE evaluation ADD COLUMN hessians BLOB",
 }
 
 _SCHEMA = """
@@ -43,17 +44,21 @@ CREATE TABLE evaluation (
     records TEXT,
     atom_energies BLOB,
     members BLOB,
+    hessians BLOB,
     PRIMARY KEY (source, key)
 ) WITHOUT ROWID;
 """
+
+#: What an evaluation holds beside energies and records, each in the column of its name.
+_BESIDE = ("forces", "atom_energies", "members", "hessians")
 
 #: Rows asked for in one statement; SQLite allows at least this many parameters.
 _QUERY_SIZE = 900
 
 
 class Store:
-    """Energies (eV), forces (eV/Å), energies of atoms and of members (eV) by source fingerprint and sub-cluster key, atoms in its
-    order.
+    """Energies (eV), forces (eV/Å), Hessians (eV/Å²), energies of atoms and of members (eV) by source fingerprint and sub-cluster
+    key, atoms in its order.
 
     Every call of :meth:`add` is one transaction: a process killed at any moment leaves what was added before. Several processes
     may read; writes wait for each other. Failures are kept with their message, and computed again when asked for again.
@@ -140,8 +145,9 @@ class Store:
 
         :param fingerprint: of the source
         :param keys: of the sub-clusters
-        :param unknown: an evaluation of as many sub-clusters that knows nothing; it has arrays of forces, energies of atoms and
-            members if these are wanted, and an energy without them then counts as unknown. Energies only if not given.
+        :param unknown: an evaluation of as many sub-clusters that knows nothing; it has arrays of what is wanted beside energies
+            (forces, energies of atoms, members, Hessians), and an energy without them then counts as unknown. Energies only if
+            not given.
         :return: ``unknown`` with energies, what belongs to them, and records; NaN where unknown
         :raises ComputationError: if the file is damaged
         """
@@ -150,7 +156,7 @@ class Store:
         for row, key in enumerate(keys):
             places.setdefault(key, []).append(row)
         distinct = list(places)
-        wanted = {"forces": known.forces, "atom_energies": known.atom_energies, "members": known.members}
+        wanted = {name: getattr(known, name) for name in _BESIDE}
         columns = ", ".join("NULL" if array is None else name for name, array in wanted.items())
         for first in range(0, len(distinct), _QUERY_SIZE):
             part = distinct[first : first + _QUERY_SIZE]
@@ -181,37 +187,24 @@ class Store:
         :param found: what the source said of them, atoms in the order of the key
         :raises ComputationError: if the file cannot be written (a full disk, say); what was added before is safe
         """
-        rows: list[tuple[bytes, float | None, bytes | None, str | None, str | None, bytes | None, bytes | None]] = []
+        rows: list[tuple[object, ...]] = []
         for row, key in enumerate(keys):
             if row in found.messages:
-                rows.append((key, None, None, found.messages[row], None, None, None))
+                rows.append((key, None, found.messages[row], None, *[None] * len(_BESIDE)))
                 continue
-            forces, shares, members = (
-                _bytes(array, row) for array in (found.forces, found.atom_energies, found.members)
-            )
             records = {name: float(values[row]) for name, values in found.records.items() if np.isfinite(values[row])}
-            rows.append(
-                (
-                    key,
-                    float(found.energies[row]),
-                    forces,
-                    None,
-                    json.dumps(records) if records else None,
-                    shares,
-                    members,
-                )
-            )
+            beside = [_bytes(getattr(found, name), row) for name in _BESIDE]
+            rows.append((key, float(found.energies[row]), None, json.dumps(records) if records else None, *beside))
+        columns = ("records", *_BESIDE)
+        kept = ", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in columns)
         try:
             with self._transaction():
                 self._db.execute("INSERT OR IGNORE INTO source (fingerprint, name) VALUES (?, ?)", source)
                 (number,) = self._db.execute("SELECT id FROM source WHERE fingerprint = ?", source[:1]).fetchone()
                 self._db.executemany(
-                    "INSERT INTO evaluation (source, key, energy, forces, failure, records, atom_energies, members) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
-                    "ON CONFLICT (source, key) DO UPDATE SET energy = excluded.energy, failure = excluded.failure, "
-                    "forces = coalesce(excluded.forces, forces), records = coalesce(excluded.records, records), "
-                    "atom_energies = coalesce(excluded.atom_energies, atom_energies), "
-                    "members = coalesce(excluded.members, members) "
+                    f"INSERT INTO evaluation (source, key, energy, failure, {', '.join(columns)}) "
+                    f"VALUES (?, ?, ?, ?{', ?' * len(columns)}) "
+                    f"ON CONFLICT (source, key) DO UPDATE SET energy = excluded.energy, failure = excluded.failure, {kept} "
                     "WHERE excluded.failure IS NULL OR energy IS NULL",
                     ((number, *row) for row in rows),
                 )

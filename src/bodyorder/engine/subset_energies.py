@@ -87,6 +87,10 @@ class SubsetEnergies:
         self.member_sums = np.zeros((top, self.evaluated.wanted.members)) if self.evaluated.wanted.members else None
         #: the same of the whole structure, shape (m,)
         self.whole_members = np.full(self.evaluated.wanted.members, np.nan)
+        #: Σ_S c_n(S)·H(S) in eV/Å² for each order n, shape (max_order, n_sites, n_sites, 3, 3), or None
+        self.hessian_sums = np.zeros((top, n_sites, n_sites, 3, 3)) if self.evaluated.wanted.hessians else None
+        #: of the whole structure, shape (n_sites, n_sites, 3, 3), or None
+        self.whole_hessian = None if self.hessian_sums is None else np.full(self.hessian_sums.shape[1:], np.nan)
         #: Σ_S c_n(S)·Σ_a F_a(S) ⊗ r_a in eV, shape (max_order, 3, 3)
         self.virial = np.zeros((top, 3, 3))
 
@@ -101,14 +105,20 @@ class SubsetEnergies:
                 self.whole = float(computed.energies[here[0]])
             else:
                 self._take(int(order), task, computed, here)
-            if computed.members is not None and order == (
-                self.piece.family.max_order if self.piece.holds_whole else WHOLE
-            ):
-                self.whole_members = computed.members[here[0]]
+            if order == (self.piece.family.max_order if self.piece.holds_whole else WHOLE):
+                self._take_whole(task, computed, here[0])
         for row in sorted(computed.messages.keys() & set(rows.tolist()) if computed.messages else ()):
             atoms = ", ".join(str(atom) for atom in task.batch.members[row])
             self.failures.append(f"atoms {atoms}: {computed.messages[row]}")
             self.counts["n_failed"][int(task.orders[row])] += 1
+
+    def _take_whole(self, task: Task, computed: Evaluation, row: int) -> None:
+        """Keep what belongs to the whole structure beside its energy."""
+        if computed.members is not None:
+            self.whole_members = computed.members[row]
+        if self.whole_hessian is not None and computed.hessians is not None:
+            sites = self.piece.sites(task.batch.members[row])
+            self.whole_hessian[np.ix_(sites, sites)] = computed.hessians[row]
 
     def contributions(self) -> list[np.ndarray]:
         """ε(S) in eV for each order that the family keeps, shape (n_subsets,)."""
@@ -211,6 +221,10 @@ class SubsetEnergies:
                     sums = np.bincount(members, forces[..., axis].ravel(), minlength=self.piece.n_sites)
                     self.force_sums[n, :, axis] += sums
                 self.virial[n] += np.einsum("sax,say->xy", forces, task.batch.positions[here])
+            if self.hessian_sums is not None and computed.hessians is not None:
+                sites = self.piece.sites(task.batch.members[here])
+                curvatures = weighted(weights[n][:, None, None, None, None], computed.hessians[here])
+                np.add.at(self.hessian_sums[n], (sites[:, :, None], sites[:, None, :]), curvatures)
 
     def _add_members(self, order: int, task: Task, computed: Evaluation, here: np.ndarray) -> None:
         """Add the energies of members to the sums of every order that they count in."""

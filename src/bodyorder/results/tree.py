@@ -1,4 +1,4 @@
-"""A result is a tree: orders by structure at its root, below it ``sites``, ``subsets``, ``cells``, ``dissociation``, a row each.
+"""A result is a tree: orders by structure at its root, below it ``sites``, ``subsets``, ``cells`` …, a row each.
 
 The rows of atoms and of sub-clusters name the structure that they belong to by its ``structure_index``, which goes with a
 structure when some are selected. So a tree of which a user took some structures (``isel``) still says which rows are theirs.
@@ -22,10 +22,11 @@ from bodyorder.results.variables import VARIABLES
 #: Groups below the root, and the dimensions that only they have.
 GROUPS = {
     "sites": ("site",), "subsets": ("subset", "slot"), "cells": ("vector", "voigt"), "dissociation": ("pair",),
+    "hessians": ("atoms", "by_xyz"),
 }  # fmt: skip
 
 #: Groups whose rows belong to structures, and what says to which.
-OWNERS = {"sites": "site_structure", "subsets": "subset_structure"}
+OWNERS = {"sites": "site_structure", "subsets": "subset_structure", "hessians": "atoms_structure"}
 
 #: What the atoms of every result have.
 _NEEDED_OF_SITES = ("site_number", "site_position", "site_body")

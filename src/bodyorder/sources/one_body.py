@@ -140,6 +140,12 @@ class OneBodySource(EnergySource):
         """Energies, and what the source knows of the states of more than one atom."""
         return self.source.evaluate(batch, forces) if batch.n_atoms > 1 else self._alone(batch, forces=forces)
 
+    def evaluate_hessians(self, batch: ClusterBatch, forces: bool) -> Evaluation:
+        """Energies with second derivatives, which lone atoms have none of."""
+        if batch.n_atoms > 1:
+            return self.source.evaluate_hessians(batch, forces)
+        return replace(self._alone(batch, forces=forces), hessians=np.zeros((len(batch), 1, 1, 3, 3)))
+
     def evaluate_atoms(self, batch: ClusterBatch, forces: bool) -> Evaluation:
         """Energies with those of atoms."""
         if batch.n_atoms > 1:

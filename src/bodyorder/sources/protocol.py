@@ -75,6 +75,7 @@ class Capabilities:
 
     :param forces: it gives forces (``energies_and_forces``)
     :param force_kind: what they are, one of :data:`FORCES`; results record it
+    :param hessians: it gives second derivatives (``evaluate_hessians``); of others with forces they are differences of these
     :param atom_energies: its energy is a sum over atoms, and it gives their energies (``evaluate_atoms``)
     :param members: names of the several energies of every sub-cluster that it gives beside its energy (``evaluate_members``)
     :param member_kind: what they are to each other, one of :data:`MEMBER_KINDS`, or empty without any
@@ -112,6 +113,7 @@ class Capabilities:
 
     forces: bool = False
     force_kind: str = "gradient"
+    hessians: bool = False
     atom_energies: bool = False
     members: tuple[str, ...] = ()
     member_kind: str = ""
@@ -217,6 +219,7 @@ _VALUES: dict[str, Callable[[str, Any], Any]] = {
 #: Claims that stand for a method, and the method behind each.
 METHODS = {
     "forces": "energies_and_forces",
+    "hessians": "evaluate_hessians",
     "atom_energies": "evaluate_atoms",
     "members": "evaluate_members",
     "records": "evaluate",
@@ -273,6 +276,10 @@ class EnergySource(ABC):
     def evaluate(self, batch: ClusterBatch, forces: bool) -> Evaluation:
         """Energies, forces if wanted, and what is known of the states; asked in place of both, claimed by ``records``."""
         raise self._without("records")
+
+    def evaluate_hessians(self, batch: ClusterBatch, forces: bool) -> Evaluation:
+        """The same with ``hessians``, the second derivatives of energies; claimed by ``hessians``."""
+        raise self._without("hessians")
 
     def evaluate_atoms(self, batch: ClusterBatch, forces: bool) -> Evaluation:
         """The same with ``atom_energies``, which add up to the energy of their sub-cluster; claimed by ``atom_energies``."""
@@ -374,6 +381,8 @@ class Evaluation:
         shape (n, k), or None where none were asked for
     :param members: several energies of each sub-cluster in eV, in the order of the source's ``members``, NaN in rows that failed,
         shape (n, m), or None where none were asked for
+    :param hessians: second derivatives of the energy by the positions of two atoms in eV/Å², NaN in rows that failed, shape
+        (n, k, k, 3, 3), or None where none were asked for
     """
 
     energies: np.ndarray
@@ -382,6 +391,7 @@ class Evaluation:
     records: dict[str, np.ndarray] = field(default_factory=dict)
     atom_energies: np.ndarray | None = None
     members: np.ndarray | None = None
+    hessians: np.ndarray | None = None
 
     @classmethod
     def unknown(
@@ -392,19 +402,22 @@ class Evaluation:
         forces: bool = True,
         atom_energies: bool = False,
         members: int = 0,
+        hessians: bool = False,
     ) -> Evaluation:
         """Nothing known of so many sub-clusters.
 
-        :param n_atoms: atoms of each; without it there are neither forces nor energies of atoms
+        :param n_atoms: atoms of each; without it there is nothing that belongs to atoms
         :param forces: whether there are to be forces
         :param atom_energies: whether there are to be energies of atoms
         :param members: how many energies of each there are to be beside the energy
+        :param hessians: whether there are to be second derivatives
         """
         return cls(
             np.full(count, np.nan),
             None if n_atoms is None or not forces else np.full((count, n_atoms, 3), np.nan),
             atom_energies=None if n_atoms is None or not atom_energies else np.full((count, n_atoms), np.nan),
             members=np.full((count, members), np.nan) if members else None,
+            hessians=None if n_atoms is None or not hessians else np.full((count, n_atoms, n_atoms, 3, 3), np.nan),
         )
 
     def put(self, rows: np.ndarray, other: Evaluation) -> None:
@@ -416,6 +429,8 @@ class Evaluation:
             self.atom_energies[rows] = other.atom_energies
         if self.members is not None:
             self.members[rows] = other.members
+        if self.hessians is not None:
+            self.hessians[rows] = other.hessians
         for name, values in other.records.items():
             self.records.setdefault(name, np.full(len(self.energies), np.nan))[rows] = values
 
@@ -433,6 +448,7 @@ class Evaluation:
             {name: values[rows] for name, values in self.records.items()},
             None if self.atom_energies is None else self.atom_energies[rows],
             None if self.members is None else self.members[rows],
+            None if self.hessians is None else self.hessians[rows],
         )
 
     def reordered(self, permutation: np.ndarray) -> Evaluation:
@@ -440,12 +456,15 @@ class Evaluation:
 
         :param permutation: of the atoms of each, shape (n, k)
         """
-        forces, shares = self.forces, self.atom_energies
+        forces, shares, hessians = self.forces, self.atom_energies, self.hessians
         if forces is not None:
             forces = np.take_along_axis(forces, permutation[:, :, None], axis=1)
         if shares is not None:
             shares = np.take_along_axis(shares, permutation, axis=1)
-        return replace(self, forces=forces, atom_energies=shares)
+        if hessians is not None:
+            rows = np.arange(len(hessians))[:, None, None]
+            hessians = hessians[rows, permutation[:, :, None], permutation[:, None, :]]
+        return replace(self, forces=forces, atom_energies=shares, hessians=hessians)
 
     def whole(self) -> Evaluation:
         """This answer, if it is one to every row.
@@ -460,13 +479,14 @@ class Evaluation:
     def joined(cls, first: Evaluation, second: Evaluation) -> Evaluation:
         """Two answers, one behind the other."""
         offset = len(first.energies)
-        held = [array for array in (first.forces, first.atom_energies) if array is not None]
+        held = [array for array in (first.forces, first.atom_energies, first.hessians) if array is not None]
         whole = cls.unknown(
             offset + len(second.energies),
             held[0].shape[1] if held else None,
             forces=first.forces is not None,
             atom_energies=first.atom_energies is not None,
             members=0 if first.members is None else first.members.shape[1],
+            hessians=first.hessians is not None,
         )
         whole.take(np.arange(offset), first)
         whole.take(np.arange(offset, len(whole.energies)), second)

@@ -19,6 +19,7 @@ from bodyorder.structures.kinds import AtomKind
 from bodyorder.testing import atoms, claims, energies, parallel, reach
 from bodyorder.testing.checks import Check, Conformance
 from bodyorder.testing.clusters import alone, part, permuted, random_rotation, rotated, shifted
+from bodyorder.testing.hessians import hessians
 from bodyorder.testing.members import members
 from bodyorder.testing.subject import Subject
 
@@ -39,12 +40,12 @@ def check_source(
     parts farther apart than the claimed cutoff add up; what two lone atoms miss of two far apart, which is no fault; that
     nothing changes beyond the cutoff where an atom is moved away from one or two others, and that energies do not jump on the
     way; that nothing acts across periodic boxes, where the source makes such; that the noise of an energy is not above the
-    claimed precision; that forces are the negative gradient, and balance; that energies of atoms add up and follow their
-    atoms; that members are as many as named and parts add up; that a source that claims to be invariant does not see
-    reflections either; and every other claim of its capabilities that numbers can decide: batches as large as it says,
-    records, context, charges, functions of other atoms, energies of cells, estimates, versions. Whether it is serial or
-    costly is left to whoever times it. Tolerances are 6σ of the claimed precision, and at least 1e-9 eV, of jumps 1e-4 eV.
-    All but the checks of batches evaluate one cluster at a time, and those that move atoms, where batches were found to be
+    claimed precision; that forces are the negative gradient, and balance; that second derivatives are those of forces; that
+    energies of atoms add up and follow their atoms; that members are as many as named and parts add up; that a source that claims
+    to be invariant does not see reflections either; and every other claim of its capabilities that numbers can decide: batches as
+    large as it says, records, context, charges, functions of other atoms, energies of cells, estimates, versions. Whether it is
+    serial or costly is left to whoever times it. Tolerances are 6σ of the claimed precision, and at least 1e-9 eV, of jumps 1e-4
+    eV. All but the checks of batches evaluate one cluster at a time, and those that move atoms, where batches were found to be
     right; checks of batches take enough sub-clusters of one composition for sources that evaluate many together.
 
     :param source: the energy source
@@ -103,6 +104,7 @@ class _Kit:
             "members": partial(members, subject),
             "energies with forces": partial(atoms.energies_with_forces, subject),
             "forces": partial(atoms.gradient, subject),
+            "hessians": partial(hessians, subject),
             "net forces": partial(atoms.balance, subject),
             "forces in a batch": partial(atoms.forces_in_batch, subject),
             "workers": partial(parallel.workers, subject, executor=self.executor),

@@ -11,13 +11,14 @@ from bodyorder.results.variables.diagnosis import DIAGNOSIS
 from bodyorder.results.variables.doubts import DISSOCIATED, DOUBTFUL, DOUBTS
 from bodyorder.results.variables.environment import ENVIRONMENT
 from bodyorder.results.variables.findings import FINDINGS
+from bodyorder.results.variables.frequencies import FREQUENCIES
 from bodyorder.results.variables.results import RESULTS
 from bodyorder.results.variables.variable import Variable
 
 __all__ = ["DISSOCIATED", "DOUBTFUL", "DOUBTS", "VARIABLES", "Variable", "describe"]
 
 #: Every variable that a result or an analysis can hold. Files, plots and the report read names, units and symbols here.
-VARIABLES = RESULTS | CONVERGENCE | COMPARISON | DIAGNOSIS | ENVIRONMENT | CURVES | FINDINGS
+VARIABLES = RESULTS | CONVERGENCE | COMPARISON | DIAGNOSIS | ENVIRONMENT | CURVES | FINDINGS | FREQUENCIES
 
 
 def describe(dataset: xr.Dataset) -> xr.Dataset:

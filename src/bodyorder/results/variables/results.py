@@ -22,6 +22,18 @@ RESULTS = {
     "n_evaluations": Variable(("structure",), "1", r"N_\mathrm{eval}", "sub-clusters really evaluated"),
     "failure": Variable(("structure",), "1", "", "why contributions are missing; empty if none are"),
     "force_contribution": Variable(("order", "site", "xyz"), "eV/Å", r"F^{(n)}", "n-body forces"),
+    "hessian_contribution": Variable(
+        ("order", "atoms", "xyz", "by_xyz"),
+        "eV/Å²",
+        r"H^{(n)}",
+        "n-body second derivatives by the positions of two atoms",
+    ),
+    "hessian_total": Variable(
+        ("atoms", "xyz", "by_xyz"), "eV/Å²", "H", "second derivatives of the energy of the whole structure"
+    ),
+    "atoms_structure": Variable(("atoms",), "1", "", "structure that two atoms belong to"),
+    "atoms_first": Variable(("atoms",), "1", "a", "the first of two atoms, counted within its structure"),
+    "atoms_second": Variable(("atoms",), "1", "b", "the second of two atoms, counted within its structure"),
     "atom_contribution": Variable(
         ("order", "site"),
         "eV",
