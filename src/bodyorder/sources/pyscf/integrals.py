@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,7 +18,7 @@ from ase.data import chemical_symbols
 from ase.units import Bohr
 from pyscf import ao2mo, gto, lib
 
-from bodyorder.sources.pyscf.basis import element_functions
+from bodyorder.sources.pyscf.basis import BasisSet, core_electrons, element, element_functions
 from bodyorder.structures.clusters import ClusterBatch, System
 
 #: Below this many functions the integrals of a structure cost so little that they are always worth evaluating.
@@ -26,8 +27,8 @@ SMALL = 32
 WORTH = 50.0
 
 
-def molecule(numbers: np.ndarray, positions: np.ndarray, basis: str, n_ghosts: int = 0) -> gto.Mole:
-    """A PySCF molecule; positions in Å. The last ``n_ghosts`` atoms have functions only."""
+def molecule(numbers: np.ndarray, positions: np.ndarray, basis: BasisSet | str, n_ghosts: int = 0) -> gto.Mole:
+    """A PySCF molecule; positions in Å. The last ``n_ghosts`` atoms have functions only, no potential either."""
     mol = gto.Mole()
     mol.verbose = 0
     mol.unit = "Bohr"
@@ -41,6 +42,11 @@ def molecule(numbers: np.ndarray, positions: np.ndarray, basis: str, n_ghosts: i
         symbol: element_functions(basis, int(number))
         for symbol, number in dict(zip(symbols, numbers, strict=True)).items()
     }
+    mol.ecp = {
+        chemical_symbols[number]: potential
+        for number in {int(number) for number in numbers[:real]}
+        if (potential := element(basis, number).potential)
+    }
     mol.spin = None
     mol.build(dump_input=False, parse_arg=False)
     return mol
@@ -50,10 +56,10 @@ class AtomicIntegrals:
     """Integrals of one structure in its atomic functions.
 
     :param system: the structure
-    :param basis: name of the basis set
+    :param basis: the basis set, or its name
     """
 
-    def __init__(self, system: System, basis: str):
+    def __init__(self, system: System, basis: BasisSet | str):
         self.mol = molecule(system.numbers, system.positions, basis)
         #: first and last function of each atom, shape (n_atoms, 2)
         self.ranges = self.mol.aoslice_by_atom()[:, 2:]
@@ -61,9 +67,12 @@ class AtomicIntegrals:
         self.overlap = self.mol.intor("int1e_ovlp")
         self.kinetic = self.mol.intor("int1e_kin")
         self.attraction = np.empty((len(system), n_functions, n_functions))
-        for atom, number in enumerate(system.numbers):
+        for atom in range(len(system)):
             with self.mol.with_rinv_at_nucleus(atom):
-                self.attraction[atom] = -float(number) * self.mol.intor("int1e_rinv")
+                self.attraction[atom] = -float(self.mol.atom_charge(atom)) * self.mol.intor("int1e_rinv")
+            with potential_of(self.mol, atom) as has_potential:
+                if has_potential:
+                    self.attraction[atom] += self.mol.intor("ECPscalar")
         #: (μν|λσ) over pairs μ ≥ ν and λ ≥ σ, shape (pairs, pairs)
         self.repulsion = ao2mo.restore(4, self.mol.intor("int2e", aosym="s8"), n_functions)
 
@@ -93,13 +102,23 @@ class AtomicGradients:
         n_functions = mol.nao
         self.overlap = mol.intor("int1e_ipovlp", comp=3)
         self.kinetic = mol.intor("int1e_ipkin", comp=3)
-        #: −Z ⟨∇μ|1/r|ν⟩ of each nucleus, shape (n_atoms, 3, n, n)
+        #: −Z ⟨∇μ|1/r|ν⟩ of each nucleus, and ⟨∇μ|U|ν⟩ of its core, shape (n_atoms, 3, n, n)
         self.attraction = np.empty((mol.natm, 3, n_functions, n_functions))
         for atom in range(mol.natm):
             with mol.with_rinv_at_nucleus(atom):
                 self.attraction[atom] = -float(mol.atom_charge(atom)) * mol.intor("int1e_iprinv", comp=3)
+                if len(mol._ecpbas) and atom in mol._ecpbas[:, gto.ATOM_OF]:
+                    self.attraction[atom] += mol.intor("ECPscalar_iprinv", comp=3)
         #: (∇μ ν|λσ), λ ≥ σ, shape (3, n, n, pairs)
         self.repulsion = mol.intor("int2e_ip1", comp=3, aosym="s2kl")
+
+
+@contextmanager
+def potential_of(mol: gto.Mole, atom: int) -> Iterator[bool]:
+    """Within it a molecule has the core potential of one atom alone; gives whether that atom has one."""
+    mine = mol._ecpbas[mol._ecpbas[:, gto.ATOM_OF] == atom] if len(mol._ecpbas) else mol._ecpbas
+    with lib.temporary_env(mol, _ecpbas=mine):
+        yield len(mine) > 0
 
 
 @dataclass
@@ -136,12 +155,12 @@ class ClusterGradients:
 class IntegralCache:
     """Integrals of the structures seen last.
 
-    :param basis: name of the basis set
+    :param basis: the basis set, or its name
     :param limit: bytes to hold
     """
 
-    def __init__(self, basis: str, limit: float):
-        self.basis = basis
+    def __init__(self, basis: BasisSet | str, limit: float):
+        self.basis = BasisSet.of(basis)
         self.limit = limit
         self._held: OrderedDict[bytes, AtomicIntegrals] = OrderedDict()
 
@@ -159,7 +178,7 @@ class IntegralCache:
             np.empty((n, m, m)),
             np.empty((n, m, m)),
             np.empty((n, pairs, pairs)),
-            nuclear_repulsion(batch),
+            nuclear_repulsion(batch, self.basis),
             np.repeat(np.arange(len(counts)), counts),
         )
         for rows, whole, members in self._sources(batch):
@@ -242,19 +261,26 @@ def all_numbers(batch: ClusterBatch) -> np.ndarray:
     return np.concatenate([batch.numbers, batch.of_ghosts()[0]], axis=1)
 
 
-def nuclear_repulsion(batch: ClusterBatch) -> np.ndarray:
-    """Repulsion of the nuclei of each sub-cluster in hartree, shape (n,)."""
+def charges_of(numbers: np.ndarray, basis: BasisSet | str) -> np.ndarray:
+    """Charges of the nuclei without those electrons that a core potential stands for; any shape."""
+    return np.reshape(numbers.ravel() - core_electrons(basis, numbers.ravel()), numbers.shape).astype(np.float64)
+
+
+def nuclear_repulsion(batch: ClusterBatch, basis: BasisSet | str) -> np.ndarray:
+    """Repulsion of the nuclei, or of the cores where potentials stand for some electrons, in hartree, shape (n,)."""
     first, second = np.triu_indices(batch.n_atoms, 1)
     distances = np.linalg.norm(batch.positions[:, first] - batch.positions[:, second], axis=2) / Bohr
-    return (batch.numbers[:, first] * batch.numbers[:, second] / distances).sum(axis=1)
+    charges = charges_of(batch.numbers, basis)
+    return (charges[:, first] * charges[:, second] / distances).sum(axis=1)
 
 
-def nuclear_gradient(batch: ClusterBatch) -> np.ndarray:
+def nuclear_gradient(batch: ClusterBatch, basis: BasisSet | str) -> np.ndarray:
     """Its derivative with respect to the positions in hartree/bohr, shape (n, k, 3)."""
     apart = (batch.positions[:, :, None] - batch.positions[:, None]) / Bohr
     distances = np.linalg.norm(apart, axis=3)
     distances[:, np.arange(batch.n_atoms), np.arange(batch.n_atoms)] = np.inf
-    weights = batch.numbers[:, :, None] * batch.numbers[:, None] / distances**3
+    charges = charges_of(batch.numbers, basis)
+    weights = charges[:, :, None] * charges[:, None] / distances**3
     return -(weights[..., None] * apart).sum(axis=2)
 
 

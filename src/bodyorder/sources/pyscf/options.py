@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bodyorder._checks import InputError, check_between, check_choice, did_you_mean
 
 #: What every method takes; see :func:`bodyorder.sources.pyscf.load`.
-COMMON = ("spin", "counterpoise", "memory")
+COMMON = ("spin", "counterpoise", "memory", "basis", "ecp")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from ase.units import Bohr, Hartree
 from bodyorder._checks import InputError
 from bodyorder.sources.protocol import ENERGY_RECORDS, Capabilities, EnergySource, Evaluation, FailedClusters, Precision
 from bodyorder.sources.pyscf import costs, methods
+from bodyorder.sources.pyscf.basis import core_electrons
 from bodyorder.sources.pyscf.integrals import (
     IntegralCache,
     all_numbers,
@@ -46,17 +47,19 @@ class PyscfSource(EnergySource):
     def __init__(self, settings: Settings):
         self.settings = settings
         self._method = methods.TABLE[settings.method]
-        target = f"{settings.method}/{settings.basis}"
+        basis = settings.basis
         self._rule = spin_rule(settings.spin, self._method.total_spin)
         # a sub-cluster and its ghosts have one energy, whatever the scheme that asks for it; options count whether given or not
-        decisive = format_spec("pyscf", target, settings.options | {"spin": settings.spin})
+        counting = settings.options | basis.identities | {"spin": settings.spin}
+        decisive = format_spec("pyscf", f"{settings.method}/{basis.main.identity}", counting)
         versions = {program: version(program) for program in self._method.programs}
         programs = " ".join(f"{program}={version}" for program, version in versions.items())
         self.fingerprint = f"{decisive} {programs} solver={SOLVER}{self._rule.identity}"
         named = {name: settings.options[name] for name in settings.shown} | {"spin": settings.spin}
         if settings.counterpoise != "none":
             named["counterpoise"] = settings.counterpoise
-        self.name = format_spec("pyscf", target, named)
+        named |= basis.names
+        self.name = format_spec("pyscf", f"{settings.method}/{basis.main.name}", named)
         self.precision = Precision(absolute=self._method.precision)
         self.capabilities = Capabilities(
             forces=not (no_forces := self._no_forces()),
@@ -168,14 +171,20 @@ class PyscfSource(EnergySource):
     def _size(self, batch: ClusterBatch) -> costs.Size:
         one = batch.select(np.arange(1))
         functions = self._functions(one)
-        (spins,) = spins_in_basis(self._rule, one, np.array([functions]))
-        return costs.Size(functions, electrons(one.numbers[0], int(one.charges[0])), spins)
+        (core,) = self._cores(one.numbers)
+        (spins,) = spins_in_basis(self._rule, one, np.array([functions]), np.array([core]))
+        return costs.Size(functions, electrons(one.numbers[0], int(one.charges[0]), core), spins)
+
+    def _cores(self, numbers: np.ndarray) -> np.ndarray:
+        """Electrons of each row of atoms that core potentials stand for, shape (n,)."""
+        return np.array([sum(core_electrons(self.settings.basis, row)) for row in numbers], dtype=np.int64)
 
     def _compute(self, batch: ClusterBatch, spins: list[int], forces: bool) -> Answer:
         moments = self._rule.moments(batch)
-        problem = Problem(batch, spins, forces, 0.5e6 * self.settings.memory, moments, self.settings.options)
+        settings, (core,) = self.settings, self._cores(batch.numbers[:1]).tolist()
+        problem = Problem(batch, spins, forces, 0.5e6 * settings.memory, moments, settings.options, core)
         if problem.n_electrons == 0:
-            answer = Answer(nuclear_repulsion(batch), nuclear_gradient(batch))
+            answer = Answer(nuclear_repulsion(batch, settings.basis), nuclear_gradient(batch, settings.basis))
             answer.record("multiplicity", np.arange(len(batch)), 1.0)
             return answer
         needed = self._room(batch, forces)
@@ -193,7 +202,8 @@ class PyscfSource(EnergySource):
         numbers = all_numbers(batch)
         counts = self._cache.functions
         groups: dict[tuple[bytes, int, tuple[int, ...]], list[int]] = {}
-        choices = spins_in_basis(self._rule, batch, np.array([counts(row).sum() for row in numbers]))
+        room = np.array([counts(row).sum() for row in numbers])
+        choices = spins_in_basis(self._rule, batch, room, self._cores(batch.numbers))
         for row, spins in enumerate(choices):
             groups.setdefault((numbers[row].tobytes(), int(batch.charges[row]), spins), []).append(row)
         for (_, _, spins), members in groups.items():

@@ -8,6 +8,7 @@ import numpy as np
 from pyscf import gto
 from pyscf.scf import hf, uhf
 
+from bodyorder.sources.pyscf.basis import BasisSet
 from bodyorder.sources.pyscf.integrals import ClusterIntegrals, all_numbers, molecule
 from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
 from bodyorder.structures.clusters import ClusterBatch
@@ -32,7 +33,7 @@ class Solution:
     orbital_energies: np.ndarray
 
 
-def molecule_of(batch: ClusterBatch, row: int, basis: str, unpaired: int) -> gto.Mole:
+def molecule_of(batch: ClusterBatch, row: int, basis: BasisSet | str, unpaired: int) -> gto.Mole:
     """The PySCF molecule of one sub-cluster, its ghosts behind its atoms, with charge and spin."""
     positions = np.concatenate([batch.positions[row], batch.of_ghosts()[1][row]])
     mol = molecule(all_numbers(batch)[row], positions, basis, batch.ghosts.shape[1])
