@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bodyorder._checks import InputError, check_choice, check_positive, require
+from bodyorder.sources.pyscf.dispersion import check_dispersion
 from bodyorder.sources.pyscf.methods import TABLE
 from bodyorder.sources.pyscf.options import check_names, check_values
 from bodyorder.sources.spin import CHOICES, check_rule
@@ -68,7 +69,7 @@ def load(
     if not slash or not method or not main:
         raise InputError(f"a pyscf source must look like 'pyscf:method/basis?spin=ground', got 'pyscf:{target}'")
     check_choice("method", method, METHODS)
-    takes = TABLE[method].options
+    takes = TABLE[method].takes
     check_names(f"pyscf:{target}", takes, options)
     if spin is None:
         raise InputError(f"`spin` must be given for pyscf:{target}, the spin rule decides the answer; {CHOICES}")
@@ -83,5 +84,7 @@ def load(
     from bodyorder.sources.pyscf.source import PyscfSource
 
     values = check_values(f"pyscf:{target}", takes, options)
+    if (kind := str(values.get("dispersion", "none"))) != "none":
+        check_dispersion(kind, str(values.get("xc", "hf")))
     settings = Settings(method, read_basis(main, basis, ecp), rule, scheme, limit, values, tuple(options))
     return PyscfSource(settings)

@@ -18,7 +18,10 @@ from ase.data import chemical_symbols
 from ase.units import Bohr
 from pyscf import ao2mo, gto, lib
 
+from bodyorder._checks import InputError
 from bodyorder.sources.pyscf.basis import BasisSet, core_electrons, element, element_functions
+from bodyorder.sources.pyscf.fitting import Auxiliary, FittedIntegrals
+from bodyorder.sources.pyscf.relativity import relativistic_core
 from bodyorder.structures.clusters import ClusterBatch, System
 
 #: Below this many functions the integrals of a structure cost so little that they are always worth evaluating.
@@ -56,10 +59,11 @@ class AtomicIntegrals:
     """Integrals of one structure in its atomic functions.
 
     :param system: the structure
-    :param basis: the basis set, or its name
+    :param basis: the basis set
+    :param auxiliary: what the repulsion is fitted with, None where it is not
     """
 
-    def __init__(self, system: System, basis: BasisSet | str):
+    def __init__(self, system: System, basis: BasisSet, auxiliary: Auxiliary | None = None):
         self.mol = molecule(system.numbers, system.positions, basis)
         #: first and last function of each atom, shape (n_atoms, 2)
         self.ranges = self.mol.aoslice_by_atom()[:, 2:]
@@ -73,8 +77,11 @@ class AtomicIntegrals:
             with potential_of(self.mol, atom) as has_potential:
                 if has_potential:
                     self.attraction[atom] += self.mol.intor("ECPscalar")
-        #: (μν|λσ) over pairs μ ≥ ν and λ ≥ σ, shape (pairs, pairs)
-        self.repulsion = ao2mo.restore(4, self.mol.intor("int2e", aosym="s8"), n_functions)
+        self.fitted = None if auxiliary is None else FittedIntegrals(self.mol, basis, auxiliary)
+        #: (μν|λσ) over pairs μ ≥ ν and λ ≥ σ, shape (pairs, pairs); empty where it is fitted
+        self.repulsion = np.empty((0, 0))
+        if auxiliary is None:
+            self.repulsion = ao2mo.restore(4, self.mol.intor("int2e", aosym="s8"), n_functions)
 
     @cached_property
     def gradients(self) -> AtomicGradients:
@@ -85,6 +92,8 @@ class AtomicIntegrals:
     def size(self) -> int:
         """Bytes held."""
         held = [self.overlap, self.kinetic, self.attraction, self.repulsion]
+        if self.fitted:
+            held += [self.fitted.three, self.fitted.metric]
         if "gradients" in self.__dict__:
             held += [
                 self.gradients.overlap,
@@ -130,6 +139,9 @@ class ClusterIntegrals:
     :param repulsion: (μν|λσ) over pairs, shape (n, pairs, pairs)
     :param nuclear: repulsion of the nuclei, shape (n,)
     :param atoms: the atom (place in the sub-cluster, ghosts behind the others) that each function belongs to, shape (m,)
+    :param basis: the basis set
+    :param auxiliary: what ``repulsion`` is fitted with, None where it is not
+    :param relativity: which Hamiltonian ``core`` is that of
     """
 
     overlap: np.ndarray
@@ -137,6 +149,9 @@ class ClusterIntegrals:
     repulsion: np.ndarray
     nuclear: np.ndarray
     atoms: np.ndarray
+    basis: BasisSet
+    auxiliary: Auxiliary | None = None
+    relativity: str = "none"
 
 
 @dataclass
@@ -157,10 +172,14 @@ class IntegralCache:
 
     :param basis: the basis set, or its name
     :param limit: bytes to hold
+    :param auxiliary: what the repulsion is fitted with, None where it is not
+    :param relativity: the Hamiltonian of one electron, one of :data:`bodyorder.sources.pyscf.relativity.HAMILTONIANS`
     """
 
-    def __init__(self, basis: BasisSet | str, limit: float):
-        self.basis = BasisSet.of(basis)
+    def __init__(
+        self, basis: BasisSet | str, limit: float, auxiliary: Auxiliary | None = None, relativity: str = "none"
+    ):
+        self.basis, self.auxiliary, self.relativity = BasisSet.of(basis), auxiliary, relativity
         self.limit = limit
         self._held: OrderedDict[bytes, AtomicIntegrals] = OrderedDict()
 
@@ -180,6 +199,9 @@ class IntegralCache:
             np.empty((n, pairs, pairs)),
             nuclear_repulsion(batch, self.basis),
             np.repeat(np.arange(len(counts)), counts),
+            self.basis,
+            self.auxiliary,
+            self.relativity,
         )
         for rows, whole, members in self._sources(batch):
             ao = _functions_of(whole.ranges, members, counts)
@@ -190,8 +212,31 @@ class IntegralCache:
                 core += whole.attraction[members[:, place, None, None], left, right]
             result.core[rows] = core
             pair = pair_index(ao)
-            result.repulsion[rows] = whole.repulsion[pair[:, :, None], pair[:, None, :]]
+            if whole.fitted:
+                for row, mine, atoms in zip(rows, pair, members, strict=True):
+                    result.repulsion[row] = whole.fitted.repulsion(mine, atoms)
+            else:
+                result.repulsion[rows] = whole.repulsion[pair[:, :, None], pair[:, None, :]]
+        if self.relativity == "x2c":
+            self._relativistic(batch, result.core)
         return result
+
+    def _relativistic(self, batch: ClusterBatch, core: np.ndarray) -> None:
+        """Put the one-electron integrals of the exact two-component method in place of others.
+
+        :raises InputError: where core potentials stand for electrons, which are fitted to relativistic energies themselves
+        """
+        cores = core_electrons(self.basis, batch.numbers[0])
+        if any(cores):
+            symbol = chemical_symbols[batch.numbers[0][int(np.argmax(cores))]]
+            raise InputError(
+                f"`relativity` must be none where core potentials stand for electrons, as for {symbol} with "
+                f"{self.basis.of_element(int(batch.numbers[0][int(np.argmax(cores))])).name}: they hold relativity already; use "
+                "a basis set for all electrons"
+            )
+        numbers, positions = all_numbers(batch), np.concatenate([batch.positions, batch.of_ghosts()[1]], axis=1)
+        for row in range(len(batch)):
+            core[row] = relativistic_core(molecule(numbers[row], positions[row], self.basis, batch.ghosts.shape[1]))
 
     def gradients(self, batch: ClusterBatch) -> ClusterGradients:
         """Derivatives of the integrals of sub-clusters that all have the same sequence of elements."""
@@ -231,7 +276,8 @@ class IntegralCache:
                 continue
             for row in rows:
                 sites = np.concatenate([batch.members[row], batch.ghosts[row]])
-                alone = AtomicIntegrals(System(system.numbers[sites], system.positions[sites]), self.basis)
+                part = System(system.numbers[sites], system.positions[sites])
+                alone = AtomicIntegrals(part, self.basis, self.auxiliary)
                 yield np.array([row]), alone, np.arange(len(sites))[None]
 
     def _whole(self, system: System, batch: ClusterBatch, with_gradients: bool) -> AtomicIntegrals | None:
@@ -241,11 +287,14 @@ class IntegralCache:
             self._held.move_to_end(key)
         else:
             n_functions = float(self.functions(system.numbers).sum())
-            size = 8.0 * (n_functions**4 / 4.0 + (2 * len(system)) * n_functions**2)
+            each = n_functions**2 / 2.0
+            if self.auxiliary is not None:
+                each = float(sum(self.auxiliary.count(self.basis, int(number)) for number in system.numbers))
+            size = 8.0 * (n_functions**2 / 2.0 * each + (2 * len(system)) * n_functions**2)
             work = WORTH * len(batch) * float(self.functions(all_numbers(batch)[0]).sum()) ** 4
             if size > self.limit or (n_functions > SMALL and n_functions**4 > work):
                 return None
-            self._held[key] = AtomicIntegrals(system, self.basis)
+            self._held[key] = AtomicIntegrals(system, self.basis, self.auxiliary)
         whole = self._held[key]
         if with_gradients:
             if 12.0 * whole.mol.nao**4 > self.limit:

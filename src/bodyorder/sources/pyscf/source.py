@@ -13,6 +13,8 @@ from bodyorder._checks import InputError
 from bodyorder.sources.protocol import ENERGY_RECORDS, Capabilities, EnergySource, Evaluation, FailedClusters, Precision
 from bodyorder.sources.pyscf import costs, methods
 from bodyorder.sources.pyscf.basis import core_electrons
+from bodyorder.sources.pyscf.dispersion import PROGRAMS, correction
+from bodyorder.sources.pyscf.fitting import Auxiliary
 from bodyorder.sources.pyscf.integrals import (
     IntegralCache,
     all_numbers,
@@ -20,6 +22,7 @@ from bodyorder.sources.pyscf.integrals import (
     nuclear_repulsion,
     single_thread,
 )
+from bodyorder.sources.pyscf.options import OPTIONS
 from bodyorder.sources.pyscf.problem import Answer, Problem, Settings
 from bodyorder.sources.pyscf.spin import spins_in_basis
 from bodyorder.sources.spec import format_spec
@@ -50,12 +53,21 @@ class PyscfSource(EnergySource):
         basis = settings.basis
         self._rule = spin_rule(settings.spin, self._method.total_spin)
         # a sub-cluster and its ghosts have one energy, whatever the scheme that asks for it; options count whether given or not
-        counting = settings.options | basis.identities | {"spin": settings.spin}
+        counting = {
+            name: value
+            for name, value in settings.options.items()
+            if name in self._method.options or value != OPTIONS[name].default
+        }
+        counting |= basis.identities | {"spin": settings.spin}
         decisive = format_spec("pyscf", f"{settings.method}/{basis.main.identity}", counting)
-        versions = {program: version(program) for program in self._method.programs}
+        self._dispersion = str(settings.options.get("dispersion", "none"))
+        further = [PROGRAMS[self._dispersion]] if self._dispersion in PROGRAMS else []
+        versions = {program: version(program) for program in (*self._method.programs, *further)}
         programs = " ".join(f"{program}={version}" for program, version in versions.items())
         self.fingerprint = f"{decisive} {programs} solver={SOLVER}{self._rule.identity}"
         named = {name: settings.options[name] for name in settings.shown} | {"spin": settings.spin}
+        if self._dispersion in PROGRAMS:
+            named["dispersion"] = self._dispersion  # which may have stood in the name of the functional
         if settings.counterpoise != "none":
             named["counterpoise"] = settings.counterpoise
         named |= basis.names
@@ -84,10 +96,23 @@ class PyscfSource(EnergySource):
         if self.settings.counterpoise != "none":
             return "use counterpoise=none"
         numerical = self.settings.options.get("forces") == "numerical"
-        return "" if self._method.gradient or numerical else "use forces=numerical"
+        return "" if numerical or self._has_gradient else "use forces=numerical"
+
+    @property
+    def _has_gradient(self) -> bool:
+        options = self.settings.options
+        dressed = options.get("relativity", "none") != "none" or options.get("density_fit", False) is not False
+        return self._method.gradient and (self._method.dressed or not dressed)
+
+    @property
+    def _functional(self) -> str:
+        return str(self.settings.options.get("xc", "hf"))
 
     def _new_cache(self) -> IntegralCache:
-        return IntegralCache(self.settings.basis, 0.25e6 * self.settings.memory)
+        options, fit = self.settings.options, self.settings.options.get("density_fit", False)
+        auxiliary = None if fit is False else Auxiliary(fit if isinstance(fit, str) else "", self._functional)
+        limit = 0.25e6 * self.settings.memory
+        return IntegralCache(self.settings.basis, limit, auxiliary, str(options.get("relativity", "none")))
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_cache"}
@@ -130,8 +155,9 @@ class PyscfSource(EnergySource):
                 f"`forces` must be without functions of other atoms, counterpoise={self.settings.counterpoise} brings them; "
                 "use counterpoise=none"
             )
-        if forces and not self._method.gradient and self.settings.options.get("forces") != "numerical":
-            raise InputError(f"{self.settings.method} has no analytic forces; use forces=numerical")
+        if forces and not self._has_gradient and self.settings.options.get("forces") != "numerical":
+            dressed = " with relativity or density fitting" if self._method.gradient else ""
+            raise InputError(f"{self.settings.method} has no analytic forces{dressed}; use forces=numerical")
         result = Evaluation(
             np.full(len(batch), np.nan), np.full((len(batch), batch.n_atoms, 3), np.nan) if forces else None
         )
@@ -195,7 +221,12 @@ class PyscfSource(EnergySource):
             )
             answer.messages.update(dict.fromkeys(range(len(batch)), message))
             return answer
-        return self._method.run(problem, self._cache)
+        answer = self._method.run(problem, self._cache)
+        if self._dispersion in PROGRAMS:
+            energies, gradients = correction(batch, self._dispersion, self._functional)
+            answer.energies += energies
+            answer.gradients += gradients
+        return answer
 
     def _groups(self, batch: ClusterBatch, forces: bool) -> Iterator[tuple[np.ndarray, tuple[int, ...]]]:
         """Rows of one sequence of elements, one charge and one choice of spins, as many at a time as there is room for."""
