@@ -33,7 +33,7 @@ def parted(xc: object) -> tuple[object, str | None]:
     """
     text = str(xc).lower().strip()
     plain, dash, kind = text.rpartition("-")
-    if not dash or not plain:
+    if not dash or not plain or _is_other_form(plain):
         return xc, None
     if kind in ("d3", "d3(bj)", "d3(0)", "d"):
         raise InputError(
@@ -55,7 +55,7 @@ def check_dispersion(kind: str, functional: str) -> None:
         raise InputError(
             f"`dispersion` must be none where the functional has nonlocal correlation, got {kind} with xc={functional}; leave one out"
         )
-    if functional.replace("-", "").startswith(_OTHER_FORMS):
+    if _is_other_form(functional):
         raise InputError(
             f"`dispersion` must have parameters for its functional, those of {kind} for {functional} belong to another form of "
             "it; use one with nonlocal correlation, such as wb97x-v or wb97m-v"
@@ -77,6 +77,10 @@ def correction(batch: ClusterBatch, kind: str, functional: str) -> tuple[np.ndar
         found = model.get_dispersion(parameters, grad=True)
         energies[row], gradients[row] = found["energy"], found["gradient"]
     return energies, gradients
+
+
+def _is_other_form(functional: str) -> bool:
+    return functional.replace("-", "").replace("_", "").startswith(_OTHER_FORMS)
 
 
 def _program(kind: str) -> ModuleType:

@@ -6,6 +6,7 @@ functions of some atoms do not know the others, the inverse of the metric does: 
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -15,11 +16,44 @@ import scipy.linalg
 from ase.data import chemical_symbols
 from pyscf import df, gto
 
-from bodyorder._checks import InputError
+from bodyorder._checks import InputError, did_you_mean
 from bodyorder.sources.pyscf.basis import BasisSet, element_functions
 
+#: Names that an unknown one is compared with, and what names of auxiliary sets have in them.
+USUAL = (
+    "def2-universal-jkfit",
+    "def2-universal-jfit",
+    "def2-svp-jkfit",
+    "def2-tzvp-jkfit",
+    "cc-pvdz-jkfit",
+    "cc-pvtz-jkfit",
+    "aug-cc-pvdz-jkfit",
+    "aug-cc-pvtz-jkfit",
+    "cc-pvdz-ri",
+    "cc-pvtz-ri",
+    "def2-svp-ri",
+    "def2-tzvp-ri",
+    "weigend",
+)
+_AUXILIARY = ("fit", "ri", "weigend", "demon", "ahlrichs")
 #: Combinations of auxiliary functions whose metric is below this are left out where it cannot be factorised, as PySCF does.
 DEPENDENT = 1e-7
+
+
+def check_auxiliary(option: str, name: object) -> str:
+    """Return the name of an auxiliary basis set in lower case if PySCF carries it.
+
+    :param option: what the user calls it
+    :raises InputError: if it does not, or it is a basis set for orbitals
+    """
+    plain = str(name).lower()
+    known = gto.basis._format_basis_name(plain) in gto.basis.ALIAS and any(part in plain for part in _AUXILIARY)
+    if not isinstance(name, str) or not known:
+        raise InputError(
+            f"`{option}` must be true, false or an auxiliary basis set that PySCF knows, such as {USUAL[0]}, got {name!r}"
+            f"{did_you_mean(name, USUAL)}"
+        )
+    return plain
 
 
 @dataclass(frozen=True)
@@ -92,6 +126,12 @@ class FittedIntegrals:
 
 @lru_cache(maxsize=256)
 def _functions(auxiliary: Auxiliary, basis: BasisSet, number: int) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # advice to install another package of basis sets
+        return _chosen(auxiliary, basis, number)
+
+
+def _chosen(auxiliary: Auxiliary, basis: BasisSet, number: int) -> Any:
     symbol, source = chemical_symbols[number], basis.of_element(number)
     if auxiliary.name:
         try:

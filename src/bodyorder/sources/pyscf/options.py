@@ -55,7 +55,7 @@ ELSEWHERE = {
     "charge": "initial charges of the atoms",
 }
 _BROKEN = "occupations here are whole numbers, so that every energy is that of one state and contributions add up; leave it out"
-_VACUUM = "sub-clusters are computed in vacuum, where contributions are defined: a cavity around each adds a term that is not theirs"
+_VACUUM = "sub-clusters are computed in vacuum, where contributions are defined: a cavity around each adds a term that is not theirs; leave it out"
 #: Names of options that no source of this kind takes, and why.
 REFUSED = {
     **dict.fromkeys(("smearing", "sigma", "degauss", "width", "fermi", "smear_method", "frac_occ", "fon"), _BROKEN),
@@ -166,14 +166,9 @@ def _grid(name: str, value: object) -> int:
 def _fit(name: str, value: object) -> bool | str:
     if isinstance(value, bool):
         return value
-    from pyscf.gto import basis
+    from bodyorder.sources.pyscf.fitting import check_auxiliary
 
-    plain = str(value).lower()
-    if not isinstance(value, str) or basis._format_basis_name(plain) not in basis.ALIAS:
-        raise InputError(
-            f"`{name}` must be true, false or an auxiliary basis set that PySCF knows, such as def2-universal-jkfit, got {value!r}"
-        )
-    return plain
+    return check_auxiliary(name, value)
 
 
 def _dispersion(name: str, value: object) -> str:

@@ -49,7 +49,6 @@ class PyscfSource(EnergySource):
 
     def __init__(self, settings: Settings):
         self.settings = settings
-        self._method = methods.TABLE[settings.method]
         basis = settings.basis
         self._rule = spin_rule(settings.spin, self._method.total_spin)
         # a sub-cluster and its ghosts have one energy, whatever the scheme that asks for it; options count whether given or not
@@ -60,7 +59,6 @@ class PyscfSource(EnergySource):
         }
         counting |= basis.identities | {"spin": settings.spin}
         decisive = format_spec("pyscf", f"{settings.method}/{basis.main.identity}", counting)
-        self._dispersion = str(settings.options.get("dispersion", "none"))
         further = [PROGRAMS[self._dispersion]] if self._dispersion in PROGRAMS else []
         versions = {program: version(program) for program in (*self._method.programs, *further)}
         programs = " ".join(f"{program}={version}" for program, version in versions.items())
@@ -103,6 +101,14 @@ class PyscfSource(EnergySource):
         options = self.settings.options
         dressed = options.get("relativity", "none") != "none" or options.get("density_fit", False) is not False
         return self._method.gradient and (self._method.dressed or not dressed)
+
+    @property
+    def _method(self) -> methods.Method:
+        return methods.TABLE[self.settings.method]
+
+    @property
+    def _dispersion(self) -> str:
+        return str(self.settings.options.get("dispersion", "none"))
 
     @property
     def _functional(self) -> str:
