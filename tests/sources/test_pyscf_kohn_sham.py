@@ -203,7 +203,7 @@ def test_usual_functionals_are_known():
         ("", r"`xc` must be given for pyscf:uks/sto-3g: the exchange-correlation functional by its usual name"),
         ("&xc=pbee", r"`xc` must be a density functional .*, got 'pbee'; did you mean 'pbe'\?"),
         ("&xc=bl3yp", r"`xc` must be a density functional .*, got 'bl3yp'; did you mean"),
-        ("&xc=b3lyp-d3bj", r"`xc` must be a functional without a dispersion correction, got 'b3lyp-d3bj'; leave"),
+        ("&xc=wb97x-3c", r"`xc` must be a functional without a dispersion correction, got 'wb97x-3c'; leave"),
         ("&xc=wb97x-d", r"`xc` must be a functional without a dispersion correction, got 'wb97x-d'"),
         ("&xc=mgga_x_br89", r"`xc` must be a density functional that PySCF computes, it does not 'mgga_x_br89'"),
         ("&xc=pbe&grid=10", r"`grid` must be between 0 and 9, got 10"),

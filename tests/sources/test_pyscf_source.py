@@ -168,7 +168,7 @@ def test_an_empty_batch_gives_nothing():
         ),
         (
             "pyscf:fci/sto-6g?spin=low&xc=pbe",
-            "pyscf:fci/sto-6g has no option 'xc', its method does not take it; options: spin, counterpoise, memory, basis, ecp",
+            "pyscf:fci/sto-6g has no option 'xc'; options: spin, counterpoise, memory, basis, ecp",
         ),
         ("pyscf:uks/sto-6g?spin=low", "`xc` must be given for pyscf:uks/sto-6g: the exchange-correlation functional"),
         ("pyscf:uks/sto-6g?spin=low&xc=pbee", "`xc` must be a density functional .* got 'pbee'; did you mean 'pbe'"),

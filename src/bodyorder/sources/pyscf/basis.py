@@ -18,8 +18,8 @@ from typing import Any
 from ase.data import chemical_symbols
 from pyscf.data.elements import NRSRHF_CONFIGURATION
 from pyscf.gto import basis as library
-from pyscf.gto.ecp import core_configuration
 from pyscf.gto.basis import parse_gaussian, parse_nwchem, parse_nwchem_ecp
+from pyscf.gto.ecp import core_configuration
 
 from bodyorder._checks import InputError, did_you_mean
 
@@ -181,7 +181,9 @@ def _named(option: str, given: str) -> Named:
             text = path.read_text()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "no text"
-            raise InputError(f"`{option}` must be a name or a file that can be read, {given!r} cannot ({reason})") from None
+            raise InputError(
+                f"`{option}` must be a name or a file that can be read, {given!r} cannot ({reason})"
+            ) from None
         if _CARTESIAN.search(text):
             raise InputError(f"`{option}` must have spherical functions, the file {given!r} says cartesian; convert it")
         if _ECP_OF_GAUSSIAN.search(text):
@@ -261,7 +263,9 @@ def element(basis: BasisSet | str, number: int) -> Element:
     wanted = dict(chosen.potentials).get(symbol)
     found = Element(functions, own if wanted is None else _potential(wanted, symbol))
     if wanted is not None and not found.core:
-        raise InputError(f"`ecp` must have a potential for every element it is given for, {wanted.name} has none for {symbol}")
+        raise InputError(
+            f"`ecp` must have a potential for every element it is given for, {wanted.name} has none for {symbol}"
+        )
     if wanted is not None and not source.text and found.core != (own[0] if own else 0):
         made = f"are made for one of {own[0]}" if own else "describe all of them"
         raise InputError(
@@ -277,7 +281,7 @@ def element(basis: BasisSet | str, number: int) -> Element:
 
 
 def _check_shells(name: str, symbol: str, number: int, found: Element) -> None:
-    """Check that there is a function for every shell of the atom that is filled and not in the core.
+    """Check that there are functions for every shell of the atom that has electrons and is not in the core.
 
     :raises InputError: if there is not
     """
@@ -292,12 +296,12 @@ def _check_shells(name: str, symbol: str, number: int, found: Element) -> None:
             f"`ecp` must replace whole shells that PySCF knows, that of {symbol} replaces {found.core} electrons; use another one"
         ) from None
     for momentum, count in enumerate(held):
-        filled = NRSRHF_CONFIGURATION[number][momentum] // (4 * momentum + 2) - core[momentum]
+        filled = -(-NRSRHF_CONFIGURATION[number][momentum] // (4 * momentum + 2)) - core[momentum]
         if filled > count:
+            where = " outside its core" if found.core else ""
             raise InputError(
-                f"`basis` must have functions for every filled shell, {name} has {count} of {'spdf'[momentum]} for the {filled} "
-                f"of {symbol}{' outside its core' if found.core else ''}; functions that are made for a core potential need "
-                f"it, as ecp={symbol}:NAME"
+                f"`basis` must have functions for every shell with electrons, {name} has {count} of {'spdf'[momentum]} for "
+                f"the {filled} of {symbol}{where}; functions that are made for a core potential need it, as ecp={symbol}:NAME"
             )
 
 
@@ -335,16 +339,27 @@ def _sections(text: str) -> tuple[str, str]:
 
 
 def _potential(source: Named, symbol: str) -> Any:
-    """The potential of an element, None where there is none."""
+    """The potential of an element, None where there is none.
+
+    :raises InputError: if a file has one that cannot be read
+    """
+    if source.text:
+        text = _sections(source.text)[1]
+        if not re.search(rf"^\s*{symbol}\s+nelec\b", text, re.MULTILINE | re.IGNORECASE):
+            return None
+        try:
+            return parse_nwchem_ecp.parse(text, symbol)
+        except (RuntimeError, ValueError, IndexError, TypeError, NameError):  # by where its parser stumbles
+            raise InputError(
+                f"core potentials in a file must be in the format of NWChem, that of {symbol} in {source.name} is not; correct it"
+            ) from None
+    plain = _plain(source.name)
+    family = next((name for name in _FAMILIES if plain.startswith(name)), source.name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            if source.text:
-                return parse_nwchem_ecp.parse(_sections(source.text)[1], symbol) or None
-            plain = _plain(source.name)
-            family = next((name for name in _FAMILIES if plain.startswith(name)), source.name)
             return library.load_ecp(family, symbol) or None
-        except (RuntimeError, KeyError, OSError, AssertionError, ValueError, IndexError):
+        except (RuntimeError, KeyError, OSError, AssertionError):
             return None
 
 

@@ -1,8 +1,8 @@
 """Dispersion corrections: energies of pairs and triples of atoms, added to what a mean field gives.
 
-Computed by the authors' own programs for D3 (Grimme *et al.*, J. Chem. Phys. 132, 154104 (2010), doi:10.1063/1.3382344; damping of
-Becke and Johnson, doi:10.1002/jcc.21759) and D4 (Caldeweyher *et al.*, doi:10.1063/1.5090222). D3 is that of pairs, without the
-term of three atoms, which is what PySCF, Psi4 and ORCA mean by the name; D4 has that term and knows the charge.
+Computed by the authors' own programs for D3 (Grimme *et al.*, J. Chem. Phys. 132, 154104 (2010), doi:10.1063/1.3382344; damping
+of Becke and Johnson, doi:10.1002/jcc.21759) and D4 (Caldeweyher *et al.*, doi:10.1063/1.5090222). D3 is that of pairs, without
+the term of three atoms, which is what PySCF, Psi4 and ORCA mean by the name; D4 has that term and knows the charge.
 Importing this imports neither program.
 """
 
@@ -37,7 +37,8 @@ def parted(xc: object) -> tuple[object, str | None]:
         return xc, None
     if kind in ("d3", "d3(bj)", "d3(0)", "d"):
         raise InputError(
-            f"`xc` must say which dispersion correction it means, got {str(xc)!r}; write {plain}-d3bj, {plain}-d3zero or {plain}-d4"
+            f"`xc` must say which dispersion correction it means, got {str(xc)!r}; write {plain}-d3bj, {plain}-d3zero or "
+            f"{plain}-d4"
         )
     return (plain, kind) if kind in PROGRAMS else (xc, None)
 
@@ -53,7 +54,8 @@ def check_dispersion(kind: str, functional: str) -> None:
 
     if functional != "hf" and libxc.is_nlc(functional):
         raise InputError(
-            f"`dispersion` must be none where the functional has nonlocal correlation, got {kind} with xc={functional}; leave one out"
+            f"`dispersion` must be none where the functional has nonlocal correlation, got {kind} with xc={functional}; leave "
+            "one out"
         )
     if _is_other_form(functional):
         raise InputError(

@@ -7,6 +7,7 @@ functions of some atoms do not know the others, the inverse of the metric does: 
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -141,10 +142,14 @@ def _chosen(auxiliary: Auxiliary, basis: BasisSet, number: int) -> Any:
                 f"`density_fit` must have functions for every element, {auxiliary.name} has none for {symbol}; use "
                 "density_fit=true or a set that covers it"
             ) from None
-    # the choice hangs on the name of the basis set
+    # the choice hangs on the name of the basis set; where there is no set for a functional without exact exchange, that for
+    # Hartree–Fock is taken, and even-tempered functions where there is none at all
+    if not source.text and (chosen := df.addons.predefined_auxbasis(gto.Mole(verbose=0), source.name, auxiliary.functional)):
+        with suppress(RuntimeError, KeyError):
+            return gto.basis.load(chosen, symbol)
     atom = gto.Mole(atom=symbol, verbose=0, spin=None, basis=source.name)
     if source.text:
         atom.basis = {symbol: element_functions(basis, number)}
     atom.build(dump_input=False, parse_arg=False)
-    chosen = df.make_auxbasis(atom, xc=auxiliary.functional)[symbol]
-    return gto.basis.load(chosen, symbol) if isinstance(chosen, str) else chosen
+    other = df.make_auxbasis(atom)[symbol]
+    return gto.basis.load(other, symbol) if isinstance(other, str) else other

@@ -95,7 +95,13 @@ TABLE = {
         programs=("pyscf", "block2"),
     ),
     "uhf": Method(
-        "bodyorder.sources.pyscf.mean_field:evaluate", 1e-7, 256, (1.0, 1.0), invariant=True, further=_FIELD, dressed=True
+        "bodyorder.sources.pyscf.mean_field:evaluate",
+        1e-7,
+        256,
+        (1.0, 1.0),
+        invariant=True,
+        further=_FIELD,
+        dressed=True,
     ),
     "rhf": Method(f"{_RESTRICTED}:closed_shell", 1e-7, 16, (1.0, 1.0), further=_FIELD, dressed=True),
     "rohf": Method(f"{_RESTRICTED}:open_shell", 1e-7, 16, (1.0, 1.0), further=_FIELD, dressed=True),

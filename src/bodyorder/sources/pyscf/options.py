@@ -55,16 +55,34 @@ ELSEWHERE = {
     "charge": "initial charges of the atoms",
 }
 _BROKEN = "occupations here are whole numbers, so that every energy is that of one state and contributions add up; leave it out"
-_VACUUM = "sub-clusters are computed in vacuum, where contributions are defined: a cavity around each adds a term that is not theirs; leave it out"
+_VACUUM = (
+    "sub-clusters are computed in vacuum, where contributions are defined, and a cavity around each of them adds a term that is "
+    "not theirs; leave it out"
+)
 #: Names of options that no source of this kind takes, and why.
 REFUSED = {
     **dict.fromkeys(("smearing", "sigma", "degauss", "width", "fermi", "smear_method", "frac_occ", "fon"), _BROKEN),
     **dict.fromkeys(
-        ("solvent", "solvation", "pcm", "cpcm", "iefpcm", "cosmo", "ddcosmo", "ddpcm", "smd", "alpb", "gbsa", "eps", "epsilon"),
+        (
+            "solvent",
+            "solvation",
+            "pcm",
+            "cpcm",
+            "iefpcm",
+            "cosmo",
+            "ddcosmo",
+            "ddpcm",
+            "smd",
+            "alpb",
+            "gbsa",
+            "eps",
+            "epsilon",
+        ),
         _VACUUM,
     ),
     **dict.fromkeys(
-        ("dkh", "dkh2", "zora", "douglas_kroll"), "scalar relativity is that of the exact two-component method; use relativity=x2c"
+        ("dkh", "dkh2", "zora", "douglas_kroll"),
+        "scalar relativity is that of the exact two-component method; use relativity=x2c",
     ),
     "symmetry": "point groups are not used, sub-clusters seldom have one; leave it out",
 }
@@ -105,11 +123,8 @@ def check_names(source: str, takes: tuple[str, ...], given: Iterable[str]) -> No
                 raise InputError(
                     f"{source} has no option {name!r}; options: {', '.join(known)}; did you mean {ELSEWHERE[plain]}?"
                 )
-            if name in OPTIONS:
-                raise InputError(
-                    f"{source} has no option {name!r}, its method does not take it; options: {', '.join(known)}"
-                )
-            raise InputError(f"{source} has no option {name!r}; options: {', '.join(known)}{did_you_mean(name, known)}")
+            near = "" if name in OPTIONS else did_you_mean(name, known)  # other methods take those
+            raise InputError(f"{source} has no option {name!r}; options: {', '.join(known)}{near}")
 
 
 def check_values(source: str, takes: tuple[str, ...], given: Mapping[str, object]) -> dict[str, object]:
@@ -131,7 +146,7 @@ def check_values(source: str, takes: tuple[str, ...], given: Mapping[str, object
         if value is None:  # also what a spec makes of `none`
             value = option.default
         if value is None:
-            raise InputError(f"`{name}` must be given for {source}: {option.meaning}")
+            raise InputError(f"`{name}` must be given for {source}: {option.meaning} {option.values}")
         values[name] = option.check(name, value)
     return values
 
@@ -185,7 +200,9 @@ def in_words(value: object) -> str:
 
 #: Options by name. A method names those that it takes in :data:`bodyorder.sources.pyscf.methods.TABLE`.
 OPTIONS = {
-    "xc": Option("the exchange-correlation functional", "its usual name, such as pbe, r2scan or b3lyp-d3bj", _functional),
+    "xc": Option(
+        "the exchange-correlation functional", "by its usual name, such as pbe, r2scan or b3lyp-d3bj", _functional
+    ),
     "grid": Option(
         "fineness of the grid on which the functional is integrated",
         f"0 to 9, or {', '.join(f'{name} ({level})' for name, level in GRIDS.items())}",
