@@ -161,7 +161,9 @@ def test_fits_of_parts_and_ghosts():
     ],
 )
 def test_functions_that_are_chosen(basis, functional, number, same):
-    assert Auxiliary("", functional).functions(BasisSet.of(basis), number) == gto.basis.load(same, chemical_symbols[number])
+    assert Auxiliary("", functional).functions(BasisSet.of(basis), number) == gto.basis.load(
+        same, chemical_symbols[number]
+    )
 
 
 def test_a_heavy_element_is_fitted():

@@ -144,7 +144,9 @@ def _chosen(auxiliary: Auxiliary, basis: BasisSet, number: int) -> Any:
             ) from None
     # the choice hangs on the name of the basis set; where there is no set for a functional without exact exchange, that for
     # Hartree–Fock is taken, and even-tempered functions where there is none at all
-    if not source.text and (chosen := df.addons.predefined_auxbasis(gto.Mole(verbose=0), source.name, auxiliary.functional)):
+    if not source.text and (
+        chosen := df.addons.predefined_auxbasis(gto.Mole(verbose=0), source.name, auxiliary.functional)
+    ):
         with suppress(RuntimeError, KeyError):
             return gto.basis.load(chosen, symbol)
     atom = gto.Mole(atom=symbol, verbose=0, spin=None, basis=source.name)

@@ -18,7 +18,7 @@ class Method:
     """One method.
 
     :param function: ``module:function`` in this package, called as ``function(problem, cache) -> Answer``
-    :param precision: 1σ of one energy in eV: rounding and convergence
+    :param precision: 1σ of one energy in eV: rounding and convergence; beside it stands the noise of a grid
     :param batch: most sub-clusters per call; fewer where they take long
     :param copies: of all (pq|rs) of a sub-cluster that it holds, without and with forces
     :param gradient: whether it has analytic forces
@@ -106,9 +106,9 @@ TABLE = {
     "rhf": Method(f"{_RESTRICTED}:closed_shell", 1e-7, 16, (1.0, 1.0), further=_FIELD, dressed=True),
     "rohf": Method(f"{_RESTRICTED}:open_shell", 1e-7, 16, (1.0, 1.0), further=_FIELD, dressed=True),
     "uks": Method(
-        f"{_KOHN_SHAM}:unrestricted", 1e-5, 16, (1.0, 1.0), options=_FUNCTIONAL, further=_FITTED, dressed=True
+        f"{_KOHN_SHAM}:unrestricted", 1e-7, 16, (1.0, 1.0), options=_FUNCTIONAL, further=_FITTED, dressed=True
     ),
-    "rks": Method(f"{_KOHN_SHAM}:restricted", 1e-5, 16, (1.0, 1.0), options=_FUNCTIONAL, further=_FITTED, dressed=True),
+    "rks": Method(f"{_KOHN_SHAM}:restricted", 1e-7, 16, (1.0, 1.0), options=_FUNCTIONAL, further=_FITTED, dressed=True),
     "mp2": Method(
         f"{_CORRELATED}:mp2",
         1e-7,

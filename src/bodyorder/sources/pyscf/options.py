@@ -8,10 +8,6 @@ from dataclasses import dataclass
 from bodyorder._checks import InputError, check_between, check_choice, did_you_mean
 from bodyorder.sources.pyscf.dispersion import PROGRAMS, parted
 
-#: What every method takes; see :func:`bodyorder.sources.pyscf.load`.
-COMMON = ("spin", "counterpoise", "memory", "basis", "ecp")
-
-
 #: Grids by name and by level; those of other programs with about as many points on a light atom.
 GRIDS = {"coarse": 2, "medium": 3, "fine": 4, "ultrafine": 5, "superfine": 6}
 
@@ -101,8 +97,24 @@ class Option:
 
     meaning: str
     values: str
-    check: Callable[[str, object], object]
+    check: Callable[[str, object], object] = lambda _, value: value
     default: object = None
+
+
+#: What every method takes; checked by :func:`bodyorder.sources.pyscf.load`.
+COMMON = {
+    "spin": Option("the spin rule", "ground, low, high, pattern, module:function"),
+    "counterpoise": Option(
+        "whose basis functions a sub-cluster is given beside its own", "none, full, vmfc", default="none"
+    ),
+    "memory": Option("MB that one process may use for wave functions and integrals", "a number", default=2000),
+    "basis": Option(
+        "elements with another basis set than the one behind the method",
+        "SYMBOL:NAME or SYMBOL:FILE, several with commas; a mapping in Python",
+        default="none",
+    ),
+    "ecp": Option("core potentials of elements whose functions bring none along", "the same", default="none"),
+}
 
 
 def check_names(source: str, takes: tuple[str, ...], given: Iterable[str]) -> None:

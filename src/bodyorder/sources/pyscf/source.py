@@ -70,7 +70,7 @@ class PyscfSource(EnergySource):
             named["counterpoise"] = settings.counterpoise
         named |= basis.names
         self.name = format_spec("pyscf", f"{settings.method}/{basis.main.name}", named)
-        self.precision = Precision(absolute=self._method.precision)
+        self.precision = Precision(absolute=max(self._method.precision, self._grid_noise()))
         self.capabilities = Capabilities(
             forces=not (no_forces := self._no_forces()),
             records=self._method.records,
@@ -88,6 +88,14 @@ class PyscfSource(EnergySource):
             missing={"forces": no_forces} if no_forces else {},
         )
         self._cache = self._new_cache()
+
+    def _grid_noise(self) -> float:
+        options = self.settings.options
+        if "xc" not in options:
+            return 0.0
+        from bodyorder.sources.pyscf.mean_field.grid_noise import grid_noise
+
+        return grid_noise(str(options["xc"]), int(str(options["grid"])))
 
     def _no_forces(self) -> str:
         """Why there are no forces; empty if there are."""

@@ -46,7 +46,12 @@ def possible_spins(
     :param core: electrons that core potentials stand for
     :raises InputError: if there is none
     """
-    count = electrons(numbers, charge, core)
+    count, wanted = electrons(numbers, charge, core), list(wanted)
+    if min(wanted) > count:
+        raise InputError(
+            f"spin={rule} must leave no more electrons unpaired than there are, it asks for {min(wanted)} of {count} electrons "
+            f"of atomic numbers {[int(number) for number in numbers]} with charge {charge:+d}; change charges or moments"
+        )
     spins = [spin for spin in wanted if spin <= min(count, 2 * n_orbitals - count)]
     if not spins:
         raise InputError(

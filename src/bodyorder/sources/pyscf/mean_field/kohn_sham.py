@@ -1,8 +1,8 @@
 """Kohn–Sham density functional theory through PySCF: several starts on a coarse grid, the lowest taken on and checked.
 
 The grid belongs to the nuclei that are present: atoms that lend their functions bring no points, so that a sub-cluster is
-integrated on the same points whatever functions it is given. Seen with the default grid: turning H₃ and H₄ moves their
-energies by 1e-6 (PBE) to 6e-6 eV (r2SCAN), OH by 4e-6 to 3e-5 eV. Functionals without second derivatives are not checked for
+integrated on the same points whatever functions it is given. How much energies scatter as it turns is known
+(:mod:`~bodyorder.sources.pyscf.mean_field.grid_noise`). Functionals without second derivatives are not checked for
 stability and rely on their starts; nonlocal correlation is left out of that check.
 """
 
