@@ -183,10 +183,10 @@ def body_charges(atoms: ase.Atoms, bodies: Bodies, name: str) -> np.ndarray:
     electrons = np.bincount(bodies.labels, atoms.numbers, minlength=len(bodies))
     if (bare := np.flatnonzero(whole > electrons)).size:
         first = bare[0]
-        atoms_of = np.flatnonzero(bodies.labels == first).tolist()
+        those = np.flatnonzero(bodies.labels == first).tolist()
         raise InputError(
-            f"the charge of each body must leave no fewer than 0 electrons, atoms {atoms_of} of {name} have {electrons[first]:.0f} electrons "
-            f"and a charge of {whole[first]:+.0f}; correct their initial charges"
+            f"the charge of each body must leave no fewer than 0 electrons, atoms {those} of {name} have "
+            f"{electrons[first]:.0f} electrons and a charge of {whole[first]:+.0f}; correct their initial charges"
         )
     return whole.astype(np.int64)
 

@@ -24,7 +24,7 @@ from pyscf.gto.ecp import core_configuration
 from bodyorder._checks import InputError, did_you_mean
 
 #: Names that an unknown one is compared with.
-USUAL = (
+USUAL: tuple[str, ...] = (
     "sto-3g",
     "sto-6g",
     "3-21g",
@@ -202,12 +202,11 @@ def check_basis(name: str, option: str = "basis") -> str:
     """
     lower = name.lower()
     if _plain(lower) not in library.ALIAS and not _WITH_POLARISATION.fullmatch(lower):
-        kind, usual, examples = "a basis set", USUAL, (*USUAL[1:4], "cc-pvdz")
+        kind, examples, usual = "a basis set", f"{', '.join(USUAL[1:4])} or cc-pvdz", USUAL
         if option == "ecp":
-            kind, usual, examples = "a set of core potentials", WITH_POTENTIALS, WITH_POTENTIALS[:2]
+            kind, examples, usual = "a set of core potentials", "lanl2dz or def2-svp", WITH_POTENTIALS
         raise InputError(
-            f"`{option}` must be {kind} that PySCF knows, such as {', '.join(examples[:-1])} or {examples[-1]}, got {name!r}"
-            f"{did_you_mean(name, usual)}"
+            f"`{option}` must be {kind} that PySCF knows, such as {examples}, got {name!r}{did_you_mean(name, usual)}"
         )
     return lower
 
