@@ -107,10 +107,21 @@ def test_spins_are_those_of_the_whole_atoms(rule, multiplicity):
 
 
 def test_cores_of_elements():
-    assert core_electrons("def2-svp", [1, 53, 54, 79]) == [0, 28, 28, 60]
-    assert core_electrons("lanl2dz", [6, 11, 29, 53]) == [0, 10, 10, 46]
-    assert core_electrons("ccecp-cc-pvdz", [6]) == [2]
-    assert core_electrons("cc-pvdz", [6, 35]) == [0, 0]
+    for basis, cores in (
+        ("def2-svp", {1: 0, 53: 28, 54: 28, 79: 60}),
+        ("lanl2dz", {6: 0, 11: 10, 29: 10, 53: 46}),
+        ("ccecp-cc-pvdz", {1: 0, 6: 2, 8: 2}),
+        ("cc-pvdz", {6: 0, 35: 0}),
+    ):
+        assert core_electrons(basis, np.array([[*cores]])).tolist() == [[*cores.values()]]
+
+
+def test_potentials_that_stand_for_no_electrons():
+    """Those of the ccECP family smooth the nucleus of hydrogen, too."""
+    water = ase.build.molecule("H2O")
+    expected = scf.UHF(plain(water, "ccecp-cc-pvdz", "ccecp")).run(conv_tol=1e-12).e_tot
+    for spec in ("spin=low", "spin=low&ecp=H:ccecp,O:ccecp"):
+        assert energy_of(f"pyscf:uhf/ccecp-cc-pvdz?{spec}", water) == pytest.approx(expected, abs=1e-8)
 
 
 # ------------------------------------------------------------------------------------------------- elements and files

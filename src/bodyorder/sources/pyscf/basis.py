@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ase.data import chemical_symbols
 from pyscf.data.elements import NRSRHF_CONFIGURATION
 from pyscf.gto import basis as library
@@ -236,12 +237,14 @@ def element_functions(basis: BasisSet | str, number: int) -> Any:
     return element(basis, number).functions
 
 
-def core_electrons(basis: BasisSet | str, numbers: Iterable[int]) -> list[int]:
-    """Electrons of each atom that a potential stands for.
+def core_electrons(basis: BasisSet | str, numbers: np.ndarray) -> np.ndarray:
+    """Electrons of each atom that a potential stands for, shape as that of the atomic numbers.
 
     :raises InputError: as :func:`element`
     """
-    return [element(basis, int(number)).core for number in numbers]
+    kinds, places = np.unique(numbers, return_inverse=True)
+    cores = np.array([element(basis, number).core for number in kinds.tolist()], dtype=np.int64)
+    return cores[places].reshape(np.shape(numbers))
 
 
 @lru_cache(maxsize=512)
@@ -261,11 +264,11 @@ def element(basis: BasisSet | str, number: int) -> Element:
     functions, own = _functions(source, symbol), _potential(source, symbol)
     wanted = dict(chosen.potentials).get(symbol)
     found = Element(functions, own if wanted is None else _potential(wanted, symbol))
-    if wanted is not None and not found.core:
+    if wanted is not None and not found.potential:
         raise InputError(
             f"`ecp` must have a potential for every element it is given for, {wanted.name} has none for {symbol}"
         )
-    if wanted is not None and not source.text and found.core != (own[0] if own else 0):
+    if wanted is not None and not source.text and not (own and own[0] == found.core):
         made = f"are made for one of {own[0]}" if own else "describe all of them"
         raise InputError(
             f"`ecp` must fit the functions of its element, {wanted.name} replaces {found.core} electrons of {symbol} and the "

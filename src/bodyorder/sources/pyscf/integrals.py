@@ -226,14 +226,13 @@ class IntegralCache:
 
         :raises InputError: where core potentials stand for electrons, which are fitted to relativistic energies themselves
         """
-        cores = core_electrons(self.basis, batch.numbers[0])
-        if any(cores):
-            symbol = chemical_symbols[batch.numbers[0][int(np.argmax(cores))]]
-            raise InputError(
-                f"`relativity` must be none where core potentials stand for electrons, as for {symbol} with "
-                f"{self.basis.of_element(int(batch.numbers[0][int(np.argmax(cores))])).name}: they hold relativity already; use "
-                "a basis set for all electrons"
-            )
+        for number in np.unique(batch.numbers).tolist():
+            if element(self.basis, number).potential:
+                symbol, name = chemical_symbols[number], self.basis.of_element(number).name
+                raise InputError(
+                    f"`relativity` must be none where core potentials stand for electrons, as for {symbol} with {name}: they hold "
+                    "relativity already; use a basis set for all electrons"
+                )
         numbers, positions = all_numbers(batch), np.concatenate([batch.positions, batch.of_ghosts()[1]], axis=1)
         for row in range(len(batch)):
             core[row] = relativistic_core(molecule(numbers[row], positions[row], self.basis, batch.ghosts.shape[1]))
@@ -312,7 +311,7 @@ def all_numbers(batch: ClusterBatch) -> np.ndarray:
 
 def charges_of(numbers: np.ndarray, basis: BasisSet | str) -> np.ndarray:
     """Charges of the nuclei without those electrons that a core potential stands for; any shape."""
-    return np.reshape(numbers.ravel() - core_electrons(basis, numbers.ravel()), numbers.shape).astype(np.float64)
+    return (numbers - core_electrons(basis, numbers)).astype(np.float64)
 
 
 def nuclear_repulsion(batch: ClusterBatch, basis: BasisSet | str) -> np.ndarray:

@@ -217,7 +217,7 @@ class PyscfSource(EnergySource):
 
     def _cores(self, numbers: np.ndarray) -> np.ndarray:
         """Electrons of each row of atoms that core potentials stand for, shape (n,)."""
-        return np.array([sum(core_electrons(self.settings.basis, row)) for row in numbers], dtype=np.int64)
+        return core_electrons(self.settings.basis, numbers).sum(axis=1)
 
     def _compute(self, batch: ClusterBatch, spins: list[int], forces: bool) -> Answer:
         moments = self._rule.moments(batch)
