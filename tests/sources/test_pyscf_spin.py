@@ -13,6 +13,7 @@ from pyscf import ao2mo, fci, gto, scf
 
 from bodyorder import decompose
 from bodyorder._checks import InputError
+from bodyorder.sources.pyscf.basis import BasisSet
 from bodyorder.sources.pyscf.options import check_names, check_values
 from bodyorder.sources.pyscf.problem import Settings
 from bodyorder.sources.pyscf.source import PyscfSource
@@ -375,7 +376,7 @@ def test_functions_that_cannot_be_found(rules):
 
 
 def test_options_go_to_the_methods_that_take_them():
-    known = "options: spin, counterpoise, memory"
+    known = "options: spin, counterpoise, memory, basis, ecp"
     with pytest.raises(InputError, match=rf"^pyscf:fci/sto-6g has no option 'xc'; {known}"):
         load_source("pyscf:fci/sto-6g?spin=low&xc=pbe")
     with pytest.raises(InputError, match=rf"^mine has no option 'grd'; {known}, grid, gap; did you mean 'grid'\?$"):
@@ -393,10 +394,11 @@ def test_options_go_to_the_methods_that_take_them():
 
 
 def test_every_option_is_in_the_fingerprint_and_those_given_in_the_name():
+    basis = BasisSet.of("sto-6g")
     quiet, shown = (
-        PyscfSource(Settings("fci", "sto-6g", "low", options={"gap": False}, shown=names)) for names in ((), ("gap",))
+        PyscfSource(Settings("fci", basis, "low", options={"gap": False}, shown=names)) for names in ((), ("gap",))
     )
-    other = PyscfSource(Settings("fci", "sto-6g", "low", options={"gap": True}, shown=("gap",)))
+    other = PyscfSource(Settings("fci", basis, "low", options={"gap": True}, shown=("gap",)))
     assert (quiet.name, shown.name) == ("pyscf:fci/sto-6g?spin=low", "pyscf:fci/sto-6g?gap=False&spin=low")
     assert quiet.fingerprint == shown.fingerprint != other.fingerprint
     assert "gap=False&spin=low" in quiet.fingerprint

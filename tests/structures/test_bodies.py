@@ -93,6 +93,12 @@ def test_charges_of_bodies(water_dimer):
         body_charges(water_dimer, find_bodies(water_dimer), "it")
     water_dimer.set_initial_charges(None)
     assert body_charges(water_dimer, molecules, "it").tolist() == [0, 0]
+    water_dimer.set_initial_charges([10, 0, 0, 0, 0, 11])
+    with pytest.raises(
+        InputError,
+        match=r"leave no fewer than 0 electrons, atoms \[3, 4, 5\] of it have 10 electrons and a charge of \+11",
+    ):
+        body_charges(water_dimer, molecules, "it")
 
 
 def test_middles_of_bodies_and_how_far_they_are(water_dimer):

@@ -169,7 +169,7 @@ def body_charges(atoms: ase.Atoms, bodies: Bodies, name: str) -> np.ndarray:
     :param atoms: the structure
     :param bodies: its bodies
     :param name: what messages call the structure
-    :raises InputError: if one is no whole number
+    :raises InputError: if one is no whole number, or more than the electrons of its body
     """
     charges = np.bincount(bodies.labels, atoms.get_initial_charges(), minlength=len(bodies))
     whole = np.rint(charges)
@@ -179,6 +179,14 @@ def body_charges(atoms: ase.Atoms, bodies: Bodies, name: str) -> np.ndarray:
             f"the charge of each body must be a whole number, the initial charges of atoms "
             f"{np.flatnonzero(bodies.labels == first).tolist()} of {name} add up to {charges[first]:g}; set formal charges, "
             "or 0 where the charges are partial ones of neutral bodies"
+        )
+    electrons = np.bincount(bodies.labels, atoms.numbers, minlength=len(bodies))
+    if (bare := np.flatnonzero(whole > electrons)).size:
+        first = bare[0]
+        those = np.flatnonzero(bodies.labels == first).tolist()
+        raise InputError(
+            f"the charge of each body must leave no fewer than 0 electrons, atoms {those} of {name} have "
+            f"{electrons[first]:.0f} electrons and a charge of {whole[first]:+.0f}; correct their initial charges"
         )
     return whole.astype(np.int64)
 

@@ -45,7 +45,7 @@ def gradients(run: Run, problem: Problem, cache: IntegralCache, step: float = ST
     slopes = np.zeros((len(problem.batch), problem.batch.n_atoms, 3))
     if problem.batch.n_atoms > 1:
         _differentiate(run, problem, cache, answer, slopes, step)
-    answer.gradients[:] = slopes + nuclear_gradient(problem.batch)
+    answer.gradients[:] = slopes + nuclear_gradient(problem.batch, cache.basis)
     for values in (answer.energies, answer.gradients, *answer.records.values()):
         values[list(answer.messages)] = np.nan
     return answer
@@ -55,7 +55,7 @@ def _differentiate(
     run: Run, problem: Problem, cache: IntegralCache, answer: Answer, slopes: np.ndarray, step: float
 ) -> None:
     """Derivatives of the energies without the repulsion of the nuclei, in ``slopes``."""
-    middle = answer.energies - nuclear_repulsion(problem.batch)
+    middle = answer.energies - nuclear_repulsion(problem.batch, cache.basis)
     for unpaired, rows in _by_spin(answer):
         asked = replace(problem, gradient=False, spins=problem.spins if unpaired is None else [unpaired])
         energies = _displaced_energies(run, asked, cache, answer, rows, step)
@@ -92,7 +92,7 @@ def _displaced_energies(
         batch = displaced(problem.batch, owners[part], shifts[kinds[part]])
         moments = None if problem.moments is None else problem.moments[owners[part]]
         moved = run(replace(problem, batch=batch, moments=moments), cache)
-        energies[part] = moved.energies - nuclear_repulsion(batch)
+        energies[part] = moved.energies - nuclear_repulsion(batch, cache.basis)
         for place, message in moved.messages.items():
             answer.messages.setdefault(int(owners[part][place]), f"displaced for its forces: {message}")
     return energies.reshape(len(rows), k - 1, 3, len(PLACES))

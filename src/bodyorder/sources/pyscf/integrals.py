@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,7 +18,10 @@ from ase.data import chemical_symbols
 from ase.units import Bohr
 from pyscf import ao2mo, gto, lib
 
-from bodyorder.sources.pyscf.basis import element_functions
+from bodyorder._checks import InputError
+from bodyorder.sources.pyscf.basis import BasisSet, core_electrons, element, element_functions
+from bodyorder.sources.pyscf.fitting import Auxiliary, FittedIntegrals
+from bodyorder.sources.pyscf.relativity import relativistic_core
 from bodyorder.structures.clusters import ClusterBatch, System
 
 #: Below this many functions the integrals of a structure cost so little that they are always worth evaluating.
@@ -26,8 +30,8 @@ SMALL = 32
 WORTH = 50.0
 
 
-def molecule(numbers: np.ndarray, positions: np.ndarray, basis: str, n_ghosts: int = 0) -> gto.Mole:
-    """A PySCF molecule; positions in Å. The last ``n_ghosts`` atoms have functions only."""
+def molecule(numbers: np.ndarray, positions: np.ndarray, basis: BasisSet | str, n_ghosts: int = 0) -> gto.Mole:
+    """A PySCF molecule; positions in Å. The last ``n_ghosts`` atoms have functions only, no potential either."""
     mol = gto.Mole()
     mol.verbose = 0
     mol.unit = "Bohr"
@@ -41,6 +45,11 @@ def molecule(numbers: np.ndarray, positions: np.ndarray, basis: str, n_ghosts: i
         symbol: element_functions(basis, int(number))
         for symbol, number in dict(zip(symbols, numbers, strict=True)).items()
     }
+    mol.ecp = {
+        chemical_symbols[number]: potential
+        for number in {int(number) for number in numbers[:real]}
+        if (potential := element(basis, number).potential)
+    }
     mol.spin = None
     mol.build(dump_input=False, parse_arg=False)
     return mol
@@ -50,10 +59,11 @@ class AtomicIntegrals:
     """Integrals of one structure in its atomic functions.
 
     :param system: the structure
-    :param basis: name of the basis set
+    :param basis: the basis set
+    :param auxiliary: what the repulsion is fitted with, None where it is not
     """
 
-    def __init__(self, system: System, basis: str):
+    def __init__(self, system: System, basis: BasisSet, auxiliary: Auxiliary | None = None):
         self.mol = molecule(system.numbers, system.positions, basis)
         #: first and last function of each atom, shape (n_atoms, 2)
         self.ranges = self.mol.aoslice_by_atom()[:, 2:]
@@ -61,11 +71,17 @@ class AtomicIntegrals:
         self.overlap = self.mol.intor("int1e_ovlp")
         self.kinetic = self.mol.intor("int1e_kin")
         self.attraction = np.empty((len(system), n_functions, n_functions))
-        for atom, number in enumerate(system.numbers):
+        for atom in range(len(system)):
             with self.mol.with_rinv_at_nucleus(atom):
-                self.attraction[atom] = -float(number) * self.mol.intor("int1e_rinv")
-        #: (μν|λσ) over pairs μ ≥ ν and λ ≥ σ, shape (pairs, pairs)
-        self.repulsion = ao2mo.restore(4, self.mol.intor("int2e", aosym="s8"), n_functions)
+                self.attraction[atom] = -float(self.mol.atom_charge(atom)) * self.mol.intor("int1e_rinv")
+            with potential_of(self.mol, atom) as has_potential:
+                if has_potential:
+                    self.attraction[atom] += self.mol.intor("ECPscalar")
+        self.fitted = None if auxiliary is None else FittedIntegrals(self.mol, basis, auxiliary)
+        #: (μν|λσ) over pairs μ ≥ ν and λ ≥ σ, shape (pairs, pairs); empty where it is fitted
+        self.repulsion = np.empty((0, 0))
+        if auxiliary is None:
+            self.repulsion = ao2mo.restore(4, self.mol.intor("int2e", aosym="s8"), n_functions)
 
     @cached_property
     def gradients(self) -> AtomicGradients:
@@ -76,6 +92,8 @@ class AtomicIntegrals:
     def size(self) -> int:
         """Bytes held."""
         held = [self.overlap, self.kinetic, self.attraction, self.repulsion]
+        if self.fitted:
+            held += [self.fitted.three, self.fitted.metric]
         if "gradients" in self.__dict__:
             held += [
                 self.gradients.overlap,
@@ -93,13 +111,23 @@ class AtomicGradients:
         n_functions = mol.nao
         self.overlap = mol.intor("int1e_ipovlp", comp=3)
         self.kinetic = mol.intor("int1e_ipkin", comp=3)
-        #: −Z ⟨∇μ|1/r|ν⟩ of each nucleus, shape (n_atoms, 3, n, n)
+        #: −Z ⟨∇μ|1/r|ν⟩ of each nucleus, and ⟨∇μ|U|ν⟩ of its core, shape (n_atoms, 3, n, n)
         self.attraction = np.empty((mol.natm, 3, n_functions, n_functions))
         for atom in range(mol.natm):
             with mol.with_rinv_at_nucleus(atom):
                 self.attraction[atom] = -float(mol.atom_charge(atom)) * mol.intor("int1e_iprinv", comp=3)
+                if len(mol._ecpbas) and atom in mol._ecpbas[:, gto.ATOM_OF]:
+                    self.attraction[atom] += mol.intor("ECPscalar_iprinv", comp=3)
         #: (∇μ ν|λσ), λ ≥ σ, shape (3, n, n, pairs)
         self.repulsion = mol.intor("int2e_ip1", comp=3, aosym="s2kl")
+
+
+@contextmanager
+def potential_of(mol: gto.Mole, atom: int) -> Iterator[bool]:
+    """Within it a molecule has the core potential of one atom alone; gives whether that atom has one."""
+    mine = mol._ecpbas[mol._ecpbas[:, gto.ATOM_OF] == atom] if len(mol._ecpbas) else mol._ecpbas
+    with lib.temporary_env(mol, _ecpbas=mine):
+        yield len(mine) > 0
 
 
 @dataclass
@@ -111,6 +139,9 @@ class ClusterIntegrals:
     :param repulsion: (μν|λσ) over pairs, shape (n, pairs, pairs)
     :param nuclear: repulsion of the nuclei, shape (n,)
     :param atoms: the atom (place in the sub-cluster, ghosts behind the others) that each function belongs to, shape (m,)
+    :param basis: the basis set
+    :param auxiliary: what ``repulsion`` is fitted with, None where it is not
+    :param relativity: which Hamiltonian ``core`` is that of
     """
 
     overlap: np.ndarray
@@ -118,6 +149,9 @@ class ClusterIntegrals:
     repulsion: np.ndarray
     nuclear: np.ndarray
     atoms: np.ndarray
+    basis: BasisSet
+    auxiliary: Auxiliary | None = None
+    relativity: str = "none"
 
 
 @dataclass
@@ -136,12 +170,16 @@ class ClusterGradients:
 class IntegralCache:
     """Integrals of the structures seen last.
 
-    :param basis: name of the basis set
+    :param basis: the basis set, or its name
     :param limit: bytes to hold
+    :param auxiliary: what the repulsion is fitted with, None where it is not
+    :param relativity: the Hamiltonian of one electron, one of :data:`bodyorder.sources.pyscf.relativity.HAMILTONIANS`
     """
 
-    def __init__(self, basis: str, limit: float):
-        self.basis = basis
+    def __init__(
+        self, basis: BasisSet | str, limit: float, auxiliary: Auxiliary | None = None, relativity: str = "none"
+    ):
+        self.basis, self.auxiliary, self.relativity = BasisSet.of(basis), auxiliary, relativity
         self.limit = limit
         self._held: OrderedDict[bytes, AtomicIntegrals] = OrderedDict()
 
@@ -159,8 +197,11 @@ class IntegralCache:
             np.empty((n, m, m)),
             np.empty((n, m, m)),
             np.empty((n, pairs, pairs)),
-            nuclear_repulsion(batch),
+            nuclear_repulsion(batch, self.basis),
             np.repeat(np.arange(len(counts)), counts),
+            self.basis,
+            self.auxiliary,
+            self.relativity,
         )
         for rows, whole, members in self._sources(batch):
             ao = _functions_of(whole.ranges, members, counts)
@@ -171,8 +212,30 @@ class IntegralCache:
                 core += whole.attraction[members[:, place, None, None], left, right]
             result.core[rows] = core
             pair = pair_index(ao)
-            result.repulsion[rows] = whole.repulsion[pair[:, :, None], pair[:, None, :]]
+            if whole.fitted:
+                for row, mine, atoms in zip(rows, pair, members, strict=True):
+                    result.repulsion[row] = whole.fitted.repulsion(mine, atoms)
+            else:
+                result.repulsion[rows] = whole.repulsion[pair[:, :, None], pair[:, None, :]]
+        if self.relativity == "x2c":
+            self._relativistic(batch, result.core)
         return result
+
+    def _relativistic(self, batch: ClusterBatch, core: np.ndarray) -> None:
+        """Put the one-electron integrals of the exact two-component method in place of others.
+
+        :raises InputError: where core potentials stand for electrons, which are fitted to relativistic energies themselves
+        """
+        for number in np.unique(batch.numbers).tolist():
+            if element(self.basis, number).potential:
+                symbol, name = chemical_symbols[number], self.basis.of_element(number).name
+                raise InputError(
+                    f"`relativity` must be none where core potentials stand for electrons, as for {symbol} with {name}: they hold "
+                    "relativity already; use a basis set for all electrons"
+                )
+        numbers, positions = all_numbers(batch), np.concatenate([batch.positions, batch.of_ghosts()[1]], axis=1)
+        for row in range(len(batch)):
+            core[row] = relativistic_core(molecule(numbers[row], positions[row], self.basis, batch.ghosts.shape[1]))
 
     def gradients(self, batch: ClusterBatch) -> ClusterGradients:
         """Derivatives of the integrals of sub-clusters that all have the same sequence of elements."""
@@ -212,7 +275,8 @@ class IntegralCache:
                 continue
             for row in rows:
                 sites = np.concatenate([batch.members[row], batch.ghosts[row]])
-                alone = AtomicIntegrals(System(system.numbers[sites], system.positions[sites]), self.basis)
+                part = System(system.numbers[sites], system.positions[sites])
+                alone = AtomicIntegrals(part, self.basis, self.auxiliary)
                 yield np.array([row]), alone, np.arange(len(sites))[None]
 
     def _whole(self, system: System, batch: ClusterBatch, with_gradients: bool) -> AtomicIntegrals | None:
@@ -222,11 +286,14 @@ class IntegralCache:
             self._held.move_to_end(key)
         else:
             n_functions = float(self.functions(system.numbers).sum())
-            size = 8.0 * (n_functions**4 / 4.0 + (2 * len(system)) * n_functions**2)
+            each = n_functions**2 / 2.0
+            if self.auxiliary is not None:
+                each = float(sum(self.auxiliary.count(self.basis, int(number)) for number in system.numbers))
+            size = 8.0 * (n_functions**2 / 2.0 * each + (2 * len(system)) * n_functions**2)
             work = WORTH * len(batch) * float(self.functions(all_numbers(batch)[0]).sum()) ** 4
             if size > self.limit or (n_functions > SMALL and n_functions**4 > work):
                 return None
-            self._held[key] = AtomicIntegrals(system, self.basis)
+            self._held[key] = AtomicIntegrals(system, self.basis, self.auxiliary)
         whole = self._held[key]
         if with_gradients:
             if 12.0 * whole.mol.nao**4 > self.limit:
@@ -242,19 +309,26 @@ def all_numbers(batch: ClusterBatch) -> np.ndarray:
     return np.concatenate([batch.numbers, batch.of_ghosts()[0]], axis=1)
 
 
-def nuclear_repulsion(batch: ClusterBatch) -> np.ndarray:
-    """Repulsion of the nuclei of each sub-cluster in hartree, shape (n,)."""
+def charges_of(numbers: np.ndarray, basis: BasisSet | str) -> np.ndarray:
+    """Charges of the nuclei without those electrons that a core potential stands for; any shape."""
+    return (numbers - core_electrons(basis, numbers)).astype(np.float64)
+
+
+def nuclear_repulsion(batch: ClusterBatch, basis: BasisSet | str) -> np.ndarray:
+    """Repulsion of the nuclei, or of the cores where potentials stand for some electrons, in hartree, shape (n,)."""
     first, second = np.triu_indices(batch.n_atoms, 1)
     distances = np.linalg.norm(batch.positions[:, first] - batch.positions[:, second], axis=2) / Bohr
-    return (batch.numbers[:, first] * batch.numbers[:, second] / distances).sum(axis=1)
+    charges = charges_of(batch.numbers, basis)
+    return (charges[:, first] * charges[:, second] / distances).sum(axis=1)
 
 
-def nuclear_gradient(batch: ClusterBatch) -> np.ndarray:
+def nuclear_gradient(batch: ClusterBatch, basis: BasisSet | str) -> np.ndarray:
     """Its derivative with respect to the positions in hartree/bohr, shape (n, k, 3)."""
     apart = (batch.positions[:, :, None] - batch.positions[:, None]) / Bohr
     distances = np.linalg.norm(apart, axis=3)
     distances[:, np.arange(batch.n_atoms), np.arange(batch.n_atoms)] = np.inf
-    weights = batch.numbers[:, :, None] * batch.numbers[:, None] / distances**3
+    charges = charges_of(batch.numbers, basis)
+    weights = charges[:, :, None] * charges[:, None] / distances**3
     return -(weights[..., None] * apart).sum(axis=2)
 
 

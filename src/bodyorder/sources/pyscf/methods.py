@@ -18,7 +18,7 @@ class Method:
     """One method.
 
     :param function: ``module:function`` in this package, called as ``function(problem, cache) -> Answer``
-    :param precision: 1σ of one energy in eV: rounding and convergence
+    :param precision: 1σ of one energy in eV: rounding and convergence; beside it stands the noise of a grid
     :param batch: most sub-clusters per call; fewer where they take long
     :param copies: of all (pq|rs) of a sub-cluster that it holds, without and with forces
     :param gradient: whether it has analytic forces
@@ -26,7 +26,10 @@ class Method:
         the unpaired electrons of a determinant, Sz alone
     :param invariant: whether rotated and reflected sub-clusters have the same energy within its precision: not with a grid
         that has directions of its own, and not where orbitals are cut in an order that follows the axes
-    :param options: that it takes, by their names in :data:`bodyorder.sources.pyscf.options.OPTIONS`
+    :param options: that it takes, by their names in :data:`bodyorder.sources.pyscf.options.OPTIONS`; their values are part of
+        the fingerprint, so that a default can change without old energies being taken for new ones
+    :param further: options that are part of the fingerprint only where they are not the defaults
+    :param dressed: whether its analytic forces know scalar relativity and fitted integrals
     :param records: what it can tell of a state, names among :data:`bodyorder.sources.protocol.RECORDS`
     :param programs: packages that it runs, whose versions are part of the fingerprint
     """
@@ -39,8 +42,15 @@ class Method:
     total_spin: bool = False
     invariant: bool = False
     options: tuple[str, ...] = ()
+    further: tuple[str, ...] = ("relativity", "forces")
+    dressed: bool = False
     records: tuple[str, ...] = ("multiplicity", "contamination", "gap", "uncertainty")
     programs: tuple[str, ...] = ("pyscf",)
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """All options that it takes."""
+        return (*self.options, *self.further)
 
     def run(self, problem: Problem, cache: IntegralCache) -> Answer:
         """Compute."""
@@ -54,7 +64,11 @@ class Method:
 
 
 _KOHN_SHAM = "bodyorder.sources.pyscf.mean_field.kohn_sham"
+_RESTRICTED = "bodyorder.sources.pyscf.mean_field.restricted"
 _CORRELATED = "bodyorder.sources.pyscf.correlated"
+_FUNCTIONAL = ("xc", "grid", "forces")
+_FITTED = ("dispersion", "density_fit", "relativity")
+_FIELD = (*_FITTED, "forces")
 
 #: By the names of :data:`bodyorder.sources.pyscf.METHODS`.
 TABLE = {
@@ -76,17 +90,45 @@ TABLE = {
         gradient=False,
         total_spin=True,
         options=("bond_dimension", "sweeps", "exact", "forces"),
+        further=("relativity",),
         records=("multiplicity", "uncertainty", "discarded_weight", "extrapolation"),
         programs=("pyscf", "block2"),
     ),
-    "uhf": Method("bodyorder.sources.pyscf.mean_field:evaluate", 1e-7, 256, (1.0, 1.0), invariant=True),
-    "rhf": Method("bodyorder.sources.pyscf.mean_field.restricted:closed_shell", 1e-7, 16, (1.0, 1.0)),
-    "rohf": Method("bodyorder.sources.pyscf.mean_field.restricted:open_shell", 1e-7, 16, (1.0, 1.0)),
-    "uks": Method(f"{_KOHN_SHAM}:unrestricted", 1e-5, 16, (1.0, 1.0), options=("xc", "grid", "forces")),
-    "rks": Method(f"{_KOHN_SHAM}:restricted", 1e-5, 16, (1.0, 1.0), options=("xc", "grid", "forces")),
-    "mp2": Method(f"{_CORRELATED}:mp2", 1e-7, 64, (1.5, 4.0), invariant=True, options=("forces",)),
-    "ccsd": Method(f"{_CORRELATED}:ccsd", 3e-7, 16, (8.0, 10.0), invariant=True, options=("forces",)),
+    "uhf": Method(
+        "bodyorder.sources.pyscf.mean_field:evaluate",
+        1e-7,
+        256,
+        (1.0, 1.0),
+        invariant=True,
+        further=_FIELD,
+        dressed=True,
+    ),
+    "rhf": Method(f"{_RESTRICTED}:closed_shell", 1e-7, 16, (1.0, 1.0), further=_FIELD, dressed=True),
+    "rohf": Method(f"{_RESTRICTED}:open_shell", 1e-7, 16, (1.0, 1.0), further=_FIELD, dressed=True),
+    "uks": Method(
+        f"{_KOHN_SHAM}:unrestricted", 1e-7, 16, (1.0, 1.0), options=_FUNCTIONAL, further=_FITTED, dressed=True
+    ),
+    "rks": Method(f"{_KOHN_SHAM}:restricted", 1e-7, 16, (1.0, 1.0), options=_FUNCTIONAL, further=_FITTED, dressed=True),
+    "mp2": Method(
+        f"{_CORRELATED}:mp2",
+        1e-7,
+        64,
+        (1.5, 4.0),
+        invariant=True,
+        options=("forces",),
+        further=("density_fit", "relativity"),
+    ),
+    "ccsd": Method(
+        f"{_CORRELATED}:ccsd", 3e-7, 16, (8.0, 10.0), invariant=True, options=("forces",), further=("relativity",)
+    ),
     "ccsd(t)": Method(
-        f"{_CORRELATED}:ccsd_t", 3e-7, 16, (9.0, 9.0), gradient=False, invariant=True, options=("forces",)
+        f"{_CORRELATED}:ccsd_t",
+        3e-7,
+        16,
+        (9.0, 9.0),
+        gradient=False,
+        invariant=True,
+        options=("forces",),
+        further=("relativity",),
     ),
 }

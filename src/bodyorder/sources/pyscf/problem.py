@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bodyorder.sources.spin.electrons import electrons
 from bodyorder.structures.clusters import ClusterBatch
+
+if TYPE_CHECKING:
+    from bodyorder.sources.pyscf.basis import BasisSet
 
 
 @dataclass(frozen=True)
@@ -15,7 +19,7 @@ class Settings:
     """Everything that names a source.
 
     :param method: one of :data:`bodyorder.sources.pyscf.METHODS`
-    :param basis: name of the basis set
+    :param basis: the basis set
     :param spin: spin rule by name, or ``module:function``
     :param counterpoise: whose functions a sub-cluster is given beside its own
     :param memory: MB that one process may use
@@ -24,7 +28,7 @@ class Settings:
     """
 
     method: str
-    basis: str
+    basis: BasisSet
     spin: str
     counterpoise: str = "none"
     memory: float = 2000.0
@@ -43,6 +47,7 @@ class Problem:
     :param moments: unpaired electrons of each atom to start a mean field from, positive up and negative down, shape
         (n, k); None where the method chooses
     :param options: of the method
+    :param core: electrons of each sub-cluster that core potentials stand for
     """
 
     batch: ClusterBatch
@@ -51,11 +56,12 @@ class Problem:
     memory: float
     moments: np.ndarray | None = None
     options: dict[str, object] = field(default_factory=dict)
+    core: int = 0
 
     @property
     def n_electrons(self) -> int:
-        """Electrons of each sub-cluster."""
-        return electrons(self.batch.numbers[0], int(self.batch.charges[0]))
+        """Electrons of each sub-cluster, without those that core potentials stand for."""
+        return electrons(self.batch.numbers[0], int(self.batch.charges[0]), self.core)
 
 
 @dataclass

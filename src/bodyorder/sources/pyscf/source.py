@@ -12,6 +12,9 @@ from ase.units import Bohr, Hartree
 from bodyorder._checks import InputError
 from bodyorder.sources.protocol import ENERGY_RECORDS, Capabilities, EnergySource, Evaluation, FailedClusters, Precision
 from bodyorder.sources.pyscf import costs, methods
+from bodyorder.sources.pyscf.basis import core_electrons
+from bodyorder.sources.pyscf.dispersion import PROGRAMS, correction
+from bodyorder.sources.pyscf.fitting import Auxiliary
 from bodyorder.sources.pyscf.integrals import (
     IntegralCache,
     all_numbers,
@@ -19,6 +22,7 @@ from bodyorder.sources.pyscf.integrals import (
     nuclear_repulsion,
     single_thread,
 )
+from bodyorder.sources.pyscf.options import OPTIONS
 from bodyorder.sources.pyscf.problem import Answer, Problem, Settings
 from bodyorder.sources.pyscf.spin import spins_in_basis
 from bodyorder.sources.spec import format_spec
@@ -45,19 +49,28 @@ class PyscfSource(EnergySource):
 
     def __init__(self, settings: Settings):
         self.settings = settings
-        self._method = methods.TABLE[settings.method]
-        target = f"{settings.method}/{settings.basis}"
+        basis = settings.basis
         self._rule = spin_rule(settings.spin, self._method.total_spin)
         # a sub-cluster and its ghosts have one energy, whatever the scheme that asks for it; options count whether given or not
-        decisive = format_spec("pyscf", target, settings.options | {"spin": settings.spin})
-        versions = {program: version(program) for program in self._method.programs}
+        counting = {
+            name: value
+            for name, value in settings.options.items()
+            if name in self._method.options or value != OPTIONS[name].default
+        }
+        counting |= basis.identities | {"spin": settings.spin}
+        decisive = format_spec("pyscf", f"{settings.method}/{basis.main.identity}", counting)
+        further = [PROGRAMS[self._dispersion]] if self._dispersion in PROGRAMS else []
+        versions = {program: version(program) for program in (*self._method.programs, *further)}
         programs = " ".join(f"{program}={version}" for program, version in versions.items())
         self.fingerprint = f"{decisive} {programs} solver={SOLVER}{self._rule.identity}"
         named = {name: settings.options[name] for name in settings.shown} | {"spin": settings.spin}
+        if self._dispersion in PROGRAMS:
+            named["dispersion"] = self._dispersion  # which may have stood in the name of the functional
         if settings.counterpoise != "none":
             named["counterpoise"] = settings.counterpoise
-        self.name = format_spec("pyscf", target, named)
-        self.precision = Precision(absolute=self._method.precision)
+        named |= basis.names
+        self.name = format_spec("pyscf", f"{settings.method}/{basis.main.name}", named)
+        self.precision = Precision(absolute=max(self._method.precision, self._grid_noise()))
         self.capabilities = Capabilities(
             forces=not (no_forces := self._no_forces()),
             records=self._method.records,
@@ -76,15 +89,44 @@ class PyscfSource(EnergySource):
         )
         self._cache = self._new_cache()
 
+    def _grid_noise(self) -> float:
+        options = self.settings.options
+        if "xc" not in options:
+            return 0.0
+        from bodyorder.sources.pyscf.mean_field.grid_noise import grid_noise
+
+        return grid_noise(str(options["xc"]), int(str(options["grid"])))
+
     def _no_forces(self) -> str:
         """Why there are no forces; empty if there are."""
         if self.settings.counterpoise != "none":
             return "use counterpoise=none"
         numerical = self.settings.options.get("forces") == "numerical"
-        return "" if self._method.gradient or numerical else "use forces=numerical"
+        return "" if numerical or self._has_gradient else "use forces=numerical"
+
+    @property
+    def _has_gradient(self) -> bool:
+        options = self.settings.options
+        dressed = options.get("relativity", "none") != "none" or options.get("density_fit", False) is not False
+        return self._method.gradient and (self._method.dressed or not dressed)
+
+    @property
+    def _method(self) -> methods.Method:
+        return methods.TABLE[self.settings.method]
+
+    @property
+    def _dispersion(self) -> str:
+        return str(self.settings.options.get("dispersion", "none"))
+
+    @property
+    def _functional(self) -> str:
+        return str(self.settings.options.get("xc", "hf"))
 
     def _new_cache(self) -> IntegralCache:
-        return IntegralCache(self.settings.basis, 0.25e6 * self.settings.memory)
+        options, fit = self.settings.options, self.settings.options.get("density_fit", False)
+        auxiliary = None if fit is False else Auxiliary(fit if isinstance(fit, str) else "", self._functional)
+        limit = 0.25e6 * self.settings.memory
+        return IntegralCache(self.settings.basis, limit, auxiliary, str(options.get("relativity", "none")))
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_cache"}
@@ -127,8 +169,9 @@ class PyscfSource(EnergySource):
                 f"`forces` must be without functions of other atoms, counterpoise={self.settings.counterpoise} brings them; "
                 "use counterpoise=none"
             )
-        if forces and not self._method.gradient and self.settings.options.get("forces") != "numerical":
-            raise InputError(f"{self.settings.method} has no analytic forces; use forces=numerical")
+        if forces and not self._has_gradient and self.settings.options.get("forces") != "numerical":
+            dressed = " with relativity or density fitting" if self._method.gradient else ""
+            raise InputError(f"{self.settings.method} has no analytic forces{dressed}; use forces=numerical")
         result = Evaluation(
             np.full(len(batch), np.nan), np.full((len(batch), batch.n_atoms, 3), np.nan) if forces else None
         )
@@ -168,14 +211,20 @@ class PyscfSource(EnergySource):
     def _size(self, batch: ClusterBatch) -> costs.Size:
         one = batch.select(np.arange(1))
         functions = self._functions(one)
-        (spins,) = spins_in_basis(self._rule, one, np.array([functions]))
-        return costs.Size(functions, electrons(one.numbers[0], int(one.charges[0])), spins)
+        (core,) = self._cores(one.numbers)
+        (spins,) = spins_in_basis(self._rule, one, np.array([functions]), np.array([core]))
+        return costs.Size(functions, electrons(one.numbers[0], int(one.charges[0]), core), spins)
+
+    def _cores(self, numbers: np.ndarray) -> np.ndarray:
+        """Electrons of each row of atoms that core potentials stand for, shape (n,)."""
+        return core_electrons(self.settings.basis, numbers).sum(axis=1)
 
     def _compute(self, batch: ClusterBatch, spins: list[int], forces: bool) -> Answer:
         moments = self._rule.moments(batch)
-        problem = Problem(batch, spins, forces, 0.5e6 * self.settings.memory, moments, self.settings.options)
+        settings, (core,) = self.settings, self._cores(batch.numbers[:1]).tolist()
+        problem = Problem(batch, spins, forces, 0.5e6 * settings.memory, moments, settings.options, core)
         if problem.n_electrons == 0:
-            answer = Answer(nuclear_repulsion(batch), nuclear_gradient(batch))
+            answer = Answer(nuclear_repulsion(batch, settings.basis), nuclear_gradient(batch, settings.basis))
             answer.record("multiplicity", np.arange(len(batch)), 1.0)
             return answer
         needed = self._room(batch, forces)
@@ -186,14 +235,20 @@ class PyscfSource(EnergySource):
             )
             answer.messages.update(dict.fromkeys(range(len(batch)), message))
             return answer
-        return self._method.run(problem, self._cache)
+        answer = self._method.run(problem, self._cache)
+        if self._dispersion in PROGRAMS:
+            energies, gradients = correction(batch, self._dispersion, self._functional)
+            answer.energies += energies
+            answer.gradients += gradients
+        return answer
 
     def _groups(self, batch: ClusterBatch, forces: bool) -> Iterator[tuple[np.ndarray, tuple[int, ...]]]:
         """Rows of one sequence of elements, one charge and one choice of spins, as many at a time as there is room for."""
         numbers = all_numbers(batch)
         counts = self._cache.functions
         groups: dict[tuple[bytes, int, tuple[int, ...]], list[int]] = {}
-        choices = spins_in_basis(self._rule, batch, np.array([counts(row).sum() for row in numbers]))
+        room = np.array([counts(row).sum() for row in numbers])
+        choices = spins_in_basis(self._rule, batch, room, self._cores(batch.numbers))
         for row, spins in enumerate(choices):
             groups.setdefault((numbers[row].tobytes(), int(batch.charges[row]), spins), []).append(row)
         for (_, _, spins), members in groups.items():

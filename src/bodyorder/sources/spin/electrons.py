@@ -8,15 +8,17 @@ from bodyorder._checks import InputError
 from bodyorder.sources.spin.atoms import unpaired_of_atom
 
 
-def electrons(numbers: Iterable[int], charge: int) -> int:
+def electrons(numbers: Iterable[int], charge: int, core: int = 0) -> int:
     """Number of electrons.
 
+    :param core: how many of them are not counted, as core potentials stand for them
     :raises InputError: if the charge leaves fewer than none
     """
-    count = sum(int(number) for number in numbers) - charge
+    count = sum(int(number) for number in numbers) - charge - core
     if count < 0:
+        outside = f" beside the {core} that core potentials stand for" if core else ""
         raise InputError(
-            f"a charge must leave no fewer than 0 electrons, {charge:+d} on atomic numbers "
+            f"a charge must leave no fewer than 0 electrons{outside}, {charge:+d} on atomic numbers "
             f"{[int(number) for number in numbers]} does"
         )
     return count

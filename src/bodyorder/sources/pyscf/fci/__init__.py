@@ -45,7 +45,7 @@ def evaluate(problem: Problem, cache: IntegralCache) -> Answer:
         answer.record("uncertainty", rows, np.where(states.unpaired < 0, np.nan, states.uncertainties))
         if problem.gradient:
             part = problem.batch.select(rows)
-            gradients = nuclear_gradient(part) + electronic_gradient(
+            gradients = nuclear_gradient(part, cache.basis) + electronic_gradient(
                 hamiltonians, states.densities, orbitals, cache.gradients(part), integrals.atoms
             )
             answer.gradients[rows] = np.where(np.isnan(states.energies)[:, None, None], np.nan, gradients)

@@ -21,7 +21,7 @@ import numpy as np
 from pyscf.scf import uhf
 
 from bodyorder.sources.pyscf.integrals import IntegralCache
-from bodyorder.sources.pyscf.mean_field.fields import Solution, molecule_of, to_pyscf
+from bodyorder.sources.pyscf.mean_field.fields import Solution, analytic_gradient, molecule_of, to_pyscf
 from bodyorder.sources.pyscf.mean_field.projection import impurity
 from bodyorder.sources.pyscf.mean_field.records import record_state
 from bodyorder.sources.pyscf.mean_field.unrestricted import Unrestricted
@@ -46,7 +46,7 @@ def evaluate(problem: Problem, cache: IntegralCache) -> Answer:
         if problem.gradient:
             mol = molecule_of(problem.batch, row, cache.basis, solution.unpaired)
             field = to_pyscf(solution, mol, solver.integrals, row)
-            answer.gradients[row] = field.nuc_grad_method().set(verbose=0).kernel()
+            answer.gradients[row] = analytic_gradient(field, solver.integrals)
     return answer
 
 

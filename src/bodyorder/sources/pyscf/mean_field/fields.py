@@ -8,6 +8,7 @@ import numpy as np
 from pyscf import gto
 from pyscf.scf import hf, uhf
 
+from bodyorder.sources.pyscf.basis import BasisSet
 from bodyorder.sources.pyscf.integrals import ClusterIntegrals, all_numbers, molecule
 from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
 from bodyorder.structures.clusters import ClusterBatch
@@ -32,7 +33,7 @@ class Solution:
     orbital_energies: np.ndarray
 
 
-def molecule_of(batch: ClusterBatch, row: int, basis: str, unpaired: int) -> gto.Mole:
+def molecule_of(batch: ClusterBatch, row: int, basis: BasisSet | str, unpaired: int) -> gto.Mole:
     """The PySCF molecule of one sub-cluster, its ghosts behind its atoms, with charge and spin."""
     positions = np.concatenate([batch.positions[row], batch.of_ghosts()[1][row]])
     mol = molecule(all_numbers(batch)[row], positions, basis, batch.ghosts.shape[1])
@@ -65,3 +66,17 @@ def to_pyscf(solution: Solution, mol: gto.Mole, integrals: ClusterIntegrals, row
     counts, n_orbitals = mol.nelec, solution.coefficients.shape[2]
     field.mo_occ = np.array([np.arange(n_orbitals) < count for count in counts], dtype=np.float64)
     return field
+
+
+def analytic_gradient(field: hf.SCF, integrals: ClusterIntegrals, **settings: object) -> np.ndarray:
+    """dE/dR of a converged field in hartree/bohr, shape (k, 3), with its Hamiltonian and fit.
+
+    :param settings: of PySCF's object for gradients
+    """
+    if integrals.relativity == "x2c":
+        field = field.sfx2c1e()
+    if integrals.auxiliary is not None:
+        field = field.density_fit(auxbasis=integrals.auxiliary.of_molecule(field.mol, integrals.basis))
+        field.__dict__.pop("get_jk", None)  # its own, of the fit
+    gradient = field.nuc_grad_method().set(verbose=0, **settings)
+    return gradient.kernel()

@@ -1,8 +1,8 @@
 """Kohn–Sham density functional theory through PySCF: several starts on a coarse grid, the lowest taken on and checked.
 
 The grid belongs to the nuclei that are present: atoms that lend their functions bring no points, so that a sub-cluster is
-integrated on the same points whatever functions it is given. Seen with the default grid: turning H₃ and H₄ moves their
-energies by 1e-6 (PBE) to 6e-6 eV (r2SCAN), OH by 4e-6 to 3e-5 eV. Functionals without second derivatives are not checked for
+integrated on the same points whatever functions it is given. How much energies scatter as it turns is known
+(:mod:`~bodyorder.sources.pyscf.mean_field.grid_noise`). Functionals without second derivatives are not checked for
 stability and rely on their starts; nonlocal correlation is left out of that check.
 """
 
@@ -18,9 +18,10 @@ from pyscf.scf.hf import dot_eri_dm
 from scipy.sparse import linalg
 
 from bodyorder._checks import InputError, check_between
+from bodyorder.sources.pyscf.fitting import FittedIntegrals
 from bodyorder.sources.pyscf.integrals import ClusterIntegrals, IntegralCache
 from bodyorder.sources.pyscf.mean_field import candidate_densities
-from bodyorder.sources.pyscf.mean_field.fields import molecule_of, with_integrals
+from bodyorder.sources.pyscf.mean_field.fields import analytic_gradient, molecule_of, with_integrals
 from bodyorder.sources.pyscf.mean_field.functionals import check_functional, has_curvature
 from bodyorder.sources.pyscf.mean_field.records import record_state
 from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
@@ -173,7 +174,10 @@ class Solver:
         """(μν|λσ) over pairs; with ``omega`` that of erf(ωr)/r, or of erfc(|ω|r)/r where it is negative."""
         if omega == 0.0:
             return self.integrals.repulsion[self.row]
-        if omega not in self._ranged:
+        if omega not in self._ranged and (auxiliary := self.integrals.auxiliary) is not None:
+            fitted = FittedIntegrals(self.mol, self.integrals.basis, auxiliary, omega)
+            self._ranged[omega] = fitted.repulsion(np.arange(len(fitted.three)), np.arange(self.mol.natm))
+        elif omega not in self._ranged:
             with self.mol.with_range_coulomb(omega):
                 self._ranged[omega] = ao2mo.restore(4, self.mol.intor("int2e", aosym="s8"), self.mol.nao)
         return self._ranged[omega]
@@ -276,14 +280,9 @@ def _evaluate(problem: Problem, cache: IntegralCache, restricted: bool) -> Answe
         record_state(answer, row, unpaired, [one.e_tot for one in found])
         answer.record("contamination", row, max(best.spin_square()[0] - 0.25 * unpaired * (unpaired + 2), 0.0))
         if problem.gradient:
-            answer.gradients[row] = _gradient(best)
+            # the points move with their nuclei
+            answer.gradients[row] = analytic_gradient(best, integrals, grid_response=True)
     return answer
-
-
-def _gradient(found: rks.KohnShamDFT) -> np.ndarray:
-    gradient = found.nuc_grad_method().set(verbose=0)
-    gradient.grid_response = True  # the points move with their nuclei
-    return gradient.kernel()
 
 
 def _inside(fock: np.ndarray, space: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -17,6 +17,7 @@ import numpy as np
 import scipy.linalg
 from pyscf.scf import atom_hf, hf
 
+from bodyorder.sources.pyscf.basis import BasisSet
 from bodyorder.sources.pyscf.integrals import molecule
 from bodyorder.sources.spin.electrons import unpaired_electrons
 
@@ -58,7 +59,7 @@ class AtomicOrbitals:
     atoms: np.ndarray
 
     @classmethod
-    def of_cluster(cls, basis: str, numbers: np.ndarray, n_ghost_functions: int) -> AtomicOrbitals:
+    def of_cluster(cls, basis: BasisSet | str, numbers: np.ndarray, n_ghost_functions: int) -> AtomicOrbitals:
         """Those of all atoms; ghosts have functions but no orbitals."""
         parts = [atomic_orbitals(basis, int(number)) for number in numbers]
         coefficients = scipy.linalg.block_diag(*[part.coefficients for part in parts])
@@ -80,7 +81,7 @@ class AtomicOrbitals:
 
 
 @lru_cache(maxsize=128)
-def atomic_orbitals(basis: str, number: int) -> AtomicOrbitals:
+def atomic_orbitals(basis: BasisSet | str, number: int) -> AtomicOrbitals:
     """The occupied orbitals of one atom."""
     atom = molecule(np.array([number]), np.zeros((1, 3)), basis)
     with warnings.catch_warnings(), without_checkpoints():
