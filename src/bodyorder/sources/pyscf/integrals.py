@@ -68,6 +68,11 @@ class AtomicIntegrals:
         self.repulsion = ao2mo.restore(4, self.mol.intor("int2e", aosym="s8"), n_functions)
 
     @cached_property
+    def potentials(self) -> np.ndarray:
+        """−⟨μ|1/r|ν⟩ about each atom: its attraction as a point charge of one, shape (n_atoms, n, n)."""
+        return attraction_by(self.mol, self.mol.atom_coords())
+
+    @cached_property
     def gradients(self) -> AtomicGradients:
         """Derivatives of these integrals."""
         return AtomicGradients(self.mol)
@@ -76,6 +81,8 @@ class AtomicIntegrals:
     def size(self) -> int:
         """Bytes held."""
         held = [self.overlap, self.kinetic, self.attraction, self.repulsion]
+        if "potentials" in self.__dict__:
+            held.append(self.potentials)
         if "gradients" in self.__dict__:
             held += [
                 self.gradients.overlap,
@@ -107,9 +114,9 @@ class ClusterIntegrals:
     """Integrals of ``n`` sub-clusters with the same sequence of elements, m functions each.
 
     :param overlap: shape (n, m, m)
-    :param core: kinetic energy and attraction by the nuclei present, shape (n, m, m)
+    :param core: kinetic energy and attraction by the nuclei present and the point charges around them, shape (n, m, m)
     :param repulsion: (μν|λσ) over pairs, shape (n, pairs, pairs)
-    :param nuclear: repulsion of the nuclei, shape (n,)
+    :param nuclear: repulsion of the nuclei, and by the point charges around them, shape (n,)
     :param atoms: the atom (place in the sub-cluster, ghosts behind the others) that each function belongs to, shape (m,)
     """
 
@@ -162,6 +169,7 @@ class IntegralCache:
             nuclear_repulsion(batch),
             np.repeat(np.arange(len(counts)), counts),
         )
+        field = np.zeros((n, m, m)) if batch.in_field else 0.0
         for rows, whole, members in self._sources(batch):
             ao = _functions_of(whole.ranges, members, counts)
             left, right = ao[:, :, None], ao[:, None, :]
@@ -172,6 +180,9 @@ class IntegralCache:
             result.core[rows] = core
             pair = pair_index(ao)
             result.repulsion[rows] = whole.repulsion[pair[:, :, None], pair[:, None, :]]
+            if batch.in_field:
+                field[rows] = _field(whole, batch.select(rows), members, (left, right))
+        result.core += field
         return result
 
     def gradients(self, batch: ClusterBatch) -> ClusterGradients:
@@ -243,10 +254,52 @@ def all_numbers(batch: ClusterBatch) -> np.ndarray:
 
 
 def nuclear_repulsion(batch: ClusterBatch) -> np.ndarray:
-    """Repulsion of the nuclei of each sub-cluster in hartree, shape (n,)."""
+    """Repulsion of the nuclei of each sub-cluster, and by the point charges around them, in hartree, shape (n,)."""
     first, second = np.triu_indices(batch.n_atoms, 1)
     distances = np.linalg.norm(batch.positions[:, first] - batch.positions[:, second], axis=2) / Bohr
-    return (batch.numbers[:, first] * batch.numbers[:, second] / distances).sum(axis=1)
+    return (batch.numbers[:, first] * batch.numbers[:, second] / distances).sum(axis=1) + _in_field(batch, batch.numbers)
+
+
+def attraction_by(mol: gto.Mole, places: np.ndarray) -> np.ndarray:
+    """−⟨μ|1/|r − R||ν⟩ for each place R, shape (n, m, m).
+
+    :param places: in bohr, shape (n, 3)
+    """
+    return -np.asarray(mol.intor("int1e_grids", grids=np.ascontiguousarray(places)))
+
+
+def _field(
+    whole: AtomicIntegrals, batch: ClusterBatch, members: np.ndarray, functions: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """Attraction by the point charges around sub-clusters of one structure, shape (n, m, m).
+
+    :param whole: integrals of the structure, or of the only sub-cluster
+    :param members: atoms of the sub-clusters in it
+    :param functions: rows and columns of their functions in it
+    """
+    system = batch.systems[int(batch.parents[0])]
+    if whole.mol.natm < len(system):
+        charges, positions = batch.field_of(0)
+        return np.tensordot(charges, attraction_by(whole.mol, positions / Bohr), axes=1)[None]
+    # that of all charges, less those of the atoms that are there
+    field = np.tensordot(system.field, whole.potentials, axes=1)[functions]
+    for place in range(batch.n_atoms):
+        own = members[:, place, None, None]
+        field -= system.field[own] * whole.potentials[(own, *functions)]
+    return field
+
+
+def _in_field(batch: ClusterBatch, nuclei: np.ndarray) -> np.ndarray:
+    """Repulsion between nuclei and the point charges around them in hartree, shape (n,).
+
+    :param nuclei: their charges, shape (n, k)
+    """
+    energies = np.zeros(len(batch))
+    for row in range(len(batch)) if batch.in_field else ():
+        charges, positions = batch.field_of(row)
+        apart = np.linalg.norm(batch.positions[row][:, None] - positions, axis=2) / Bohr
+        energies[row] = nuclei[row] @ (1.0 / apart) @ charges
+    return energies
 
 
 def nuclear_gradient(batch: ClusterBatch) -> np.ndarray:

@@ -64,7 +64,7 @@ class PyscfSource(EnergySource):
             seconds=True,
             megabytes=True,
             charged=True,
-            context=self._rule.context,
+            context=(*self._rule.context, "field"),
             # a rule that the user wrote is given positions, and may look at their directions
             invariant=self._method.invariant and not self._rule.identity,
             batch_size=self._method.batch,
@@ -127,6 +127,8 @@ class PyscfSource(EnergySource):
                 f"`forces` must be without functions of other atoms, counterpoise={self.settings.counterpoise} brings them; "
                 "use counterpoise=none"
             )
+        if forces and batch.in_field:
+            raise InputError("`forces` must be of sub-clusters in vacuum, got point charges around them; leave them out")
         if forces and not self._method.gradient and self.settings.options.get("forces") != "numerical":
             raise InputError(f"{self.settings.method} has no analytic forces; use forces=numerical")
         result = Evaluation(
