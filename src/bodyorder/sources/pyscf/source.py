@@ -19,12 +19,13 @@ from bodyorder.sources.pyscf.integrals import (
     nuclear_repulsion,
     single_thread,
 )
+from bodyorder.sources.pyscf.populations import KINDS, iterated
 from bodyorder.sources.pyscf.problem import Answer, Problem, Settings
 from bodyorder.sources.pyscf.spin import spins_in_basis
 from bodyorder.sources.spec import format_spec
 from bodyorder.sources.spin import spin_rule
 from bodyorder.sources.spin.electrons import electrons
-from bodyorder.structures.clusters import ClusterBatch
+from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.structures.links import SAME_SPOT
 
 #: Goes up whenever an energy could change although PySCF does not.
@@ -63,6 +64,7 @@ class PyscfSource(EnergySource):
             records=self._method.records,
             seconds=True,
             megabytes=True,
+            populations=tuple(KINDS),
             charged=True,
             context=(*self._rule.context, "field"),
             # a rule that the user wrote is given positions, and may look at their directions
@@ -146,6 +148,22 @@ class PyscfSource(EnergySource):
                     result.records.setdefault(name, np.full(len(batch), np.nan))[rows] = values * unit
         return result
 
+    def iterated_charges(self, system: System, kind: str) -> np.ndarray:
+        """Point charges of the atoms of a structure in elementary charges, shape (n_atoms,), each body in the field of the others.
+
+        They are those of unrestricted Hartree–Fock in the basis of the source, whatever its method.
+
+        :param kind: ``mulliken`` or ``chelpg`` (:mod:`bodyorder.sources.pyscf.populations`)
+        :raises ComputationError: if a body has no mean field, or the charges do not settle
+        """
+
+        def problem_of(batch: ClusterBatch) -> Problem:
+            ((_, spins),) = self._groups(batch, False)
+            return self._problem(batch, list(spins), False)
+
+        with single_thread():
+            return iterated(system, kind, problem_of, self._cache)
+
     @property
     def _cost(self) -> costs.Cost:
         return costs.cost_of(self.settings.method)
@@ -174,8 +192,7 @@ class PyscfSource(EnergySource):
         return costs.Size(functions, electrons(one.numbers[0], int(one.charges[0])), spins)
 
     def _compute(self, batch: ClusterBatch, spins: list[int], forces: bool) -> Answer:
-        moments = self._rule.moments(batch)
-        problem = Problem(batch, spins, forces, 0.5e6 * self.settings.memory, moments, self.settings.options)
+        problem = self._problem(batch, spins, forces)
         if problem.n_electrons == 0:
             answer = Answer(nuclear_repulsion(batch), nuclear_gradient(batch))
             answer.record("multiplicity", np.arange(len(batch)), 1.0)
@@ -189,6 +206,10 @@ class PyscfSource(EnergySource):
             answer.messages.update(dict.fromkeys(range(len(batch)), message))
             return answer
         return self._method.run(problem, self._cache)
+
+    def _problem(self, batch: ClusterBatch, spins: list[int], forces: bool) -> Problem:
+        moments = self._rule.moments(batch)
+        return Problem(batch, spins, forces, 0.5e6 * self.settings.memory, moments, self.settings.options)
 
     def _groups(self, batch: ClusterBatch, forces: bool) -> Iterator[tuple[np.ndarray, tuple[int, ...]]]:
         """Rows of one sequence of elements, one charge and one choice of spins, as many at a time as there is room for."""
