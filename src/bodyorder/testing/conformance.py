@@ -42,7 +42,7 @@ def check_source(
     claimed precision; that forces are the negative gradient, and balance; that energies of atoms add up and follow their
     atoms; that members are as many as named and parts add up; that a source that claims to be invariant does not see
     reflections either; and every other claim of its capabilities that numbers can decide: batches as large as it says,
-    records, context, charges, functions of other atoms, energies of cells, estimates, versions. Whether it is serial or
+    records, context, a field, charges, functions of other atoms, energies of cells, estimates, versions. Whether it is serial or
     costly is left to whoever times it. Tolerances are 6σ of the claimed precision, and at least 1e-9 eV, of jumps 1e-4 eV.
     All but the checks of batches evaluate one cluster at a time, and those that move atoms, where batches were found to be
     right; checks of batches take enough sub-clusters of one composition for sources that evaluate many together.
@@ -94,6 +94,7 @@ class _Kit:
             "single precision": partial(claims.single_precision, subject),
             "records": partial(claims.records, subject),
             "context": partial(claims.context, subject),
+            "field": partial(claims.field, subject),
             "charges": partial(claims.charges, subject),
             "counterpoise": partial(claims.counterpoise, subject),
             "cells": partial(claims.cells, subject),
