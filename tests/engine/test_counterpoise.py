@@ -106,7 +106,9 @@ def test_each_energy_once(tmp_path, n_bodies, serial):
             self.asked += zip(map(tuple, batch.members.tolist()), map(tuple, batch.ghosts.tolist()), strict=True)
             return super().evaluate(batch, forces)
 
-    different = Atoms(["H", "Li", "B", "Ne", "C"][:n_bodies], positions=np.random.default_rng(1).normal(scale=4, size=(n_bodies, 3)))
+    different = Atoms(
+        ["H", "Li", "B", "Ne", "C"][:n_bodies], positions=np.random.default_rng(1).normal(scale=4, size=(n_bodies, 3))
+    )
     first, store = Counting("vmfc"), tmp_path / "energies.sqlite"
     result = decompose(different, first, store=store)
     assert len(first.asked) == len(set(first.asked)) == 3**n_bodies - 2**n_bodies

@@ -12,13 +12,11 @@ from dataclasses import dataclass, replace
 
 import ase
 import numpy as np
-from scipy.spatial import KDTree
 
 from bodyorder._checks import InputError, did_you_mean
 from bodyorder.engine.pieces import Piece
 from bodyorder.sources.protocol import EnergySource
 from bodyorder.structures.field import FieldLike, field_charges, field_label, is_kind
-from bodyorder.structures.links import SAME_SPOT
 
 #: What results say of energies in vacuum.
 VACUUM = "none"
@@ -45,7 +43,7 @@ class Field:
         """The point charges that are given, or that the source finds.
 
         :param pieces: the structures with their bodies
-        :raises InputError: if the charges do not fit the structures, stand on atoms of other bodies, or the source cannot find them
+        :raises InputError: if the charges do not fit the structures, or the source cannot find them
         :raises ComputationError: if it does not find them
         """
         if field is None:
@@ -55,14 +53,14 @@ class Field:
         else:
             known = source.capabilities.populations
             if field not in known:
-                finds = f"or kinds that {source.name} finds ({', '.join(known)})" if known else f"{source.name} finds none"
+                finds = (
+                    f"or kinds that {source.name} finds ({', '.join(known)})" if known else f"{source.name} finds none"
+                )
                 raise InputError(
                     f"`field` must be charges by atom or element, 'column:NAME', {finds}, got {field!r}"
                     f"{did_you_mean(field, known)}"
                 )
-            _check_apart([np.ones(len(piece.system)) for piece in pieces], pieces)
             charges = [source.iterated_charges(piece.system, str(field)) for piece in pieces]
-        _check_apart(charges, pieces)
         return cls(field_label(field), tuple(charges))
 
     def on(self, pieces: Sequence[Piece]) -> list[Piece]:
@@ -102,16 +100,3 @@ def check_field(source: EnergySource, structures: Sequence[ase.Atoms], **asked: 
     for name, is_wanted in asked.items():
         if is_wanted:
             raise InputError(f"`{name}` must be asked for in vacuum, and `field` is given; leave one of them out")
-
-
-def _check_apart(charges: Sequence[np.ndarray], pieces: Sequence[Piece]) -> None:
-    """Check that no charge stands on an atom of another body."""
-    for index, (own, piece) in enumerate(zip(charges, pieces, strict=True)):
-        positions, bodies = piece.system.positions, piece.system.bodies
-        for first, second in KDTree(positions).query_pairs(SAME_SPOT, output_type="ndarray").tolist():
-            if bodies[first] != bodies[second] and (own[first] or own[second]):
-                raise InputError(
-                    f"charges must be at least {SAME_SPOT} Å from the atoms of other bodies, atoms {first} and {second} of "
-                    f"structure {index} are {np.linalg.norm(positions[first] - positions[second]):.4f} Å apart; move or remove "
-                    "one of them"
-                )

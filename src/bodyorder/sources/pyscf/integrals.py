@@ -257,7 +257,9 @@ def nuclear_repulsion(batch: ClusterBatch) -> np.ndarray:
     """Repulsion of the nuclei of each sub-cluster, and by the point charges around them, in hartree, shape (n,)."""
     first, second = np.triu_indices(batch.n_atoms, 1)
     distances = np.linalg.norm(batch.positions[:, first] - batch.positions[:, second], axis=2) / Bohr
-    return (batch.numbers[:, first] * batch.numbers[:, second] / distances).sum(axis=1) + _in_field(batch, batch.numbers)
+    return (batch.numbers[:, first] * batch.numbers[:, second] / distances).sum(axis=1) + _in_field(
+        batch, batch.numbers
+    )
 
 
 def attraction_by(mol: gto.Mole, places: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ from pyscf.scf import uhf
 from scipy.spatial.distance import cdist
 
 from bodyorder._checks import ComputationError
+from bodyorder.sources.pyscf.correlated.reference import tightened
 from bodyorder.sources.pyscf.integrals import IntegralCache, attraction_by
 from bodyorder.sources.pyscf.mean_field import lowest_fields
 from bodyorder.sources.pyscf.mean_field.fields import molecule_of, unrestricted
@@ -32,8 +33,6 @@ from bodyorder.structures.clusters import ClusterBatch, System
 CHARGE = 1e-8
 #: Rounds before giving up.
 ROUNDS = 100
-#: Convergence of the energy (hartree) and of its derivative with respect to rotations of the orbitals, in which charges are linear.
-ENERGY, GRADIENT = 1e-13, 1e-9
 #: Points of a grid are so far apart, and at most so far from an atom (Å).
 SPACING, REACH = 0.3, 2.8
 #: Points whose integrals are evaluated at once.
@@ -43,7 +42,9 @@ POINTS = 500
 Linear = tuple[np.ndarray, np.ndarray]
 
 
-def iterated(system: System, kind: str, problem_of: Callable[[ClusterBatch], Problem], cache: IntegralCache) -> np.ndarray:
+def iterated(
+    system: System, kind: str, problem_of: Callable[[ClusterBatch], Problem], cache: IntegralCache
+) -> np.ndarray:
     """Point charges of all atoms in elementary charges, shape (n_atoms,).
 
     :param system: a structure
@@ -99,11 +100,16 @@ class _Body:
         before = self._first(problem) if self._solved is None else self._solved
         mol = molecule_of(batch, 0, self._cache.basis, before.mol.spin)
         solved = unrestricted(mol, self._cache.integrals(batch), 0)
-        solved.conv_tol, solved.conv_tol_grad, solved.max_cycle = ENERGY, GRADIENT, 200
         solved.kernel(dm0=before.make_rdm1())
         if not solved.converged:
-            raise ComputationError(f"iterated charges need a converged mean field of atoms {self.atoms.tolist()}; give charges")
-        self._solved = solved
+            second = solved.newton().set(verbose=0)
+            second.kernel(solved.mo_coeff, solved.mo_occ)
+            solved.mo_coeff, solved.mo_occ, solved.mo_energy = second.mo_coeff, second.mo_occ, second.mo_energy
+            solved.e_tot = second.e_tot
+        found = tightened(solved)
+        if isinstance(found, str):
+            raise ComputationError(f"iterated charges need a mean field of atoms {self.atoms.tolist()}: {found}")
+        self._solved = solved = found
         if self._linear is None:
             self._linear = self._charges_in(mol, self._total)
         weights, bare = self._linear
@@ -151,7 +157,9 @@ def _around(mol: gto.Mole) -> np.ndarray:
     radii = vdw_radii[numbers] / Bohr
     if np.isnan(radii).any():
         symbol = chemical_symbols[numbers[int(np.argmax(np.isnan(radii)))]]
-        raise ComputationError(f"chelpg charges need a van der Waals radius of {symbol}, and none is known; use mulliken")
+        raise ComputationError(
+            f"chelpg charges need a van der Waals radius of {symbol}, and none is known; use mulliken"
+        )
     atoms, spacing, reach = mol.atom_coords(), SPACING / Bohr, REACH / Bohr
     low, high = atoms.min(axis=0) - reach, atoms.max(axis=0) + reach
     # the middle of the box is that of the grid, which then moves with the body

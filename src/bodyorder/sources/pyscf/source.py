@@ -130,7 +130,9 @@ class PyscfSource(EnergySource):
                 "use counterpoise=none"
             )
         if forces and batch.in_field:
-            raise InputError("`forces` must be of sub-clusters in vacuum, got point charges around them; leave them out")
+            raise InputError(
+                "`forces` must be of sub-clusters in vacuum, got point charges around them; leave them out"
+            )
         if forces and not self._method.gradient and self.settings.options.get("forces") != "numerical":
             raise InputError(f"{self.settings.method} has no analytic forces; use forces=numerical")
         result = Evaluation(
