@@ -15,8 +15,8 @@ from scipy.spatial.distance import cdist
 from bodyorder import Sampling, check_source, combine, decompose, join, load_results, load_source, save_results
 from bodyorder._checks import ComputationError, InputError
 from bodyorder.analysis import order_changes, order_convergence
-from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
 from bodyorder.sources.protocol import Capabilities, EnergySource, Precision
+from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
 from bodyorder.structures import ClusterBatch, System
 
 #: Three water molecules in a ring, near the geometry of the trimer in the gas phase (Å).
@@ -154,8 +154,8 @@ def test_neither_store_nor_congruence_confuses_a_field_with_vacuum(tmp_path):
         bare = Coulomb()
         bare.capabilities = Capabilities(context=("field",), populations=("nature",))
         np.testing.assert_allclose(stored.contribution, decompose(square, bare, field=field).contribution, atol=1e-11)
-    # in vacuum one atom, two pairs, a triple and the whole, which is the same in every field; then all others, those that hold the
-    # atom whose charge differs are among the charges of before, and so on
+    # in vacuum one atom, two pairs, a triple and the whole, which is the same in every field; then all others; those that hold
+    # the atom whose charge differs have the same charges around them as before
     assert counts == [5, 14, 7, 0, 0]
     # moved as a whole, with the atoms of the field in another order
     moved = Coulomb()
@@ -180,7 +180,7 @@ def test_order_totals_agree_with_qcmanybody(monkeypatch):
         {1: "m", 2: "m", 3: "m"},
         return_total_data=True,
         supersystem_ie_only=False,
-        embedding_charges={body + 1: charges[WATERS == body].tolist() for body in range(3)},
+        embedding_charges={body + 1: charges[body == WATERS].tolist() for body in range(3)},
     )
     components = {}
     for _, label, molecule in core.iterate_molecules():
@@ -319,7 +319,8 @@ def test_iterated_charges_add_up_to_the_charge_of_each_body(kind):
     """An ion, a hydroxide, a radical and a water molecule; the same numbers on repetition and when atoms are permuted."""
     atoms = Atoms(
         "NaOHOHOH2",
-        positions=[[0, 0, 0], [2.3, 0, 0], [3.2, 0.2, 0.1], [-2.5, 0.4, 0], [-3.3, 0.9, 0], [0, 2.6, 0.3], [0.7, 3.2, 0.3], [-0.7, 3.2, 0.4]],
+        positions=[[0, 0, 0], [2.3, 0, 0], [3.2, 0.2, 0.1], [-2.5, 0.4, 0], [-3.3, 0.9, 0],
+                   [0, 2.6, 0.3], [0.7, 3.2, 0.3], [-0.7, 3.2, 0.4]],
     )  # fmt: skip
     labels = np.array([0, 1, 1, 2, 2, 3, 3, 3])
     atoms.set_initial_charges([1, -1, 0, 0, 0, 0, 0, 0])
@@ -349,9 +350,24 @@ def test_charges_that_do_not_settle_are_told(monkeypatch):
 
     monkeypatch.setattr(populations, "ROUNDS", 2)
     with pytest.raises(
-        ComputationError, match=r"iterated charges \(mulliken\) must settle, and still change by \S+ e after 2"
+        ComputationError,
+        match=r"structure 0: iterated charges \(mulliken\) must settle, and still change by \S+ e after 2",
     ):
         decompose(TRIMER, "pyscf:uhf/sto-3g?spin=low", bodies=WATERS, field="mulliken")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [([1.0], r"gave 1 of shape \(1,\)"), ([np.nan] * 5, r"gave 0 of shape \(5,\)")]
+)
+def test_charges_that_a_source_finds_are_looked_at(given, said):
+    class Odd(Coulomb):
+        def iterated_charges(self, system, kind):
+            return given
+
+    with pytest.raises(
+        ComputationError, match=f"coulomb must give a finite charge of each of the 5 atoms of structure 0, {said}"
+    ):
+        decompose(IONS, Odd(), field="nature")
 
 
 def test_results_tell_their_field_and_are_joined_with_their_like_only(tmp_path):
@@ -416,7 +432,7 @@ NAMED.set_array("words", np.array(list("abcde")))
 @pytest.mark.parametrize(
     ("structure", "source", "options", "message"),
     [
-        (IONS, Coulomb, {"field": [1.0, 2.0]}, "`field` must give the charge of each of the 5 atoms of a structure, got 2 values"),
+        (IONS, Coulomb, {"field": [1.0, 2.0]}, "`field` must give the charge of each of the 5 atoms of a structure, got 2"),
         (IONS, Coulomb, {"field": np.zeros((5, 1))}, r"got 5 values of shape \(5, 1\)"),
         (IONS, Coulomb, {"field": [1, 2, np.inf, 0, 0]}, "`field` must give finite charges, got inf for atom 2"),
         (IONS, Coulomb, {"field": {"Na": 1.0}}, "must give the charge of every element, and lacks Cl of structure 0; it has Na"),
@@ -427,13 +443,18 @@ NAMED.set_array("words", np.array(list("abcde")))
         (NAMED, Coulomb, {"field": "column:partial"}, "must give finite charges, got nan for atom 1"),
         (NAMED, Coulomb, {"field": "column:words"}, "column 'words' of structure 0 must give a charge for each atom"),
         (IONS, Coulomb, {"field": "natural"}, r"or kinds that coulomb finds \(nature\), got 'natural'; did you mean 'nature'?"),
-        (IONS, Coulomb, {"field": "nature", "one_body": {"Na": 1.0}}, "`one_body` must be asked for in vacuum, and `field` is given"),
+        (IONS, Coulomb, {"field": "nature", "one_body": {"Na": 1.0}}, "`one_body` must be asked for in vacuum, and `field` is"),
         (IONS, Coulomb, {"field": "nature", "dissociation": True}, "`dissociation` must be asked for in vacuum"),
         (IONS, Coulomb, {"field": "nature", "measure_noise": True}, "`measure_noise` must be asked for in vacuum"),
-        (IONS, WithForces, {"field": "nature", "forces": True}, "`forces` must be asked for in vacuum, and `field` is given; leave one"),
+        (IONS, WithForces, {"field": "nature", "forces": True}, "`forces` must be asked for in vacuum"),
         (PERIODIC, Coulomb, {"field": "nature"}, "`field` must be that of free clusters, structure 0 is periodic; drop its cell"),
         (CLOSE, Coulomb, {"field": "nature"}, "must have atoms apart from each other, atoms 0 and 1 are on one spot"),
-        (IONS, "analytic:pair", {"field": [0.0] * 5}, "must be felt by the source, analytic:pair.* takes sub-clusters in vacuum only; use one that does, such as pyscf"),
+        (
+            IONS,
+            "analytic:pair",
+            {"field": [0.0] * 5},
+            "must be felt by the source, analytic:pair.* takes sub-clusters in vacuum only; use pyscf or another that does",
+        ),
         (
             IONS,
             "pyscf:uhf/sto-3g?spin=low&counterpoise=full",

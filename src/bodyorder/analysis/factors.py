@@ -1,4 +1,4 @@
-"""What *ab initio* energies are made of, their factors: method, basis, spin rule, counterpoise, field; and which differ in one."""
+"""What *ab initio* energies are made of, their factors: method, basis, spin, counterpoise, field; and which differ in one."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def factors(results: xr.Dataset) -> dict[str, dict[str, str]]:
     A source of PySCF has ``method``, ``basis``, ``spin``, ``counterpoise``, ``field`` and those of its other options that change
     energies; any other source has its name as ``method`` and nothing else.
 
-    :param results: of :func:`bodyorder.analysis.combine`; the attributes ``source`` and ``field`` of each result hold its spec and field
+    :param results: of :func:`bodyorder.analysis.combine`; their attributes ``source`` and ``field`` name them
     """
     return {
         name: _of_spec(str(held.get("source", name)), name, str(held.get("field", "none")))

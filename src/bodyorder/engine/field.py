@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import ase
 import numpy as np
 
-from bodyorder._checks import InputError, did_you_mean
+from bodyorder._checks import ComputationError, InputError, did_you_mean, first_line
 from bodyorder.engine.pieces import Piece
 from bodyorder.sources.protocol import EnergySource
 from bodyorder.structures.field import FieldLike, field_charges, field_label, is_kind
@@ -60,7 +60,7 @@ class Field:
                     f"`field` must be charges by atom or element, 'column:NAME', {finds}, got {field!r}"
                     f"{did_you_mean(field, known)}"
                 )
-            charges = [source.iterated_charges(piece.system, str(field)) for piece in pieces]
+            charges = [_found(source, piece, index, str(field)) for index, piece in enumerate(pieces)]
         return cls(field_label(field), tuple(charges))
 
     def on(self, pieces: Sequence[Piece]) -> list[Piece]:
@@ -87,7 +87,7 @@ def check_field(source: EnergySource, structures: Sequence[ase.Atoms], **asked: 
         )
     if "field" not in can.context:
         raise InputError(
-            f"`field` must be felt by the source, {source.name} takes sub-clusters in vacuum only; use one that does, such as pyscf"
+            f"`field` must be felt by the source, {source.name} takes sub-clusters in vacuum only; use pyscf or another that does"
         )
     if can.counterpoise != "none":
         raise InputError(
@@ -100,3 +100,17 @@ def check_field(source: EnergySource, structures: Sequence[ase.Atoms], **asked: 
     for name, is_wanted in asked.items():
         if is_wanted:
             raise InputError(f"`{name}` must be asked for in vacuum, and `field` is given; leave one of them out")
+
+
+def _found(source: EnergySource, piece: Piece, index: int, kind: str) -> np.ndarray:
+    """The point charges that a source finds for one structure."""
+    try:
+        charges = np.asarray(source.iterated_charges(piece.system, kind), dtype=np.float64)
+    except ComputationError as error:
+        raise ComputationError(f"structure {index}: {first_line(error)}") from None
+    if charges.shape != (len(piece.system),) or not np.isfinite(charges).all():
+        raise ComputationError(
+            f"{source.name} must give a finite charge of each of the {len(piece.system)} atoms of structure {index}, gave "
+            f"{np.count_nonzero(np.isfinite(charges))} of shape {charges.shape}"
+        )
+    return charges

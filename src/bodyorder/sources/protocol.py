@@ -301,7 +301,7 @@ class EnergySource(ABC):
         raise self._without("megabytes")
 
     def iterated_charges(self, system: System, kind: str) -> np.ndarray:
-        """Point charges of the atoms of a structure in elementary charges, shape (n_atoms,), each body in the field of the others.
+        """Point charges of a structure's atoms in elementary charges, shape (n_atoms,), each body in the field of the others.
 
         They add up to the charge of each body. Claimed by ``populations``.
 

@@ -234,7 +234,7 @@ class ClusterBatch:
                 if len(charges):
                     steps = np.rint(charges / KEY_RESOLUTION).astype(np.int64)
                     around = _sorted_sites(steps[None], (positions - corner[row])[None])[1]
-                    keys[row].update(np.concatenate([[_AROUND], around[0]]))
+                    keys[row].update(np.append(_AROUND, around[0]).tobytes())
         return [key.digest() for key in keys], permutation
 
 

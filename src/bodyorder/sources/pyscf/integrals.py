@@ -169,7 +169,7 @@ class IntegralCache:
             nuclear_repulsion(batch),
             np.repeat(np.arange(len(counts)), counts),
         )
-        field = np.zeros((n, m, m)) if batch.in_field else 0.0
+        field = np.zeros((n, m, m) if batch.in_field else (1, 1, 1))
         for rows, whole, members in self._sources(batch):
             ao = _functions_of(whole.ranges, members, counts)
             left, right = ao[:, :, None], ao[:, None, :]

@@ -1,10 +1,10 @@
 """Point charges of bodies in each other's field, from unrestricted Hartree–Fock densities in the basis of the source.
 
-Each body is solved among the point charges of the others, whose charges follow from its density, until they change no more. A body
+Each body is solved among the point charges of the others, and its own follow from its density, until they change no more. A body
 of one atom has its charge. Charges are linear in the density matrix P, q_a = c_a + Σ_{μν} w_{a,μν} P_{νμ}:
 
-- ``mulliken``: q_a = Z_a − Σ_{μ∈a} (PS)_{μμ} (J. Chem. Phys. 23, 1833 (1955), doi:10.1063/1.1740588). They depend on the basis, and
-  make little sense with diffuse functions.
+- ``mulliken``: q_a = Z_a − Σ_{μ∈a} (PS)_{μμ} (J. Chem. Phys. 23, 1833 (1955), doi:10.1063/1.1740588). They depend on the basis,
+  and make little sense with diffuse functions.
 - ``chelpg``: those whose potential is nearest to that of the body on a grid around it, and that add up to its charge (Breneman,
   Wiberg, J. Comput. Chem. 11, 361 (1990), doi:10.1002/jcc.540110311). The grid follows the axes.
 """
@@ -122,7 +122,7 @@ class _Body:
         return found
 
 
-def _mulliken(mol: gto.Mole, total: float) -> Linear:  # noqa: ARG001 - it follows from the density
+def _mulliken(mol: gto.Mole, total: float) -> Linear:
     """Weights that halve what two atoms have between them."""
     overlap, weights = mol.intor("int1e_ovlp"), np.zeros((mol.natm, mol.nao, mol.nao))
     for atom, (first, last) in enumerate(mol.aoslice_by_atom()[:, 2:]):

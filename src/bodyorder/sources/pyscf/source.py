@@ -151,7 +151,7 @@ class PyscfSource(EnergySource):
         return result
 
     def iterated_charges(self, system: System, kind: str) -> np.ndarray:
-        """Point charges of the atoms of a structure in elementary charges, shape (n_atoms,), each body in the field of the others.
+        """Point charges of a structure's atoms in elementary charges, shape (n_atoms,), each body in the field of the others.
 
         They are those of unrestricted Hartree–Fock in the basis of the source, whatever its method.
 
