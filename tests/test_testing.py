@@ -28,8 +28,8 @@ CHECKS = [
 FORCES = {"energies with forces", "forces", "net forces", "forces in a batch"}
 #: What applies only to sources that claim it or have it.
 OPTIONAL = {
-    "boxes", "invariance", "energies of atoms", "batch size", "single precision", "records", "charges", "counterpoise", "cells",
-    "estimates", "versions", "members", "workers",
+    "boxes", "invariance", "energies of atoms", "batch size", "single precision", "records", "field", "charges", "counterpoise",
+    "cells", "estimates", "versions", "members", "workers",
 }  # fmt: skip
 
 CONFORMING = [

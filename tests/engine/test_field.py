@@ -164,23 +164,28 @@ def test_neither_store_nor_congruence_confuses_a_field_with_vacuum(tmp_path):
     assert moved.n_asked == 0
 
 
-def test_order_totals_agree_with_qcmanybody(monkeypatch):
+HELIUM = Atoms("He5", positions=2.0 * np.array([[0, 0, 0], [1, 0, 0], [1, 1.1, 0], [0, 1, 0.1], [0.5, 0.5, 0.8]]))
+
+
+@pytest.mark.parametrize(("atoms", "labels"), [(TRIMER, WATERS), (HELIUM, np.arange(5))], ids=["water", "helium"])
+def test_order_totals_agree_with_qcmanybody(monkeypatch, atoms, labels):
     """Its embedding charges, with energies of plain PySCF among the charges that it names."""
     monkeypatch.setenv("QCMANYBODY_EMBEDDING_CHARGES", "1")
-    charges = np.random.default_rng(5).normal(scale=0.4, size=9)
+    charges = np.random.default_rng(5).normal(scale=0.4, size=len(atoms))
+    bodies = range(labels.max() + 1)
     core = ManyBodyCore(
         Molecule(
-            symbols=TRIMER.get_chemical_symbols(),
-            geometry=TRIMER.positions / Bohr,
-            fragments=[[0, 1, 2], [3, 4, 5], [6, 7, 8]],
+            symbols=atoms.get_chemical_symbols(),
+            geometry=atoms.positions / Bohr,
+            fragments=[np.flatnonzero(labels == body).tolist() for body in bodies],
             fix_com=True,
             fix_orientation=True,
         ),
         ["nocp"],
-        {1: "m", 2: "m", 3: "m"},
+        {body + 1: "m" for body in bodies},
         return_total_data=True,
         supersystem_ie_only=False,
-        embedding_charges={body + 1: charges[body == WATERS].tolist() for body in range(3)},
+        embedding_charges={body + 1: charges[labels == body].tolist() for body in bodies},
     )
     components = {}
     for _, label, molecule in core.iterate_molecules():
@@ -197,8 +202,8 @@ def test_order_totals_agree_with_qcmanybody(monkeypatch):
         components[label] = {"energy": field.kernel()}
         assert sorted(delabeler(label)[1]) == sorted(delabeler(label)[2])
     theirs = core.analyze(components)["results"]
-    ours = decompose(TRIMER, SOURCE, bodies=WATERS, field=charges).contribution.values[0] / Hartree
-    totals = np.array([theirs[f"nocp_corrected_total_energy_through_{order}_body"] for order in (1, 2, 3)])
+    ours = decompose(atoms, SOURCE, bodies=labels, field=charges).contribution.values[0] / Hartree
+    totals = [theirs[f"nocp_corrected_total_energy_through_{body + 1}_body"] for body in bodies]
     np.testing.assert_allclose(np.cumsum(ours), totals, atol=1e-9)
 
 

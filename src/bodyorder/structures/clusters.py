@@ -38,8 +38,9 @@ class System:
     field: FloatArray = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        nothing = np.zeros(len(self))
-        defaults = {"charges": nothing, "moments": nothing, "bodies": np.arange(len(self)), "field": nothing}
+        defaults = {name: np.zeros(len(self)) for name in ("charges", "moments", "field")} | {
+            "bodies": np.arange(len(self))
+        }
         for name, value in defaults.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)

@@ -169,7 +169,8 @@ class IntegralCache:
             nuclear_repulsion(batch),
             np.repeat(np.arange(len(counts)), counts),
         )
-        field = np.zeros((n, m, m) if batch.in_field else (1, 1, 1))
+        in_field = batch.in_field
+        field = np.zeros((n, m, m) if in_field else (1, 1, 1))
         for rows, whole, members in self._sources(batch):
             ao = _functions_of(whole.ranges, members, counts)
             left, right = ao[:, :, None], ao[:, None, :]
@@ -180,7 +181,7 @@ class IntegralCache:
             result.core[rows] = core
             pair = pair_index(ao)
             result.repulsion[rows] = whole.repulsion[pair[:, :, None], pair[:, None, :]]
-            if batch.in_field:
+            if in_field:
                 field[rows] = _field(whole, batch.select(rows), members, (left, right))
         result.core += field
         return result
