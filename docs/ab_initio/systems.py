@@ -94,7 +94,9 @@ def pair(first: str, second: str, distance: float) -> ase.Atoms:
 
 def rhombus(symbol: str, short: float, long: float) -> ase.Atoms:
     """Four atoms, by their two diagonals."""
-    return ase.Atoms([symbol] * 4, positions=[[short / 2, 0, 0], [-short / 2, 0, 0], [0, long / 2, 0], [0, -long / 2, 0]])
+    return ase.Atoms(
+        [symbol] * 4, positions=[[short / 2, 0, 0], [-short / 2, 0, 0], [0, long / 2, 0], [0, -long / 2, 0]]
+    )
 
 
 def tetrahedron(symbol: str, side: float) -> ase.Atoms:
@@ -104,13 +106,16 @@ def tetrahedron(symbol: str, side: float) -> ase.Atoms:
 
 
 CASES = (
-    *(Case(f"(H₂O){sub}", ring(count), source) for count, sub, source in (
-        (2, "₂", "pyscf:mp2/aug-cc-pvdz?spin=low"),
-        (3, "₃", "pyscf:mp2/6-31g*?spin=low&counterpoise=vmfc"),
-        (4, "₄", "pyscf:mp2/6-31g*?spin=low"),
-        (5, "₅", "pyscf:uks/6-31g*?spin=low&xc=pbe0"),
-        (6, "₆", "pyscf:uhf/6-31g*?spin=low"),
-    )),
+    *(
+        Case(f"(H₂O){sub}", ring(count), source)
+        for count, sub, source in (
+            (2, "₂", "pyscf:mp2/aug-cc-pvdz?spin=low"),
+            (3, "₃", "pyscf:mp2/6-31g*?spin=low&counterpoise=vmfc"),
+            (4, "₄", "pyscf:mp2/6-31g*?spin=low"),
+            (5, "₅", "pyscf:uks/6-31g*?spin=low&xc=pbe0"),
+            (6, "₆", "pyscf:uhf/6-31g*?spin=low"),
+        )
+    ),
     Case("Na⁺(H₂O)₂", charged(around("Na", 2.3), Na=1.0), "pyscf:mp2/6-31g*?spin=low"),
     Case("Li⁺(H₂O)₂", charged(around("Li", 1.85), Li=1.0), "pyscf:ccsd/6-31g*?spin=low"),
     Case("F⁻(H₂O)₂", charged(donated("F", 2.45), F=-1.0), "pyscf:mp2/6-31+g*?spin=low"),

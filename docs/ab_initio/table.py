@@ -4,8 +4,8 @@
     python docs/ab_initio/table.py NAME …       # computes these systems anew
     python docs/ab_initio/table.py --check      # whether the page holds what systems.json says
 
-Plain PySCF is a loop over sub-clusters: a mean field from its own guess, taken on by its own stability analysis until it is stable,
-and the method on top, for every multiplicity that the rule allows and atoms of this size can have; the lowest counts.
+Plain PySCF is a loop over sub-clusters: a mean field from its own guess, taken on by its own stability analysis until it is
+stable, and the method on top, for every multiplicity that the rule allows and atoms of this size can have; the lowest counts.
 """
 
 from __future__ import annotations
@@ -28,7 +28,16 @@ from bodyorder.structures.bodies import find_bodies
 HERE = Path(__file__).parent
 PAGE, FOUND = HERE.parent / "ab_initio.md", HERE / "systems.json"
 BEGIN, END = "<!-- made by docs/ab_initio/table.py: begin -->\n", "<!-- made by docs/ab_initio/table.py: end -->\n"
-HEADS = ("system", "energies", "orders from 2 on, eV", "states", "equal to plain PySCF", "lower", "higher", "time, ours : plain")
+HEADS = (
+    "system",
+    "energies",
+    "orders from 2 on, eV",
+    "states",
+    "equal to plain PySCF",
+    "lower",
+    "higher",
+    "time, ours : plain",
+)
 #: Energies (hartree) further apart than this are those of two states, or wrong.
 SAME = 1e-6
 #: Steps of a plain mean field towards a stable one, and the highest multiplicity that is tried.
@@ -52,8 +61,14 @@ def computed(case: Case) -> dict[str, Any]:
         "orders": result.contribution.values[0].tolist(),
         "noise": result.noise.values[0].tolist(),
         "failure": failure,
-        "multiplicities": {str(int(one)): int((multiplicities == one).sum()) for one in np.unique(multiplicities[multiplicities > 0])},
-        "doubts": {name: int(result[name].sum()) for name in ("n_failed", "n_contaminated", "n_degenerate", "n_uncertain") if name in result},
+        "multiplicities": {
+            str(int(one)): int((multiplicities == one).sum()) for one in np.unique(multiplicities[multiplicities > 0])
+        },
+        "doubts": {
+            name: int(result[name].sum())
+            for name in ("n_failed", "n_contaminated", "n_degenerate", "n_uncertain")
+            if name in result
+        },
         "equal": int((np.abs(apart) <= SAME).sum()),
         "lower": int((apart < -SAME).sum()),
         "higher": int((apart > SAME).sum()),
@@ -131,10 +146,8 @@ def state(molecule: gto.Mole, spin: int, method: str, options: dict[str, Any]) -
 
 def row(case: Case, found: dict[str, Any]) -> list[str]:
     """The row of one system."""
-    if found["failure"]:
-        orders = f"refused: {found['failure']}"
-    else:
-        orders = ", ".join(f"{energy:+.3f}" for energy in found["orders"][1:])
+    orders = ", ".join(f"{energy:+.3f}" for energy in found["orders"][1:])
+    orders = f"refused: {found['failure']}" if found["failure"] else orders
     states = ", ".join(f"{count} × {spin}" for spin, count in found["multiplicities"].items())
     doubts = [f"{count} {name.removeprefix('n_')}" for name, count in found["doubts"].items() if count]
     ours, plain = found["seconds"]

@@ -199,7 +199,8 @@ def test_sources_are_paired_if_one_factor_differs(build, terms):
     }
     results = named(build, specs, terms(3, [1.0, 1.0, 1.0], 1))
     assert factors(results)["f"] == {
-        "method": "uks", "basis": "6-31g", "spin": "ground", "counterpoise": "full", "xc": "pbe",
+        "method": "uks", "basis": "6-31g", "spin": "ground", "counterpoise": "full", "field": "none",
+        "xc": "pbe",
     }  # fmt: skip
     found = {pair.label: "".join(results["source"].values[list(pair.sources)]) for pair in pairs(results)}
     assert found == {

@@ -92,6 +92,37 @@ def test_what_is_evaluated(scheme, count):
         assert float(result.subsets.subset_energy[row]) == energy(present, lent)
 
 
+@pytest.mark.parametrize("n_bodies", [2, 3, 5])
+@pytest.mark.parametrize("serial", [False, True])
+def test_each_energy_once(tmp_path, n_bodies, serial):
+    """Of N different bodies there are 3^N − 2^N pairs of bodies that are there and bodies that lend: Σ_S (2^|S| − 1)."""
+
+    class Counting(Table):
+        def __init__(self, scheme):
+            super().__init__(scheme)
+            self.capabilities, self.asked = replace(self.capabilities, serial=serial), []
+
+        def evaluate(self, batch, forces):
+            self.asked += zip(map(tuple, batch.members.tolist()), map(tuple, batch.ghosts.tolist()), strict=True)
+            return super().evaluate(batch, forces)
+
+    different = Atoms(
+        ["H", "Li", "B", "Ne", "C"][:n_bodies], positions=np.random.default_rng(1).normal(scale=4, size=(n_bodies, 3))
+    )
+    first, store = Counting("vmfc"), tmp_path / "energies.sqlite"
+    result = decompose(different, first, store=store)
+    assert len(first.asked) == len(set(first.asked)) == 3**n_bodies - 2**n_bodies
+    assert int(result.n_evaluations[0]) == len(first.asked)
+    for scheme in ("vmfc", "full", "none"):
+        again = Counting(scheme)
+        decompose(different, again, store=store, dissociation=False)
+        decompose(different, again, store=store, dissociation=False, max_order=2)
+        assert again.asked == []
+    unstored = Counting("vmfc")
+    decompose(different, unstored)
+    assert sorted(unstored.asked) == sorted(first.asked)
+
+
 def test_noise_counts_every_energy_once():
     """σ² of one energy is 10⁻⁶ + 4·10⁻⁶; ε of a pair after Valiron and Mayer holds 3 energies, of a triple 7."""
     result = decompose(Atoms("He3", positions=4.0 * np.arange(9).reshape(3, 3)), Table("vmfc"))

@@ -86,7 +86,7 @@ def test_a_capability_is_no_other_thing_than_a_text_made_a_list():
         ({"context": "moments"}, "`context` must be a tuple of names, got 'moments'; write ('moments',)"),
         (
             {"context": ("moment",)},
-            "`context` must be one of bodies, charges, moments, got 'moment'; did you mean 'moments'?",
+            "`context` must be one of bodies, charges, field, moments, got 'moment'; did you mean 'moments'?",
         ),
         (
             {"records": ("gaps",)},

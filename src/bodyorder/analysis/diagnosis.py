@@ -19,7 +19,7 @@ CHEMICAL_ACCURACY = 0.043
 
 
 def order_changes(results: SeveralResults) -> xr.Dataset:
-    """How the order totals change with the spin rule, the basis, counterpoise, the method and any other factor.
+    """How the order totals change with the spin rule, the basis, counterpoise, a field, the method and any other factor.
 
     For every pair of sources that differ in one factor alone (see :mod:`bodyorder.analysis.factors`), with
     ΔE⁽ⁿ⁾ = E⁽ⁿ⁾(to) − E⁽ⁿ⁾(from), over the structures of a group that have n bodies or more:

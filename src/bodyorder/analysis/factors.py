@@ -1,4 +1,4 @@
-"""What *ab initio* sources are made of, their factors: method, basis, spin rule, counterpoise; and which differ in one."""
+"""What *ab initio* energies are made of, their factors: method, basis, spin, counterpoise, field; and which differ in one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bodyorder.analysis.alignment import attributes
 from bodyorder.sources.spec import parse_spec
 
 #: Factors that every *ab initio* source has. All others are options of its method.
-FACTORS = ("spin", "basis", "counterpoise", "method")
+FACTORS = ("spin", "basis", "counterpoise", "field", "method")
 
 #: Methods that are exact in their basis, the best first: what the others are measured against.
 EXACT = ("fci", "dmrg")
@@ -27,6 +27,7 @@ _NO_FACTORS = ("forces", "gap", "memory")
 _DIRECTIONS = {
     "spin": ("low", "ground", "high"),
     "counterpoise": ("none", "full", "vmfc"),
+    "field": ("none",),
     "method": ("rhf", "rohf", "uhf", "rks", "uks", "mp2", "ccsd", "ccsd(t)", "dmrg", "fci"),
 }
 
@@ -79,12 +80,15 @@ class Series:
 def factors(results: xr.Dataset) -> dict[str, dict[str, str]]:
     """Factors of every source by name.
 
-    A source of PySCF has ``method``, ``basis``, ``spin``, ``counterpoise`` and those of its other options that change
+    A source of PySCF has ``method``, ``basis``, ``spin``, ``counterpoise``, ``field`` and those of its other options that change
     energies; any other source has its name as ``method`` and nothing else.
 
-    :param results: of :func:`bodyorder.analysis.combine`; the attribute ``source`` of each result holds its spec
+    :param results: of :func:`bodyorder.analysis.combine`; their attributes ``source`` and ``field`` name them
     """
-    return {name: _of_spec(str(held.get("source", name)), name) for name, held in attributes(results).items()}
+    return {
+        name: _of_spec(str(held.get("source", name)), name, str(held.get("field", "none")))
+        for name, held in attributes(results).items()
+    }
 
 
 def pairs(results: xr.Dataset) -> list[Pair]:
@@ -176,7 +180,7 @@ def short(held: Mapping[str, str]) -> str:
     return _common(held, "")
 
 
-def _of_spec(spec: str, name: str) -> dict[str, str]:
+def _of_spec(spec: str, name: str, field: str) -> dict[str, str]:
     try:
         scheme, target, options = parse_spec(spec)
     except InputError:
@@ -184,7 +188,7 @@ def _of_spec(spec: str, name: str) -> dict[str, str]:
     method, slash, basis = target.partition("/")
     if scheme != "pyscf" or not slash:
         return {"method": name}
-    silent = {"method": method, "basis": basis, "spin": "none", "counterpoise": "none"}
+    silent = {"method": method, "basis": basis, "spin": "none", "counterpoise": "none", "field": field}
     return silent | {key: _text(value) for key, value in options.items() if key not in _NO_FACTORS}
 
 
@@ -251,6 +255,8 @@ def _common(own: Mapping[str, str], factor: str, held: Mapping[str, str] | None 
     rest = [] if factor == "spin" else [f"spin {own['spin']}"]
     if factor != "counterpoise" and own["counterpoise"] != "none":
         rest.append(f"counterpoise {own['counterpoise']}")
+    if factor != "field" and own["field"] != "none":
+        rest.append(f"in a field ({own['field']})")
     shared = own if held is None else held
     rest += [f"{key} {value}" for key, value in _options(own).items() if key != factor and shared.get(key) == value]
     return ", ".join([level, *rest])

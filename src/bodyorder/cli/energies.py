@@ -80,6 +80,11 @@ def add_commands(commands: Any) -> None:
         "--same-distance", type=float, metavar="Å", help="take sub-clusters for congruent whose distances agree to this"
     )
     add_one_body(decompose)
+    decompose.add_argument(
+        "--field",
+        metavar="mulliken|chelpg|column:NAME|O=e,H=e",
+        help="point charges in place of the bodies that a sub-cluster lacks: found by the source, of a column, or by element",
+    )
     decompose.add_argument("--subsets", action="store_true", help="keep energy and contribution of every sub-cluster")
     decompose.add_argument("--store", metavar="FILE", help="energies already computed; what is computed is added")
     where = decompose.add_mutually_exclusive_group()
@@ -241,8 +246,10 @@ def _decompose(args: argparse.Namespace) -> None:
     from bodyorder.sources import load_source
     from bodyorder.sources.one_body import parse_one_body
     from bodyorder.structures import read_structures
+    from bodyorder.structures.field import parse_field
 
     one_body = parse_one_body(args.one_body)
+    field = None if args.field is None else parse_field(args.field)
     output = check_output(args.output, never=[path for path in (args.structures, args.store) if path])
     structures = read_structures(args.structures, periodic=True, boundaries=args.boundaries)
     begin = time.perf_counter()
@@ -256,6 +263,7 @@ def _decompose(args: argparse.Namespace) -> None:
             whole=not args.no_whole,
             bodies=args.bodies,
             cutoff=args.cutoff,
+            field=field,
             sampling=_sampling(args),
             forces=args.forces,
             hessians=args.hessians,

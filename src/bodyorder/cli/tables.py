@@ -43,7 +43,9 @@ def print_orders(result: xr.DataTree) -> None:
         members = {str(name): np.array([row]) for row, name in enumerate(result.structure.values)}
     else:
         members = groups(result.to_dataset())
-    table = Table(title=f"contributions of {result.attrs['source']}, eV per body")
+    field = result.attrs.get("field", "none")
+    among = "" if field == "none" else f" in a field ({field})"
+    table = Table(title=f"contributions of {result.attrs['source']}{among}, eV per body")
     table.add_column("order", justify="right")
     for name, rows in members.items():
         label = name or "all"

@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 from ase.stress import full_3x3_to_voigt_6_stress
 
+from bodyorder.engine.field import VACUUM
 from bodyorder.engine.members import member_totals
 from bodyorder.engine.noise import SIGNIFICANT
 from bodyorder.engine.noise import describe as describe_noise
@@ -38,6 +39,7 @@ def assemble(
     by_structure: Sequence[SubsetEnergies],
     *,
     subsets: bool,
+    field: str,
 ) -> xr.DataTree:
     """The result of a decomposition.
 
@@ -46,6 +48,7 @@ def assemble(
     :param selection: which sub-clusters were taken
     :param by_structure: their energies, structure by structure
     :param subsets: whether to keep what belongs to single sub-clusters
+    :param field: what the point charges around sub-clusters are, one word
     """
     source = evaluated.source
     top = max(own.piece.family.max_order for own in by_structure)
@@ -78,6 +81,7 @@ def assemble(
             "precision_relative": float(source.precision.relative),
             "spin": source.capabilities.spin,
             "counterpoise": source.capabilities.counterpoise,
+            "field": field,
             "noise": describe_noise(
                 source,
                 evaluated.measured,
@@ -100,7 +104,7 @@ def assemble(
     if any("group" in atoms.info for atoms in structures):
         groups = [str(atoms.info.get("group", "")) for atoms in structures]
         dataset = dataset.assign_coords(group=("structure", groups))
-    dataset = dataset.merge(_sites(structures, by_structure, top)).merge(_doubts(by_structure, top))
+    dataset = dataset.merge(_sites(structures, by_structure, top, field != VACUUM)).merge(_doubts(by_structure, top))
     if evaluated.wanted.hessians:
         dataset = dataset.merge(_hessians(by_structure, top))
     if any(own.piece.cell is not None for own in by_structure):
@@ -126,7 +130,9 @@ def _own_versions() -> dict[str, str]:
     return {name: version(name) for name in _VERSIONED}
 
 
-def _sites(structures: Sequence[ase.Atoms], by_structure: Sequence[SubsetEnergies], top: int) -> xr.Dataset:
+def _sites(
+    structures: Sequence[ase.Atoms], by_structure: Sequence[SubsetEnergies], top: int, in_field: bool
+) -> xr.Dataset:
     """What belongs to atoms."""
     sites = xr.Dataset(
         {
@@ -143,6 +149,8 @@ def _sites(structures: Sequence[ase.Atoms], by_structure: Sequence[SubsetEnergie
     moments = np.concatenate([atoms.get_initial_magnetic_moments() for atoms in structures])
     if moments.any():
         sites["site_moment"] = ("site", moments)
+    if in_field:
+        sites["site_field_charge"] = ("site", np.concatenate([own.piece.system.field for own in by_structure]))
     if by_structure[0].force_sums is not None:
         sites["force_contribution"] = (
             ("order", "site", "xyz"),

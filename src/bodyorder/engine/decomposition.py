@@ -15,6 +15,7 @@ from bodyorder.engine.assembly import assemble
 from bodyorder.engine.batching import make_tasks
 from bodyorder.engine.cache import RunCache
 from bodyorder.engine.computation import Wanted
+from bodyorder.engine.field import Field, check_field
 from bodyorder.engine.jobs import Outcome
 from bodyorder.engine.lone_atoms import LoneAtoms
 from bodyorder.engine.noise import Measured, measure
@@ -32,6 +33,7 @@ from bodyorder.sources.registry import SourceLike, load_source
 from bodyorder.structures import read_structures
 from bodyorder.structures.bodies import BodiesLike
 from bodyorder.structures.congruence import SHAPE_RESOLUTION
+from bodyorder.structures.field import FieldLike
 from bodyorder.structures.io import StructuresLike
 
 
@@ -43,6 +45,7 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     whole: bool = True,
     bodies: BodiesLike = "atoms",
     cutoff: float | None = None,
+    field: FieldLike | None = None,
     sampling: Sampling | None = None,
     forces: bool = False,
     hessians: bool = False,
@@ -60,7 +63,8 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
 ) -> xr.DataTree:
     """Resolve the energy of structures into one-body, two-body, … N-body contributions.
 
-    E⁽ⁿ⁾ = Σ_{|S|=n} ε(S), ε(S) = Σ_{T⊆S} (−1)^{|S|−|T|} E(T), with E(T) the energy of the sub-cluster T alone in vacuum.
+    E⁽ⁿ⁾ = Σ_{|S|=n} ε(S), ε(S) = Σ_{T⊆S} (−1)^{|S|−|T|} E(T), with E(T) the energy of the sub-cluster T alone in vacuum, or in
+    a field of point charges that stand for the other bodies.
 
     :param structures: a structure, several, or a file of any usual format
     :param source: energy source, ASE calculator, or the spec of a source (see :func:`bodyorder.load_source`)
@@ -72,6 +76,9 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     :param cutoff: distance in Å that limits which sub-clusters are evaluated. If the source is additive at this distance
         (its own cutoff is not larger), the sub-clusters connected by shorter distances are evaluated, and the result is exact.
         Otherwise only those whose bodies are all within it of each other are, and ``residual`` holds what was left out.
+    :param field: point charges at the atoms of the bodies that a sub-cluster lacks, in elementary charges: by element,
+        ``{"O": -0.834, "H": 0.417}``, ``"column:NAME"``, or an array of all atoms; or the kind of those that the source finds for
+        each body in the field of the others, until they change no more: ``"mulliken"``, ``"chelpg"``. ``None`` is vacuum.
     :param sampling: estimate the order totals up to ``max_order`` from a sample of the sub-clusters; ``noise`` holds the error
     :param forces: resolve forces too
     :param hessians: resolve the second derivatives of free structures too: those of the source, or differences of its forces
@@ -123,6 +130,14 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
             f"`executor` must have the interface of concurrent.futures, got {executor!r}; bodyorder.engine.executors opens one"
         )
     _check_asked(engine, forces=forces, hessians=hessians, atom_energies=atom_energies, members=members)
+    if field is not None:
+        needs_vacuum = {
+            "forces": forces,
+            "hessians": hessians,
+            "measure_noise": measure_noise,
+            "dissociation": dissociation,
+        }
+        check_field(engine, frames, one_body=one_body != "model", **needs_vacuum)
     wanted = Wanted(forces, atom_energies, len(engine.capabilities.members) if members else 0, hessians)
     selection = Selection(max_order, bodies, cutoff, sampling, kept=subsets, whole=whole)
     with opened(store) as opened_store:
@@ -131,6 +146,8 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
             raise InputError(
                 "`hessians` need free structures, and some are periodic; drop the cell (boundaries='free')"
             )
+        surrounding = Field.find(field, frames, pieces, engine)
+        pieces = surrounding.on(pieces)
         said = selection.inventory(frames, pieces, engine)
         if announce is not None:
             announce(said)
@@ -146,13 +163,17 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
         by_structure = run.energies(pieces)
         if sampling is not None:
             by_structure = _sampled_on(
-                sampling, run, by_structure, lambda draws: selection.pieces(frames, engine, draws)
+                sampling,
+                run,
+                by_structure,
+                lambda draws: surrounding.on(selection.pieces(frames, engine, draws)),
             )
-        missed = lone.missed(by_structure, known, dissociation)
+        missed = lone.missed(by_structure, known, False if surrounding else dissociation)
     for own in by_structure:
         own.take_cell()
-    lone.advise(by_structure)
-    result = assemble(frames, run.evaluated, selection, by_structure, subsets=subsets)
+    if not surrounding:
+        lone.advise(by_structure)
+    result = assemble(frames, run.evaluated, selection, by_structure, subsets=subsets, field=surrounding.label)
     result.attrs["input"] = said
     lone.keep(result, missed)
     if across:

@@ -74,7 +74,8 @@ class Run:
         """Whether one energy serves all congruent sub-clusters. What belongs to atoms would have to be turned, and is not."""
         if not self.source.capabilities.invariant or self.wanted.by_atom:
             return False
-        return not self.context or (self.context == ("moments",) and not batch.of_members("moments").any())
+        seen = {"moments": lambda: batch.of_members("moments").any(), "field": lambda: batch.in_field}
+        return all(name in seen and not seen[name]() for name in self.context)
 
     @property
     def context(self) -> tuple[str, ...]:

@@ -34,7 +34,11 @@ _ORIGINS = {
     "family": "sub-clusters",
     "cutoff": "cutoff (Å)",
     "one_body": "lone atoms",
+    "field": "field",
 }
+
+#: Those of them that are shown where they are not the usual ones, and what these are.
+_USUAL = {"one_body": "model", "field": "none"}
 
 
 def said(held: dict[str, dict[str, Any]], what: str) -> list[str]:
@@ -221,12 +225,13 @@ def failures(results: xr.Dataset) -> Section | None:
 
 def origins(held: dict[str, dict[str, Any]]) -> Table:
     """Where the results come from."""
-    shown = [key for key in _ORIGINS if key != "one_body"]
+    shown = [key for key in _ORIGINS if key not in _USUAL]
     present = [key for key in shown if any(key in attributes for attributes in held.values())]
     if any(attributes.get("whole") == NOT_ASKED for attributes in held.values()):
         present.append("whole")
-    if any(attributes.get("one_body", "model") != "model" for attributes in held.values()):
-        present.append("one_body")
+    for key, usual in _USUAL.items():
+        if any(attributes.get(key, usual) != usual for attributes in held.values()):
+            present.append(key)
     rows = [[str(attributes.get(key, MISSING)) for key in present] for attributes in held.values()]
     frame = pd.DataFrame(rows, pd.Index(list(held), name="name"), [_ORIGINS.get(key, key) for key in present])
     return Table(frame, "Where the energies come from.")

@@ -16,11 +16,11 @@ from bodyorder.results.tree import some
 #: What says which energies these are; the numbers of results that differ in one of them are not of one kind.
 _AGREE = (
     "schema_version", "source", "one_body", "fingerprint", "precision_absolute", "precision_relative", "spin", "counterpoise",
-    "whole", "bodies", "cutoff", "member_kind",
+    "field", "whole", "bodies", "cutoff", "member_kind",
 )  # fmt: skip
 
 #: What is said where a result does not say it.
-_UNSAID = {"whole": ASKED, "cutoff": "none", "one_body": "model"}
+_UNSAID = {"field": "none", "whole": ASKED, "cutoff": "none", "one_body": "model"}
 
 #: Bodies that are the same rule for all structures. All else is given atom by atom, in files of any name.
 _RULES = ("atoms", "molecules", "residues")

@@ -81,7 +81,7 @@ def join(results: Iterable[xr.DataTree] | Mapping[str, xr.DataTree], *, subsets:
       a part has none. What was asked for, sub-clusters, forces, energies of atoms, all parts must have or none.
     - **Pairs of elements far apart** (``dissociation``) are those of all parts, each once.
     - **Attributes** must agree where they say what the numbers are: source, fingerprint, precision, spin rule, counterpoise,
-      bodies, cutoff, whether wholes were asked for. ``created`` is the latest, ``versions`` and ``noise`` name all that
+      field, bodies, cutoff, whether wholes were asked for. ``created`` is the latest, ``versions`` and ``noise`` name all that
       there are, and those of a user stay if all have them alike.
 
     The parts are copied once. What is asked of the result of a join may be joined again.

@@ -19,7 +19,10 @@ from bodyorder.sources.protocol import (
     check_names,
     described,
 )
-from bodyorder.structures.clusters import ClusterBatch
+from bodyorder.structures.clusters import ClusterBatch, System
+
+#: Claims that are tuples of names.
+_NAMED = ("members", "populations")
 
 
 @runtime_checkable
@@ -71,8 +74,8 @@ def adapt(given: Any) -> EnergySource:
 
 
 def _what_it_has(given: PlainSource) -> Capabilities:
-    # members have names, which no method tells
-    there: dict[str, Any] = {claim: hasattr(given, method) for claim, method in METHODS.items() if claim != "members"}
+    # members and populations have names, which no method tells
+    there: dict[str, Any] = {claim: hasattr(given, method) for claim, method in METHODS.items() if claim not in _NAMED}
     return Capabilities(**there | {"records": tuple(RECORDS) if there["records"] else ()})
 
 
@@ -151,6 +154,9 @@ class _Adapted(EnergySource):
 
     def megabytes(self, batch: ClusterBatch, forces: bool) -> float:
         return self._plain.megabytes(batch, forces)
+
+    def iterated_charges(self, system: System, kind: str) -> np.ndarray:
+        return self._plain.iterated_charges(system, kind)
 
     def tightened(self) -> EnergySource:
         return adapt(self._plain.tightened())

@@ -103,7 +103,9 @@ class OneBodySource(EnergySource):
         can = source.capabilities
         lacking = {claim: f"{source.name} does not give it" for claim in METHODS if not getattr(can, claim)}
         lacking |= dict(can.missing) | {"members": "lone atoms of a table have none; leave `one_body` out"}
-        self.capabilities = replace(can, members=(), member_kind="", missing=lacking)
+        lacking["populations"] = "lone atoms of a table feel no field; leave `one_body` out"
+        vacuum = tuple(name for name in can.context if name != "field")
+        self.capabilities = replace(can, members=(), member_kind="", populations=(), context=vacuum, missing=lacking)
 
     @property
     def cutoff(self) -> float | None:  # type: ignore[override]

@@ -14,10 +14,10 @@ import ase
 import numpy as np
 
 from bodyorder._checks import InputError, check_between, check_choice, check_switch, did_you_mean
-from bodyorder.structures.clusters import ClusterBatch
+from bodyorder.structures.clusters import ClusterBatch, System
 
 #: What of the structure around its atoms the energy of a sub-cluster can depend on (:class:`~bodyorder.structures.System`).
-CONTEXT = ("bodies", "charges", "moments")
+CONTEXT = ("bodies", "charges", "moments", "field")
 #: Whose basis functions a sub-cluster can be given beside its own.
 COUNTERPOISE = ("none", "full", "vmfc")
 #: What forces are: the negative gradient of the energy, or a prediction beside it, which need be the gradient of nothing.
@@ -83,6 +83,7 @@ class Capabilities:
     :param cell_energy: it gives energies of periodic structures by cell (``cell_energy``), which orders are held against
     :param seconds: it estimates how long a sub-cluster takes (``seconds``): batches then hold fewer of those that take long
     :param megabytes: it estimates the memory of a process that computes a batch (``megabytes``)
+    :param populations: kinds of point charges that it finds for the atoms of bodies in each other's field (``iterated_charges``)
     :param charged: it takes charged sub-clusters
     :param context: what of the structure around its atoms the energy of a sub-cluster depends on, some of :data:`CONTEXT`
     :param invariant: congruent sub-clusters, rotated, reflected or with their atoms in another order, have the same energy to
@@ -121,6 +122,7 @@ class Capabilities:
     cell_energy: bool = False
     seconds: bool = False
     megabytes: bool = False
+    populations: tuple[str, ...] = ()
     charged: bool = False
     context: tuple[str, ...] = ()
     invariant: bool = False
@@ -227,6 +229,7 @@ METHODS = {
     "seconds": "seconds",
     "megabytes": "megabytes",
     "tightened": "tightened",
+    "populations": "iterated_charges",
 }
 #: What every source has.
 REQUIRED = ("name", "fingerprint", "cutoff", "precision", "energies")
@@ -303,6 +306,16 @@ class EnergySource(ABC):
     def megabytes(self, batch: ClusterBatch, forces: bool) -> float:
         """Rough memory of a process that computes a batch of sub-clusters like its first; claimed by ``megabytes``."""
         raise self._without("megabytes")
+
+    def iterated_charges(self, system: System, kind: str) -> np.ndarray:
+        """Point charges of a structure's atoms in elementary charges, shape (n_atoms,), each body in the field of the others.
+
+        They add up to the charge of each body. Claimed by ``populations``.
+
+        :param kind: one of ``populations``
+        :raises ComputationError: if they cannot be found
+        """
+        raise self._without("populations")
 
     def tightened(self) -> EnergySource:
         """The same source with its energies converged tighter; claimed by ``tightened``."""

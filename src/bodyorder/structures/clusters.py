@@ -26,6 +26,8 @@ class System:
         if not given
     :param moments: unpaired electrons of each atom, positive up and negative down, shape (n_atoms,); zero if not given
     :param bodies: body of each atom, shape (n_atoms,); every atom its own if not given
+    :param field: point charge in elementary charges that stands for each atom in the field of sub-clusters without it, shape
+        (n_atoms,); zero, vacuum, if not given
     """
 
     numbers: IntArray
@@ -33,9 +35,12 @@ class System:
     charges: FloatArray = None  # type: ignore[assignment]
     moments: FloatArray = None  # type: ignore[assignment]
     bodies: IntArray = None  # type: ignore[assignment]
+    field: FloatArray = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        defaults = {"charges": np.zeros(len(self)), "moments": np.zeros(len(self)), "bodies": np.arange(len(self))}
+        defaults = {name: np.zeros(len(self)) for name in ("charges", "moments", "field")} | {
+            "bodies": np.arange(len(self))
+        }
         for name, value in defaults.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
@@ -56,6 +61,9 @@ class System:
 
 
 _NOTHING = System(np.empty(0, dtype=np.int64), np.empty((0, 3)))
+
+#: Word in front of the point charges in a key.
+_AROUND = -(2**62)
 
 #: Of structures with more atoms than this, of which a batch takes several, the atoms that it needs are looked up one by one.
 _LARGE = 1000
@@ -151,8 +159,23 @@ class ClusterBatch:
         """What the structures say of each atom, shape (n, k): ``charges``, ``moments`` or ``bodies``."""
         return _taken(self.systems, self.parents, self.members, (name,))[0].astype(np.float64, copy=False)
 
+    @property
+    def in_field(self) -> bool:
+        """Whether there are point charges around any of the structures' sub-clusters."""
+        return any(system.field.any() for system in self.systems.values())
+
+    def field_of(self, row: int) -> tuple[FloatArray, FloatArray]:
+        """The point charges around one sub-cluster, those of the atoms that are not in it, zeros left out.
+
+        :return: in elementary charges, shape (c,), and their positions in Å, shape (c, 3)
+        """
+        system = self.systems[int(self.parents[row])]
+        outside = system.field != 0
+        outside[self.members[row]] = False
+        return system.field[outside], system.positions[outside]
+
     def systems_at(self, positions: FloatArray) -> list[System]:
-        """Every sub-cluster as a structure of its own.
+        """Every sub-cluster as a structure of its own, in vacuum.
 
         :param positions: of its atoms in Å, shape (n, k, 3); ``batch.positions`` leaves them where they are
         """
@@ -176,8 +199,8 @@ class ClusterBatch:
 
         Atoms that lend their functions are part of it.
 
-        :param context: what else of its structure its energy depends on, some of ``"moments"``, ``"bodies"`` and
-            ``"charges"`` (of each atom; that of the whole is always part of it)
+        :param context: what else of its structure its energy depends on, some of ``"moments"``, ``"bodies"``, ``"charges"``
+            (of each atom; that of the whole is always part of it) and ``"field"``
         :return: a 16-byte key per sub-cluster, and the permutations of shape (n, k) that bring its atoms into the order
             that the key stands for (``forces[row][permutation[row]]`` are forces in that order)
         """
@@ -205,6 +228,14 @@ class ClusterBatch:
             # without moments a key is the same as where nobody asks for them
             for row in np.flatnonzero(first).tolist():
                 keys[row].update(turned[row])
+        if "field" in context and self.in_field:
+            for row in range(n):
+                charges, positions = self.field_of(row)
+                # without charges around it a key is that of vacuum
+                if len(charges):
+                    steps = np.rint(charges / KEY_RESOLUTION).astype(np.int64)
+                    around = _sorted_sites(steps[None], (positions - corner[row])[None])[1]
+                    keys[row].update(np.append(_AROUND, around[0]).tobytes())
         return [key.digest() for key in keys], permutation
 
 

@@ -12,7 +12,7 @@ from bodyorder.sources.protocol import CONTEXT
 from bodyorder.sources.spacing import GAP
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.testing.checks import Check
-from bodyorder.testing.clusters import alone
+from bodyorder.testing.clusters import alone, random_rotation
 from bodyorder.testing.subject import Subject
 
 #: Sub-clusters that are asked for at once, whatever larger number is claimed.
@@ -77,6 +77,7 @@ def context(subject: Subject, name: str) -> Check:
         "bodies": np.zeros(n, dtype=np.int64),
         "charges": np.resize([POLAR, -POLAR], n),
         "moments": np.resize([1.0, -1.0], n),
+        "field": np.resize([POLAR, -POLAR], n),
     }
     unseen = [one for one in CONTEXT if one not in claimed]
     if not unseen:
@@ -84,13 +85,35 @@ def context(subject: Subject, name: str) -> Check:
     found = []
     for one in unseen:
         try:
-            found.append(subject.energy(System(cluster.numbers, cluster.positions, **{one: others[one]})))
+            told = System(cluster.numbers, cluster.positions, **{one: others[one]})
+            found.append(_inside(subject, told) if one == "field" else subject.energy(told))
         except InputError as error:
             raise ComputationError(
                 f"{one} must be claimed as context to be looked at, and are looked at: {error}"
             ) from error
-    wanted = np.full(len(found), subject.energy(cluster))
+    wanted = np.array([_inside(subject, cluster) if one == "field" else subject.energy(cluster) for one in unseen])
     return subject.compare(name, np.array(found), wanted, f"another structure's {', '.join(unseen)}")
+
+
+def field(subject: Subject, name: str) -> Check:
+    """Point charges around a sub-cluster change its energy, and what turns with them does not; charges of zero do nothing."""
+    if "field" not in subject.source.capabilities.context:
+        return Check(name, None, detail="not claimed: sub-clusters are in vacuum")
+    cluster = subject.clusters[-1]
+    bare = _inside(subject, cluster)
+    charges = np.resize([POLAR, 2 * POLAR], len(cluster))
+    inside = System(cluster.numbers, cluster.positions, field=charges)
+    around = _inside(subject, inside)
+    if not abs(around - bare) > subject.tolerance(np.array([bare, around])):
+        return Check(name, False, detail=f"charges around a cluster must change its energy, {bare:.9g} eV")
+    turned = System(cluster.numbers, random_rotation(subject.rng).apply(cluster.positions), field=charges)
+    return subject.compare(name, np.array([_inside(subject, turned)]), np.array([around]), "charges that turn along")
+
+
+def _inside(subject: Subject, system: System) -> float:
+    """Energy in eV of all atoms of a structure but the last."""
+    batch = ClusterBatch.cut({0: system}, np.zeros(1, dtype=np.int64), np.arange(len(system) - 1)[None])
+    return float(subject.source.energies(batch)[0])
 
 
 def charges(subject: Subject, name: str) -> Check:

@@ -41,12 +41,13 @@ def check_source(
     nothing changes beyond the cutoff where an atom is moved away from one or two others, and that energies do not jump on the
     way; that nothing acts across periodic boxes, where the source makes such; that the noise of an energy is not above the
     claimed precision; that forces are the negative gradient, and balance; that second derivatives are those of forces; that
-    energies of atoms add up and follow their atoms; that members are as many as named and parts add up; that a source that claims
-    to be invariant does not see reflections either; and every other claim of its capabilities that numbers can decide: batches as
-    large as it says, records, context, charges, functions of other atoms, energies of cells, estimates, versions. Whether it is
-    serial or costly is left to whoever times it. Tolerances are 6σ of the claimed precision, and at least 1e-9 eV, of jumps 1e-4
-    eV. All but the checks of batches evaluate one cluster at a time, and those that move atoms, where batches were found to be
-    right; checks of batches take enough sub-clusters of one composition for sources that evaluate many together.
+    energies of atoms add up and follow their atoms; that members are as many as named and parts add up; that a source that
+    claims to be invariant does not see reflections either; and every other claim of its capabilities that numbers can decide:
+    batches as large as it says, records, context, a field, charges, functions of other atoms, energies of cells, estimates,
+    versions. Whether it is serial or costly is left to whoever times it. Tolerances are 6σ of the claimed precision, and at
+    least 1e-9 eV, of jumps 1e-4 eV. All but the checks of batches evaluate one cluster at a time, and those that move atoms,
+    where batches were found to be right; checks of batches take enough sub-clusters of one composition for sources that
+    evaluate many together.
 
     :param source: the energy source
     :param species: chemical symbols to build clusters of, hydrogen if not given
@@ -95,6 +96,7 @@ class _Kit:
             "single precision": partial(claims.single_precision, subject),
             "records": partial(claims.records, subject),
             "context": partial(claims.context, subject),
+            "field": partial(claims.field, subject),
             "charges": partial(claims.charges, subject),
             "counterpoise": partial(claims.counterpoise, subject),
             "cells": partial(claims.cells, subject),

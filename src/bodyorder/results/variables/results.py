@@ -66,6 +66,9 @@ RESULTS = {
     "site_body": Variable(("site",), "1", "", "body that an atom belongs to, counted within its structure"),
     "site_position": Variable(("site", "xyz"), "Å", "r", "position of an atom"),
     "site_charge": Variable(("site",), "e", "q", "charge of an atom, as it was given; left out if all are zero"),
+    "site_field_charge": Variable(
+        ("site",), "e", r"q_\mathrm{f}", "point charge that stands for an atom in the field of sub-clusters without it"
+    ),
     "site_moment": Variable(
         ("site",), "1", "m", "unpaired electrons of an atom, as they were given, up or down; left out if all are zero"
     ),
@@ -73,7 +76,7 @@ RESULTS = {
     "subset_cells": Variable(("subset", "slot", "xyz"), "1", "R", "cell that each body of a subset is in"),
     "subset_structure": Variable(("subset",), "1", "", "structure that a subset belongs to"),
     "subset_order": Variable(("subset",), "1", "|S|", "number of bodies in a subset"),
-    "subset_energy": Variable(("subset",), "eV", "E(S)", "energy of a subset alone in vacuum"),
+    "subset_energy": Variable(("subset",), "eV", "E(S)", "energy of a subset alone in vacuum, or in a field"),
     "subset_contribution": Variable(("subset",), "eV", r"\varepsilon(S)", "contribution of a subset"),
     "subset_noise": Variable(
         ("subset",), "eV", r"\sigma(S)", "1σ of the energy of a subset, by the source and beyond its precision"

@@ -84,6 +84,11 @@ class AtomicIntegrals:
             self.repulsion = ao2mo.restore(4, self.mol.intor("int2e", aosym="s8"), n_functions)
 
     @cached_property
+    def potentials(self) -> np.ndarray:
+        """−⟨μ|1/r|ν⟩ about each atom: its attraction as a point charge of one, shape (n_atoms, n, n)."""
+        return attraction_by(self.mol, self.mol.atom_coords())
+
+    @cached_property
     def gradients(self) -> AtomicGradients:
         """Derivatives of these integrals."""
         return AtomicGradients(self.mol)
@@ -94,6 +99,8 @@ class AtomicIntegrals:
         held = [self.overlap, self.kinetic, self.attraction, self.repulsion]
         if self.fitted:
             held += [self.fitted.three, self.fitted.metric]
+        if "potentials" in self.__dict__:
+            held.append(self.potentials)
         if "gradients" in self.__dict__:
             held += [
                 self.gradients.overlap,
@@ -135,9 +142,9 @@ class ClusterIntegrals:
     """Integrals of ``n`` sub-clusters with the same sequence of elements, m functions each.
 
     :param overlap: shape (n, m, m)
-    :param core: kinetic energy and attraction by the nuclei present, shape (n, m, m)
+    :param core: kinetic energy and attraction by the nuclei present and the point charges around them, shape (n, m, m)
     :param repulsion: (μν|λσ) over pairs, shape (n, pairs, pairs)
-    :param nuclear: repulsion of the nuclei, shape (n,)
+    :param nuclear: repulsion of the nuclei, and by the point charges around them, shape (n,)
     :param atoms: the atom (place in the sub-cluster, ghosts behind the others) that each function belongs to, shape (m,)
     :param basis: the basis set
     :param auxiliary: what ``repulsion`` is fitted with, None where it is not
@@ -203,6 +210,8 @@ class IntegralCache:
             self.auxiliary,
             self.relativity,
         )
+        in_field = batch.in_field
+        field = np.zeros((n, m, m) if in_field else (1, 1, 1))
         for rows, whole, members in self._sources(batch):
             ao = _functions_of(whole.ranges, members, counts)
             left, right = ao[:, :, None], ao[:, None, :]
@@ -217,8 +226,11 @@ class IntegralCache:
                     result.repulsion[row] = whole.fitted.repulsion(mine, atoms)
             else:
                 result.repulsion[rows] = whole.repulsion[pair[:, :, None], pair[:, None, :]]
+            if in_field:
+                field[rows] = _field(whole, batch.select(rows), members, (left, right))
         if self.relativity == "x2c":
             self._relativistic(batch, result.core)
+        result.core += field
         return result
 
     def _relativistic(self, batch: ClusterBatch, core: np.ndarray) -> None:
@@ -230,8 +242,8 @@ class IntegralCache:
             if element(self.basis, number).potential:
                 symbol, name = chemical_symbols[number], self.basis.of_element(number).name
                 raise InputError(
-                    f"`relativity` must be none where core potentials stand for electrons, as for {symbol} with {name}: they hold "
-                    "relativity already; use a basis set for all electrons"
+                    f"`relativity` must be none where core potentials stand for electrons, as for {symbol} with {name}: they "
+                    "hold relativity already; use a basis set for all electrons"
                 )
         numbers, positions = all_numbers(batch), np.concatenate([batch.positions, batch.of_ghosts()[1]], axis=1)
         for row in range(len(batch)):
@@ -315,11 +327,54 @@ def charges_of(numbers: np.ndarray, basis: BasisSet | str) -> np.ndarray:
 
 
 def nuclear_repulsion(batch: ClusterBatch, basis: BasisSet | str) -> np.ndarray:
-    """Repulsion of the nuclei, or of the cores where potentials stand for some electrons, in hartree, shape (n,)."""
+    """Repulsion of the nuclei, of the cores where potentials stand for some electrons, and by the point charges around them, in
+    hartree, shape (n,)."""
     first, second = np.triu_indices(batch.n_atoms, 1)
     distances = np.linalg.norm(batch.positions[:, first] - batch.positions[:, second], axis=2) / Bohr
     charges = charges_of(batch.numbers, basis)
-    return (charges[:, first] * charges[:, second] / distances).sum(axis=1)
+    return (charges[:, first] * charges[:, second] / distances).sum(axis=1) + _in_field(batch, charges)
+
+
+def attraction_by(mol: gto.Mole, places: np.ndarray) -> np.ndarray:
+    """−⟨μ|1/|r − R||ν⟩ for each place R, shape (n, m, m).
+
+    :param places: in bohr, shape (n, 3)
+    """
+    return -np.asarray(mol.intor("int1e_grids", grids=np.ascontiguousarray(places)))
+
+
+def _field(
+    whole: AtomicIntegrals, batch: ClusterBatch, members: np.ndarray, functions: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """Attraction by the point charges around sub-clusters of one structure, shape (n, m, m).
+
+    :param whole: integrals of the structure, or of the only sub-cluster
+    :param members: atoms of the sub-clusters in it
+    :param functions: rows and columns of their functions in it
+    """
+    system = batch.systems[int(batch.parents[0])]
+    if whole.mol.natm < len(system):
+        charges, positions = batch.field_of(0)
+        return np.tensordot(charges, attraction_by(whole.mol, positions / Bohr), axes=1)[None]
+    # that of all charges, less those of the atoms that are there
+    field = np.tensordot(system.field, whole.potentials, axes=1)[functions]
+    for place in range(batch.n_atoms):
+        own = members[:, place, None, None]
+        field -= system.field[own] * whole.potentials[(own, *functions)]
+    return field
+
+
+def _in_field(batch: ClusterBatch, nuclei: np.ndarray) -> np.ndarray:
+    """Repulsion between nuclei and the point charges around them in hartree, shape (n,).
+
+    :param nuclei: their charges, shape (n, k)
+    """
+    energies = np.zeros(len(batch))
+    for row in range(len(batch)) if batch.in_field else ():
+        charges, positions = batch.field_of(row)
+        apart = np.linalg.norm(batch.positions[row][:, None] - positions, axis=2) / Bohr
+        energies[row] = nuclei[row] @ (1.0 / apart) @ charges
+    return energies
 
 
 def nuclear_gradient(batch: ClusterBatch, basis: BasisSet | str) -> np.ndarray:

@@ -23,12 +23,13 @@ from bodyorder.sources.pyscf.integrals import (
     single_thread,
 )
 from bodyorder.sources.pyscf.options import OPTIONS
+from bodyorder.sources.pyscf.populations import KINDS, iterated
 from bodyorder.sources.pyscf.problem import Answer, Problem, Settings
 from bodyorder.sources.pyscf.spin import spins_in_basis
 from bodyorder.sources.spec import format_spec
 from bodyorder.sources.spin import spin_rule
 from bodyorder.sources.spin.electrons import electrons
-from bodyorder.structures.clusters import ClusterBatch
+from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.structures.links import SAME_SPOT
 
 #: Goes up whenever an energy could change although PySCF does not.
@@ -76,8 +77,9 @@ class PyscfSource(EnergySource):
             records=self._method.records,
             seconds=True,
             megabytes=True,
+            populations=tuple(KINDS),
             charged=True,
-            context=self._rule.context,
+            context=(*self._rule.context, "field"),
             # a rule that the user wrote is given positions, and may look at their directions
             invariant=self._method.invariant and not self._rule.identity,
             batch_size=self._method.batch,
@@ -169,6 +171,10 @@ class PyscfSource(EnergySource):
                 f"`forces` must be without functions of other atoms, counterpoise={self.settings.counterpoise} brings them; "
                 "use counterpoise=none"
             )
+        if forces and batch.in_field:
+            raise InputError(
+                "`forces` must be of sub-clusters in vacuum, got point charges around them; leave them out"
+            )
         if forces and not self._has_gradient and self.settings.options.get("forces") != "numerical":
             dressed = " with relativity or density fitting" if self._method.gradient else ""
             raise InputError(f"{self.settings.method} has no analytic forces{dressed}; use forces=numerical")
@@ -186,6 +192,22 @@ class PyscfSource(EnergySource):
                     unit = Hartree if name in ENERGY_RECORDS else 1.0
                     result.records.setdefault(name, np.full(len(batch), np.nan))[rows] = values * unit
         return result
+
+    def iterated_charges(self, system: System, kind: str) -> np.ndarray:
+        """Point charges of a structure's atoms in elementary charges, shape (n_atoms,), each body in the field of the others.
+
+        They are those of unrestricted Hartree–Fock in the basis of the source, whatever its method.
+
+        :param kind: ``mulliken`` or ``chelpg`` (:mod:`bodyorder.sources.pyscf.populations`)
+        :raises ComputationError: if a body has no mean field, or the charges do not settle
+        """
+
+        def problem_of(batch: ClusterBatch) -> Problem:
+            ((_, spins),) = self._groups(batch, False)
+            return self._problem(batch, list(spins), False)
+
+        with single_thread():
+            return iterated(system, kind, problem_of, self._cache)
 
     @property
     def _cost(self) -> costs.Cost:
@@ -220,11 +242,9 @@ class PyscfSource(EnergySource):
         return core_electrons(self.settings.basis, numbers).sum(axis=1)
 
     def _compute(self, batch: ClusterBatch, spins: list[int], forces: bool) -> Answer:
-        moments = self._rule.moments(batch)
-        settings, (core,) = self.settings, self._cores(batch.numbers[:1]).tolist()
-        problem = Problem(batch, spins, forces, 0.5e6 * settings.memory, moments, settings.options, core)
+        problem = self._problem(batch, spins, forces)
         if problem.n_electrons == 0:
-            answer = Answer(nuclear_repulsion(batch, settings.basis), nuclear_gradient(batch, settings.basis))
+            answer = Answer(nuclear_repulsion(batch, self.settings.basis), nuclear_gradient(batch, self.settings.basis))
             answer.record("multiplicity", np.arange(len(batch)), 1.0)
             return answer
         needed = self._room(batch, forces)
@@ -241,6 +261,11 @@ class PyscfSource(EnergySource):
             answer.energies += energies
             answer.gradients += gradients
         return answer
+
+    def _problem(self, batch: ClusterBatch, spins: list[int], forces: bool) -> Problem:
+        moments = self._rule.moments(batch)
+        settings, (core,) = self.settings, self._cores(batch.numbers[:1]).tolist()
+        return Problem(batch, spins, forces, 0.5e6 * settings.memory, moments, settings.options, core)
 
     def _groups(self, batch: ClusterBatch, forces: bool) -> Iterator[tuple[np.ndarray, tuple[int, ...]]]:
         """Rows of one sequence of elements, one charge and one choice of spins, as many at a time as there is room for."""

@@ -43,12 +43,13 @@ def molecule_of(batch: ClusterBatch, row: int, basis: BasisSet | str, unpaired: 
 
 def with_integrals(field: hf.SCF, integrals: ClusterIntegrals, row: int) -> hf.SCF:
     """Let a PySCF mean field use integrals that are known, and say nothing."""
-    core, overlap = integrals.core[row], integrals.overlap[row]
+    core, overlap, nuclear = integrals.core[row], integrals.overlap[row], float(integrals.nuclear[row])
     field.verbose = 0
     field.conv_tol, field.conv_tol_grad = ENERGY, GRADIENT
     field._eri = integrals.repulsion[row]
     field.get_hcore = lambda *_: core
     field.get_ovlp = lambda *_: overlap
+    field.energy_nuc = lambda *_: nuclear  # with the point charges around
     return field
 
 
