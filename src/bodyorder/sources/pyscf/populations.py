@@ -23,7 +23,7 @@ from scipy.spatial.distance import cdist
 
 from bodyorder._checks import ComputationError
 from bodyorder.sources.pyscf.correlated.reference import tightened
-from bodyorder.sources.pyscf.integrals import IntegralCache, attraction_by
+from bodyorder.sources.pyscf.integrals import IntegralCache, attraction_by, charges_of
 from bodyorder.sources.pyscf.mean_field import lowest_fields
 from bodyorder.sources.pyscf.mean_field.fields import molecule_of, unrestricted
 from bodyorder.sources.pyscf.problem import Problem
