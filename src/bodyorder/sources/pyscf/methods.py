@@ -29,6 +29,7 @@ class Method:
     :param options: that it takes, by their names in :data:`bodyorder.sources.pyscf.options.OPTIONS`; their values are part of
         the fingerprint, so that a default can change without old energies being taken for new ones
     :param further: options that are part of the fingerprint only where they are not the defaults
+    :param hessian: whether it has analytic second derivatives, of a plain Hamiltonian
     :param dressed: whether its analytic forces know scalar relativity and fitted integrals
     :param records: what it can tell of a state, names among :data:`bodyorder.sources.protocol.RECORDS`
     :param programs: packages that it runs, whose versions are part of the fingerprint
@@ -39,6 +40,7 @@ class Method:
     batch: int
     copies: tuple[float, float]
     gradient: bool = True
+    hessian: bool = False
     total_spin: bool = False
     invariant: bool = False
     options: tuple[str, ...] = ()
@@ -99,11 +101,12 @@ TABLE = {
         1e-7,
         256,
         (1.0, 1.0),
+        hessian=True,
         invariant=True,
         further=_FIELD,
         dressed=True,
     ),
-    "rhf": Method(f"{_RESTRICTED}:closed_shell", 1e-7, 16, (1.0, 1.0), further=_FIELD, dressed=True),
+    "rhf": Method(f"{_RESTRICTED}:closed_shell", 1e-7, 16, (1.0, 1.0), hessian=True, further=_FIELD, dressed=True),
     "rohf": Method(f"{_RESTRICTED}:open_shell", 1e-7, 16, (1.0, 1.0), further=_FIELD, dressed=True),
     "uks": Method(
         f"{_KOHN_SHAM}:unrestricted", 1e-7, 16, (1.0, 1.0), options=_FUNCTIONAL, further=_FITTED, dressed=True

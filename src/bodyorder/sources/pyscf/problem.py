@@ -48,6 +48,7 @@ class Problem:
         (n, k); None where the method chooses
     :param options: of the method
     :param core: electrons of each sub-cluster that core potentials stand for
+    :param hessian: whether second derivatives are wanted (then there are no ghosts)
     """
 
     batch: ClusterBatch
@@ -57,6 +58,7 @@ class Problem:
     moments: np.ndarray | None = None
     options: dict[str, object] = field(default_factory=dict)
     core: int = 0
+    hessian: bool = False
 
     @property
     def n_electrons(self) -> int:
@@ -70,6 +72,7 @@ class Answer:
 
     :param energies: in hartree, shape (n,), NaN where ``messages`` says why
     :param gradients: in hartree/bohr, shape (n, k, 3), NaN where not asked for
+    :param hessians: in hartree/bohr², shape (n, k, k, 3, 3), or None where not asked for
     :param messages: one line for each row that failed
     :param records: some of :data:`bodyorder.sources.protocol.RECORDS`, shape (n,) each, energies in hartree
     """
@@ -78,6 +81,7 @@ class Answer:
     gradients: np.ndarray
     messages: dict[int, str] = field(default_factory=dict)
     records: dict[str, np.ndarray] = field(default_factory=dict)
+    hessians: np.ndarray | None = None
 
     @classmethod
     def empty(cls, batch: ClusterBatch) -> Answer:
@@ -87,3 +91,10 @@ class Answer:
     def record(self, name: str, rows: np.ndarray | int, values: object) -> None:
         """Keep something known of some rows."""
         self.records.setdefault(name, np.full(len(self.energies), np.nan))[rows] = values
+
+    def curve(self, row: int, hessian: np.ndarray) -> None:
+        """Keep the second derivatives of one row, shape (k, k, 3, 3)."""
+        if self.hessians is None:
+            n, k = self.gradients.shape[:2]
+            self.hessians = np.full((n, k, k, 3, 3), np.nan)
+        self.hessians[row] = hessian

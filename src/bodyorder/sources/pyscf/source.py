@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -32,6 +33,8 @@ from bodyorder.sources.spin.electrons import electrons
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.structures.links import SAME_SPOT
 
+#: Options that analytic second derivatives do not know beyond their defaults.
+PLAIN = ("dispersion", "density_fit", "relativity", "forces")
 #: Goes up whenever an energy could change although PySCF does not.
 SOLVER = 3
 
@@ -74,6 +77,7 @@ class PyscfSource(EnergySource):
         self.precision = Precision(absolute=max(self._method.precision, self._grid_noise()))
         self.capabilities = Capabilities(
             forces=not (no_forces := self._no_forces()),
+            hessians=not (no_hessians := self._no_hessians()),
             records=self._method.records,
             seconds=True,
             megabytes=True,
@@ -87,7 +91,7 @@ class PyscfSource(EnergySource):
             spin=settings.spin,
             counterpoise=settings.counterpoise,
             versions=versions,
-            missing={"forces": no_forces} if no_forces else {},
+            missing={name: why for name, why in (("forces", no_forces), ("hessians", no_hessians)) if why},
         )
         self._cache = self._new_cache()
 
@@ -105,6 +109,24 @@ class PyscfSource(EnergySource):
             return "use counterpoise=none"
         numerical = self.settings.options.get("forces") == "numerical"
         return "" if numerical or self._has_gradient else "use forces=numerical"
+
+    def _no_hessians(self) -> str:
+        """Why there are no analytic second derivatives; empty if there are."""
+        if not (self._method.hessian and self._is_plain):
+            return self._no_forces() or "differences of its forces take their place"
+        return self._no_forces()
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether nothing is asked for that analytic second derivatives do not know."""
+        options = self.settings.options
+        if any(options.get(name, OPTIONS[name].default) != OPTIONS[name].default for name in PLAIN):
+            return False
+        if "xc" not in options:
+            return True
+        from bodyorder.sources.pyscf.mean_field.functionals import has_hessian
+
+        return has_hessian(str(options["xc"]))
 
     @property
     def _has_gradient(self) -> bool:
@@ -165,6 +187,18 @@ class PyscfSource(EnergySource):
 
         :raises InputError: as :meth:`energies`
         """
+        return self._evaluate(batch, forces, hessians=False)
+
+    def evaluate_hessians(self, batch: ClusterBatch, forces: bool) -> Evaluation:
+        """The same with analytic second derivatives.
+
+        :raises InputError: as :meth:`energies`, and where there are none
+        """
+        if self.capabilities.hessians and not batch.in_field:
+            return self._evaluate(batch, forces, hessians=True)
+        raise self._without("hessians")
+
+    def _evaluate(self, batch: ClusterBatch, forces: bool, *, hessians: bool) -> Evaluation:
         check_nuclei(batch)
         if forces and batch.ghosts.shape[1]:
             raise InputError(
@@ -178,15 +212,15 @@ class PyscfSource(EnergySource):
         if forces and not self._has_gradient and self.settings.options.get("forces") != "numerical":
             dressed = " with relativity or density fitting" if self._method.gradient else ""
             raise InputError(f"{self.settings.method} has no analytic forces{dressed}; use forces=numerical")
-        result = Evaluation(
-            np.full(len(batch), np.nan), np.full((len(batch), batch.n_atoms, 3), np.nan) if forces else None
-        )
+        result = Evaluation.unknown(len(batch), batch.n_atoms, forces=forces, hessians=hessians)
         with single_thread():
             for rows, spins in self._groups(batch, forces):
-                answer = self._compute(batch.select(rows), list(spins), forces)
+                answer = self._compute(batch.select(rows), list(spins), forces, hessians=hessians)
                 result.energies[rows] = answer.energies * Hartree
                 if result.forces is not None:
                     result.forces[rows] = answer.gradients * (-Hartree / Bohr)
+                if result.hessians is not None and answer.hessians is not None:
+                    result.hessians[rows] = answer.hessians * (Hartree / Bohr**2)
                 result.messages.update({int(rows[place]): message for place, message in answer.messages.items()})
                 for name, values in answer.records.items():
                     unit = Hartree if name in ENERGY_RECORDS else 1.0
@@ -241,8 +275,8 @@ class PyscfSource(EnergySource):
         """Electrons of each row of atoms that core potentials stand for, shape (n,)."""
         return core_electrons(self.settings.basis, numbers).sum(axis=1)
 
-    def _compute(self, batch: ClusterBatch, spins: list[int], forces: bool) -> Answer:
-        problem = self._problem(batch, spins, forces)
+    def _compute(self, batch: ClusterBatch, spins: list[int], forces: bool, *, hessians: bool) -> Answer:
+        problem = replace(self._problem(batch, spins, forces), hessian=hessians)
         if problem.n_electrons == 0:
             answer = Answer(nuclear_repulsion(batch, self.settings.basis), nuclear_gradient(batch, self.settings.basis))
             answer.record("multiplicity", np.arange(len(batch)), 1.0)

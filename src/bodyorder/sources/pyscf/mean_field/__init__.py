@@ -21,7 +21,13 @@ import numpy as np
 from pyscf.scf import uhf
 
 from bodyorder.sources.pyscf.integrals import IntegralCache
-from bodyorder.sources.pyscf.mean_field.fields import Solution, analytic_gradient, molecule_of, to_pyscf
+from bodyorder.sources.pyscf.mean_field.fields import (
+    Solution,
+    analytic_gradient,
+    analytic_hessian,
+    molecule_of,
+    to_pyscf,
+)
 from bodyorder.sources.pyscf.mean_field.projection import impurity
 from bodyorder.sources.pyscf.mean_field.records import record_state
 from bodyorder.sources.pyscf.mean_field.unrestricted import Unrestricted
@@ -47,6 +53,9 @@ def evaluate(problem: Problem, cache: IntegralCache) -> Answer:
             mol = molecule_of(problem.batch, row, cache.basis, solution.unpaired)
             field = to_pyscf(solution, mol, solver.integrals, row)
             answer.gradients[row] = analytic_gradient(field, solver.integrals)
+        if problem.hessian:
+            mol = molecule_of(problem.batch, row, cache.basis, solution.unpaired)
+            answer.curve(row, analytic_hessian(to_pyscf(solution, mol, solver.integrals, row)))
     return answer
 
 

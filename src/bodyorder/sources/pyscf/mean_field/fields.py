@@ -81,3 +81,11 @@ def analytic_gradient(field: hf.SCF, integrals: ClusterIntegrals, **settings: ob
         field.__dict__.pop("get_jk", None)  # its own, of the fit
     gradient = field.nuc_grad_method().set(verbose=0, **settings)
     return gradient.kernel()
+
+
+def analytic_hessian(field: hf.SCF) -> np.ndarray:
+    """Second derivatives of the energy of a converged mean field in hartree/bohr², shape (k, k, 3, 3)."""
+    if field.mol.natm == 1:
+        return np.zeros((1, 1, 3, 3))
+    found = np.asarray(field.Hessian().set(verbose=0).kernel())
+    return 0.5 * (found + found.transpose(1, 0, 3, 2))

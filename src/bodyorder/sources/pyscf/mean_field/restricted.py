@@ -11,7 +11,7 @@ from pyscf.scf import hf, rohf
 
 from bodyorder.sources.pyscf.integrals import ClusterIntegrals, IntegralCache
 from bodyorder.sources.pyscf.mean_field import candidate_densities
-from bodyorder.sources.pyscf.mean_field.fields import analytic_gradient, molecule_of, with_integrals
+from bodyorder.sources.pyscf.mean_field.fields import analytic_gradient, analytic_hessian, molecule_of, with_integrals
 from bodyorder.sources.pyscf.mean_field.iterative import stable
 from bodyorder.sources.pyscf.mean_field.records import record_state
 from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
@@ -61,6 +61,8 @@ def _evaluate(problem: Problem, cache: IntegralCache, spins: list[int]) -> Answe
         answer.record("contamination", row, 0.0)
         if problem.gradient:
             answer.gradients[row] = analytic_gradient(found[0], integrals)
+        if problem.hessian:
+            answer.curve(row, analytic_hessian(found[0]))
     return answer
 
 

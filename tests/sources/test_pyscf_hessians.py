@@ -1,0 +1,71 @@
+"""Second derivatives of mean fields, against plain PySCF and against differences of forces."""
+
+import numpy as np
+import pytest
+from ase.build import molecule
+from ase.units import Bohr, Hartree
+from pyscf import gto, scf
+
+from bodyorder.engine.computation import Wanted, compute
+from bodyorder.sources import load_source
+from bodyorder.sources.hessians import numerical_hessians
+from bodyorder.structures import ClusterBatch
+from bodyorder.testing import check_source
+
+
+def plain(atoms, basis, spin, kind):
+    mol = gto.M(
+        atom=list(zip(atoms.get_chemical_symbols(), atoms.positions, strict=True)), basis=basis, spin=spin, verbose=0
+    )
+    field = kind(mol)
+    field.conv_tol = 1e-13
+    field.kernel()
+    return field.Hessian().kernel() * Hartree / Bohr**2
+
+
+@pytest.mark.parametrize(("name", "spin"), [("H2O", 0), ("NH2", 1)])
+def test_those_of_plain_pyscf(name, spin):
+    atoms = molecule(name)
+    found = compute(
+        load_source("pyscf:uhf/6-31g?spin=low"), ClusterBatch.from_atoms([atoms]), Wanted(hessians=True, forces=True)
+    )
+    np.testing.assert_allclose(found.hessians[0], plain(atoms, "6-31g", spin, scf.UHF), atol=1e-6 * Hartree / Bohr**2)
+    assert np.isfinite(found.forces).all()
+
+
+def test_a_core_potential_and_a_closed_shell():
+    atoms = molecule("HCl")
+    atoms.symbols[atoms.symbols == "Cl"] = "I"
+    atoms.positions *= 1.25
+    source = load_source("pyscf:rhf/def2-svp?spin=low")
+    batch = ClusterBatch.from_atoms([atoms])
+    found = source.evaluate_hessians(batch, False)
+    forces = source.evaluate(batch, True)
+    wanted = numerical_hessians(lambda moved: source.evaluate(moved, True), forces, batch, source.precision)
+    np.testing.assert_allclose(found.hessians, wanted.hessians, atol=2e-3)
+
+
+def test_lone_atoms_have_none():
+    found = load_source("pyscf:uhf/sto-3g?spin=ground").evaluate_hessians(
+        ClusterBatch.from_atoms([molecule("O")]), False
+    )
+    assert not found.hessians.any()
+
+
+@pytest.mark.parametrize(
+    ("spec", "claimed"),
+    [
+        ("pyscf:uhf/sto-3g?spin=low", True),
+        ("pyscf:uhf/sto-3g?spin=low&relativity=x2c", False),
+        ("pyscf:uhf/sto-3g?spin=low&counterpoise=full", False),
+        ("pyscf:fci/sto-3g?spin=low", False),
+    ],
+)
+def test_who_claims_them(spec, claimed):
+    assert load_source(spec).capabilities.hessians is claimed
+
+
+def test_the_claim_is_held_against_forces():
+    report = check_source("pyscf:uhf/sto-3g?spin=low")
+    (check,) = [check for check in report.checks if check.name == "hessians"]
+    assert check.passed
