@@ -160,7 +160,7 @@ def test_noise_by_functional():
         "scan": "hard",
         "m06-2x": "hard",
     }
-    kinds |= {"wb97x-v": "hard", "b97m-v": "hard", "mn15": "hard"}
+    kinds |= {"wb97x-v": "B97", "wb97m-v": "hard", "mn15": "hard"}
     for xc, kind in kinds.items():
         assert grid_noise(xc, 2) == NOISE[kind][2]
     assert grid_noise("pbe", 9) == grid_noise("pbe", 6)

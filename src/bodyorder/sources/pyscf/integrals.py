@@ -230,8 +230,8 @@ class IntegralCache:
             if element(self.basis, number).potential:
                 symbol, name = chemical_symbols[number], self.basis.of_element(number).name
                 raise InputError(
-                    f"`relativity` must be none where core potentials stand for electrons, as for {symbol} with {name}: they hold "
-                    "relativity already; use a basis set for all electrons"
+                    f"`relativity` must be none where core potentials stand for electrons, as for {symbol} with {name}: they "
+                    "hold relativity already; use a basis set for all electrons"
                 )
         numbers, positions = all_numbers(batch), np.concatenate([batch.positions, batch.of_ghosts()[1]], axis=1)
         for row in range(len(batch)):
