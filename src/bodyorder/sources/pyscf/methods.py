@@ -29,7 +29,7 @@ class Method:
     :param options: that it takes, by their names in :data:`bodyorder.sources.pyscf.options.OPTIONS`; their values are part of
         the fingerprint, so that a default can change without old energies being taken for new ones
     :param further: options that are part of the fingerprint only where they are not the defaults
-    :param dressed: whether its analytic forces know scalar relativity and fitted integrals
+    :param full_gradient: whether its analytic forces know scalar relativity and fitted integrals
     :param records: what it can tell of a state, names among :data:`bodyorder.sources.protocol.RECORDS`
     :param programs: packages that it runs, whose versions are part of the fingerprint
     """
@@ -43,7 +43,7 @@ class Method:
     invariant: bool = False
     options: tuple[str, ...] = ()
     further: tuple[str, ...] = ("relativity", "forces")
-    dressed: bool = False
+    full_gradient: bool = False
     records: tuple[str, ...] = ("multiplicity", "contamination", "gap", "uncertainty")
     programs: tuple[str, ...] = ("pyscf",)
 
@@ -101,14 +101,16 @@ TABLE = {
         (1.0, 1.0),
         invariant=True,
         further=_FIELD,
-        dressed=True,
+        full_gradient=True,
     ),
-    "rhf": Method(f"{_RESTRICTED}:closed_shell", 1e-7, 16, (1.0, 1.0), further=_FIELD, dressed=True),
-    "rohf": Method(f"{_RESTRICTED}:open_shell", 1e-7, 16, (1.0, 1.0), further=_FIELD, dressed=True),
+    "rhf": Method(f"{_RESTRICTED}:closed_shell", 1e-7, 16, (1.0, 1.0), further=_FIELD, full_gradient=True),
+    "rohf": Method(f"{_RESTRICTED}:open_shell", 1e-7, 16, (1.0, 1.0), further=_FIELD, full_gradient=True),
     "uks": Method(
-        f"{_KOHN_SHAM}:unrestricted", 1e-7, 16, (1.0, 1.0), options=_FUNCTIONAL, further=_FITTED, dressed=True
+        f"{_KOHN_SHAM}:unrestricted", 1e-7, 16, (1.0, 1.0), options=_FUNCTIONAL, further=_FITTED, full_gradient=True
     ),
-    "rks": Method(f"{_KOHN_SHAM}:restricted", 1e-7, 16, (1.0, 1.0), options=_FUNCTIONAL, further=_FITTED, dressed=True),
+    "rks": Method(
+        f"{_KOHN_SHAM}:restricted", 1e-7, 16, (1.0, 1.0), options=_FUNCTIONAL, further=_FITTED, full_gradient=True
+    ),
     "mp2": Method(
         f"{_CORRELATED}:mp2",
         1e-7,
