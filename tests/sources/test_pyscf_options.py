@@ -15,7 +15,7 @@ from bodyorder.sources.pyscf import METHODS, load
 from bodyorder.sources.pyscf.mean_field.functionals import USUAL
 from bodyorder.sources.pyscf.mean_field.grid_noise import NOISE, grid_noise
 from bodyorder.sources.pyscf.methods import TABLE
-from bodyorder.sources.pyscf.options import COMMON, OTHER_NAMES, GRIDS, OPTIONS, REFUSED, in_words
+from bodyorder.sources.pyscf.options import COMMON, GRIDS, OPTIONS, OTHER_NAMES, REFUSED, in_words
 from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch
 
