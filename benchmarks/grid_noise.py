@@ -21,8 +21,9 @@ MOLECULES = ("H2O", "NH3", "CH3OH", "OH", "HCl")
 CLASSES = {
     "LDA": ("svwn",),
     "GGA": ("pbe", "blyp", "pbe0"),
+    "B97": ("wb97x",),
     "MGGA": ("r2scan", "tpss"),
-    "hard": ("scan", "m06-2x", "m06-l", "wb97x"),
+    "hard": ("scan", "m06-2x", "m06-l"),
 }
 BASIS = "def2-svp"
 

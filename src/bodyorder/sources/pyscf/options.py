@@ -12,7 +12,7 @@ from bodyorder.sources.pyscf.dispersion import PROGRAMS, parted
 GRIDS = {"coarse": 2, "medium": 3, "fine": 4, "ultrafine": 5, "superfine": 6}
 
 #: Names that other programs use for what an option here does, and what to write.
-ELSEWHERE = {
+OTHER_NAMES = {
     "functional": "xc=NAME",
     "method": "pyscf:METHOD/BASIS",
     "grids": "grid=fine",
@@ -131,9 +131,9 @@ def check_names(source: str, takes: tuple[str, ...], given: Iterable[str]) -> No
             plain = name.lower().replace("-", "_")
             if plain in REFUSED:
                 raise InputError(f"{source} has no option {name!r}: {REFUSED[plain]}")
-            if plain in ELSEWHERE:
+            if plain in OTHER_NAMES:
                 raise InputError(
-                    f"{source} has no option {name!r}; options: {', '.join(known)}; did you mean {ELSEWHERE[plain]}?"
+                    f"{source} has no option {name!r}; options: {', '.join(known)}; did you mean {OTHER_NAMES[plain]}?"
                 )
             near = "" if name in OPTIONS else did_you_mean(name, known)  # other methods take those
             raise InputError(f"{source} has no option {name!r}; options: {', '.join(known)}{near}")

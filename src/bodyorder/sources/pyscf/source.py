@@ -131,8 +131,8 @@ class PyscfSource(EnergySource):
     @property
     def _has_gradient(self) -> bool:
         options = self.settings.options
-        dressed = options.get("relativity", "none") != "none" or options.get("density_fit", False) is not False
-        return self._method.gradient and (self._method.dressed or not dressed)
+        altered = options.get("relativity", "none") != "none" or options.get("density_fit", False) is not False
+        return self._method.gradient and (self._method.full_gradient or not altered)
 
     @property
     def _method(self) -> methods.Method:
@@ -210,8 +210,8 @@ class PyscfSource(EnergySource):
                 "`forces` must be of sub-clusters in vacuum, got point charges around them; leave them out"
             )
         if forces and not self._has_gradient and self.settings.options.get("forces") != "numerical":
-            dressed = " with relativity or density fitting" if self._method.gradient else ""
-            raise InputError(f"{self.settings.method} has no analytic forces{dressed}; use forces=numerical")
+            altered = " with relativity or density fitting" if self._method.gradient else ""
+            raise InputError(f"{self.settings.method} has no analytic forces{altered}; use forces=numerical")
         result = Evaluation.unknown(len(batch), batch.n_atoms, forces=forces, hessians=hessians)
         with single_thread():
             for rows, spins in self._groups(batch, forces):
