@@ -223,7 +223,7 @@ def test_pattern_of_a_determinant():
     assert spin_rule("pattern", False).moments(batch).tolist() == [[1, 1], [1, 1]]
     assert spin_rule("pattern", False).moments(neighbours).tolist() == [[1, -1], [1, -1]]
     source = load_source("pyscf:uhf/sto-6g?spin=pattern")
-    assert source.capabilities.context == ("moments",)
+    assert source.capabilities.context == ("moments", "field")
     answer = source.evaluate(batch_of(SQUARE), forces=False)
     assert answer.records["multiplicity"].tolist() == [1.0]
 
