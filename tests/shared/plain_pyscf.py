@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import pyscf.cc
@@ -16,7 +16,7 @@ from qcmanybody.core import ManyBodyCore
 from qcmanybody.utils import delabeler
 
 
-@lru_cache(maxsize=None)
+@cache
 def _energy(method: str, basis: str, atoms: tuple[tuple[str, tuple[float, float, float]], ...]) -> float:
     molecule = pyscf.gto.M(atom=list(atoms), basis=basis, unit="Angstrom", verbose=0)
     field = pyscf.scf.RHF(molecule)
