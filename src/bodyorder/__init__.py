@@ -1,7 +1,8 @@
 """Resolve any energy of atoms into body orders, exactly and fast, and show what they say.
 
 ``decompose(structures, source)`` is the heart; ``read_structures`` reads files, ``load_source`` names an energy, ``Store``
-keeps what was computed, ``Sampling`` asks for estimates, ``join`` makes one result of those of parts, ``compare`` and
+keeps what was computed, ``Sampling`` asks for estimates, ``correct`` labels structures by a cheap source whose first orders are a
+better one's, ``join`` makes one result of those of parts, ``compare`` and
 ``atom_shares`` read results, ``write_report`` shows them, ``check_source`` tests an energy source. Results have an accessor of
 their own, ``result.mbe`` (:mod:`bodyorder.accessor`).
 """
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bodyorder._checks import ComputationError, InputError
     from bodyorder.analysis import atom_shares, combine, compare, environment_orders
-    from bodyorder.engine import Sampling, Store, decompose
+    from bodyorder.engine import Corrected, Sampling, Store, correct, decompose
     from bodyorder.report import Report, write_report
     from bodyorder.results import join, load_results, save_results
     from bodyorder.sources import load_source
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 #: Public names and where they live. They are imported when asked for, so that ``import bodyorder`` costs nothing.
 _HOMES = {
     "ComputationError": "_checks",
+    "Corrected": "engine",
     "InputError": "_checks",
     "Report": "report",
     "Sampling": "engine",
@@ -32,6 +34,7 @@ _HOMES = {
     "check_source": "testing",
     "combine": "analysis",
     "compare": "analysis",
+    "correct": "engine",
     "decompose": "engine",
     "environment_orders": "analysis",
     "join": "results",
@@ -44,6 +47,7 @@ _HOMES = {
 
 __all__ = [
     "ComputationError",
+    "Corrected",
     "InputError",
     "Report",
     "Sampling",
@@ -52,6 +56,7 @@ __all__ = [
     "check_source",
     "combine",
     "compare",
+    "correct",
     "decompose",
     "environment_orders",
     "join",
@@ -64,7 +69,7 @@ __all__ = [
 
 
 #: Whoever asks for one of these gets results, which have ``.mbe`` from then on.
-_GIVE_RESULTS = {"combine", "decompose", "join", "load_results"}
+_GIVE_RESULTS = {"combine", "correct", "decompose", "join", "load_results"}
 
 
 def __getattr__(name: str) -> Any:

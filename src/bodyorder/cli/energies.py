@@ -1,4 +1,4 @@
-"""Commands on structures and energy sources: sample, plan, decompose, check."""
+"""Commands on structures and energy sources: sample, plan, decompose, correct, check."""
 
 from __future__ import annotations
 
@@ -61,7 +61,14 @@ def add_commands(commands: Any) -> None:
 
     decompose = commands.add_parser("decompose", help="resolve energies into body orders")
     decompose.add_argument("structures", metavar="STRUCTURES", help="a file of structures, of any usual format")
-    decompose.add_argument("--source", required=True, metavar="SPEC", help=SOURCE_HELP)
+    by = decompose.add_mutually_exclusive_group(required=True)
+    by.add_argument("--source", metavar="SPEC", help=SOURCE_HELP)
+    by.add_argument(
+        "--level",
+        action="append",
+        metavar="ORDERS=SPEC",
+        help="a source for some orders, such as 1-2=SPEC, and rest=SPEC for all above; given several times",
+    )
     _add_selection(decompose)
     decompose.add_argument("--forces", action="store_true", help="resolve forces too")
     decompose.add_argument(
@@ -86,14 +93,28 @@ def add_commands(commands: Any) -> None:
         help="point charges in place of the bodies that a sub-cluster lacks: found by the source, of a column, or by element",
     )
     decompose.add_argument("--subsets", action="store_true", help="keep energy and contribution of every sub-cluster")
-    decompose.add_argument("--store", metavar="FILE", help="energies already computed; what is computed is added")
-    where = decompose.add_mutually_exclusive_group()
-    where.add_argument(
-        "--workers", type=int, metavar="N", help="worker processes (default: the cores, as soon as they pay off)"
-    )
-    where.add_argument("--executor", metavar="URL", help="address of a Dask scheduler, tcp://host:port")
+    _add_running(decompose)
     decompose.add_argument("-o", "--output", required=True, metavar="NC", help="file to write")
     decompose.set_defaults(run=_decompose)
+
+    correct = commands.add_parser("correct", help="energies by a cheap source, their first orders by a better one")
+    correct.add_argument("structures", metavar="STRUCTURES", help="a file of structures, of any usual format")
+    correct.add_argument("--low", required=True, metavar="SPEC", help=f"of the whole structures: {SOURCE_HELP}")
+    correct.add_argument("--high", required=True, metavar="SPEC", help="energy source of the orders that are corrected")
+    correct.add_argument(
+        "--max-order", type=int, default=2, metavar="N", help="largest number of bodies by it (default: 2)"
+    )
+    _add_bodies(correct)
+    _add_boundaries(correct)
+    correct.add_argument("--cutoff", type=float, metavar="Å", help="take only sub-clusters whose bodies are this near")
+    correct.add_argument("--forces", action="store_true", help="correct forces too")
+    add_trust(correct)
+    _add_running(correct)
+    correct.add_argument("--orders", metavar="NC", help="file to write the orders to")
+    correct.add_argument(
+        "-o", "--output", required=True, metavar="XYZ", help="file to write the labelled structures to"
+    )
+    correct.set_defaults(run=_correct)
 
     check = commands.add_parser("check", help="does an energy source behave as one must?")
     check.add_argument("source", metavar="SPEC", help=SOURCE_HELP)
@@ -108,12 +129,25 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-whole", action="store_true", help="leave out the energy of the whole beyond the largest number of bodies"
     )
+    _add_bodies(parser)
+    _add_boundaries(parser)
+    parser.add_argument("--cutoff", type=float, metavar="Å", help="take only sub-clusters whose bodies are this near")
+    parser.add_argument("--samples", type=int, metavar="N", help="estimate every order from so many sub-clusters")
+    parser.add_argument("--error", type=float, metavar="eV", help="sample on until every order is known this well")
+    parser.add_argument("--seed", type=int, metavar="N", help="of the samples (default: 0)")
+    add_trust(parser)
+
+
+def _add_bodies(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bodies",
         default="atoms",
         metavar="atoms|molecules|residues|column:NAME|FILE",
         help="what is one body (default: atoms); a column names the body of each atom in each frame",
     )
+
+
+def _add_boundaries(parser: argparse.ArgumentParser) -> None:
     boundaries = parser.add_mutually_exclusive_group()
     boundaries.add_argument(
         "--free", dest="boundaries", action="store_const", const="free", default="given", help="drop the cell"
@@ -125,11 +159,15 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
         const="periodic",
         help="repeat the cell in all directions",
     )
-    parser.add_argument("--cutoff", type=float, metavar="Å", help="take only sub-clusters whose bodies are this near")
-    parser.add_argument("--samples", type=int, metavar="N", help="estimate every order from so many sub-clusters")
-    parser.add_argument("--error", type=float, metavar="eV", help="sample on until every order is known this well")
-    parser.add_argument("--seed", type=int, metavar="N", help="of the samples (default: 0)")
-    add_trust(parser)
+
+
+def _add_running(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--store", metavar="FILE", help="energies already computed; what is computed is added")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--workers", type=int, metavar="N", help="worker processes (default: the cores, as soon as they pay off)"
+    )
+    where.add_argument("--executor", metavar="URL", help="address of a Dask scheduler, tcp://host:port")
 
 
 def _sampling(args: argparse.Namespace) -> Sampling | None:
@@ -216,7 +254,7 @@ def _plan(args: argparse.Namespace) -> None:
     for spec in args.source:
         begin = time.perf_counter()
         sources.append(load_source(trusted(spec, args.trust)))
-        workers.append(_workers(args.workers, sources[-1], time.perf_counter() - begin))
+        workers.append(_workers(args.workers, sources[-1:], time.perf_counter() - begin))
     announce = _announcer()
     plans = [plan(structures, source, selection, forces=args.forces, announce=announce) for source in sources]
     # so much is done here, and so much is left, when workers are started
@@ -242,6 +280,7 @@ def _decompose(args: argparse.Namespace) -> None:
     from bodyorder.cli.tables import print_orders
     from bodyorder.engine import decompose
     from bodyorder.engine.executors import open_executor
+    from bodyorder.engine.levels import parse_levels
     from bodyorder.results.files import save
     from bodyorder.sources import load_source
     from bodyorder.sources.one_body import parse_one_body
@@ -252,13 +291,14 @@ def _decompose(args: argparse.Namespace) -> None:
     field = None if args.field is None else parse_field(args.field)
     output = check_output(args.output, never=[path for path in (args.structures, args.store) if path])
     structures = read_structures(args.structures, periodic=True, boundaries=args.boundaries)
+    specs = {"": args.source} if args.level is None else parse_levels(args.level)
     begin = time.perf_counter()
-    source = load_source(trusted(args.source, args.trust))
-    workers, worth = _workers(args.workers, source, time.perf_counter() - begin)
+    sources = {orders: load_source(trusted(spec, args.trust)) for orders, spec in specs.items()}
+    workers, worth = _workers(args.workers, list(sources.values()), time.perf_counter() - begin)
     with open_executor(workers, args.executor, worth) as executor:
         result = decompose(
             structures,
-            source,
+            sources if args.level is not None else sources[""],
             max_order=args.max_order,
             whole=not args.no_whole,
             bodies=args.bodies,
@@ -290,20 +330,61 @@ def _decompose(args: argparse.Namespace) -> None:
         )
 
 
-def _workers(wanted: int | None, source: EnergySource, loaded: float) -> tuple[int, float]:
+def _correct(args: argparse.Namespace) -> None:
+    from bodyorder.engine import correct
+    from bodyorder.engine.executors import open_executor
+    from bodyorder.results.files import save
+    from bodyorder.sources import load_source
+    from bodyorder.structures import read_structures, write_structures
+
+    inputs = [path for path in (args.structures, args.store) if path]
+    output = check_output(args.output, never=inputs)
+    orders = None if args.orders is None else check_output(args.orders, never=[*inputs, args.output])
+    structures = read_structures(args.structures, periodic=True, boundaries=args.boundaries)
+    begin = time.perf_counter()
+    low, high = (load_source(trusted(spec, args.trust)) for spec in (args.low, args.high))
+    workers, worth = _workers(args.workers, [low, high], time.perf_counter() - begin)
+    with open_executor(workers, args.executor, worth) as executor:
+        found = correct(
+            structures,
+            low=low,
+            high=high,
+            max_order=args.max_order,
+            bodies=args.bodies,
+            cutoff=args.cutoff,
+            forces=args.forces,
+            store=args.store,
+            executor=executor,
+            progress=True,
+            announce=_announcer(),
+        )
+    if orders is not None:
+        save(found.result, orders)
+        print(f"orders written to {orders}")
+    if found.structures:
+        write_structures(output, found.structures)
+        print(f"{len(found.structures)} of {len(structures)} structures, labelled, written to {output}")
+    if found.incomplete:
+        names = ", ".join(found.incomplete)
+        raise ComputationError(
+            f"structures without a label were not written: {names}; the first: {next(iter(found.incomplete.values()))}"
+        )
+
+
+def _workers(wanted: int | None, sources: list[EnergySource], loaded: float) -> tuple[int, float]:
     """Worker processes, and the seconds of work that are worth starting them.
 
     They pay for sources that do one sub-cluster after the other, if there is enough to do; others use the cores by themselves.
 
     :param wanted: how many the user wants, in any case
-    :param loaded: seconds that loading the source took, which every one of them does again
+    :param loaded: seconds that loading the sources took, which every one of them does again
     """
     from bodyorder.engine.executors import START_SECONDS
 
     if wanted is not None:
         return wanted, 0.0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return (cores if source.capabilities.serial else 1), START_SECONDS + loaded
+    return (cores if any(source.capabilities.serial for source in sources) else 1), START_SECONDS + loaded
 
 
 def _check(args: argparse.Namespace) -> int:

@@ -6,14 +6,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bodyorder.engine.corrections import Corrected, correct
     from bodyorder.engine.decomposition import decompose
     from bodyorder.engine.sampling import Sampling
     from bodyorder.engine.store import Store
 
-__all__ = ["Sampling", "Store", "decompose"]
+__all__ = ["Corrected", "Sampling", "Store", "correct", "decompose"]
 
 #: Where they live. Worker processes need none of them, and start in two thirds of the time without.
-_HOMES = {"Sampling": "sampling", "Store": "store", "decompose": "decomposition"}
+_HOMES = {
+    "Corrected": "corrections",
+    "Sampling": "sampling",
+    "Store": "store",
+    "correct": "corrections",
+    "decompose": "decomposition",
+}
 
 
 def __getattr__(name: str) -> Any:

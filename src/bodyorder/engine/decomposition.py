@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
+import ase
 import numpy as np
 import xarray as xr
 
@@ -17,6 +19,7 @@ from bodyorder.engine.cache import RunCache
 from bodyorder.engine.computation import Wanted
 from bodyorder.engine.field import Field, check_field
 from bodyorder.engine.jobs import Outcome
+from bodyorder.engine.levels import Decomposed, LevelsLike, is_by_levels, read_levels, together
 from bodyorder.engine.lone_atoms import LoneAtoms
 from bodyorder.engine.noise import Measured, measure
 from bodyorder.engine.pieces import Piece
@@ -31,7 +34,7 @@ from bodyorder.sources.one_body import OneBodyLike
 from bodyorder.sources.protocol import EnergySource, misstated
 from bodyorder.sources.registry import SourceLike, load_source
 from bodyorder.structures import read_structures
-from bodyorder.structures.bodies import BodiesLike
+from bodyorder.structures.bodies import BodiesLike, divide
 from bodyorder.structures.congruence import SHAPE_RESOLUTION
 from bodyorder.structures.field import FieldLike
 from bodyorder.structures.io import StructuresLike
@@ -39,7 +42,7 @@ from bodyorder.structures.io import StructuresLike
 
 def decompose(  # noqa: PLR0913 - the one call that a user makes; every option has a default
     structures: StructuresLike,
-    source: SourceLike,
+    source: SourceLike | LevelsLike,
     *,
     max_order: int | None = None,
     whole: bool = True,
@@ -67,8 +70,10 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     a field of point charges that stand for the other bodies.
 
     :param structures: a structure, several, or a file of any usual format
-    :param source: energy source, ASE calculator, or the spec of a source (see :func:`bodyorder.load_source`)
-    :param max_order: largest order; all if None
+    :param source: energy source, ASE calculator, or the spec of a source (see :func:`bodyorder.load_source`); or several by the
+        largest order that each serves, ``{1: …, 3: …, "rest": …}``: the first order by the first, orders 2 and 3 by the second,
+        what is above by the last (:mod:`bodyorder.engine.levels`)
+    :param max_order: largest order; all if None, or those that levels serve
     :param whole: ask for the energy of the whole structure too where sub-clusters up to ``max_order`` do not hold it, which may
         cost more than all of them. Without it ``total`` and ``residual`` are NaN there, and the attribute ``whole`` says why.
     :param bodies: ``"atoms"``, ``"molecules"``, ``"residues"``, ``"column:NAME"``, the body of each atom as integers, or a file
@@ -108,77 +113,184 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     :raises InputError: if the input cannot work
     :raises ComputationError: if the computation breaks down; what is in the store is kept
     """
+    options = _Options(
+        bodies=bodies,
+        cutoff=cutoff,
+        field=field,
+        sampling=sampling,
+        forces=forces,
+        hessians=hessians,
+        atom_energies=atom_energies,
+        members=members,
+        subsets=subsets,
+        measure_noise=measure_noise,
+        one_body=one_body,
+        dissociation=dissociation,
+        same_distance=same_distance,
+        executor=executor,
+        progress=progress,
+        announce=announce,
+    )
     frames = read_structures(structures, periodic=True)
+    if not is_by_levels(source):
+        engine = _checked_source(cast(SourceLike, source))
+        options.check()
+        with opened(store) as kept:
+            return _decomposed(frames, engine, (max_order, whole), options, kept).result
+    levels = read_levels(cast(LevelsLike, source))
+    engines = [_checked_source(given) for given in levels.sources]
+    options.check()
+    options.check_levels(frames)
+    n_bodies = max(len(partition) for partition in divide(frames, bodies))
+    shared = levels.up_to(max_order, n_bodies, engines, whole=whole)
+    said = replace(options, dissociation=False, announce=None if announce is None else _once(announce))
+    with opened(store) as kept:
+        parts = [_decomposed(frames, one.source, (one.max_order, one.whole), said, kept) for one in shared.runs]
+        return together(shared, parts)
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What :func:`decompose` is asked for, whatever the source."""
+
+    bodies: BodiesLike
+    cutoff: float | None
+    field: FieldLike | None
+    sampling: Sampling | None
+    forces: bool
+    hessians: bool
+    atom_energies: bool
+    members: bool
+    subsets: bool
+    measure_noise: bool | None
+    one_body: OneBodyLike
+    dissociation: bool | None
+    same_distance: float
+    executor: Executor | None
+    progress: bool
+    announce: Callable[[str], object] | None
+
+    def check(self) -> None:
+        """Check what no source is needed for.
+
+        :raises InputError: if an option is none
+        """
+        names = ("forces", "hessians", "atom_energies", "members", "subsets")
+        optional = [name for name in ("measure_noise", "dissociation") if getattr(self, name) is not None]
+        for name in (*names, *optional):
+            check_switch(name, getattr(self, name))
+        check_positive("same_distance", self.same_distance)
+        if self.sampling is not None and not isinstance(self.sampling, Sampling):
+            raise InputError(f"`sampling` must be a Sampling, such as Sampling(1000), got {self.sampling!r}")
+        if self.executor is not None and not hasattr(self.executor, "submit"):
+            raise InputError(
+                f"`executor` must have the interface of concurrent.futures, got {self.executor!r}; "
+                "bodyorder.engine.executors opens one"
+            )
+
+    def check_levels(self, structures: Sequence[ase.Atoms]) -> None:
+        """Check that nothing is asked for that levels do not have together.
+
+        :raises InputError: if it is
+        """
+        asked = [
+            name for name in ("hessians", "atom_energies", "members", "subsets", "dissociation") if getattr(self, name)
+        ]
+        asked += ["field"] * (self.field is not None)
+        asked += ["sampling"] * (self.sampling is not None)
+        asked += ["one_body"] * (not isinstance(self.one_body, str) or self.one_body != "model")
+        if asked:
+            raise InputError(f"`{asked[0]}` must be left out with levels; decompose by each source alone for it")
+        for index, atoms in enumerate(structures):
+            if atoms.pbc.any():
+                raise InputError(
+                    f"levels must be of free clusters, structure {index} is periodic; take one source, or pbc=False"
+                )
+
+
+def _checked_source(source: SourceLike) -> EnergySource:
     engine = load_source(source)
     if wrong := misstated(engine):
         raise InputError(f"a source must mean what it says of itself: {'; '.join(wrong)}")
-    switches = {
-        "forces": forces,
-        "hessians": hessians,
-        "atom_energies": atom_energies,
-        "members": members,
-        "subsets": subsets,
-    }
-    optional = {"measure_noise": measure_noise, "dissociation": dissociation}
-    for name, value in (switches | {name: value for name, value in optional.items() if value is not None}).items():
-        check_switch(name, value)
-    check_positive("same_distance", same_distance)
-    if sampling is not None and not isinstance(sampling, Sampling):
-        raise InputError(f"`sampling` must be a Sampling, such as Sampling(1000), got {sampling!r}")
-    if executor is not None and not hasattr(executor, "submit"):
-        raise InputError(
-            f"`executor` must have the interface of concurrent.futures, got {executor!r}; bodyorder.engine.executors opens one"
-        )
-    _check_asked(engine, forces=forces, hessians=hessians, atom_energies=atom_energies, members=members)
-    if field is not None:
+    return engine
+
+
+def _once(announce: Callable[[str], object]) -> Callable[[str], None]:
+    """What tells a line that was not told before."""
+    told: set[str] = set()
+
+    def tell(line: str) -> None:
+        if line not in told:
+            announce(line)
+        told.add(line)
+
+    return tell
+
+
+def _decomposed(
+    frames: Sequence[ase.Atoms],
+    engine: EnergySource,
+    orders: tuple[int | None, bool],
+    asked: _Options,
+    opened_store: Store | None,
+) -> Decomposed:
+    """The result by one source.
+
+    :param orders: the largest one, and whether the whole is asked for beyond it
+    """
+    _check_asked(
+        engine,
+        forces=asked.forces,
+        hessians=asked.hessians,
+        atom_energies=asked.atom_energies,
+        members=asked.members,
+    )
+    if asked.field is not None:
         needs_vacuum = {
-            "forces": forces,
-            "hessians": hessians,
-            "measure_noise": measure_noise,
-            "dissociation": dissociation,
+            "forces": asked.forces,
+            "hessians": asked.hessians,
+            "measure_noise": asked.measure_noise,
+            "dissociation": asked.dissociation,
         }
-        check_field(engine, frames, one_body=one_body != "model", **needs_vacuum)
-    wanted = Wanted(forces, atom_energies, len(engine.capabilities.members) if members else 0, hessians)
-    selection = Selection(max_order, bodies, cutoff, sampling, kept=subsets, whole=whole)
-    with opened(store) as opened_store:
-        pieces = selection.pieces(frames, engine)
-        if hessians and any(piece.cell is not None for piece in pieces):
-            raise InputError(
-                "`hessians` need free structures, and some are periodic; drop the cell (boundaries='free')"
-            )
-        surrounding = Field.find(field, frames, pieces, engine)
-        pieces = surrounding.on(pieces)
-        said = selection.inventory(frames, pieces, engine)
-        if announce is not None:
-            announce(said)
-        lone = LoneAtoms(pieces, engine, one_body, opened_store, executor)
-        engine = lone.source
-        across = try_boxes(pieces, engine)
-        try_cutoff(pieces, engine)
-        measures = _measures(measure_noise, engine)
-        known = measure(pieces, engine, executor, asked=bool(measure_noise)) if measures else Measured()
-        # the rounds of a sample find in memory what the ones before computed
-        kept = RunCache() if opened_store is None and sampling is not None else opened_store
-        run = _Run(Evaluated(engine, wanted, known), kept, executor, progress, same_distance)
-        by_structure = run.energies(pieces)
-        if sampling is not None:
-            by_structure = _sampled_on(
-                sampling,
-                run,
-                by_structure,
-                lambda draws: surrounding.on(selection.pieces(frames, engine, draws)),
-            )
-        missed = lone.missed(by_structure, known, False if surrounding else dissociation)
+        check_field(engine, frames, one_body=asked.one_body != "model", **needs_vacuum)
+    n_members = len(engine.capabilities.members) if asked.members else 0
+    wanted = Wanted(asked.forces, asked.atom_energies, n_members, asked.hessians)
+    sampling, executor = asked.sampling, asked.executor
+    max_order, whole = orders
+    selection = Selection(max_order, asked.bodies, asked.cutoff, sampling, kept=asked.subsets, whole=whole)
+    pieces = selection.pieces(frames, engine)
+    if asked.hessians and any(piece.cell is not None for piece in pieces):
+        raise InputError("`hessians` need free structures, and some are periodic; drop the cell (boundaries='free')")
+    surrounding = Field.find(asked.field, frames, pieces, engine)
+    pieces = surrounding.on(pieces)
+    said = selection.inventory(frames, pieces, engine)
+    if asked.announce is not None:
+        asked.announce(said)
+    lone = LoneAtoms(pieces, engine, asked.one_body, opened_store, executor)
+    engine = lone.source
+    across = try_boxes(pieces, engine)
+    try_cutoff(pieces, engine)
+    measures = _measures(asked.measure_noise, engine)
+    known = measure(pieces, engine, executor, asked=bool(asked.measure_noise)) if measures else Measured()
+    # the rounds of a sample find in memory what the ones before computed
+    kept = RunCache() if opened_store is None and sampling is not None else opened_store
+    run = _Run(Evaluated(engine, wanted, known), kept, executor, asked.progress, asked.same_distance)
+    by_structure = run.energies(pieces)
+    if sampling is not None:
+        by_structure = _sampled_on(
+            sampling, run, by_structure, lambda draws: surrounding.on(selection.pieces(frames, engine, draws))
+        )
+    missed = lone.missed(by_structure, known, False if surrounding else asked.dissociation)
     for own in by_structure:
         own.take_cell()
     if not surrounding:
         lone.advise(by_structure)
-    result = assemble(frames, run.evaluated, selection, by_structure, subsets=subsets, field=surrounding.label)
+    result = assemble(frames, run.evaluated, selection, by_structure, subsets=asked.subsets, field=surrounding.label)
     result.attrs["input"] = said
     lone.keep(result, missed)
     if across:
         result.attrs["boxes"] = across
-    return result
+    return Decomposed(result, by_structure)
 
 
 def _sampled_on(

@@ -91,6 +91,10 @@ class SubsetEnergies:
         self.hessian_sums = np.zeros((top, n_sites, n_sites, 3, 3)) if self.evaluated.wanted.hessians else None
         #: of the whole structure, shape (n_sites, n_sites, 3, 3), or None
         self.whole_hessian = None if self.hessian_sums is None else np.full(self.hessian_sums.shape[1:], np.nan)
+        #: Forces in eV/Å on the atoms of the whole structure, shape (n_sites, 3), NaN where they are not known, or None
+        self.whole_forces = np.full((n_sites, 3), np.nan) if self.evaluated.wanted.forces else None
+        #: 1σ in eV of the energy of the whole beyond the precision of its source
+        self.whole_uncertainty = 0.0
         #: Σ_S c_n(S)·Σ_a F_a(S) ⊗ r_a in eV, shape (max_order, 3, 3)
         self.virial = np.zeros((top, 3, 3))
 
@@ -106,19 +110,11 @@ class SubsetEnergies:
             else:
                 self._take(int(order), task, computed, here)
             if order == (self.piece.family.max_order if self.piece.holds_whole else WHOLE):
-                self._take_whole(task, computed, here[0])
+                self._take_whole(task, computed, int(here[0]))
         for row in sorted(computed.messages.keys() & set(rows.tolist()) if computed.messages else ()):
             atoms = ", ".join(str(atom) for atom in task.batch.members[row])
             self.failures.append(f"atoms {atoms}: {computed.messages[row]}")
             self.counts["n_failed"][int(task.orders[row])] += 1
-
-    def _take_whole(self, task: Task, computed: Evaluation, row: int) -> None:
-        """Keep what belongs to the whole structure beside its energy."""
-        if computed.members is not None:
-            self.whole_members = computed.members[row]
-        if self.whole_hessian is not None and computed.hessians is not None:
-            sites = self.piece.sites(task.batch.members[row])
-            self.whole_hessian[np.ix_(sites, sites)] = computed.hessians[row]
 
     def contributions(self) -> list[np.ndarray]:
         """ε(S) in eV for each order that the family keeps, shape (n_subsets,)."""
@@ -142,15 +138,27 @@ class SubsetEnergies:
 
     def noise(self) -> np.ndarray:
         """1σ of each order total in eV, shape (max_order,): of independent errors of energies, and of those that they share."""
-        variance = np.zeros(self.piece.family.max_order)
+        return self.noise_of(np.eye(self.piece.family.max_order))
+
+    def noise_of(self, sums: np.ndarray, whole: float = 0.0) -> np.ndarray:
+        """1σ in eV of sums of order totals, which have energies in common, without the error of a sample; shape (n_sums,).
+
+        :param sums: how often each order total counts in each sum, shape (n_sums, max_order)
+        :param whole: how often the energy of the whole counts in them besides
+        """
+        variance = np.zeros(len(sums))
         for order, (own, given) in enumerate(zip(self.variances, self.coefficients, strict=False), start=1):
-            weights = given[order - 1 :]
+            weights = sums @ given
+            if whole and self.piece.holds_whole and order == self.piece.family.max_order:
+                weights = weights + whole
             if self.evaluated.measured.convergence:
                 counted = weights.sum(axis=1) * (len(own) if weights.shape[1] == 1 else 1)
-                variance[order - 1 :] += self._shared(order, counted)
+                variance += self._shared(order, counted)
             if self.rounded and order == 1:
                 weights, own = _alike(self.energies[0], weights, own)
-            variance[order - 1 :] += weighted(weights**2, own).sum(axis=1)
+            variance += weighted(weights**2, own).sum(axis=1)
+        if whole and not self.piece.holds_whole:
+            variance += whole**2 * self._variance_of_whole()
         return np.sqrt(variance)
 
     def member_totals(self, totals: np.ndarray) -> np.ndarray | None:
@@ -183,6 +191,18 @@ class SubsetEnergies:
             self.whole = source.cell_energy(cell.crystal.atoms)
         except ComputationError as error:
             self.shortfalls.append(f"no energy of the cell to hold the orders against: {error}")
+
+    def _take_whole(self, task: Task, computed: Evaluation, row: int) -> None:
+        """Take what is known of the whole structure beside its energy."""
+        if computed.members is not None:
+            self.whole_members = computed.members[row]
+        if self.whole_hessian is not None and computed.hessians is not None:
+            sites = self.piece.sites(task.batch.members[row])
+            self.whole_hessian[np.ix_(sites, sites)] = computed.hessians[row]
+        if self.whole_forces is not None and computed.forces is not None:
+            self.whole_forces[self.piece.sites(task.batch.members[row])] = computed.forces[row]
+        if "uncertainty" in computed.records:
+            self.whole_uncertainty = float(np.nan_to_num(computed.records["uncertainty"][row]))
 
     def _take(self, order: int, task: Task, computed: Evaluation, here: np.ndarray) -> None:
         """Take the energies of subsets of one order."""
@@ -243,6 +263,10 @@ class SubsetEnergies:
         self.rounded |= bool(digits.any())
         return variance(self.evaluated.source, energies, uncertainty, digits, self.evaluated.measured.of(order))
 
+    def _variance_of_whole(self) -> float:
+        energies, uncertainty = np.array([self.whole]), np.array([self.whole_uncertainty])
+        return float(self._variance_of(self.piece.n_bodies, energies, uncertainty)[0])
+
     def _shared(self, order: int, counted: np.ndarray | int) -> np.ndarray:
         """Square in eV² of what the error that all energies of an order share is in their sum, which counts them so often."""
         return np.square(counted * np.nan_to_num(self.evaluated.measured.shared(order)))
@@ -263,11 +287,11 @@ class StreamedEnergies(SubsetEnergies):
         """Order totals in eV, shape (max_order,)."""
         return np.append(super().totals(epsilons), self._sum)
 
-    def noise(self) -> np.ndarray:
-        """1σ of each order total in eV, shape (max_order,)."""
-        variance = super().noise() ** 2
-        variance[-1] += self._variance + self._shared(len(variance), self.piece.family.sizes[-1])
-        return np.sqrt(variance)
+    def noise_of(self, sums: np.ndarray, whole: float = 0.0) -> np.ndarray:
+        """1σ in eV of sums of order totals, shape (n_sums,)."""
+        top = self.piece.family.max_order
+        last = self._variance + self._shared(top, self.piece.family.sizes[-1])
+        return np.sqrt(super().noise_of(sums, whole) ** 2 + weighted(sums[:, -1] ** 2, last))
 
     @cached_property
     def _below(self) -> list[np.ndarray]:
@@ -305,9 +329,10 @@ class CounterpoiseEnergies(SubsetEnergies):
         """ε(S) in eV for each order, shape (n_subsets,)."""
         return self._sums
 
-    def noise(self) -> np.ndarray:
-        """1σ of each order total in eV, shape (max_order,)."""
-        return np.sqrt(self._variances)
+    def noise_of(self, sums: np.ndarray, whole: float = 0.0) -> np.ndarray:
+        """1σ in eV of sums of order totals, which have no energies in common, shape (n_sums,)."""
+        variance = weighted(sums**2, self._variances).sum(axis=1)
+        return np.sqrt(variance + (whole**2 * self._variance_of_whole() if whole else 0.0))
 
     def _take(self, order: int, task: Task, computed: Evaluation, here: np.ndarray) -> None:
         energies, present = computed.energies[here], task.present[here]

@@ -30,7 +30,7 @@ def parse_spec(spec: str | Mapping[str, Any]) -> tuple[str, str, dict[str, Any]]
     """
     if isinstance(spec, Mapping):
         if "source" not in spec:
-            raise InputError(f"a source given as a mapping must have the key 'source', got {sorted(spec)}")
+            raise InputError(f"a source given as a mapping must have the key 'source', got {sorted(map(str, spec))}")
         scheme, target, options = parse_spec(str(spec["source"]))
         return scheme, target, options | {key: value for key, value in spec.items() if key != "source"}
     scheme, colon, rest = spec.partition(":")

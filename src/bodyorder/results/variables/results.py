@@ -16,7 +16,15 @@ RESULTS = {
     "asked_order": Variable(
         ("structure",), "1", "n", "largest order that was asked for, where joined results differ; orders above are NaN"
     ),
-    "total": Variable(("structure",), "eV", "E", "energy of the whole structure, evaluated directly"),
+    "total": Variable(
+        ("structure",),
+        "eV",
+        "E",
+        "energy of the whole structure, evaluated directly; of a result by levels, that by all of them",
+    ),
+    "total_noise": Variable(
+        ("structure",), "eV", r"\sigma(E)", "1σ of the total, of a result by levels: of all energies that it is made of"
+    ),
     "residual": Variable(("structure",), "eV", r"E-\sum_n E^{(n)}", "total minus the sum of all contributions"),
     "n_bodies": Variable(("structure",), "1", "N", "number of bodies"),
     "n_evaluations": Variable(("structure",), "1", r"N_\mathrm{eval}", "sub-clusters really evaluated"),
@@ -34,6 +42,12 @@ RESULTS = {
     "atoms_structure": Variable(("atoms",), "1", "", "structure that two atoms belong to"),
     "atoms_first": Variable(("atoms",), "1", "a", "the first of two atoms, counted within its structure"),
     "atoms_second": Variable(("atoms",), "1", "b", "the second of two atoms, counted within its structure"),
+    "total_force": Variable(
+        ("site", "xyz"),
+        "eV/Å",
+        "F",
+        "force on an atom of the whole structure, of a result by levels: that of its total",
+    ),
     "atom_contribution": Variable(
         ("order", "site"),
         "eV",

@@ -14,7 +14,7 @@ from bodyorder.sources.pyscf.correlated import pair
 from bodyorder.sources.pyscf.correlated.reference import Correlated, excitations, uncorrelated
 
 #: Convergence of the energy (hartree) and of the amplitudes.
-ENERGY, AMPLITUDES = 1e-10, 1e-8
+ENERGY, AMPLITUDES = 1e-11, 1e-9
 #: (level shift in hartree, amplitudes that an extrapolation looks back on, steps), tried in this order.
 ATTEMPTS = ((0.0, 14, 150), (0.3, 14, 250), (1.0, 20, 400))
 #: A search whose energy has moved by no more than this (hartree) over its last steps has converged but for amplitudes that do not
