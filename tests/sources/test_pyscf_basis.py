@@ -6,7 +6,7 @@ import ase.build
 import numpy as np
 import pytest
 from ase.units import Bohr, Hartree
-from pyscf import cc, fci, gto, mp, scf
+from pyscf import cc, dft, fci, gto, mp, scf
 from pyscf.gto.basis import parse_nwchem, parse_nwchem_ecp
 
 from bodyorder._checks import InputError
@@ -48,6 +48,18 @@ def test_a_mean_field_with_core_potentials(atoms, basis, unpaired):
     assert found.energies[0] / Hartree == pytest.approx(field.e_tot, abs=1e-8)
     assert found.records["multiplicity"][0] == unpaired + 1
     assert found.forces[0] == pytest.approx(-field.nuc_grad_method().kernel() * Hartree / Bohr, abs=2e-4)
+
+
+def test_density_functionals_with_core_potentials():
+    field = dft.RKS(plain(NAH, "lanl2dz", {"Na": "lanl2dz"}), xc="pbe").set(conv_tol=1e-11)
+    field.grids.level = 1
+    field.run()
+    gradient = field.nuc_grad_method().set(verbose=0, grid_response=True)
+    found = load_source("pyscf:rks/lanl2dz?spin=low&xc=pbe&grid=1").evaluate(
+        ClusterBatch.from_atoms([NAH]), forces=True
+    )
+    assert found.energies[0] / Hartree == pytest.approx(field.e_tot, abs=1e-8)
+    assert found.forces[0] == pytest.approx(-gradient.kernel() * Hartree / Bohr, abs=2e-4)
 
 
 def test_correlated_methods_with_core_potentials():
