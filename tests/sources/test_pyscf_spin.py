@@ -141,7 +141,9 @@ def test_charges_that_no_body_has():
         InputError, match=r"^analytic:pair\?[^ ]* takes no charges, structure 0 has a body of charge -1; use"
     ):
         decompose(atoms, "analytic:pair", bodies="molecules")
-    with pytest.raises(InputError, match=r"no fewer than 0 electrons, \+2 on atomic numbers \[1\] does"):
+    with pytest.raises(
+        InputError, match=r"no fewer than 0 electrons, atoms \[0\] of structure 0 have 1 electrons and a charge of \+2"
+    ):
         decompose(ase.Atoms("H", charges=[2]), "pyscf:fci/sto-6g?spin=low")
 
 
