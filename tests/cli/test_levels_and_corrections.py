@@ -60,3 +60,15 @@ def test_wrong_levels(run, structures, tmp_path, options, said):
     assert said in err
     assert err.count("\n") == 1
     assert not (tmp_path / "levels.nc").exists()
+
+
+def test_plan_prices_what_each_level_needs(run, structures):
+    """Five bodies and ten pairs by one, the same and the whole by the other, of each of two structures."""
+    code, out, err = run("plan", structures, "--level", f"2={HIGH}", "--level", f"rest={LOW}", "--workers", 1)
+    assert (code, err) == (0, "")
+    assert f"{HIGH.partition('?')[0]}" in out
+    counts = [int(line.split(": ")[1].split()[0]) for line in out.splitlines() if line.startswith("[")]
+    assert counts == [30, 32]
+    code, _, err = run("plan", structures, "--level", f"2={HIGH}", "--max-order", 3)
+    assert code == 2
+    assert "levels must serve all orders up to `max_order`, 3, and end at 2" in err

@@ -43,12 +43,14 @@ def add_commands(commands: Any) -> None:
 
     plan = commands.add_parser("plan", help="counts, cost, memory and noise before anything runs")
     plan.add_argument("structures", metavar="STRUCTURES|CONFIG", help="structures, or a study in YAML")
-    plan.add_argument(
+    by = plan.add_mutually_exclusive_group()
+    by.add_argument(
         "--source",
         action="append",
         metavar="SPEC",
         help=f"{SOURCE_HELP}; given several times, they are compared; for a study its own reference",
     )
+    _add_level(by)
     _add_selection(plan)
     plan.add_argument("--forces", action="store_true", help="price forces too")
     plan.add_argument(
@@ -63,12 +65,7 @@ def add_commands(commands: Any) -> None:
     decompose.add_argument("structures", metavar="STRUCTURES", help="a file of structures, of any usual format")
     by = decompose.add_mutually_exclusive_group(required=True)
     by.add_argument("--source", metavar="SPEC", help=SOURCE_HELP)
-    by.add_argument(
-        "--level",
-        action="append",
-        metavar="ORDERS=SPEC",
-        help="a source for some orders, such as 1-2=SPEC, and rest=SPEC for all above; given several times",
-    )
+    _add_level(by)
     _add_selection(decompose)
     decompose.add_argument("--forces", action="store_true", help="resolve forces too")
     decompose.add_argument(
@@ -136,6 +133,15 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--error", type=float, metavar="eV", help="sample on until every order is known this well")
     parser.add_argument("--seed", type=int, metavar="N", help="of the samples (default: 0)")
     add_trust(parser)
+
+
+def _add_level(parser: argparse._MutuallyExclusiveGroup) -> None:
+    parser.add_argument(
+        "--level",
+        action="append",
+        metavar="ORDERS=SPEC",
+        help="a source for some orders, such as 1-2=SPEC, and rest=SPEC for all above; given several times",
+    )
 
 
 def _add_bodies(parser: argparse.ArgumentParser) -> None:
@@ -228,7 +234,7 @@ def _plan(args: argparse.Namespace) -> None:
     if args.structures.endswith((".yaml", ".yml")):
         if args.boundaries != "given":
             raise InputError(f"`--{args.boundaries}` belongs to structures, and a study has its own options")
-        for name in ("source", "max_order", "no_whole", "cutoff", "workers", "samples", "error", "seed"):
+        for name in ("source", "level", "max_order", "no_whole", "cutoff", "workers", "samples", "error", "seed"):
             if getattr(args, name) not in (None, False):
                 raise InputError(f"`--{name.replace('_', '-')}` belongs to structures, and a study has its own options")
         from bodyorder.cli.tables import print_study_plan
@@ -239,24 +245,43 @@ def _plan(args: argparse.Namespace) -> None:
         return
     from bodyorder.cli.tables import print_plans
     from bodyorder.engine.executors import MOST_WORKERS
+    from bodyorder.engine.levels import check_together, parse_levels, read_levels
     from bodyorder.engine.planning import plan
     from bodyorder.engine.selection import Selection
     from bodyorder.sources import load_source
     from bodyorder.structures import read_structures
+    from bodyorder.structures.bodies import divide
 
-    if args.source is None:
+    if args.source is None and args.level is None:
         raise InputError("`--source` must say which energies to price, and is missing")
     if args.workers is not None:
         check_between("workers", args.workers, 1, MOST_WORKERS)
     structures = read_structures(args.structures, periodic=True, boundaries=args.boundaries)
-    selection = Selection(args.max_order, args.bodies, args.cutoff, _sampling(args), whole=not args.no_whole)
+    sampling = _sampling(args)
+    levels = None if args.level is None else read_levels(parse_levels(args.level))
     sources, workers = [], []
-    for spec in args.source:
+    for spec in args.source if levels is None else levels.sources:
         begin = time.perf_counter()
         sources.append(load_source(trusted(spec, args.trust)))
         workers.append(_workers(args.workers, sources[-1:], time.perf_counter() - begin))
+    asked = [(source, args.max_order, not args.no_whole) for source in sources]
+    if levels is not None:
+        check_together(structures, sampling=sampling is not None)
+        n_bodies = max(len(partition) for partition in divide(structures, args.bodies))
+        runs = levels.up_to(args.max_order, n_bodies, sources, whole=not args.no_whole).runs
+        workers = [workers[sources.index(run.source)] for run in runs]
+        asked = [(run.source, run.max_order, run.whole) for run in runs]
     announce = _announcer()
-    plans = [plan(structures, source, selection, forces=args.forces, announce=announce) for source in sources]
+    plans = [
+        plan(
+            structures,
+            source,
+            Selection(max_order, args.bodies, args.cutoff, sampling, whole=whole),
+            forces=args.forces,
+            announce=announce,
+        )
+        for source, max_order, whole in asked
+    ]
     # so much is done here, and so much is left, when workers are started
     started = [float(priced.core_seconds.sum()) >= 2 * worth for priced, (_, worth) in zip(plans, workers, strict=True)]
     print_plans(plans, [count if there else 1 for (count, _), there in zip(workers, started, strict=True)])

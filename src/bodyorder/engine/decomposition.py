@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 import ase
 import numpy as np
@@ -19,7 +19,7 @@ from bodyorder.engine.cache import RunCache
 from bodyorder.engine.computation import Wanted
 from bodyorder.engine.field import Field, check_field
 from bodyorder.engine.jobs import Outcome
-from bodyorder.engine.levels import Decomposed, LevelsLike, is_by_levels, read_levels, together
+from bodyorder.engine.levels import Decomposed, LevelsLike, check_together, is_by_levels, read_levels, together
 from bodyorder.engine.lone_atoms import LoneAtoms
 from bodyorder.engine.noise import Measured, measure
 from bodyorder.engine.pieces import Piece
@@ -137,10 +137,18 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
         options.check()
         with opened(store) as kept:
             return _decomposed(frames, engine, (max_order, whole), options, kept).result
-    levels = read_levels(cast(LevelsLike, source))
+    levels = read_levels(cast(Mapping[Any, Any], source))
     engines = [_checked_source(given) for given in levels.sources]
     options.check()
-    options.check_levels(frames)
+    only_of_one = {
+        name: bool(getattr(options, name)) for name in ("atom_energies", "members", "subsets", "dissociation")
+    }
+    check_together(
+        frames,
+        **only_of_one,
+        sampling=sampling is not None,
+        one_body=not isinstance(one_body, str) or one_body != "model",
+    )
     n_bodies = max(len(partition) for partition in divide(frames, bodies))
     shared = levels.up_to(max_order, n_bodies, engines, whole=whole)
     said = replace(options, dissociation=False, announce=None if announce is None else _once(announce))
@@ -187,25 +195,6 @@ class _Options:
                 f"`executor` must have the interface of concurrent.futures, got {self.executor!r}; "
                 "bodyorder.engine.executors opens one"
             )
-
-    def check_levels(self, structures: Sequence[ase.Atoms]) -> None:
-        """Check that nothing is asked for that levels do not have together.
-
-        :raises InputError: if it is
-        """
-        asked = [
-            name for name in ("hessians", "atom_energies", "members", "subsets", "dissociation") if getattr(self, name)
-        ]
-        asked += ["field"] * (self.field is not None)
-        asked += ["sampling"] * (self.sampling is not None)
-        asked += ["one_body"] * (not isinstance(self.one_body, str) or self.one_body != "model")
-        if asked:
-            raise InputError(f"`{asked[0]}` must be left out with levels; decompose by each source alone for it")
-        for index, atoms in enumerate(structures):
-            if atoms.pbc.any():
-                raise InputError(
-                    f"levels must be of free clusters, structure {index} is periodic; take one source, or pbc=False"
-                )
 
 
 def _checked_source(source: SourceLike) -> EnergySource:

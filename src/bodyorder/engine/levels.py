@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
+import ase
 import numpy as np
 import xarray as xr
 
@@ -186,7 +187,7 @@ def _looks_like_level(key: object) -> bool:
     return hasattr(key, "__index__") or (isinstance(key, str) and (key in (REST, "") or key[0].isdigit()))
 
 
-def read_levels(given: LevelsLike) -> Levels:
+def read_levels(given: Mapping[Any, Any]) -> Levels:
     """Levels from sources by the orders that they serve.
 
     :raises InputError: if a key names no orders, two levels share an order, one is missing in between, or only a rest is given
@@ -229,6 +230,22 @@ def parse_levels(texts: Iterable[str]) -> dict[str, str]:
             raise InputError(f"levels must be given once, {orders} is given twice")
         found[orders] = spec
     return found
+
+
+def check_together(structures: Sequence[ase.Atoms], **asked: bool) -> None:
+    """Check that nothing is asked for that several sources do not have together.
+
+    :param asked: options of a decomposition, and whether they are used
+    :raises InputError: if one is, or a structure is periodic
+    """
+    for name, is_used in asked.items():
+        if is_used:
+            raise InputError(f"`{name}` must be left out with levels; decompose by each source alone for it")
+    for index, atoms in enumerate(structures):
+        if atoms.pbc.any():
+            raise InputError(
+                f"levels must be of free clusters, structure {index} is periodic; take one source, or pbc=False"
+            )
 
 
 def _orders(key: object) -> tuple[int | None, int]:
