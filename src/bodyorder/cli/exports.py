@@ -1,0 +1,79 @@
+"""The command that hands work to other programs, and results of ours."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from bodyorder._checks import InputError, check_output
+
+
+def add_commands(commands: Any) -> None:
+    """Add this module's command to the parser."""
+    export = commands.add_parser("export", help="tasks and results in QCSchema, for QCManyBody, Psi4 and QCEngine")
+    export.add_argument(
+        "input", metavar="STRUCTURES|RESULT", help="structures, of which tasks are written, or a result (.nc)"
+    )
+    export.add_argument("--structure", metavar="NAME", help="which structure of a result")
+    export.add_argument("--model", metavar="METHOD/BASIS", help="of tasks, such as mp2/cc-pvdz")
+    export.add_argument("--program", metavar="NAME", help="that is to run tasks (default: psi4)")
+    export.add_argument(
+        "--bodies",
+        default=None,
+        metavar="atoms|molecules|residues|column:NAME|FILE",
+        help="of tasks (default: molecules)",
+    )
+    export.add_argument("--max-order", type=int, metavar="N", help="of tasks (default: all)")
+    export.add_argument("--counterpoise", choices=("none", "full", "vmfc"), help="of tasks (default: none)")
+    export.add_argument("-o", "--output", required=True, metavar="JSON", help="file to write")
+    export.set_defaults(run=_export)
+
+
+def _export(args: argparse.Namespace) -> None:
+    from bodyorder._files import replacing
+
+    output = check_output(args.output, never=[args.input])
+    content = _result(args) if args.input.endswith(".nc") else _tasks(args)
+    with replacing(output, "a file in QCSchema") as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    print(f"written to {output}")
+
+
+def _result(args: argparse.Namespace) -> dict[str, Any]:
+    from bodyorder.results import load_results
+    from bodyorder.results.qcschema import many_body_result
+
+    for name in ("model", "program", "bodies", "max_order", "counterpoise"):
+        if getattr(args, name) is not None:
+            raise InputError(f"`--{name.replace('_', '-')}` belongs to tasks, and a result has its own")
+    return many_body_result(load_results(args.input), args.structure)
+
+
+def _tasks(args: argparse.Namespace) -> dict[str, Any] | list[dict[str, Any]]:
+    from bodyorder.results.qcschema import least_unpaired, many_body_input, molecule
+    from bodyorder.structures import System, find_bodies, read_structures
+
+    if args.structure is not None:
+        raise InputError("`--structure` belongs to a result (.nc), and structures are given")
+    method, slash, basis = (args.model or "").partition("/")
+    if not method or not slash or not basis:
+        raise InputError(f"`--model` must name method and basis set, such as mp2/cc-pvdz, got {args.model!r}")
+    tasks = []
+    for atoms in read_structures(args.input):
+        system = System.from_atoms(atoms)
+        labels = find_bodies(atoms, args.bodies or "molecules").labels
+        charges = _by_body(labels, system.charges)
+        moments = abs(_by_body(labels, system.moments)).round().astype(int)
+        unpaired = moments if moments.any() else least_unpaired(system.numbers, labels, charges)
+        task = molecule(system.numbers, system.positions, labels, charges, unpaired)
+        tasks.append(
+            many_body_input(task, (method, basis), args.program or "psi4", args.max_order, args.counterpoise or "none")
+        )
+    return tasks[0] if len(tasks) == 1 else tasks
+
+
+def _by_body(labels: Any, values: Any) -> Any:
+    import numpy as np
+
+    return np.bincount(labels, values, minlength=int(labels.max()) + 1)

@@ -1,0 +1,33 @@
+"""Energies that another program has computed: ``qcschema:results.json``, by QCManyBody, Psi4, QCEngine and what else writes QCSchema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bodyorder._checks import InputError, check_choice, check_positive
+from bodyorder.sources.protocol import COUNTERPOISE
+from bodyorder.sources.qcschema.answers import read_answers
+from bodyorder.sources.qcschema.source import AnswersSource
+
+#: 1σ of an energy in eV if nothing is said: 10⁻⁶ hartree, what programs converge energies to unless they are told.
+CONVERGED = 2.7e-5
+
+
+def load(
+    target: str, *, counterpoise: str | None = "none", model: str | None = None, energy_error: float = CONVERGED
+) -> AnswersSource:
+    """Make a source from a file of results.
+
+    :param target: result of a many-body expansion (QCManyBody), or a list of results of single sub-clusters, in JSON
+    :param counterpoise: whose functions sub-clusters were given: ``none``, ``full``, ``vmfc``, as far as the file holds them
+    :param model: which of several model chemistries, by its name in the file
+    :param energy_error: 1σ error of one energy in eV
+    :raises InputError: if the file holds no results, or several models of which none is named
+    """
+    path = Path(target)
+    if not path.is_file():
+        raise InputError(f"a qcschema source must be an existing file, {target} is not")
+    scheme = str(counterpoise or "none").lower()  # specs read `none` as None
+    check_choice("counterpoise", scheme, COUNTERPOISE)
+    answers = read_answers(path, model)
+    return AnswersSource(target, answers, scheme, check_positive("energy_error", energy_error))
