@@ -238,6 +238,16 @@ def test_charges_and_ghosts_of_corrections():
     assert correction(part, "d4", "pbe")[0] == pytest.approx(correction(alone, "d4", "pbe")[0], abs=1e-14)
 
 
+def test_cores_without_electrons_have_dispersion():
+    """Two sodium ions, all of whose electrons are in the potentials."""
+    ions = ase.Atoms("Na2", [[0, 0, 0], [0, 0, 4.0]], charges=[1, 1])
+    bare, corrected = (evaluated(f"uhf/lanl2dz?spin=low{more}", ions, forces=True) for more in ("", "&dispersion=d4"))
+    energies, gradients = correction(ClusterBatch.from_atoms([ions]), "d4", "hf")
+    assert energies[0] < -1e-7
+    assert corrected.energies - bare.energies == pytest.approx(energies * Hartree, abs=1e-12)
+    assert corrected.forces - bare.forces == pytest.approx(-gradients * Hartree / Bohr, abs=1e-12)
+
+
 def test_a_missing_program_is_named(monkeypatch):
     assert importlib.util.find_spec("dftd4")
     monkeypatch.setitem(sys.modules, "dftd4.interface", None)

@@ -280,7 +280,7 @@ class PyscfSource(EnergySource):
         if problem.n_electrons == 0:
             answer = Answer(nuclear_repulsion(batch, self.settings.basis), nuclear_gradient(batch, self.settings.basis))
             answer.record("multiplicity", np.arange(len(batch)), 1.0)
-            return answer
+            return self._corrected(answer, batch)
         needed = self._room(batch, forces)
         if needed > self.settings.memory:
             answer = Answer.empty(batch)
@@ -289,7 +289,10 @@ class PyscfSource(EnergySource):
             )
             answer.messages.update(dict.fromkeys(range(len(batch)), message))
             return answer
-        answer = self._method.run(problem, self._cache)
+        return self._corrected(self._method.run(problem, self._cache), batch)
+
+    def _corrected(self, answer: Answer, batch: ClusterBatch) -> Answer:
+        """An answer with the correction for dispersion, if there is to be one."""
         if self._dispersion in PROGRAMS:
             energies, gradients = correction(batch, self._dispersion, self._functional)
             answer.energies += energies
