@@ -354,6 +354,7 @@ FULL, VMFC = spec("hf", "sto-3g", "full"), spec("hf", "sto-3g", "vmfc")
         ({1: PAIRS, 2: FULL}, {"forces": True}, "`forces` need a source without counterpoise correction, got pyscf"),
         ({1: PAIRS, 2: VMFC}, {"measure_noise": True}, "`measure_noise` needs a source without counterpoise"),
         ({2: PAIRS}, {"subsets": True}, "`subsets` must be left out with levels"),
+        ({2: PAIRS}, {"hessians": True}, "`hessians` must be left out with levels"),
         ({2: PAIRS}, {"members": True}, "`members` must be left out with levels"),
         ({2: PAIRS}, {"dissociation": True}, "`dissociation` must be left out with levels"),
         ({2: PAIRS}, {"one_body": {"H": 0.0}}, "`one_body` must be left out with levels"),
