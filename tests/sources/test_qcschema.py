@@ -54,7 +54,7 @@ def expanded(bsse):
         core = ManyBodyCore(
             MoleculeV2(**{key: value for key, value in molecule().items() if "schema" not in key}),
             [bsse],
-            {3: "made/up"},
+            dict.fromkeys((1, 2, 3), "made/up"),
             return_total_data=True,
             supersystem_ie_only=False,
             embedding_charges=None,
@@ -150,8 +150,12 @@ def test_without_fragments_the_whole_is_stated(tmp_path):
     content = {
         "symbols": ["O", "H"], "geometry": [0, 0, 0, 0, 0, 1.8], "molecular_charge": -1, "molecular_multiplicity": 1,
     }  # fmt: skip
-    (atoms,) = read_structures(written(tmp_path, {"molecule": content, "driver": "energy"}))
-    assert atoms.info["molecular_charge"] == -1
+    path = written(tmp_path, {"molecule": content, "driver": "energy"})
+    with pytest.raises(InputError, match="must name the charge of each body.*molecular_charge=-1"):
+        read_structures(path)
+    neutral = content | {"molecular_charge": 0, "molecular_multiplicity": 2}
+    (atoms,) = read_structures(written(tmp_path, {"molecule": neutral, "driver": "energy"}))
+    assert atoms.info["molecular_multiplicity"] == 2
 
 
 def test_results_go_to_their_models(tmp_path):
@@ -165,7 +169,7 @@ def test_results_go_to_their_models(tmp_path):
         core = ManyBodyCore(
             MoleculeV2(**{key: value for key, value in molecule().items() if "schema" not in key}),
             ["nocp"],
-            {3: result.attrs["source"]},
+            dict.fromkeys((1, 2, 3), result.attrs["source"]),
             return_total_data=True,
             supersystem_ie_only=False,
             embedding_charges=None,

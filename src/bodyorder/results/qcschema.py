@@ -7,6 +7,7 @@ Version 1 of the schema, which all of them take: lengths in bohr, energies in ha
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,13 @@ def molecule(
         "molecular_multiplicity": int(unpaired.sum()) + 1,
         "fix_com": True,
         "fix_orientation": True,
-        "provenance": {"creator": "bodyorder"},
+        "provenance": provenance(),
     }
+
+
+def provenance() -> dict[str, str]:
+    """Who wrote it."""
+    return {"creator": "bodyorder", "version": version("bodyorder"), "routine": __name__}
 
 
 def least_unpaired(numbers: np.ndarray, bodies: np.ndarray, charges: np.ndarray) -> np.ndarray:
@@ -116,9 +122,8 @@ def many_body_result(tree: xr.DataTree, structure: str | None = None) -> dict[st
     count, label = int(data["n_bodies"].values[0]), str(tree.attrs.get("source", "unknown"))
     members = data["subset_members"].transpose("subset", "slot").values
     orders = data["subset_order"].values
-    charges = np.zeros(count)
-    if "site_charge" in data:
-        charges = np.bincount(bodies, data["site_charge"].values, minlength=count)
+    of_atoms = data["site_charge"].values if "site_charge" in data else np.zeros(len(numbers))
+    charges = np.bincount(bodies, of_atoms, minlength=count)
     unpaired = least_unpaired(numbers, bodies, charges)
     if "subset_multiplicity" in data:
         alone = members[orders == 1, 0]
@@ -152,7 +157,7 @@ def many_body_result(tree: xr.DataTree, structure: str | None = None) -> dict[st
         },
         "component_properties": components,
         "component_results": {},
-        "provenance": {"creator": "bodyorder", "version": str(json.loads(tree.attrs["versions"])["bodyorder"])},
+        "provenance": provenance(),
         "return_result": whole,
         "success": True,
     }

@@ -1,4 +1,4 @@
-"""Energies that another program has computed: ``qcschema:results.json``, by QCManyBody, Psi4, QCEngine and what else writes QCSchema."""
+"""Energies that another program has computed: ``qcschema:results.json``, of QCManyBody, Psi4, QCEngine."""
 
 from __future__ import annotations
 

@@ -96,8 +96,8 @@ def _parsed(label: str, n_fragments: int, path: Path) -> tuple[str, list[int], l
         good = False
     if not good:
         raise InputError(
-            f"labels of sub-clusters must look like '[\"model\", [1], [1, 2]]' with fragments from 1 to {n_fragments}, {path} has "
-            f"{label!r}"
+            f"labels of sub-clusters must look like '[\"model\", [1], [1, 2]]' with fragments from 1 to {n_fragments}, "
+            f"{path} has {label!r}"
         )
     return str(chemistry), list(real), list(basis)
 

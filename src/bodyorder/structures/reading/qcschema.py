@@ -1,7 +1,7 @@
 """QCSchema in JSON: molecules, and the molecules of inputs and results of calculations and many-body expansions.
 
-The schema of QCElemental (molssi.org/software/qcschema), versions 1 to 3: lengths in bohr, fragments as lists of atoms with a charge
-and a multiplicity each.
+The schema of QCElemental (molssi.org/software/qcschema), versions 1 to 3: lengths in bohr, fragments as lists of atoms
+with a charge and a multiplicity each.
 """
 
 from __future__ import annotations
