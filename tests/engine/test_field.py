@@ -488,3 +488,37 @@ def test_pyscf_gives_no_forces_among_charges():
     system = System(np.array([2, 2]), np.array([[0, 0, 0], [0, 0, 3.0]]), field=np.ones(2))
     with pytest.raises(InputError, match="`forces` must be of sub-clusters in vacuum, got point charges around them"):
         source.energies_and_forces(ClusterBatch.cut({0: system}, np.array([0]), np.array([[0]])))
+
+
+@pytest.mark.parametrize("options", ["", "&relativity=x2c", "&density_fit=true"])
+def test_cores_relativity_and_fitting_feel_the_field_as_in_pyscf(options):
+    """Iodide beside water: its core potential stands for 28 electrons, and charges are not transformed by relativity."""
+    pair = Atoms("IOH2", positions=[[0, 0, 0], [3.4, 0, 0], [2.5, 0.2, 0], [3.7, 0.9, 0.1]], charges=[-1, 0, 0, 0])
+    basis = "sto-3g" if "x2c" in options else "def2-svp"
+    labels, charges = [0, 1, 1, 1], np.array([-0.9, -0.8, 0.5, 0.4])
+    result = decompose(
+        pair, f"pyscf:rhf/{basis}?spin=low{options}", bodies=labels, field=charges, subsets=True, max_order=1
+    )
+    for row, (own, away, charge) in enumerate([([0], [1, 2, 3], -1), ([1, 2, 3], [0], 0)]):
+        mol = gto.M(
+            atom=[(pair.symbols[atom], tuple(pair.positions[atom])) for atom in own], basis=basis, charge=charge,
+            ecp=basis if basis == "def2-svp" else {}, verbose=0,
+        )  # fmt: skip
+        field = scf.RHF(mol)
+        if "x2c" in options:
+            field = field.sfx2c1e()
+        if "fit" in options:
+            field = field.density_fit()
+        field = qmmm.mm_charge(field, pair.positions[away], charges[away], unit="Angstrom")
+        field.conv_tol = 1e-12
+        assert float(result.subsets.subset_energy[row]) / Hartree == pytest.approx(field.kernel(), abs=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["mulliken", "chelpg"])
+def test_charges_are_found_beside_core_potentials(kind):
+    pair = Atoms("IHOH2", positions=[[0, 0, 0], [1.6, 0, 0], [3.4, 0, 0], [4.0, 0.7, 0], [4.0, -0.7, 0.1]])
+    labels = np.array([0, 0, 1, 1, 1])
+    found = load_source("pyscf:uhf/def2-svp?spin=low").iterated_charges(System.from_atoms(pair, labels), kind)
+    np.testing.assert_allclose(np.bincount(labels, found), 0.0, atol=1e-12)
+    assert -0.5 < found[0] < 0 < found[1]
+    assert found[2] < -0.2
