@@ -151,7 +151,7 @@ def test_without_fragments_the_whole_is_stated(tmp_path):
         "symbols": ["O", "H"], "geometry": [0, 0, 0, 0, 0, 1.8], "molecular_charge": -1, "molecular_multiplicity": 1,
     }  # fmt: skip
     path = written(tmp_path, {"molecule": content, "driver": "energy"})
-    with pytest.raises(InputError, match="must name the charge of each body.*molecular_charge=-1"):
+    with pytest.raises(InputError, match=r"must name the charge of each body.*molecular_charge=-1"):
         read_structures(path)
     neutral = content | {"molecular_charge": 0, "molecular_multiplicity": 2}
     (atoms,) = read_structures(written(tmp_path, {"molecule": neutral, "driver": "energy"}))

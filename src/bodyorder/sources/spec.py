@@ -20,6 +20,7 @@ BUILTIN_FACTORIES = {
     "mace": "bodyorder.sources.mace:load",
     "metatomic": "bodyorder.sources.metatomic:load",
     "pyscf": "bodyorder.sources.pyscf:load",
+    "qcengine": "bodyorder.sources.qcengine:load",
     "qcschema": "bodyorder.sources.qcschema:load",
 }
 
