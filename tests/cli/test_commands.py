@@ -257,7 +257,7 @@ def test_store_makes_the_second_run_free(run, clusters, tmp_path):
             "output must go into an existing folder",
         ),
         (("decompose", "clusters.xyz", "--source", "analytic:pair", "-o", "."), "output must be a file"),
-        (("decompose", "clusters.xyz", "-o", "r.nc"), "required: --source"),
+        (("decompose", "clusters.xyz", "-o", "r.nc"), "one of the arguments --source --level is required"),
         (("decompos",), "did you mean 'decompose'"),
         (("sample", "--preset", "middle", "-o", "c.xyz"), "must be one of low-density, high-density"),
         (("sample", "--preset", "high-density", "--clusters", "0", "-o", "c.xyz"), "`n_clusters` must be between"),
