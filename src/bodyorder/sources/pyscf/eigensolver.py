@@ -38,8 +38,8 @@ class Corner:
     """The part of a matrix between a few places, diagonalised.
 
     :param places: shape (c,)
-    :param values: eigenvalues, ascending, shape (c,)
-    :param vectors: eigenvectors as columns, shape (c, c)
+    :param values: eigenvalues, ascending
+    :param vectors: eigenvectors as columns, all or those of the wanted space, shape (c, values)
     """
 
     places: np.ndarray
@@ -54,7 +54,8 @@ class Matrix:
     :param apply: multiplies vectors, the rows of an array of shape (count, d)
     :param diagonal: shape (d,)
     :param corner: places that the lowest states live in for the most part, if some are known
-    :param project: keeps of such vectors what belongs to the wanted space; None if that is the whole space
+    :param project: keeps of vectors to begin with what belongs to the wanted space, which neither the matrix nor its diagonal and
+        corner lead out of; None if that is the whole space
     :param block: vectors to begin with
     :param kept: vectors to keep when the space is full
     :param capacity: vectors to hold at most
@@ -106,7 +107,7 @@ def start(matrix: Matrix, seed: int = 0) -> Subspace:
     vectors = noise / (matrix.diagonal - matrix.diagonal.min() + SHIFT)
     if matrix.corner is not None:
         vectors *= NOISE / np.linalg.norm(vectors, axis=1)[:, None]
-        count = min(matrix.block, len(matrix.corner.places))
+        count = min(matrix.block, matrix.corner.vectors.shape[1])
         vectors[:count, matrix.corner.places] += matrix.corner.vectors[:, :count].T
     vectors = _new_directions(_projected(matrix, vectors), np.empty((0, len(matrix.diagonal))))
     return Subspace(vectors, matrix.apply(vectors), vectors[0])
@@ -150,7 +151,7 @@ def converge(matrix: Matrix, space: Subspace, tolerance: float, wanted: int = 1,
         last = min(wanted, len(energies)) - 1
         open_still = energies - norms <= energies[last] + norms[last]
         step = _preconditioned(matrix, residual[open_still & (norms > 0.0)], min(bottom, energies[0]))
-        step = _new_directions(_projected(matrix, step), held[:count])
+        step = _new_directions(step, held[:count])
         exhausted = not len(step)
         if exhausted:
             continue
