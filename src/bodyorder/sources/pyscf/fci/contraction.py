@@ -8,6 +8,7 @@ Knowles and Handy, Chem. Phys. Lett. 111, 315 (1984), doi:10.1016/0009-2614(84)8
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from bodyorder.sources.pyscf.fci.strings import removal
 from bodyorder.sources.pyscf.orbitals import unpack
 
 #: Elements of an intermediate that are held at once.
-TOGETHER = 6_000_000
+TOGETHER = 3_000_000
 
 
 @dataclass(frozen=True)
@@ -138,3 +139,25 @@ class Contraction:
         for sets, places, signs in zip(table.sets, table.sources, table.signs, strict=True):
             part = elements[sets[:, None], sets] * (signs[:, None] * signs)
             result[places] += part.astype(vector.dtype, copy=False) @ vector[places]
+
+    def squared_spin(self, vector: np.ndarray) -> np.ndarray:
+        """Ŝ² of a vector, by way of one more electron with spin up: Ŝ² = Ŝ₋ Ŝ₊ + Sz (Sz + 1)."""
+        m, (n_alpha, n_beta) = self.n_orbitals, self.electrons
+        projection = 0.5 * (n_alpha - n_beta)
+        result = projection * (projection + 1.0) * vector
+        if n_beta == 0 or n_alpha == m:
+            return result.astype(vector.dtype, copy=False)
+        added, up = removal(m, n_alpha + 1, 1).from_all(m)
+        taken, down = removal(m, n_beta, 1).from_all(m)
+        raised = np.zeros((math.comb(m, n_alpha + 1), math.comb(m, n_beta - 1)), dtype=vector.dtype)
+        turns = []
+        for orbital in range(m):
+            rows, columns = np.flatnonzero(up[orbital]), np.flatnonzero(down[orbital])
+            before = np.ix_(rows, taken[orbital, columns])
+            after = np.ix_(added[orbital, rows], columns)
+            signs = (up[orbital, rows, None] * down[orbital, columns]).astype(vector.dtype)
+            raised[after] += signs * vector[before]
+            turns.append((before, after, signs))
+        for before, after, signs in turns:
+            result[before] += signs * raised[after]
+        return result

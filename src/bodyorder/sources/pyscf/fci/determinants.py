@@ -20,7 +20,7 @@ from bodyorder.sources.pyscf.fci.spaces import IteratedSpace
 from bodyorder.sources.pyscf.fci.strings import occupied
 
 #: Fewest vectors that the iteration may hold before it restarts, and most.
-FEWEST, MOST = 12, 20
+FEWEST, MOST = 12, 12
 #: Vectors followed, and kept when the space is full.
 BLOCK, KEPT = 2, 4
 #: Determinants of low energy that an iteration begins from.
@@ -72,17 +72,21 @@ class DeterminantSpace(IteratedSpace):
         if self._parity:
             n_strings = self._shape[0]
             self._triangle = np.tri(n_strings, k=min(self._parity, 0), dtype=bool)
-            self._diagonal = np.arange(n_strings) * np.arange(3, n_strings + 3) // 2 if self._parity > 0 else np.empty(0, dtype=np.int64)
+            self._diagonal = (
+                np.arange(n_strings) * np.arange(3, n_strings + 3) // 2
+                if self._parity > 0
+                else np.empty(0, dtype=np.int64)
+            )
         super().__init__([self._matrix(hamiltonians, row, memory) for row in range(len(hamiltonians))])
 
     def _matrix(self, hamiltonians: Hamiltonians, row: int, memory: float) -> eigensolver.Matrix:
         core, repulsion = hamiltonians.core[row], hamiltonians.repulsion[row]
         spin = self._unpaired / 2
         squared = squared_spin(self._orbitals, self._electrons)
-        operator = penalised(hamiltonian(core, repulsion, self._electrons), squared, spin, PENALTY)
         exact = direct_spin1.make_hdiag(core, repulsion, self._orbitals, self._electrons)
         groups, sizes = _occupations(self._orbitals, self._electrons)
         levels = np.bincount(groups, exact, len(sizes)) / sizes
+        operator = penalised(hamiltonian(core, repulsion, self._electrons), squared, spin, PENALTY)
         return eigensolver.Matrix(
             self._action(operator),
             levels[groups[self._triangle.ravel()]] if self._parity else levels[groups],
@@ -91,7 +95,6 @@ class DeterminantSpace(IteratedSpace):
             block=BLOCK,
             kept=KEPT,
             capacity=capacity(self._length, memory),
-            handed=KEPT,
         )
 
     def densities(self, row: int) -> Densities:
@@ -107,7 +110,8 @@ class DeterminantSpace(IteratedSpace):
         def apply(vectors: np.ndarray) -> np.ndarray:
             images = np.empty_like(vectors)
             for image, vector in zip(images, vectors, strict=True):
-                image[:] = self._packed(self._contraction.apply(operator, self._unpacked(vector)))
+                state = self._unpacked(vector)
+                image[:] = self._packed(self._contraction.apply(operator, state))
             return images
 
         return apply
@@ -133,17 +137,18 @@ class DeterminantSpace(IteratedSpace):
         return matrix
 
     def _project(self, vectors: np.ndarray) -> np.ndarray:
-        spin, squared = self._unpaired / 2, squared_spin(self._orbitals, self._electrons)
-        projected = []
+        spin, projected = self._unpaired / 2, []
         for vector in vectors:
             state = self._unpacked(vector)
             for unpaired in range(self._unpaired + 2 * self._step, self._most + 1, 2 * self._step):
                 other = unpaired / 2 * (unpaired / 2 + 1)
-                state = (self._contraction.apply(squared, state) - other * state) / (spin * (spin + 1) - other)
+                state = (self._contraction.squared_spin(state) - other * state) / (spin * (spin + 1) - other)
             projected.append(self._packed(state))
         return np.stack(projected)
 
-    def _corner(self, core: np.ndarray, repulsion: np.ndarray, exact: np.ndarray, levels: np.ndarray) -> eigensolver.Corner:
+    def _corner(
+        self, core: np.ndarray, repulsion: np.ndarray, exact: np.ndarray, levels: np.ndarray
+    ) -> eigensolver.Corner:
         """States of the spin among all determinants of the lowest occupations."""
         groups, sizes = _occupations(self._orbitals, self._electrons)
         order = np.argsort(levels, kind="stable")

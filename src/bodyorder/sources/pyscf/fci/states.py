@@ -21,7 +21,7 @@ from bodyorder.sources.pyscf.orbitals import mean_field_orbitals, transform_one,
 #: Spaces up to this dimension are diagonalised whole.
 DENSE = 400
 #: Spaces up to this dimension use a table of configurations.
-TABLE = 30_000
+TABLE = 5_000
 #: Every spin that may be the lowest is converged to the first residual (hartree), then those that lie within a margin (hartree)
 #: of the lowest to the second.
 LOOSE, TIGHT, MARGIN = 1e-5, 1e-9, 1e-3
