@@ -3,7 +3,7 @@
     H c = Σ (pr|qs) a†_pα a†_qβ a_sβ a_rα c + Σ_{p<q, r<s} [(pr|qs) − (ps|qr)] (a†_pα a†_qα a_sα a_rα + same of β) c
 
 Between the strings that remain after the removal an operator is one matrix product, dense in what it can fill (compare
-Knowles and Handy, Chem. Phys. Lett. 111, 315 (1984), doi:10.1016/0009-2614(84)85513-X, who remove and put back one electron twice).
+Knowles and Handy, Chem. Phys. Lett. 111, 315 (1984), doi:10.1016/0009-2614(84)85513-X, who move one electron at a time, twice).
 """
 
 from __future__ import annotations

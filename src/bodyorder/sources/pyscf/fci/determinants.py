@@ -1,7 +1,7 @@
 """The lowest state of one spin in a space too large for a table: determinants, kept to that spin.
 
-A search begins with vectors of that spin and takes steps that keep it: the Hamiltonian does, and so does a preconditioner that sees
-the occupations of the orbitals alone. What rounding adds of other spins is held down by a penalty.
+A search begins with vectors of that spin and takes steps that keep it: the Hamiltonian does, and so does a preconditioner that
+sees the occupations of the orbitals alone. What rounding adds of other spins is held down by a penalty.
 """
 
 from __future__ import annotations
