@@ -155,9 +155,9 @@ class DeterminantSpace(IteratedSpace):
         ranks = np.empty(len(order))
         ranks[order] = np.arange(len(order))
         held = sizes[order].cumsum()
-        count = int(held[max(0, np.searchsorted(held, CORNER, side="right") - 1)])
+        count = int(held[max(0, int(np.searchsorted(held, CORNER, side="right")) - 1)])
         places, part = direct_spin1.pspace(core, repulsion, self._orbitals, self._electrons, ranks[groups], count)
-        places = np.asarray(places)
+        places = np.asarray(places, dtype=np.int64)
         np.fill_diagonal(part, exact[places])
         values, spins = np.linalg.eigh(_squared_spin(self._orbitals, self._electrons, places, groups[places]))
         basis = spins[:, np.abs(values - self._unpaired / 2 * (self._unpaired / 2 + 1)) < 0.5]
