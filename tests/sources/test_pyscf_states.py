@@ -210,7 +210,7 @@ def test_unpaired_electrons_of_atoms(numbers, charge, expected):
 def test_a_space_beyond_the_memory_is_a_failure_and_not_a_crash():
     source = load_source("pyscf:fci/6-31g?spin=low&memory=50")
     batch = ClusterBatch.from_atoms([random_hydrogen(8, 0, 2.0)])
-    with pytest.raises(FailedClusters, match=r"3312400 determinants needs about memory=\d+ \(MB\)") as raised:
+    with pytest.raises(FailedClusters, match=r"1657110 determinants needs about memory=\d+ \(MB\)") as raised:
         source.energies_and_forces(batch)
     assert list(raised.value.messages) == [0]
     assert np.isnan(raised.value.energies).all()

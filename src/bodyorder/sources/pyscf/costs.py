@@ -10,10 +10,10 @@ from math import comb
 PROCESS, PROCESS_BLOCK2 = 160.0, 700.0
 
 #: Vectors (and as many images of them) that a large diagonalisation holds: at best, at least, and beside.
-_BEST, _LEAST, _BESIDE = 40, 12, 4
+_BEST, _LEAST, _BESIDE = 12, 12, 4
 
 #: Bytes that smaller ones hold for each configuration and pair of orbitals, up to so many configurations of one spin.
-_TABLE_BYTES, _TABLE = 60.0, 30_000
+_TABLE_BYTES, _TABLE = 60.0, 5_000
 
 
 @dataclass(frozen=True)

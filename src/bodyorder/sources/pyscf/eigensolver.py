@@ -9,7 +9,7 @@ so it pulls towards the bottom of the spectrum and not towards whatever lies nea
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -38,8 +38,8 @@ class Corner:
     """The part of a matrix between a few places, diagonalised.
 
     :param places: shape (c,)
-    :param values: eigenvalues, ascending, shape (c,)
-    :param vectors: eigenvectors as columns, shape (c, c)
+    :param values: eigenvalues, ascending
+    :param vectors: eigenvectors as columns, all or those of the wanted space, shape (c, values)
     """
 
     places: np.ndarray
@@ -54,11 +54,11 @@ class Matrix:
     :param apply: multiplies vectors, the rows of an array of shape (count, d)
     :param diagonal: shape (d,)
     :param corner: places that the lowest states live in for the most part, if some are known
-    :param project: keeps of such vectors what belongs to the wanted space; None if that is the whole space
+    :param project: keeps of vectors to begin with what belongs to the wanted space, which neither the matrix nor its diagonal and
+        corner lead out of; None if that is the whole space
     :param block: vectors to begin with
     :param kept: vectors to keep when the space is full
     :param capacity: vectors to hold at most
-    :param handed: vectors to hold between two calls of :func:`converge`
     """
 
     apply: Callable[[np.ndarray], np.ndarray]
@@ -68,26 +68,26 @@ class Matrix:
     block: int = BLOCK
     kept: int = KEPT
     capacity: int = SPACE
-    handed: int = SPACE
 
 
-@dataclass
 class Subspace:
     """Orthonormal vectors that contain the estimates, and the matrix's action on them.
 
-    :param vectors: shape (count, d)
-    :param images: the same shape
-    :param state: the vector of the lowest energy, shape (d,)
-    :param energies: lowest two eigenvalues in the subspace, shape (2,)
-    :param residuals: |Hx − Ex| of their vectors x, shape (2,); an eigenvalue lies within this of the energy. Infinite before
+    :param matrix: says how many vectors fit into it
+    :param first: vectors to begin with, shape (count, d)
+    :ivar state: the vector of the lowest energy, shape (d,)
+    :ivar energies: lowest two eigenvalues in the subspace, shape (2,)
+    :ivar residuals: |Hx − Ex| of their vectors x, shape (2,); an eigenvalue lies within this of the energy. Infinite before
         any search and where one failed.
     """
 
-    vectors: np.ndarray
-    images: np.ndarray
-    state: np.ndarray
-    energies: np.ndarray = field(default_factory=lambda: np.full(2, np.inf))
-    residuals: np.ndarray = field(default_factory=lambda: np.full(2, np.inf))
+    def __init__(self, matrix: Matrix, first: np.ndarray):
+        self._held, self._images = np.empty((2, matrix.capacity, first.shape[1]))
+        self._small = np.zeros((matrix.capacity, matrix.capacity))
+        self.count = 0
+        self.add(matrix, first)
+        self.state = first[0]
+        self.energies, self.residuals = np.full(2, np.inf), np.full(2, np.inf)
 
     @property
     def error(self) -> float:
@@ -99,6 +99,42 @@ class Subspace:
         first = float(self.residuals[0])
         return min(first, first**2 / gap) if gap > 0.0 else first
 
+    @property
+    def vectors(self) -> np.ndarray:
+        """The vectors held, shape (count, d)."""
+        return self._held[: self.count]
+
+    @property
+    def images(self) -> np.ndarray:
+        """What the matrix makes of them, same shape."""
+        return self._images[: self.count]
+
+    def add(self, matrix: Matrix, vectors: np.ndarray) -> None:
+        """Take up some more."""
+        count, more = self.count, self.count + len(vectors)
+        self._held[count:more] = vectors
+        self._images[count:more] = matrix.apply(vectors)
+        self.count = more
+        some = self.vectors @ self._images[count:more].T
+        self._small[:more, count:more], self._small[count:more, :more] = some, some.T
+
+    def estimates(self) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues in the subspace and their vectors as columns."""
+        return np.linalg.eigh(self._small[: self.count, : self.count])
+
+    def restart(self, coefficients: np.ndarray) -> None:
+        """Keep some combinations only, orthonormal columns."""
+        kept = coefficients.shape[1]
+        small = coefficients.T @ self._small[: self.count, : self.count] @ coefficients
+        self._held[:kept], self._images[:kept] = coefficients.T @ self.vectors, coefficients.T @ self.images
+        self._small[:kept, :kept], self.count = small, kept
+
+    def keep(self, values: np.ndarray, coefficients: np.ndarray, norms: np.ndarray) -> None:
+        """Note what was found."""
+        self.state = coefficients[:, 0] @ self.vectors
+        self.energies, self.residuals = np.full(2, np.inf), np.full(2, 0.0)
+        self.energies[: len(values[:2])], self.residuals[: len(norms[:2])] = values[:2], norms[:2]
+
 
 def start(matrix: Matrix, seed: int = 0) -> Subspace:
     """Lowest states of the corner with a random part, or else random vectors weighted towards small diagonal elements."""
@@ -106,10 +142,9 @@ def start(matrix: Matrix, seed: int = 0) -> Subspace:
     vectors = noise / (matrix.diagonal - matrix.diagonal.min() + SHIFT)
     if matrix.corner is not None:
         vectors *= NOISE / np.linalg.norm(vectors, axis=1)[:, None]
-        count = min(matrix.block, len(matrix.corner.places))
+        count = min(matrix.block, matrix.corner.vectors.shape[1])
         vectors[:count, matrix.corner.places] += matrix.corner.vectors[:, :count].T
-    vectors = _new_directions(_projected(matrix, vectors), np.empty((0, len(matrix.diagonal))))
-    return Subspace(vectors, matrix.apply(vectors), vectors[0])
+    return Subspace(matrix, _new_directions(_projected(matrix, vectors), np.empty((0, len(matrix.diagonal)))))
 
 
 def converge(matrix: Matrix, space: Subspace, tolerance: float, wanted: int = 1, ceiling: float = np.inf) -> None:
@@ -122,45 +157,42 @@ def converge(matrix: Matrix, space: Subspace, tolerance: float, wanted: int = 1,
     :param wanted: 1 or 2
     """
     followed = max(matrix.block, wanted + 2)
-    count, size = space.vectors.shape
-    held, images = np.empty((2, matrix.capacity, size))
-    held[:count], images[:count] = space.vectors, space.images
-    small = np.zeros((matrix.capacity, matrix.capacity))
-    small[:count, :count] = held[:count] @ images[:count].T
     bottom = matrix.diagonal.min()
     exhausted = False
+    before = np.empty((0, 0))
     for _ in range(ITERATIONS):
-        vectors = held[:count]
-        values, coefficients = np.linalg.eigh(small[:count, :count])
+        values, coefficients = space.estimates()
         energies, lowest = values[:followed], coefficients[:, :followed].T
-        residual = lowest @ images[:count] - energies[:, None] * (lowest @ vectors)
+        residual = lowest @ space.images - energies[:, None] * (lowest @ space.vectors)
         norms = np.sqrt(np.einsum("kd,kd->k", residual, residual))
         enough = _enough(energies, norms, tolerance, wanted) or energies[0] - ceiling >= CLEAR * norms[0]
         if exhausted and not enough:
             break
-        if exhausted or (enough and count >= min(FEWEST, matrix.kept)):
-            _store(matrix, space, (vectors, images[:count]), values, coefficients, norms)
+        if exhausted or (enough and space.count >= min(FEWEST, matrix.kept)):
+            space.keep(values, coefficients, norms)
             return
-        if count + followed > matrix.capacity:
-            kept = coefficients[:, : matrix.kept].T
-            count = matrix.kept
-            held[:count], images[:count] = kept @ vectors, kept @ images[: len(vectors)]
-            small[:count, :count] = np.diag(values[:count])
+        if space.count + followed > matrix.capacity:
+            space.restart(_with_last(coefficients[:, : matrix.kept], before))
+            lowest = np.eye(space.count)[:followed]
         # a vector that an eigenvalue above the wanted ones claims is left alone
         last = min(wanted, len(energies)) - 1
         open_still = energies - norms <= energies[last] + norms[last]
         step = _preconditioned(matrix, residual[open_still & (norms > 0.0)], min(bottom, energies[0]))
-        step = _new_directions(_projected(matrix, step), held[:count])
-        exhausted = not len(step)
-        if exhausted:
-            continue
-        more = count + len(step)
-        held[count:more] = step
-        images[count:more] = matrix.apply(step)
-        small[:more, count:more] = held[:more] @ images[count:more].T
-        small[count:more, :count] = small[:count, count:more].T
-        count = more
+        step = _new_directions(step, space.vectors)
+        exhausted, before = not len(step), lowest[: matrix.block].T
+        if not exhausted:
+            space.add(matrix, step)
     space.residuals = np.full(2, np.inf)
+
+
+def _with_last(coefficients: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Coefficients of what is kept and, beside it, of the lowest estimates of the step before: what a restart forgets otherwise.
+
+    Stathopoulos and Saad, Electron. Trans. Numer. Anal. 7, 163 (1998)
+    """
+    padded = np.zeros((len(coefficients), before.shape[1]))
+    padded[: len(before)] = before
+    return np.concatenate([coefficients, _new_directions(padded.T, coefficients.T).T], axis=1)
 
 
 def _enough(energies: np.ndarray, norms: np.ndarray, tolerance: float, wanted: int) -> bool:
@@ -170,24 +202,6 @@ def _enough(energies: np.ndarray, norms: np.ndarray, tolerance: float, wanted: i
         if norms[state] > tolerance and not known:
             return False
     return True
-
-
-def _store(
-    matrix: Matrix,
-    space: Subspace,
-    found: tuple[np.ndarray, np.ndarray],
-    values: np.ndarray,
-    coefficients: np.ndarray,
-    norms: np.ndarray,
-) -> None:
-    vectors, images = found
-    space.state = coefficients[:, 0] @ vectors
-    space.energies, space.residuals = np.full(2, np.inf), np.full(2, 0.0)
-    space.energies[: len(values[:2])], space.residuals[: len(norms[:2])] = values[:2], norms[:2]
-    if len(vectors) > matrix.handed:
-        kept = coefficients[:, : matrix.handed].T
-        vectors, images = kept @ vectors, kept @ images
-    space.vectors, space.images = vectors.copy(), images.copy()
 
 
 def _preconditioned(matrix: Matrix, residual: np.ndarray, bottom: float) -> np.ndarray:

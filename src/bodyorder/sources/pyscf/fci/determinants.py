@@ -1,35 +1,61 @@
-"""The lowest state of one spin in a space too large for a table: PySCF's determinants, kept to that spin by projection."""
+"""The lowest state of one spin in a space too large for a table: determinants, kept to that spin.
+
+A search begins with vectors of that spin and takes steps that keep it: the Hamiltonian does, and so does a preconditioner that
+sees the occupations of the orbitals alone. What rounding adds of other spins is held down by a penalty.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
-from pyscf.fci import cistring, direct_spin0, direct_spin1, spin_op
+from pyscf.fci import cistring, direct_spin1
 
 from bodyorder.sources.pyscf import eigensolver
+from bodyorder.sources.pyscf.fci.contraction import Contraction, Operator, hamiltonian, penalised, squared_spin
 from bodyorder.sources.pyscf.fci.hamiltonian import Densities, Hamiltonians
 from bodyorder.sources.pyscf.fci.spaces import IteratedSpace
-from bodyorder.sources.pyscf.orbitals import unpack
+from bodyorder.sources.pyscf.fci.strings import occupied
 
-#: Fewest vectors that the iteration may hold before it restarts.
-FEWEST = 12
+#: Fewest vectors that the iteration may hold before it restarts, and most.
+FEWEST, MOST = 12, 12
 #: Vectors followed, and kept when the space is full.
 BLOCK, KEPT = 2, 4
 #: Determinants of low energy that an iteration begins from.
-CORNER = 200
+CORNER = 400
+#: Hartree for each unit of S'(S' + 1) that a state of another spin S' has more.
+PENALTY = 1.0
 
 
-def capacity(n_determinants: int, memory: float) -> int:
-    """Vectors (and as many images) that fit into ``memory`` bytes, at most the eigensolver's own choice; 0 if too few do."""
-    fitting = int(memory / (2 * 8.0 * n_determinants)) - 4
-    return min(eigensolver.SPACE, fitting) if fitting >= FEWEST else 0
+def capacity(n_vector: int, memory: float) -> int:
+    """Vectors (and as many images) of some length that fit into ``memory`` bytes, at most :data:`MOST`; 0 if too few do."""
+    fitting = int(memory / (2 * 8.0 * n_vector)) - 4
+    return min(MOST, fitting) if fitting >= FEWEST else 0
+
+
+def sector(n_electrons: int, unpaired: int) -> tuple[tuple[int, int], int]:
+    """Electrons of either spin among whose determinants a spin S = ``unpaired``/2 is searched, and the parity of its vectors.
+
+    With as many of one spin as of the other, spins turned over change the sign of states of odd S and leave those of even S.
+    """
+    if unpaired in (0, 2) and n_electrons % 2 == 0:
+        return (n_electrons // 2, n_electrons // 2), 1 if unpaired == 0 else -1
+    return ((n_electrons + unpaired) // 2, (n_electrons - unpaired) // 2), 0
+
+
+def length(n_orbitals: int, n_electrons: int, unpaired: int) -> int:
+    """Numbers that a vector takes."""
+    (n_alpha, n_beta), parity = sector(n_electrons, unpaired)
+    alpha, beta = math.comb(n_orbitals, n_alpha), math.comb(n_orbitals, n_beta)
+    return alpha * (alpha + parity) // 2 if parity else alpha * beta
 
 
 class DeterminantSpace(IteratedSpace):
-    """States of spin S = ``unpaired``/2 among the determinants with Sz = S.
+    """States of spin S = ``unpaired``/2 among the determinants with the lowest |Sz| that holds no lower spin of their parity.
 
-    Those hold the spins S, S + 1, …; the higher ones are taken out of every vector by Löwdin's projection
+    Those hold higher spins, too; they are taken out of the vectors to begin with by Löwdin's projection
     Π (Ŝ² − S'(S'+1)) / (S(S+1) − S'(S'+1)) (Phys. Rev. 97, 1509 (1955), doi:10.1103/PhysRev.97.1509).
 
     :param memory: bytes for vectors
@@ -37,64 +63,140 @@ class DeterminantSpace(IteratedSpace):
 
     def __init__(self, hamiltonians: Hamiltonians, unpaired: int, memory: float):
         n_electrons, m = hamiltonians.n_electrons, hamiltonians.n_orbitals
-        self._orbitals = m
-        self._electrons = (n_electrons + unpaired) // 2, (n_electrons - unpaired) // 2
-        self._links = tuple(cistring.gen_linkstr_index_trilidx(range(m), count) for count in self._electrons)
+        self._orbitals, self._unpaired = m, unpaired
+        self._electrons, self._parity = sector(n_electrons, unpaired)
+        self._contraction = Contraction(m, self._electrons, self._parity)
         self._shape = tuple(cistring.num_strings(m, count) for count in self._electrons)
-        self._unpaired, self._most = unpaired, min(n_electrons, 2 * m - n_electrons)
+        self._length = length(m, n_electrons, unpaired)
+        self._most, self._step = min(n_electrons, 2 * m - n_electrons), 1 + abs(self._parity)
+        if self._parity:
+            n_strings = self._shape[0]
+            self._triangle = np.tri(n_strings, k=min(self._parity, 0), dtype=bool)
+            self._diagonal = (
+                np.arange(n_strings) * np.arange(3, n_strings + 3) // 2
+                if self._parity > 0
+                else np.empty(0, dtype=np.int64)
+            )
         super().__init__([self._matrix(hamiltonians, row, memory) for row in range(len(hamiltonians))])
 
     def _matrix(self, hamiltonians: Hamiltonians, row: int, memory: float) -> eigensolver.Matrix:
-        m = self._orbitals
         core, repulsion = hamiltonians.core[row], hamiltonians.repulsion[row]
-        operator = direct_spin1.absorb_h1e(core, unpack(repulsion[None], m)[0], m, self._electrons, 0.5)
-        diagonal = direct_spin1.make_hdiag(core, repulsion, m, self._electrons)
-        places, part = direct_spin1.pspace(core, repulsion, m, self._electrons, diagonal, CORNER)
+        spin = self._unpaired / 2
+        squared = squared_spin(self._orbitals, self._electrons)
+        exact = direct_spin1.make_hdiag(core, repulsion, self._orbitals, self._electrons)
+        groups, sizes = _occupations(self._orbitals, self._electrons)
+        levels = np.bincount(groups, exact, len(sizes)) / sizes
+        operator = penalised(hamiltonian(core, repulsion, self._electrons), squared, spin, PENALTY)
         return eigensolver.Matrix(
             self._action(operator),
-            diagonal,
-            eigensolver.Corner(np.asarray(places), *np.linalg.eigh(part)),
+            levels[groups[self._triangle.ravel()]] if self._parity else levels[groups],
+            self._corner(core, repulsion, exact, levels),
             project=self._project,
             block=BLOCK,
             kept=KEPT,
-            capacity=capacity(diagonal.size, memory),
-            handed=KEPT,
+            capacity=capacity(self._length, memory),
         )
 
     def densities(self, row: int) -> Densities:
         """Density matrices of the lowest state of one row."""
-        vector = self.state(row).reshape(self._shape)
-        one, two = direct_spin1.make_rdm12(vector, self._orbitals, self._electrons, self._links_full())
+        vector = self._unpacked(self.state(row))
+        links = tuple(cistring.gen_linkstr_index(range(self._orbitals), count) for count in self._electrons)
+        one, two = direct_spin1.make_rdm12(vector, self._orbitals, self._electrons, links)
         two = 0.5 * (two + two.transpose(1, 0, 2, 3))
         two = 0.5 * (two + two.transpose(0, 1, 3, 2))
         return Densities(one[None], 0.5 * (two + two.transpose(2, 3, 0, 1))[None])
 
-    def _links_full(self) -> tuple[np.ndarray, ...]:
-        return tuple(cistring.gen_linkstr_index(range(self._orbitals), count) for count in self._electrons)
-
-    def _action(self, operator: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        # a singlet does not change when the spins change places, which saves half of the work
-        solver, links = (direct_spin1, self._links) if self._unpaired else (direct_spin0, self._links[0])
-
+    def _action(self, operator: Operator) -> Callable[[np.ndarray], np.ndarray]:
         def apply(vectors: np.ndarray) -> np.ndarray:
             images = np.empty_like(vectors)
             for image, vector in zip(images, vectors, strict=True):
-                state = np.ascontiguousarray(vector).reshape(self._shape)
-                image[:] = solver.contract_2e(operator, state, self._orbitals, self._electrons, links).ravel()
+                state = self._unpacked(vector)
+                image[:] = self._packed(self._contraction.apply(operator, state))
             return images
 
         return apply
 
+    def _packed(self, matrix: np.ndarray) -> np.ndarray:
+        """The lower triangle of an array of determinants where the other one says the same, of the same norm, else all of it."""
+        if not self._parity:
+            return matrix.ravel()
+        packed = matrix[self._triangle]
+        packed *= math.sqrt(2.0)
+        packed[self._diagonal] /= math.sqrt(2.0)
+        return packed
+
+    def _unpacked(self, vector: np.ndarray) -> np.ndarray:
+        if not self._parity:
+            return vector.reshape(self._shape)
+        matrix = np.zeros(self._shape)
+        matrix[self._triangle] = vector
+        matrix *= math.sqrt(0.5)
+        matrix += self._parity * matrix.T
+        if self._parity > 0:
+            np.fill_diagonal(matrix, vector[self._diagonal])
+        return matrix
+
     def _project(self, vectors: np.ndarray) -> np.ndarray:
-        spin = self._unpaired / 2
-        projected = []
+        spin, projected = self._unpaired / 2, []
         for vector in vectors:
-            state = np.ascontiguousarray(vector).reshape(self._shape)
-            for twice in range(self._unpaired + 2, self._most + 1, 2):
-                other = twice / 2 * (twice / 2 + 1)
-                squared = spin_op.contract_ss(state, self._orbitals, self._electrons)
-                state = (squared - other * state) / (spin * (spin + 1) - other)
-            if self._unpaired == 0:
-                state = 0.5 * (state + state.T)
-            projected.append(state.ravel())
+            state = self._unpacked(vector)
+            for unpaired in range(self._unpaired + 2 * self._step, self._most + 1, 2 * self._step):
+                other = unpaired / 2 * (unpaired / 2 + 1)
+                state = (self._contraction.squared_spin(state) - other * state) / (spin * (spin + 1) - other)
+            projected.append(self._packed(state))
         return np.stack(projected)
+
+    def _corner(
+        self, core: np.ndarray, repulsion: np.ndarray, exact: np.ndarray, levels: np.ndarray
+    ) -> eigensolver.Corner:
+        """States of the spin among all determinants of the lowest occupations."""
+        groups, sizes = _occupations(self._orbitals, self._electrons)
+        order = np.argsort(levels, kind="stable")
+        ranks = np.empty(len(order))
+        ranks[order] = np.arange(len(order))
+        held = sizes[order].cumsum()
+        count = int(held[max(0, int(np.searchsorted(held, CORNER, side="right")) - 1)])
+        places, part = direct_spin1.pspace(core, repulsion, self._orbitals, self._electrons, ranks[groups], count)
+        places = np.asarray(places, dtype=np.int64)
+        np.fill_diagonal(part, exact[places])
+        values, spins = np.linalg.eigh(_squared_spin(self._orbitals, self._electrons, places, groups[places]))
+        basis = spins[:, np.abs(values - self._unpaired / 2 * (self._unpaired / 2 + 1)) < 0.5]
+        values, vectors = np.linalg.eigh(basis.T @ part @ basis)
+        vectors = basis @ vectors
+        if not self._parity:
+            return eigensolver.Corner(places, values, vectors)
+        row, column = np.divmod(places, self._shape[1])
+        kept = row >= column if self._parity > 0 else row > column
+        packed = np.cumsum(self._triangle.ravel()) - 1
+        weights = np.where(row == column, 1.0, math.sqrt(2.0))
+        return eigensolver.Corner(packed[places[kept]], values, (vectors * weights[:, None])[kept])
+
+
+@lru_cache(maxsize=4)
+def _occupations(n_orbitals: int, electrons: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Which determinants (α string major) fill the orbitals alike, numbered, and how many do."""
+    alpha, beta = (occupied(n_orbitals, count) @ 3 ** np.arange(n_orbitals) for count in electrons)
+    _, groups, sizes = np.unique((alpha[:, None] + beta).ravel(), return_inverse=True, return_counts=True)
+    return groups.astype(np.int32), sizes
+
+
+def _squared_spin(n_orbitals: int, electrons: tuple[int, int], places: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Ŝ² between some determinants: it exchanges one spin up and one spin down of orbitals that hold one electron each."""
+    row, column = np.divmod(places, cistring.num_strings(n_orbitals, electrons[1]))
+    alpha, beta = occupied(n_orbitals, electrons[0])[row], occupied(n_orbitals, electrons[1])[column]
+    matrix = np.zeros((len(places), len(places)))
+    for group in np.unique(groups):
+        some = np.flatnonzero(groups == group)
+        up, down = alpha[some], beta[some]
+        differs = up[:, None] != up
+        first, second = np.nonzero(differs.sum(axis=2) == 2)
+        between = differs[first, second]
+        # strictly between the two orbitals
+        inside = (between.cumsum(axis=1) == 1) & ~between
+        passed = (inside & up[first]).sum(axis=1) + (inside & down[first]).sum(axis=1)
+        block = np.zeros((len(some), len(some)))
+        block[first, second] = 2.0 * (passed % 2) - 1.0
+        excess = electrons[0] - electrons[1]
+        block[np.diag_indices(len(some))] = 0.25 * excess**2 + 0.5 * sum(electrons) - (up[0] & down[0]).sum()
+        matrix[some[:, None], some] = block
+    return matrix

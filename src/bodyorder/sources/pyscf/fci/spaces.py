@@ -129,7 +129,8 @@ class IteratedSpace:
             space = self._found[row] or eigensolver.start(matrix)
             ceiling = np.inf if ceilings is None else float(ceilings[row])
             eigensolver.converge(matrix, space, tolerance, wanted, ceiling)
-            self._found[row] = space
+            # one that was left above its ceiling is hardly looked at again, and its vectors take room
+            self._found[row] = space if space.energies[0] < ceiling or wanted == 2 else None
             self.energies[row], self.residuals[row], self.errors[row] = (
                 space.energies[0],
                 space.residuals[0],

@@ -6,7 +6,6 @@ lowest states of all spins. Small spaces are diagonalised whole, larger ones by 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,7 +21,7 @@ from bodyorder.sources.pyscf.orbitals import mean_field_orbitals, transform_one,
 #: Spaces up to this dimension are diagonalised whole.
 DENSE = 400
 #: Spaces up to this dimension use a table of configurations.
-TABLE = 30_000
+TABLE = 5_000
 #: Every spin that may be the lowest is converged to the first residual (hartree), then those that lie within a margin (hartree)
 #: of the lowest to the second.
 LOOSE, TIGHT, MARGIN = 1e-5, 1e-9, 1e-3
@@ -176,15 +175,10 @@ def _suitable_orbitals(hamiltonians: Hamiltonians, spins: Sequence[int]) -> tupl
     return Hamiltonians(core, transform_two(hamiltonians.repulsion, rotation), count), rotation
 
 
-def _determinants(hamiltonians: Hamiltonians, unpaired: int) -> int:
-    m, count = hamiltonians.n_orbitals, hamiltonians.n_electrons
-    return math.comb(m, (count + unpaired) // 2) * math.comb(m, (count - unpaired) // 2)
-
-
 def _refusal(hamiltonians: Hamiltonians, unpaired: int, memory: float) -> str:
-    size = dimension(hamiltonians.n_orbitals, hamiltonians.n_electrons, unpaired)
-    count = _determinants(hamiltonians, unpaired)
-    if size <= TABLE or determinants.capacity(count, memory):
+    m, n_electrons = hamiltonians.n_orbitals, hamiltonians.n_electrons
+    count = determinants.length(m, n_electrons, unpaired)
+    if dimension(m, n_electrons, unpaired) <= TABLE or determinants.capacity(count, memory):
         return ""
     needed = 2 * 8.0 * count * (determinants.FEWEST + 5) / 1e6
     return f"full configuration interaction in {count} determinants needs about memory={needed:.0f} (MB)"
