@@ -7,16 +7,17 @@ Hartree atomic units (hartree, bohr).
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from ase.data import chemical_symbols
 from ase.units import Bohr
-from pyscf import ao2mo, gto, lib
+from pyscf import ao2mo, df, gto, lib
 
 from bodyorder._checks import InputError
 from bodyorder.sources.pyscf.basis import BasisSet, core_electrons, element, element_functions
@@ -28,6 +29,8 @@ from bodyorder.structures.clusters import ClusterBatch, System
 SMALL = 32
 #: A larger structure is evaluated whole if that is at most this many times the work of the sub-clusters at hand.
 WORTH = 50.0
+#: Of a structure with more functions than this, integrals are kept with all their symmetry only.
+FOURFOLD = 64
 
 
 def molecule(numbers: np.ndarray, positions: np.ndarray, basis: BasisSet | str, n_ghosts: int = 0) -> gto.Mole:
@@ -78,10 +81,13 @@ class AtomicIntegrals:
                 if has_potential:
                     self.attraction[atom] += self.mol.intor("ECPscalar")
         self.fitted = None if auxiliary is None else FittedIntegrals(self.mol, basis, auxiliary)
-        #: (μν|λσ) over pairs μ ≥ ν and λ ≥ σ, shape (pairs, pairs); empty where it is fitted
-        self.repulsion = np.empty((0, 0))
-        if auxiliary is None:
-            self.repulsion = ao2mo.restore(4, self.mol.intor("int2e", aosym="s8"), n_functions)
+        #: (μν|λσ) over pairs of pairs, shape (pairs (pairs + 1)/2,); empty where it is fitted
+        self.packed = np.empty(0) if self.fitted else self.mol.intor("int2e", aosym="s8")
+
+    @cached_property
+    def repulsion(self) -> np.ndarray:
+        """(μν|λσ) over pairs μ ≥ ν and λ ≥ σ, shape (pairs, pairs)."""
+        return ao2mo.restore(4, self.packed, self.mol.nao)
 
     @cached_property
     def potentials(self) -> np.ndarray:
@@ -93,14 +99,18 @@ class AtomicIntegrals:
         """Derivatives of these integrals."""
         return AtomicGradients(self.mol)
 
+    @cached_property
+    def three(self) -> np.ndarray:
+        """(μν|P) V^(−1/2), what the repulsion is roughly fitted with, shape (auxiliary functions, pairs)."""
+        return fit(self.mol)
+
     @property
     def size(self) -> int:
         """Bytes held."""
-        held = [self.overlap, self.kinetic, self.attraction, self.repulsion]
+        held = [self.overlap, self.kinetic, self.attraction, self.packed]
         if self.fitted:
             held += [self.fitted.three, self.fitted.metric]
-        if "potentials" in self.__dict__:
-            held.append(self.potentials)
+        held += [self.__dict__[name] for name in ("repulsion", "three", "potentials") if name in self.__dict__]
         if "gradients" in self.__dict__:
             held += [
                 self.gradients.overlap,
@@ -143,7 +153,7 @@ class ClusterIntegrals:
 
     :param overlap: shape (n, m, m)
     :param core: kinetic energy and attraction by the nuclei present and the point charges around them, shape (n, m, m)
-    :param repulsion: (μν|λσ) over pairs, shape (n, pairs, pairs)
+    :param cuts: rows, the structure they are cut from, their functions in it, shape (rows, m), and their atoms in it
     :param nuclear: repulsion of the nuclei, and by the point charges around them, shape (n,)
     :param atoms: the atom (place in the sub-cluster, ghosts behind the others) that each function belongs to, shape (m,)
     :param basis: the basis set
@@ -153,12 +163,80 @@ class ClusterIntegrals:
 
     overlap: np.ndarray
     core: np.ndarray
-    repulsion: np.ndarray
+    cuts: list[tuple[np.ndarray, AtomicIntegrals, np.ndarray, np.ndarray]]
     nuclear: np.ndarray
     atoms: np.ndarray
     basis: BasisSet
     auxiliary: Auxiliary | None = None
     relativity: str = "none"
+
+    @cached_property
+    def repulsion(self) -> np.ndarray:
+        """(μν|λσ) over pairs, shape (n, pairs, pairs)."""
+        m = self.core.shape[1]
+        pairs = m * (m + 1) // 2
+        _, first, functions, _ = self.cuts[0]
+        if len(self.core) == 1 and not first.fitted and first.mol.nao == m and (np.diff(functions[0]) == 1).all():
+            return first.repulsion[None]
+        result = np.empty((len(self.core), pairs, pairs))
+        for rows, whole, functions, members in self.cuts:
+            pair = pair_index(functions)
+            if whole.fitted:
+                for row, mine, atoms in zip(rows, pair, members, strict=True):
+                    result[row] = whole.fitted.repulsion(mine, atoms)
+            elif whole.mol.nao <= FOURFOLD:
+                result[rows] = whole.repulsion[pair[:, :, None], pair[:, None, :]]
+            else:
+                for row, mine in zip(rows, pair, strict=True):
+                    for number, one in enumerate(mine):
+                        high, low = np.maximum(one, mine), np.minimum(one, mine)
+                        np.take(whole.packed, high * (high + 1) // 2 + low, out=result[row, number], mode="clip")
+        return result
+
+    def packed(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """(μν|λσ) of one sub-cluster over pairs of pairs.
+
+        :return: shape (pairs (pairs + 1)/2,), and the functions in its order, shape (m,)
+        """
+        whole, functions, order = self._cut(row)
+        if whole.fitted:
+            return ao2mo.restore(8, self.repulsion[row], len(order)), order
+        if len(functions) == whole.mol.nao:
+            return whole.packed, order
+        (some,) = pair_index(functions[order][None])
+        result = np.empty(len(some) * (len(some) + 1) // 2)
+        for number, first in enumerate(some):
+            used = number * (number + 1) // 2
+            line = whole.packed[first * (first + 1) // 2 :][: first + 1]
+            np.take(line, some[: number + 1], out=result[used : used + number + 1], mode="clip")
+        return result, order
+
+    def three(self, row: int, mol: gto.Mole) -> np.ndarray:
+        """A rough fit of the repulsion of one sub-cluster, in the order of :meth:`packed`.
+
+        :param mol: the sub-cluster
+        :return: (μν|P) V^(−1/2), shape (auxiliary functions, pairs)
+        """
+        whole, functions, order = self._cut(row)
+        if len(functions) == whole.mol.nao and not whole.fitted:
+            return whole.three
+        three = fit(mol)
+        return three if (np.diff(order) == 1).all() else three[:, pair_index(order[None])[0]]
+
+    def _cut(self, row: int) -> tuple[AtomicIntegrals, np.ndarray, np.ndarray]:
+        """Where a sub-cluster is cut from, its functions there, and the order in which they stand there."""
+        rows, whole, functions, _ = next(part for part in self.cuts if row in part[0])
+        mine = functions[np.flatnonzero(rows == row)[0]]
+        return whole, mine, np.arange(len(mine)) if whole.fitted else np.argsort(mine)
+
+    def select(self, some: np.ndarray) -> ClusterIntegrals:
+        """Those of some of the sub-clusters, ascending."""
+        cuts = []
+        for rows, whole, functions, members in self.cuts:
+            kept = np.isin(rows, some)
+            if kept.any():
+                cuts.append((np.searchsorted(some, rows[kept]), whole, functions[kept], members[kept]))
+        return replace(self, overlap=self.overlap[some], core=self.core[some], cuts=cuts, nuclear=self.nuclear[some])
 
 
 @dataclass
@@ -199,11 +277,10 @@ class IntegralCache:
         """Integrals of sub-clusters that all have the same sequence of elements, ghosts included."""
         counts = self.functions(all_numbers(batch)[0])
         n, m = len(batch), int(counts.sum())
-        pairs = m * (m + 1) // 2
         result = ClusterIntegrals(
             np.empty((n, m, m)),
             np.empty((n, m, m)),
-            np.empty((n, pairs, pairs)),
+            [],
             nuclear_repulsion(batch, self.basis),
             np.repeat(np.arange(len(counts)), counts),
             self.basis,
@@ -220,12 +297,7 @@ class IntegralCache:
             for place in range(batch.n_atoms):
                 core += whole.attraction[members[:, place, None, None], left, right]
             result.core[rows] = core
-            pair = pair_index(ao)
-            if whole.fitted:
-                for row, mine, atoms in zip(rows, pair, members, strict=True):
-                    result.repulsion[row] = whole.fitted.repulsion(mine, atoms)
-            else:
-                result.repulsion[rows] = whole.repulsion[pair[:, :, None], pair[:, None, :]]
+            result.cuts.append((rows, whole, ao, members))
             if in_field:
                 field[rows] = _field(whole, batch.select(rows), members, (left, right))
         if self.relativity == "x2c":
@@ -298,10 +370,11 @@ class IntegralCache:
             self._held.move_to_end(key)
         else:
             n_functions = float(self.functions(system.numbers).sum())
-            each = n_functions**2 / 2.0
+            pairs = n_functions**2 / 2.0
+            each = pairs * (1.5 if n_functions <= FOURFOLD else 0.5)
             if self.auxiliary is not None:
                 each = float(sum(self.auxiliary.count(self.basis, int(number)) for number in system.numbers))
-            size = 8.0 * (n_functions**2 / 2.0 * each + (2 * len(system)) * n_functions**2)
+            size = 8.0 * (pairs * each + (2 * len(system)) * n_functions**2)
             work = WORTH * len(batch) * float(self.functions(all_numbers(batch)[0]).sum()) ** 4
             if size > self.limit or (n_functions > SMALL and n_functions**4 > work):
                 return None
@@ -393,6 +466,13 @@ def pair_index(functions: np.ndarray) -> np.ndarray:
     high = np.maximum(functions[:, first], functions[:, second])
     low = np.minimum(functions[:, first], functions[:, second])
     return high * (high + 1) // 2 + low
+
+
+def fit(mol: gto.Mole) -> np.ndarray:
+    """(μν|P) V^(−1/2) over pairs with the auxiliary functions that PySCF would choose, shape (auxiliary functions, pairs)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what is made up where there are none for a basis
+        return df.incore.cholesky_eri(mol, auxbasis=df.make_auxbasis(mol), verbose=0)
 
 
 def single_thread() -> lib.with_omp_threads:

@@ -100,16 +100,16 @@ TABLE = {
         "bodyorder.sources.pyscf.mean_field:evaluate",
         1e-7,
         256,
-        (1.0, 1.0),
+        (0.4, 0.6),
         hessian=True,
         invariant=True,
         further=_FIELD,
         full_gradient=True,
     ),
     "rhf": Method(
-        f"{_RESTRICTED}:closed_shell", 1e-7, 16, (1.0, 1.0), hessian=True, further=_FIELD, full_gradient=True
+        f"{_RESTRICTED}:closed_shell", 1e-7, 16, (0.4, 0.6), hessian=True, further=_FIELD, full_gradient=True
     ),
-    "rohf": Method(f"{_RESTRICTED}:open_shell", 1e-7, 16, (1.0, 1.0), further=_FIELD, full_gradient=True),
+    "rohf": Method(f"{_RESTRICTED}:open_shell", 1e-7, 16, (0.4, 0.6), further=_FIELD, full_gradient=True),
     "uks": Method(
         f"{_KOHN_SHAM}:unrestricted", 1e-7, 16, (1.0, 1.0), options=_FUNCTIONAL, further=_FITTED, full_gradient=True
     ),
@@ -120,13 +120,19 @@ TABLE = {
         f"{_CORRELATED}:mp2",
         1e-7,
         64,
-        (1.5, 4.0),
+        (0.5, 4.0),
         invariant=True,
         options=("forces",),
-        further=("density_fit", "relativity"),
+        further=("density_fit", "relativity", "frozen_core"),
     ),
     "ccsd": Method(
-        f"{_CORRELATED}:ccsd", 3e-7, 16, (8.0, 10.0), invariant=True, options=("forces",), further=("relativity",)
+        f"{_CORRELATED}:ccsd",
+        3e-7,
+        16,
+        (8.0, 10.0),
+        invariant=True,
+        options=("forces",),
+        further=("relativity", "frozen_core"),
     ),
     "ccsd(t)": Method(
         f"{_CORRELATED}:ccsd_t",
@@ -136,6 +142,6 @@ TABLE = {
         gradient=False,
         invariant=True,
         options=("forces",),
-        further=("relativity",),
+        further=("relativity", "frozen_core"),
     ),
 }

@@ -255,6 +255,9 @@ OPTIONS = {
         lambda name, value: check_between(name, value, 0, 10**9),
         30_000,
     ),
+    "frozen_core": Option(
+        "whether the electrons of the atoms' cores are left uncorrelated", "true, false", check_flag, False
+    ),
     "forces": Option(
         "how forces come about",
         "analytic, numerical",

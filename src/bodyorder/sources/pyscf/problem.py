@@ -88,6 +88,16 @@ class Answer:
         """Nothing computed yet."""
         return cls(np.full(len(batch), np.nan), np.full((len(batch), batch.n_atoms, 3), np.nan))
 
+    def take(self, rows: np.ndarray, other: Answer) -> None:
+        """Put the answer for some of the rows in its place."""
+        self.energies[rows], self.gradients[rows] = other.energies, other.gradients
+        if other.hessians is not None:
+            for place, row in enumerate(rows):
+                self.curve(int(row), other.hessians[place])
+        self.messages.update({int(rows[place]): message for place, message in other.messages.items()})
+        for name, values in other.records.items():
+            self.record(name, rows, values)
+
     def record(self, name: str, rows: np.ndarray | int, values: object) -> None:
         """Keep something known of some rows."""
         self.records.setdefault(name, np.full(len(self.energies), np.nan))[rows] = values

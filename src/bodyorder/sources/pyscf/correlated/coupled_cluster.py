@@ -47,8 +47,8 @@ class Extrapolation(lib.diis.DIIS):
 class Amplitudes(uccsd.UCCSD):
     """PySCF's, which remembers the energies that it came through."""
 
-    def __init__(self, reference: uhf.UHF):
-        super().__init__(reference)
+    def __init__(self, reference: uhf.UHF, frozen: int = 0):
+        super().__init__(reference, frozen=frozen)
         self.course: list[float] = []
         #: whether they belong to two electrons in one orbital, which is no mean field
         self.paired = False
@@ -68,39 +68,41 @@ class Amplitudes(uccsd.UCCSD):
         return SAFETY * moved if moved < SETTLED and len(self.course) > LAST else np.inf
 
 
-def doubles(reference: uhf.UHF, memory: float) -> Correlated | str:
+def doubles(reference: uhf.UHF, frozen: int, memory: float) -> Correlated | str:
     """CCSD of a converged reference.
 
+    :param frozen: core orbitals that are not correlated
     :param memory: bytes to use
     """
-    if not excitations(reference, 2):
+    if not excitations(reference, 2, frozen):
         return uncorrelated(reference)
-    solved = _solved(reference, memory)
+    solved = _solved(reference, frozen, memory)
     if isinstance(solved, str):
         return solved
     return Correlated(float(solved.e_tot), lambda: _gradient(solved), solved.doubt, solved.paired)
 
 
-def triples(reference: uhf.UHF, memory: float) -> Correlated | str:
+def triples(reference: uhf.UHF, frozen: int, memory: float) -> Correlated | str:
     """CCSD(T) of a converged reference.
 
+    :param frozen: core orbitals that are not correlated
     :param memory: bytes to use
     """
-    if not excitations(reference, 3):
-        return doubles(reference, memory)
-    solved = _solved(reference, memory)
+    if not excitations(reference, 3, frozen):
+        return doubles(reference, frozen, memory)
+    solved = _solved(reference, frozen, memory)
     if isinstance(solved, str):
         return solved
     energy = float(solved.e_tot) + _perturbative_triples(solved)
     return Correlated(energy, lambda: NO_GRADIENT, solved.doubt)
 
 
-def _solved(reference: uhf.UHF, memory: float) -> Amplitudes | str:
+def _solved(reference: uhf.UHF, frozen: int, memory: float) -> Amplitudes | str:
     eris, state = None, f"the state with 2S+1 = {reference.mol.spin + 1}"
     start = pair.start(reference) if reference.mol.nelec == (1, 1) else reference
     raised = False
     for shift, history, steps in ATTEMPTS:
-        solver = Amplitudes(start)
+        solver = Amplitudes(start, frozen)
         solver.verbose, solver.max_memory = 0, 1e-6 * memory
         solver.incore_complete, solver.async_io = True, False
         solver.conv_tol, solver.conv_tol_normt = ENERGY, AMPLITUDES

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
-from pyscf.scf import uhf
+from pyscf.data.elements import chemcore
+from pyscf.scf import hf, uhf
 from pyscf.soscf import newton_ah
 from scipy.sparse import linalg
 
 from bodyorder.sources.pyscf.integrals import IntegralCache
 from bodyorder.sources.pyscf.mean_field import UNSOLVED
-from bodyorder.sources.pyscf.mean_field.fields import Solution, molecule_of, to_pyscf
+from bodyorder.sources.pyscf.mean_field.fields import Solution, closed_to_pyscf, molecule_of, to_pyscf
 from bodyorder.sources.pyscf.mean_field.projection import impurity
 from bodyorder.sources.pyscf.mean_field.unrestricted import Unrestricted
 from bodyorder.sources.pyscf.problem import Problem
@@ -64,6 +65,24 @@ class Reference:
         mol = molecule_of(self.solver.problem.batch, self.row, self.solver.basis, self.unpaired)
         return tightened(to_pyscf(self.solution, mol, self.solver.integrals, self.row))
 
+    @property
+    def closed(self) -> bool:
+        """Whether it is a closed shell beyond doubt, converged to the last."""
+        return self.row in self.solver.closed
+
+    def restricted(self) -> hf.RHF:
+        """That of a closed shell as a converged PySCF object that holds its integrals."""
+        assert self.solution is not None
+        mol = molecule_of(self.solver.problem.batch, self.row, self.solver.basis, 0)
+        return closed_to_pyscf(self.solution, mol, self.solver.integrals, self.row)
+
+    def frozen(self) -> int:
+        """Core orbitals that every chemist leaves uncorrelated, if that is asked for."""
+        if not self.solver.problem.options.get("frozen_core"):
+            return 0
+        mol = molecule_of(self.solver.problem.batch, self.row, self.solver.basis, self.unpaired)
+        return chemcore(mol)
+
     def impurity(self) -> tuple[float, float]:
         """Contamination, and where it is large the change of the energy (hartree) on projection onto the spin, else 0."""
         assert self.solution is not None
@@ -75,7 +94,8 @@ def references(problem: Problem, cache: IntegralCache) -> Iterator[Reference]:
     solver = Unrestricted(problem, cache)
     for unpaired in problem.spins:
         for row, solution in enumerate(solver.solve(unpaired)):
-            yield Reference(solver, row, unpaired, solution)
+            if unpaired == 0 or row not in solver.closed:
+                yield Reference(solver, row, unpaired, solution)
 
 
 def tightened(reference: uhf.UHF) -> uhf.UHF | str:
@@ -118,10 +138,14 @@ def _step(gradient: np.ndarray, hessian: Callable[[np.ndarray], np.ndarray], dia
     return step
 
 
-def excitations(reference: uhf.UHF, rank: int) -> bool:
-    """Whether so many electrons at once can be excited."""
+def excitations(reference: uhf.UHF, rank: int, frozen: int) -> bool:
+    """Whether so many electrons at once can be excited.
+
+    :param frozen: orbitals of either spin whose electrons cannot
+    """
     occupied = np.count_nonzero(reference.mo_occ, axis=1)
-    return int(np.minimum(occupied, reference.mo_occ.shape[1] - occupied).sum()) >= rank
+    empty = reference.mo_occ.shape[1] - occupied
+    return int(np.minimum(np.maximum(occupied - frozen, 0), empty).sum()) >= rank
 
 
 def uncorrelated(reference: uhf.UHF) -> Correlated:

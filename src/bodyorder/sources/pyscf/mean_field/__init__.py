@@ -10,12 +10,14 @@ What other methods build on:
   (``mo_coeff``, ``mo_occ``, ``mo_energy``, ``e_tot``, ``mol`` with charge, spin and ghosts, the integrals in place), or one
   line that says why there is none. ``spins=[2]`` asks for exactly two unpaired electrons; by default the lowest among
   ``problem.spins`` is given.
+- :func:`closed_shells` gives the rows that are closed shells beyond doubt, for which nothing has to be searched.
 - :func:`candidate_densities` gives densities close to the few lowest solutions, to start other mean fields from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from pyscf.scf import uhf
@@ -41,7 +43,7 @@ def evaluate(problem: Problem, cache: IntegralCache) -> Answer:
     """Unrestricted Hartree–Fock."""
     answer = Answer.empty(problem.batch)
     solver = Unrestricted(problem, cache)
-    for row, solutions in enumerate(_solutions(solver, problem.spins)):
+    for row, solutions in enumerate(_solutions(solver)):
         if isinstance(solutions, str):
             answer.messages[row] = solutions
             continue
@@ -64,9 +66,9 @@ def lowest_fields(problem: Problem, cache: IntegralCache, spins: Sequence[int] |
 
     :param spins: numbers of unpaired electrons to choose from; those of the problem if not given
     """
-    solver = Unrestricted(problem, cache)
+    solver = Unrestricted(problem if spins is None else replace(problem, spins=list(spins)), cache)
     found: list[uhf.UHF | str] = []
-    for row, solutions in enumerate(_solutions(solver, problem.spins if spins is None else spins)):
+    for row, solutions in enumerate(_solutions(solver)):
         if isinstance(solutions, str):
             found.append(solutions)
             continue
@@ -80,14 +82,22 @@ def candidate_densities(problem: Problem, cache: IntegralCache, unpaired: int) -
 
     :return: for each row, shape (starts, 2, m, m)
     """
-    return Unrestricted(problem, cache).candidates(unpaired)
+    return Unrestricted(replace(problem, spins=[unpaired]), cache).candidates(unpaired)
 
 
-def _solutions(solver: Unrestricted, spins: Sequence[int]) -> list[list[Solution] | str]:
-    """The solutions of each row with each number of unpaired electrons, lowest first, or why one of them is missing."""
+def closed_shells(problem: Problem, cache: IntegralCache) -> dict[int, Solution]:
+    """The rows that are closed shells beyond doubt, with their restricted solutions, the lowest of all spins asked for."""
+    return Unrestricted(problem, cache).closed
+
+
+def _solutions(solver: Unrestricted) -> list[list[Solution] | str]:
+    """The solutions of each row with each number of unpaired electrons, lowest first, or why one of them is missing.
+
+    Of closed shells beyond doubt that without any is enough.
+    """
     result: list[list[Solution] | str] = []
-    for row in zip(*[solver.solve(unpaired) for unpaired in spins], strict=True):
-        found = [solution for solution in row if solution is not None]
-        complete = len(found) == len(row)
+    for row, each in enumerate(zip(*[solver.solve(unpaired) for unpaired in solver.problem.spins], strict=True)):
+        found = [solution for solution in each if solution is not None]
+        complete = len(found) == len(each) or row in solver.closed
         result.append(sorted(found, key=lambda solution: solution.energy) if complete else UNSOLVED)
     return result

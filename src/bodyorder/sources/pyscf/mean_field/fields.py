@@ -32,6 +32,11 @@ class Solution:
     coefficients: np.ndarray
     orbital_energies: np.ndarray
 
+    def densities(self, electrons: tuple[int, int]) -> np.ndarray:
+        """Of both spins, shape (2, m, m), given how many electrons of either there are."""
+        filled = [orbitals[:, :count] for orbitals, count in zip(self.coefficients, electrons, strict=True)]
+        return np.array([occupied @ occupied.T for occupied in filled])
+
 
 def molecule_of(batch: ClusterBatch, row: int, basis: BasisSet | str, unpaired: int) -> gto.Mole:
     """The PySCF molecule of one sub-cluster, its ghosts behind its atoms, with charge and spin."""
@@ -57,6 +62,16 @@ def unrestricted(mol: gto.Mole, integrals: ClusterIntegrals, row: int) -> uhf.UH
     """A PySCF object that has not been solved yet."""
     with without_checkpoints():
         return with_integrals(uhf.UHF(mol), integrals, row)
+
+
+def closed_to_pyscf(solution: Solution, mol: gto.Mole, integrals: ClusterIntegrals, row: int) -> hf.RHF:
+    """A converged PySCF object with one set of orbitals that holds a closed shell; nothing is computed."""
+    with without_checkpoints():
+        field = with_integrals(hf.RHF(mol), integrals, row)
+    field.converged, field.e_tot = True, solution.energy
+    field.mo_coeff, field.mo_energy = solution.coefficients[0], solution.orbital_energies[0]
+    field.mo_occ = np.where(np.arange(len(field.mo_energy)) < mol.nelectron // 2, 2.0, 0.0)
+    return field
 
 
 def to_pyscf(solution: Solution, mol: gto.Mole, integrals: ClusterIntegrals, row: int) -> uhf.UHF:

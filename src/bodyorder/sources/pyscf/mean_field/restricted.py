@@ -5,13 +5,21 @@ Neither is additive for parts far from each other: one set of orbitals cannot le
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from pyscf import gto
 from pyscf.scf import hf, rohf
 
 from bodyorder.sources.pyscf.integrals import ClusterIntegrals, IntegralCache
-from bodyorder.sources.pyscf.mean_field import candidate_densities
-from bodyorder.sources.pyscf.mean_field.fields import analytic_gradient, analytic_hessian, molecule_of, with_integrals
+from bodyorder.sources.pyscf.mean_field import candidate_densities, closed_shells
+from bodyorder.sources.pyscf.mean_field.fields import (
+    analytic_gradient,
+    analytic_hessian,
+    closed_to_pyscf,
+    molecule_of,
+    with_integrals,
+)
 from bodyorder.sources.pyscf.mean_field.iterative import stable
 from bodyorder.sources.pyscf.mean_field.records import record_state
 from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
@@ -44,6 +52,27 @@ def open_shell(problem: Problem, cache: IntegralCache) -> Answer:
 
 
 def _evaluate(problem: Problem, cache: IntegralCache, spins: list[int]) -> Answer:
+    answer = Answer.empty(problem.batch)
+    closed = closed_shells(replace(problem, spins=spins), cache)
+    for row, solution in closed.items():
+        record_state(answer, row, 0, [solution.energy])
+        answer.record("contamination", row, 0.0)
+        if problem.gradient or problem.hessian:
+            integrals = cache.integrals(problem.batch.select(np.array([row])))
+            field = closed_to_pyscf(solution, molecule_of(problem.batch, row, cache.basis, 0), integrals, 0)
+            if problem.gradient:
+                answer.gradients[row] = analytic_gradient(field, integrals)
+            if problem.hessian:
+                answer.curve(row, analytic_hessian(field))
+    rest = np.array([row for row in range(len(problem.batch)) if row not in closed], dtype=np.int64)
+    if len(rest):
+        moments = None if problem.moments is None else problem.moments[rest]
+        answer.take(rest, _searched(replace(problem, batch=problem.batch.select(rest), moments=moments), cache, spins))
+    return answer
+
+
+def _searched(problem: Problem, cache: IntegralCache, spins: list[int]) -> Answer:
+    """What has no short way, by many starts."""
     answer, integrals = Answer.empty(problem.batch), cache.integrals(problem.batch)
     starts = {unpaired: candidate_densities(problem, cache, unpaired) for unpaired in spins}
     for row in range(len(problem.batch)):

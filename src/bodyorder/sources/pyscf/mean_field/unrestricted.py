@@ -1,15 +1,19 @@
 """The lowest unrestricted solution of every sub-cluster of a problem.
 
-Starts are brought close to self-consistency in the space of the atoms' own occupied orbitals, where a step costs next to
+Closed shells beyond doubt are found the short way (:mod:`~bodyorder.sources.pyscf.mean_field.closed`). All others are searched:
+starts are brought close to self-consistency in the space of the atoms' own occupied orbitals, where a step costs next to
 nothing; the few different solutions found there, and some starts that know nothing of them, go on in all functions;
 the lowest of those goes downhill to a stable solution.
 """
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from bodyorder.sources.pyscf.integrals import ClusterIntegrals, IntegralCache, all_numbers
+from bodyorder.sources.pyscf.mean_field.closed import closed_shell
 from bodyorder.sources.pyscf.mean_field.descent import DENSE, Descent
 from bodyorder.sources.pyscf.mean_field.fields import Solution, molecule_of
 from bodyorder.sources.pyscf.mean_field.iterative import solve_iteratively
@@ -34,6 +38,8 @@ REST = 3e-4
 RIVALS, CLOSE = 2, 5e-3
 #: Rivals that always do where there are shells of several orbitals.
 RIVALS_SHELLS = 3
+#: Electrons of the smallest closed shell that is looked for the short way.
+LEAST_CLOSED = 4
 
 
 class Unrestricted:
@@ -52,13 +58,49 @@ class Unrestricted:
         # patterns of moments do not tell how the electrons of an open shell lie
         self._shells = len(self.atoms.atoms) > len(numbers)
         self._kept = KEPT_SHELLS if self._shells else KEPT
-        self._spaces = [
-            (rows, space, space.inside(self.atoms.coefficients)) for rows, space in of_one_rank(self.integrals)
+
+    @cached_property
+    def closed(self) -> dict[int, Solution]:
+        """The rows that are closed shells beyond doubt, with their solutions: the lowest of any number of unpaired electrons.
+
+        Patterns of moments need few starts where no atom has a shell of several orbitals, so only others go this short way.
+        """
+        problem, found = self.problem, {}
+        if not self._shells or 0 not in problem.spins or problem.n_electrons < LEAST_CLOSED:
+            return {}
+        occupations = self.atoms.occupations(np.zeros(len(problem.batch.numbers[0]))).sum(axis=0)
+        density = (self.atoms.coefficients * occupations) @ self.atoms.coefficients.T
+        for row in range(len(problem.batch)):
+            mol = molecule_of(problem.batch, row, self.basis, 0)
+            solution = closed_shell(mol, self.integrals, row, density)
+            if solution is not None:
+                found[row] = solution
+        return found
+
+    @cached_property
+    def _open(self) -> np.ndarray:
+        """Rows that the search among all starts decides."""
+        return np.array([row for row in range(len(self.problem.batch)) if row not in self.closed], dtype=np.int64)
+
+    @cached_property
+    def _spaces(self) -> list[tuple[np.ndarray, Space, Space]]:
+        """Open rows of one number of independent functions, in all functions and in the atoms' own orbitals."""
+        if not len(self._open):
+            return []
+        integrals = self.integrals.select(self._open) if self.closed else self.integrals
+        return [
+            (self._open[rows], space, space.inside(self.atoms.coefficients)) for rows, space in of_one_rank(integrals)
         ]
 
     def solve(self, unpaired: int) -> list[Solution | None]:
-        """The lowest stable solution of each row with that many unpaired electrons, None where none was found."""
+        """The lowest stable solution of each row with that many unpaired electrons, None where none was found.
+
+        Of closed shells beyond doubt only that without unpaired electrons is given.
+        """
         found: list[Solution | None] = [None] * len(self.problem.batch)
+        if unpaired == 0:
+            for row, solution in self.closed.items():
+                found[row] = solution
         for rows, space, tracks in self._relaxed(unpaired):
             for place, row in enumerate(rows):
                 mine = tracks.select(np.flatnonzero(tracks.rows == place))
@@ -67,7 +109,10 @@ class Unrestricted:
 
     def candidates(self, unpaired: int) -> list[np.ndarray]:
         """Densities close to the few lowest solutions of each row, lowest first, shape (starts, 2, m, m) each."""
-        found = [np.empty(0)] * len(self.problem.batch)
+        found = [np.empty((0, 2, *self.integrals.core.shape[1:]))] * len(self.problem.batch)
+        for row, solution in self.closed.items():
+            if unpaired == 0:
+                found[row] = solution.densities(self.electrons(0))[None]
         for rows, _, tracks in self._relaxed(unpaired):
             different = tracks.lowest(KEPT, ALIKE, np.inf)
             for place, row in enumerate(rows):
