@@ -1,4 +1,4 @@
-"""Closed shells found the short way, against plain PySCF with its own stability analysis and against the search among all starts."""
+"""Closed shells found the short way, against plain PySCF with its own stability analysis and the search among all starts."""
 
 import ase
 import numpy as np
