@@ -1,7 +1,7 @@
 """Sub-clusters of closed-shell molecules, MP2 and Hartree–Fock, against a plain PySCF loop, on one core in one run.
 
-The loop builds each molecule and converges it from PySCF's own guess, restricted, and does not look whether that is stable. Ours shows
-that it is. Both have run once on a small molecule before, so that nothing is loaded while time is taken.
+The loop builds each molecule and converges it from PySCF's own guess, restricted, and does not look whether that is stable.
+Ours shows that it is. Both have run once on a small molecule before, so that nothing is loaded while time is taken.
 """
 
 from __future__ import annotations

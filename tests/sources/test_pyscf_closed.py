@@ -1,4 +1,4 @@
-"""Closed shells found the short way, against plain PySCF with its own stability analysis and against the search among all starts."""
+"""Closed shells found the short way, against plain PySCF with its own stability analysis and the search among all starts."""
 
 import ase
 import numpy as np
@@ -45,9 +45,7 @@ OPEN = {
 
 
 def solver(atoms, spins=(0, 2), basis="6-31g"):
-    return Unrestricted(
-        Problem(ClusterBatch.from_atoms([atoms]), list(spins), False, 1e9), IntegralCache(basis, 1e9)
-    )
+    return Unrestricted(Problem(ClusterBatch.from_atoms([atoms]), list(spins), False, 1e9), IntegralCache(basis, 1e9))
 
 
 def plain(atoms, basis, ghosts=()):

@@ -7,7 +7,6 @@ Hartree atomic units (hartree, bohr).
 
 from __future__ import annotations
 
-import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,7 +66,7 @@ class AtomicIntegrals:
     """
 
     def __init__(self, system: System, basis: BasisSet, auxiliary: Auxiliary | None = None):
-        self.mol = molecule(system.numbers, system.positions, basis)
+        self.mol, self.basis = molecule(system.numbers, system.positions, basis), BasisSet.of(basis)
         #: first and last function of each atom, shape (n_atoms, 2)
         self.ranges = self.mol.aoslice_by_atom()[:, 2:]
         n_functions = self.mol.nao
@@ -102,7 +101,7 @@ class AtomicIntegrals:
     @cached_property
     def three(self) -> np.ndarray:
         """(μν|P) V^(−1/2), what the repulsion is roughly fitted with, shape (auxiliary functions, pairs)."""
-        return fit(self.mol)
+        return fit(self.mol, self.basis)
 
     @property
     def size(self) -> int:
@@ -220,7 +219,7 @@ class ClusterIntegrals:
         whole, functions, order = self._cut(row)
         if len(functions) == whole.mol.nao and not whole.fitted:
             return whole.three
-        three = fit(mol)
+        three = fit(mol, self.basis)
         return three if (np.diff(order) == 1).all() else three[:, pair_index(order[None])[0]]
 
     def _cut(self, row: int) -> tuple[AtomicIntegrals, np.ndarray, np.ndarray]:
@@ -468,11 +467,9 @@ def pair_index(functions: np.ndarray) -> np.ndarray:
     return high * (high + 1) // 2 + low
 
 
-def fit(mol: gto.Mole) -> np.ndarray:
+def fit(mol: gto.Mole, basis: BasisSet) -> np.ndarray:
     """(μν|P) V^(−1/2) over pairs with the auxiliary functions that PySCF would choose, shape (auxiliary functions, pairs)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what is made up where there are none for a basis
-        return df.incore.cholesky_eri(mol, auxbasis=df.make_auxbasis(mol), verbose=0)
+    return df.incore.cholesky_eri(mol, auxbasis=Auxiliary("", "hf").of_molecule(mol, basis), verbose=0)
 
 
 def single_thread() -> lib.with_omp_threads:
