@@ -110,10 +110,10 @@ CASES = (
         Case(f"(H₂O){sub}", ring(count), source)
         for count, sub, source in (
             (2, "₂", "pyscf:mp2/aug-cc-pvdz?spin=low"),
-            (3, "₃", "pyscf:mp2/6-31g*?spin=low&counterpoise=vmfc"),
+            (3, "₃", "pyscf:uks/6-31g*?spin=low&xc=pbe0"),
             (4, "₄", "pyscf:mp2/6-31g*?spin=low"),
-            (5, "₅", "pyscf:uks/6-31g*?spin=low&xc=pbe0"),
-            (6, "₆", "pyscf:uhf/6-31g*?spin=low"),
+            (5, "₅", "pyscf:mp2/6-31g?spin=low"),
+            (6, "₆", "pyscf:uhf/6-31g?spin=low"),
         )
     ),
     Case("Na⁺(H₂O)₂", charged(around("Na", 2.3), Na=1.0), "pyscf:mp2/6-31g*?spin=low"),

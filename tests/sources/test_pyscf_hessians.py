@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ase.build import molecule
 from ase.units import Bohr, Hartree
-from pyscf import gto, scf
+from pyscf import dft, gto, scf
 
 from bodyorder.engine.computation import Wanted, compute
 from bodyorder.sources import load_source
@@ -31,6 +31,21 @@ def test_those_of_plain_pyscf(name, spin):
     )
     np.testing.assert_allclose(found.hessians[0], plain(atoms, "6-31g", spin, scf.UHF), atol=1e-6 * Hartree / Bohr**2)
     assert np.isfinite(found.forces).all()
+
+
+@pytest.mark.parametrize("method", ["uks", "rks"])
+def test_those_of_a_density_functional(method):
+    """Of one that PySCF differentiates; what the points add by moving is small for it."""
+    atoms = molecule("H2O")
+    source = load_source(f"pyscf:{method}/sto-3g?spin=low&xc=pbe")
+    assert source.capabilities.hessians
+    assert not load_source(f"pyscf:{method}/sto-3g?spin=low&xc=r2scan").capabilities.hessians
+    mol = gto.M(atom=list(zip(atoms.get_chemical_symbols(), atoms.positions, strict=True)), basis="sto-3g", verbose=0)
+    field = dft.RKS(mol, xc="pbe")
+    field.grids.level, field.conv_tol = 4, 1e-12
+    field.kernel()
+    found = source.evaluate_hessians(ClusterBatch.from_atoms([atoms]), False)
+    np.testing.assert_allclose(found.hessians[0], field.Hessian().kernel() * Hartree / Bohr**2, atol=1e-4)
 
 
 def test_a_core_potential_and_a_closed_shell():

@@ -459,6 +459,23 @@ def nuclear_gradient(batch: ClusterBatch, basis: BasisSet | str) -> np.ndarray:
     return -(weights[..., None] * apart).sum(axis=2)
 
 
+def nuclear_hessian(batch: ClusterBatch, basis: BasisSet | str) -> np.ndarray:
+    """Its second derivatives in hartree/bohr², shape (n, k, k, 3, 3)."""
+    apart = (batch.positions[:, :, None] - batch.positions[:, None]) / Bohr
+    n, k = apart.shape[:2]
+    distances = np.linalg.norm(apart, axis=3)
+    distances[:, np.arange(k), np.arange(k)] = np.inf
+    charges = charges_of(batch.numbers, basis)
+    weights = charges[:, :, None] * charges[:, None]
+    outer = apart[..., :, None] * apart[..., None, :]
+    between = (weights / distances**3)[..., None, None] * np.eye(3) - 3 * (weights / distances**5)[
+        ..., None, None
+    ] * outer
+    result = between.copy()
+    result[:, np.arange(k), np.arange(k)] = -between.sum(axis=2)
+    return result
+
+
 def pair_index(functions: np.ndarray) -> np.ndarray:
     """Numbers of the pairs μ ≥ ν of each row of ``functions`` in the structure's own list, shape (n, pairs)."""
     first, second = np.tril_indices(functions.shape[1])

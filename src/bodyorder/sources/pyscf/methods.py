@@ -111,10 +111,24 @@ TABLE = {
     ),
     "rohf": Method(f"{_RESTRICTED}:open_shell", 1e-7, 16, (0.4, 0.6), further=_FIELD, full_gradient=True),
     "uks": Method(
-        f"{_KOHN_SHAM}:unrestricted", 1e-7, 16, (1.0, 1.0), options=_FUNCTIONAL, further=_FITTED, full_gradient=True
+        f"{_KOHN_SHAM}:unrestricted",
+        1e-7,
+        16,
+        (0.5, 0.6),
+        hessian=True,
+        options=_FUNCTIONAL,
+        further=_FITTED,
+        full_gradient=True,
     ),
     "rks": Method(
-        f"{_KOHN_SHAM}:restricted", 1e-7, 16, (1.0, 1.0), options=_FUNCTIONAL, further=_FITTED, full_gradient=True
+        f"{_KOHN_SHAM}:restricted",
+        1e-7,
+        16,
+        (0.5, 0.6),
+        hessian=True,
+        options=_FUNCTIONAL,
+        further=_FITTED,
+        full_gradient=True,
     ),
     "mp2": Method(
         f"{_CORRELATED}:mp2",

@@ -36,7 +36,7 @@ from bodyorder.structures.links import SAME_SPOT
 #: Options that analytic second derivatives do not know beyond their defaults.
 PLAIN = ("dispersion", "density_fit", "relativity", "forces")
 #: Goes up whenever an energy could change although PySCF does not.
-SOLVER = 3
+SOLVER = 4
 
 
 class PyscfSource(EnergySource):

@@ -14,26 +14,34 @@ import numpy as np
 import scipy.linalg
 from pyscf import ao2mo, dft, gto, lib
 from pyscf.dft import gen_grid, rks
+from pyscf.scf import stability
 from pyscf.scf.hf import dot_eri_dm
 from scipy.sparse import linalg
 
 from bodyorder._checks import InputError, check_between
 from bodyorder.sources.pyscf.fitting import FittedIntegrals
 from bodyorder.sources.pyscf.integrals import ClusterIntegrals, IntegralCache
-from bodyorder.sources.pyscf.mean_field import candidate_densities
-from bodyorder.sources.pyscf.mean_field.fields import analytic_gradient, molecule_of, with_integrals
+from bodyorder.sources.pyscf.mean_field.fields import analytic_gradient, analytic_hessian, molecule_of, with_integrals
 from bodyorder.sources.pyscf.mean_field.functionals import check_functional, has_curvature
 from bodyorder.sources.pyscf.mean_field.records import record_state
+from bodyorder.sources.pyscf.mean_field.refinement import refined
 from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
+from bodyorder.sources.pyscf.mean_field.unrestricted import Unrestricted
 from bodyorder.sources.pyscf.orbitals import orthonormal
 from bodyorder.sources.pyscf.problem import Answer, Problem
 
 #: Level of PySCF's grids that energies are integrated on if not said otherwise, and of the one that ranks starts.
-GRID, COARSE = 4, 1
+GRID, COARSE, ROUGH = 4, 1, 0
 #: Convergence of the energy (hartree) and of its derivative with respect to rotations of the orbitals.
 ENERGY, GRADIENT = 1e-10, 1e-6
 #: The same while starts are ranked.
 RANKING = (1e-6, 1e-3)
+#: The same on the coarse grid, from which the fine one is reached in a look or two.
+CONVERGED = (1e-8, 3e-5)
+#: Starts that end so far above the lowest (hartree) are not taken on.
+FAR = 2e-2
+#: Least second derivative (hartree) of a closed shell beyond doubt.
+MARGIN = 0.05
 #: Derivatives below this need no last Newton step, and steps to solve for it.
 POLISHED, STEPS = 1e-8, 40
 #: Starts that end within this of each other on the coarse grid (hartree) lead to one solution.
@@ -101,6 +109,7 @@ class Solver:
     :param integrals: of the batch
     :param row: the sub-cluster in it
     :param functional: what is minimised
+    :param gradient: whether derivatives are wanted, which are linear in what is left of the slope where energies are quadratic
     """
 
     mol: gto.Mole
@@ -108,6 +117,7 @@ class Solver:
     integrals: ClusterIntegrals
     row: int
     functional: Functional
+    gradient: bool = False
     _grids: dict[int, gen_grid.Grids] = field(default_factory=dict)
     _ranged: dict[float, np.ndarray] = field(default_factory=dict)
 
@@ -116,26 +126,59 @@ class Solver:
 
         :param densities: of both spins to start from, shape (starts, 2, m, m)
         """
-        rough = [self._solved(self._new(unpaired, COARSE, RANKING), density) for density in densities]
-        rough.append(self._solved(self._new(unpaired, COARSE, RANKING), None))
+        rough = [self._solved(self._new(unpaired, ROUGH, RANKING), density) for density in densities]
+        rough.append(self._solved(self._new(unpaired, ROUGH, RANKING), None))
         chosen: list[rks.KohnShamDFT] = []
         for candidate in sorted(rough, key=lambda candidate: candidate.e_tot):
-            if not chosen or candidate.e_tot > chosen[-1].e_tot + SAME:
+            if not chosen or chosen[-1].e_tot + SAME < candidate.e_tot < chosen[0].e_tot + FAR:
                 chosen.append(candidate)
-        fine = [self._refined(self._new(unpaired), candidate.make_rdm1()) for candidate in chosen[:FINALISTS]]
+        fine = [self._fine(candidate) for candidate in chosen[:FINALISTS]]
         found = min((one for one in fine if one.converged), key=lambda one: one.e_tot, default=None)
         if found is None or not has_curvature(self.functional.name):
             return found
         for _ in range(ESCAPES):
             way = self._downhill(found)
             if way is None:
-                return self._polished(found)
+                return self._polished(found) if self.gradient else found
             below = [self._refined(self._new(unpaired), self._rotated(found, way * angle)) for angle in ANGLES]
             lower = [one for one in below if one.converged and one.e_tot < found.e_tot - GAIN]
             if not lower:
                 return None
             found = min(lower, key=lambda one: one.e_tot)
         return None
+
+    def closed(self, density: np.ndarray) -> rks.KohnShamDFT | None:
+        """The solution with one set of orbitals for both spins if it is stable by a margin, else None.
+
+        :param density: of all electrons to start from, shape (m, m)
+        """
+        shared = replace(self, functional=replace(self.functional, restricted=True), _grids=self._grids)
+        shared._ranged = self._ranged
+        coarse = shared._solved(shared._new(0, COARSE, CONVERGED), density)
+        if not coarse.converged or not has_curvature(self.functional.name):
+            return None
+        if _least_parting(coarse) < MARGIN:
+            return None
+        fine = shared._fine(coarse)
+        return fine if fine.converged else None
+
+    def _fine(self, start: rks.KohnShamDFT) -> rks.KohnShamDFT:
+        """The solution on the grid that is asked for, from one on a coarser grid."""
+        unpaired = start.mol.spin
+        if not self.gradient and not (self.functional.restricted and unpaired):
+            coarse = start
+            if start.conv_tol > CONVERGED[0]:
+                coarse = self._solved(self._new(unpaired, COARSE, CONVERGED), start.make_rdm1())
+            fine = self._new(unpaired)
+            if coarse.converged and refined(fine, coarse.mo_coeff, coarse.mo_occ, self._space):
+                return fine
+        return self._refined(self._new(unpaired), start.make_rdm1())
+
+    @property
+    def _space(self) -> np.ndarray:
+        """Orthonormal combinations of the functions, shape (m, r)."""
+        orbitals, (rank,) = orthonormal(self.integrals.overlap[self.row][None])
+        return orbitals[0][:, self.mol.nao - rank :]
 
     def _new(
         self, unpaired: int, level: int | None = None, convergence: tuple[float, float] = (ENERGY, GRADIENT)
@@ -233,6 +276,24 @@ class Solver:
         return way
 
 
+def _least_parting(found: rks.KohnShamDFT) -> float:
+    """Lowest second derivative with respect to rotations that part the spins of a closed shell."""
+    action, diagonal = stability._gen_hop_rhf_external(found)[2:]
+    if not diagonal.size:
+        return np.inf
+    starts = [np.eye(diagonal.size)[np.argmin(diagonal)], np.random.default_rng(0).standard_normal(diagonal.size)]
+    value, _ = lib.davidson(
+        action,
+        starts,
+        lambda x, e, *_: x / np.where(abs(diagonal - e) < 0.1, 0.1, diagonal - e),
+        tol=1e-4,
+        max_cycle=30,
+        max_space=20,
+        verbose=0,
+    )
+    return float(value)
+
+
 def _lowest_curvature(found: rks.KohnShamDFT) -> tuple[float, np.ndarray]:
     """Lowest second derivative with respect to rotations of the orbitals, and its direction."""
     gradient, action, diagonal = found.newton().set(verbose=0).gen_g_hop(found.mo_coeff, found.mo_occ)
@@ -262,11 +323,20 @@ def _evaluate(problem: Problem, cache: IntegralCache, restricted: bool) -> Answe
     answer = Answer.empty(problem.batch)
     integrals = cache.integrals(problem.batch)
     spins = problem.spins
-    starts = {spin: candidate_densities(problem, cache, spin) for spin in spins}
+    search = Unrestricted(problem, cache)
+    closed = search.closed
+    starts = {spin: search.candidates(spin) for spin in spins}
     bare = replace(problem.batch, ghosts=np.empty((len(problem.batch), 0), dtype=np.int64))
     for row in range(len(problem.batch)):
         mol = molecule_of(problem.batch, row, cache.basis, spins[0])
-        solver = Solver(mol, molecule_of(bare, row, cache.basis, spins[0]), integrals, row, functional)
+        nuclei = molecule_of(bare, row, cache.basis, spins[0])
+        solver = Solver(mol, nuclei, integrals, row, functional, problem.gradient or problem.hessian)
+        if row in closed and not solver.gradient:
+            alone = solver.closed(starts[0][row][0].sum(axis=0))
+            if alone is not None:
+                record_state(answer, row, 0, [alone.e_tot])
+                answer.record("contamination", row, 0.0)
+                continue
         fields = [solver.lowest(spin, starts[spin][row]) for spin in spins]
         failed = [spin for spin, found in zip(spins, fields, strict=True) if found is None]
         if failed:
@@ -282,6 +352,8 @@ def _evaluate(problem: Problem, cache: IntegralCache, restricted: bool) -> Answe
         if problem.gradient:
             # the points move with their nuclei
             answer.gradients[row] = analytic_gradient(best, integrals, grid_response=True)
+        if problem.hessian:
+            answer.curve(row, analytic_hessian(best))
     return answer
 
 
