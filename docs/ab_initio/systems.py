@@ -36,7 +36,7 @@ def ring(count: int) -> ase.Atoms:
     oxygens = radius * np.stack([np.cos(turns), np.sin(turns), np.zeros(count)], axis=1)
     atoms = ase.Atoms()
     for place, oxygen in enumerate(oxygens):
-        other = oxygens[(place + 1) % count] if count > 2 or not place else oxygen + [1.0, 1.0, 0.0]
+        other = oxygens[(place + 1) % count] if count > 2 or not place else oxygen + [-1.0, 1.0, 0.0]
         along = (other - oxygen) / np.linalg.norm(other - oxygen)
         outward = oxygen / np.linalg.norm(oxygen)
         outward -= along * (outward @ along)

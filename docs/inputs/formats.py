@@ -118,5 +118,6 @@ FORMATS = [
         "ASE JSON", "a.json", by.write_by_ase, charges={"charges": "initial charges"}, spins={"moments": "initial moments"}
     ),
     Format("ASE db", "a.db", by.write_by_ase, charges={"charges": "initial charges"}, spins={"moments": "initial moments"}),
-    Format("QCSchema JSON", "a.json", in_a_row(by.qcschema), {"bohr": Bohr}, cell=False, frames=False),
+    Format("QCSchema JSON", "a.json", in_a_row(by.qcschema), {"bohr": Bohr},
+           charges={"charges": "`fragment_charges`"}, bodies={"bonds": "`fragments`"}, cell=False, frames=False),
 ]  # fmt: skip

@@ -208,6 +208,12 @@ def xsf(c: Content) -> str:
 def qcschema(c: Content) -> str:
     molecule = {"schema_name": "qcschema_molecule", "schema_version": 2, "symbols": c.symbols,
                 "geometry": c.positions.ravel().tolist(), "molecular_charge": c.said.get("charge", 0)}  # fmt: skip
+    if "bonds" in c.said:
+        numbers = sorted(set(c.molecules))
+        molecule["fragments"] = [[a for a, own in enumerate(c.molecules) if own == number] for number in numbers]
+    if "charges" in c.said:
+        molecule["fragments"] = [[atom] for atom in range(len(c.symbols))]
+        molecule |= {"fragment_charges": c.said["charges"], "molecular_charge": sum(c.said["charges"])}
     return json.dumps(molecule)
 
 

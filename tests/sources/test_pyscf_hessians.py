@@ -84,3 +84,14 @@ def test_the_claim_is_held_against_forces():
     report = check_source("pyscf:uhf/sto-3g?spin=low")
     (check,) = [check for check in report.checks if check.name == "hessians"]
     assert check.passed
+
+
+def test_nuclei_without_electrons():
+    atoms = molecule("H2O")[1:]
+    atoms.set_initial_charges([1.0, 1.0])
+    source = load_source("pyscf:uhf/sto-3g?spin=low")
+    batch = ClusterBatch.from_atoms([atoms])
+    wanted = numerical_hessians(
+        lambda moved: source.evaluate(moved, True), source.evaluate(batch, True), batch, source.precision
+    )
+    np.testing.assert_allclose(source.evaluate_hessians(batch, False).hessians, wanted.hessians, atol=1e-5)

@@ -462,7 +462,7 @@ def nuclear_gradient(batch: ClusterBatch, basis: BasisSet | str) -> np.ndarray:
 def nuclear_hessian(batch: ClusterBatch, basis: BasisSet | str) -> np.ndarray:
     """Its second derivatives in hartree/bohr², shape (n, k, k, 3, 3)."""
     apart = (batch.positions[:, :, None] - batch.positions[:, None]) / Bohr
-    n, k = apart.shape[:2]
+    _, k = apart.shape[:2]
     distances = np.linalg.norm(apart, axis=3)
     distances[:, np.arange(k), np.arange(k)] = np.inf
     charges = charges_of(batch.numbers, basis)

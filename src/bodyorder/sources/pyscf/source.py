@@ -20,6 +20,7 @@ from bodyorder.sources.pyscf.integrals import (
     IntegralCache,
     all_numbers,
     nuclear_gradient,
+    nuclear_hessian,
     nuclear_repulsion,
     single_thread,
 )
@@ -280,6 +281,8 @@ class PyscfSource(EnergySource):
         if problem.n_electrons == 0:
             answer = Answer(nuclear_repulsion(batch, self.settings.basis), nuclear_gradient(batch, self.settings.basis))
             answer.record("multiplicity", np.arange(len(batch)), 1.0)
+            if hessians:
+                answer.hessians = nuclear_hessian(batch, self.settings.basis)
             return self._corrected(answer, batch)
         needed = self._room(batch, forces)
         if needed > self.settings.memory:
