@@ -36,7 +36,7 @@ def test_links_lead_to_files(page):
         assert (DOCS / name).is_file()
 
 
-@pytest.mark.parametrize("room", ["inputs", "potentials"])
+@pytest.mark.parametrize("room", ["ab_initio", "inputs", "potentials"])
 def test_tables_are_what_is_found(room):
     """That of inputs is found anew, and fails where a file is read as something that it does not say; those of potentials are
     what the last `make potentials` found."""

@@ -237,3 +237,12 @@ def test_rows_of_a_batch_do_not_know_each_other():
         alone = mean_field.evaluate(unrestricted_task(atoms, [0, 2]), cache)
         assert together.energies[row] == pytest.approx(alone.energies[0], abs=1e-10)
         assert together.records["multiplicity"][row] == alone.records["multiplicity"][0]
+
+
+def test_spins_far_above_need_no_solution():
+    """Oxygen beside a distant water: mean fields of eight parallel spins do not converge, two hartree above the triplet."""
+    water = [[9.9, 0, 0], [10.5, 0.76, 0], [10.5, -0.76, 0]]
+    atoms = ase.Atoms("O2OH2", positions=[[0, 0, 0], [0, 0, 1.21], *water])
+    found = load_source("pyscf:uhf/6-31g*?spin=ground").evaluate(ClusterBatch.from_atoms([atoms]), False)
+    assert not found.messages
+    assert found.records["multiplicity"].tolist() == [3.0]

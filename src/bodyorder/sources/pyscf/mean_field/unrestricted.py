@@ -55,6 +55,8 @@ class Unrestricted:
         counts = cache.functions(all_numbers(problem.batch)[0])
         numbers = problem.batch.numbers[0]
         self.atoms = AtomicOrbitals.of_cluster(cache.basis, numbers, int(counts[len(numbers) :].sum()))
+        #: the lowest energy in hartree that a search came to which found no solution, by row and unpaired electrons
+        self.reached: dict[tuple[int, int], float] = {}
         # patterns of moments do not tell how the electrons of an open shell lie
         self._shells = len(self.atoms.atoms) > len(numbers)
         self._kept = KEPT_SHELLS if self._shells else KEPT
@@ -105,6 +107,8 @@ class Unrestricted:
             for place, row in enumerate(rows):
                 mine = tracks.select(np.flatnonzero(tracks.rows == place))
                 found[row] = self._best(space, place, int(row), mine, unpaired)
+                if found[row] is None:
+                    self.reached[int(row), unpaired] = float(mine.energies.min())
         return found
 
     def candidates(self, unpaired: int) -> list[np.ndarray]:
