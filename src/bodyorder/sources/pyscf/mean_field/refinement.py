@@ -12,7 +12,7 @@ from pyscf import lib
 from pyscf.dft import rks
 
 #: A gain (hartree) that no further look is worth; a tenth of it, or so, is the error of the energy.
-ENOUGH = 2e-8
+ENOUGH = 2e-9
 #: Distance of the frontier orbitals (hartree) below which the estimate is not relied on, and looks before giving up.
 LEAST, LOOKS = 0.05, 12
 #: What an energy may rise by (hartree) from one look to the next.
