@@ -23,13 +23,13 @@ CHECKS = [
     "attributes", "output", "repetition", "single atoms", "permutation", "rotation", "translation", "invariance", "batch",
     "batch size", "parent", "additivity", "dissociation", "range", "continuity", "boxes", "precision", "single precision",
     "records", "context", "field", "charges", "counterpoise", "cells", "estimates", "versions", "energies of atoms", "members",
-    "energies with forces", "forces", "net forces", "forces in a batch", "workers", "pickling", "fingerprint",
+    "energies with forces", "forces", "hessians", "net forces", "forces in a batch", "workers", "pickling", "fingerprint",
 ]  # fmt: skip
 FORCES = {"energies with forces", "forces", "net forces", "forces in a batch"}
 #: What applies only to sources that claim it or have it.
 OPTIONAL = {
     "boxes", "invariance", "energies of atoms", "batch size", "single precision", "records", "field", "charges", "counterpoise",
-    "cells", "estimates", "versions", "members", "workers",
+    "cells", "estimates", "versions", "members", "workers", "hessians",
 }  # fmt: skip
 
 CONFORMING = [

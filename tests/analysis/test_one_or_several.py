@@ -32,6 +32,7 @@ COMPARED = {"compare", "error_cancellation", "size_errors"}
 #: Of those that have a reference, of those with members, and of pairs of sources; what is no analysis.
 OTHERS = {
     "group_members",
+    "harmonic_frequencies",
     "single_reference_errors",
     "multiplicity_changes",
     "order_changes",

@@ -93,7 +93,9 @@ def test_a_row_with_forces_that_are_not_finite_failed():
         np.array([[0, 1], [1, 3]]),
     )
     computed = compute(source, batch, Wanted(forces=True))
-    assert computed.messages == {1: "the energy, a force or the energy of an atom or member is not finite"}
+    assert computed.messages == {
+        1: "the energy, a force, a second derivative or the energy of an atom or member is not finite"
+    }
     np.testing.assert_array_equal(np.isnan(computed.energies), [False, True])
     np.testing.assert_array_equal(np.isnan(computed.forces).all(axis=(1, 2)), [False, True])
 

@@ -38,9 +38,9 @@ def test_a_potential_and_a_mean_field_are_told_the_same_spins(rule, atoms, bodie
     """What a calculator finds in ``info``, and what Hartree-Fock by PySCF is asked for, of the same sub-clusters."""
     asked = []
 
-    def spy(self, batch, spins, forces, compute=PyscfSource._compute):
+    def spy(self, batch, spins, forces, compute=PyscfSource._compute, **wanted):
         asked.extend((tuple(members), spin + 1) for members in batch.members.tolist() for spin in spins)
-        return compute(self, batch, spins, forces)
+        return compute(self, batch, spins, forces, **wanted)
 
     monkeypatch.setattr(PyscfSource, "_compute", spy)
     calculator = Recorder()

@@ -144,7 +144,7 @@ def _scan(subject: Subject, numbers: np.ndarray, share: float) -> Scan:
             [cutoff + GAP] if cutoff else [],
         ]
     )
-    scan = Scan(f"{''.join(symbols[:-1])}|{symbols[-1]}", numbers, fixed, np.sort(distances), np.empty(0), share)
+    scan = Scan(f"{''.join(symbols[:-1])}|{symbols[-1]}", numbers, fixed, np.unique(distances), np.empty(0), share)
     scan.energies = scan.at(subject, scan.distances)
     return scan
 

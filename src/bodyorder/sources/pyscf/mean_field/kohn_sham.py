@@ -165,7 +165,7 @@ class Solver:
     def _fine(self, start: rks.KohnShamDFT) -> rks.KohnShamDFT:
         """The solution on the grid that is asked for, from one on a coarser grid."""
         unpaired = start.mol.spin
-        if not self.gradient and not (self.functional.restricted and unpaired):
+        if not (self.functional.restricted and unpaired):
             coarse = start
             if start.conv_tol > CONVERGED[0]:
                 coarse = self._solved(self._new(unpaired, COARSE, CONVERGED), start.make_rdm1())

@@ -11,8 +11,8 @@ import numpy as np
 from pyscf import lib
 from pyscf.dft import rks
 
-#: A gain (hartree) that no further look is worth; a tenth of it, or so, is the error of the energy.
-ENOUGH = 2e-9
+#: A gain (hartree) that no further look is worth; where a direction is soft, the error of the energy is some times that.
+ENOUGH = 5e-11
 #: Distance of the frontier orbitals (hartree) below which the estimate is not relied on, and looks before giving up.
 LEAST, LOOKS = 0.05, 12
 #: What an energy may rise by (hartree) from one look to the next.
