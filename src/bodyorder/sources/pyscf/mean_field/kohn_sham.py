@@ -31,7 +31,7 @@ from bodyorder.sources.pyscf.orbitals import orthonormal
 from bodyorder.sources.pyscf.problem import Answer, Problem
 
 #: Level of PySCF's grids that energies are integrated on if not said otherwise, and of the one that ranks starts.
-GRID, COARSE, ROUGH = 4, 1, 0
+GRID, COARSE = 4, 1
 #: Convergence of the energy (hartree) and of its derivative with respect to rotations of the orbitals.
 ENERGY, GRADIENT = 1e-10, 1e-6
 #: The same while starts are ranked.
@@ -126,8 +126,8 @@ class Solver:
 
         :param densities: of both spins to start from, shape (starts, 2, m, m)
         """
-        rough = [self._solved(self._new(unpaired, ROUGH, RANKING), density) for density in densities]
-        rough.append(self._solved(self._new(unpaired, ROUGH, RANKING), None))
+        rough = [self._solved(self._new(unpaired, COARSE, RANKING), density) for density in densities]
+        rough.append(self._solved(self._new(unpaired, COARSE, RANKING), None))
         chosen: list[rks.KohnShamDFT] = []
         for candidate in sorted(rough, key=lambda candidate: candidate.e_tot):
             if not chosen or chosen[-1].e_tot + SAME < candidate.e_tot < chosen[0].e_tot + FAR:
