@@ -26,7 +26,7 @@ import bodyorder
 from bodyorder.structures.bodies import find_bodies
 from bodyorder.structures.reading.files import READERS, SUFFIXES, suffix
 from bodyorder.structures.reading.formats import find_format
-from bodyorder.structures.reading.qcschema import is_qcschema
+from bodyorder.structures.reading.qcschema import find_qcschema
 from bodyorder.structures.stated import read_stated
 
 PAGE = Path(__file__).parents[1] / "inputs.md"
@@ -113,7 +113,7 @@ def reader(form: Format) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / form.file
         form.write(path, [hydrogen(form)])
-        own = suffix(path) in SUFFIXES or is_qcschema(path) or find_format(path) in READERS
+        own = suffix(path) in SUFFIXES or find_qcschema(path) is not None or find_format(path) in READERS
     return "bodyorder" if own else "ASE"
 
 

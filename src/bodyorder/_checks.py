@@ -64,6 +64,26 @@ def check_choice(name: str, value: Any, choices: Iterable[str]) -> str:
     return str(value)
 
 
+def parse_values(name: str, text: str, quantity: str, example: str) -> dict[str, float]:
+    """Numbers by element as the command line has them: ``H=-13.6,O=-2041.3``.
+
+    :param name: of the option
+    :param quantity: what each number is, in one word
+    :param example: what the option takes, with an example
+    :raises InputError: for a number that is none, or an element that is given twice
+    """
+    values: dict[str, float] = {}
+    for item in text.split(","):
+        label, _, number = item.strip().partition("=")
+        if label in values:
+            raise InputError(f"`{name}` must give one {quantity} for each element, and gives two for {label}")
+        try:
+            values[label] = float(number)
+        except ValueError:
+            raise InputError(f"`{name}` must give {example}, and {item.strip()!r} is none") from None
+    return values
+
+
 def did_you_mean(name: Any, known: Iterable[str]) -> str:
     """``"; did you mean 'x'?"`` for the known name closest to ``name``, or an empty string if none is close."""
     close = difflib.get_close_matches(str(name).lower(), list(known), n=1, cutoff=0.5)

@@ -51,6 +51,8 @@ def _result(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _tasks(args: argparse.Namespace) -> dict[str, Any] | list[dict[str, Any]]:
+    import numpy as np
+
     from bodyorder.results.qcschema import least_unpaired, many_body_input, molecule
     from bodyorder.structures import System, find_bodies, read_structures
 
@@ -63,17 +65,11 @@ def _tasks(args: argparse.Namespace) -> dict[str, Any] | list[dict[str, Any]]:
     for atoms in read_structures(args.input):
         system = System.from_atoms(atoms)
         labels = find_bodies(atoms, args.bodies or "molecules").labels
-        charges = _by_body(labels, system.charges)
-        moments = abs(_by_body(labels, system.moments)).round().astype(int)
+        charges = np.bincount(labels, system.charges)
+        moments = abs(np.bincount(labels, system.moments)).round().astype(int)
         unpaired = moments if moments.any() else least_unpaired(system.numbers, labels, charges)
         task = molecule(system.numbers, system.positions, labels, charges, unpaired)
         tasks.append(
             many_body_input(task, (method, basis), args.program or "psi4", args.max_order, args.counterpoise or "none")
         )
     return tasks[0] if len(tasks) == 1 else tasks
-
-
-def _by_body(labels: Any, values: Any) -> Any:
-    import numpy as np
-
-    return np.bincount(labels, values, minlength=int(labels.max()) + 1)

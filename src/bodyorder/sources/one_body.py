@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias
 import ase
 import numpy as np
 
-from bodyorder._checks import InputError, check_choice
+from bodyorder._checks import InputError, check_choice, parse_values
 from bodyorder.sources.protocol import METHODS, EnergySource, Evaluation, Precision, described
 from bodyorder.structures.clusters import KEY_RESOLUTION, ClusterBatch, FloatArray, IntArray
 from bodyorder.structures.kinds import AtomKind
@@ -61,18 +61,7 @@ def parse_one_body(text: str) -> OneBodyLike:
     """
     if "=" not in text:
         return check_one_body(text)[0]  # type: ignore[return-value]
-    values = {}
-    for item in text.split(","):
-        label, _, energy = item.strip().partition("=")
-        if label in values:
-            raise InputError(f"`one_body` must give one energy for each element, and gives two for {label}")
-        try:
-            values[label] = float(energy)
-        except ValueError:
-            raise InputError(
-                f"`one_body` must give energies in eV as H=-13.6,O=-2041.3, and {item.strip()!r} is none"
-            ) from None
-    return values
+    return parse_values("one_body", text, "energy", "energies in eV as H=-13.6,O=-2041.3")
 
 
 class OneBodySource(EnergySource):

@@ -18,8 +18,12 @@ from bodyorder.structures.clusters import ClusterBatch, System
 
 #: What of the structure around its atoms the energy of a sub-cluster can depend on (:class:`~bodyorder.structures.System`).
 CONTEXT = ("bodies", "charges", "moments", "field")
-#: Whose basis functions a sub-cluster can be given beside its own.
-COUNTERPOISE = ("none", "full", "vmfc")
+#: Whose basis functions a sub-cluster is given beside those of its own atoms.
+COUNTERPOISE = {
+    "none": "no others",
+    "full": "those of all other atoms of its structure (Boys and Bernardi, doi:10.1080/00268977000101561)",
+    "vmfc": "those of the subset whose contribution it enters (Valiron and Mayer, doi:10.1016/S0009-2614(97)00689-7)",
+}
 #: What forces are: the negative gradient of the energy, or a prediction beside it, which need be the gradient of nothing.
 FORCES = ("gradient", "direct")
 #: What several energies of one sub-cluster are to each other: complete energies whose spread is an uncertainty, complete energies
@@ -43,6 +47,14 @@ CONTAMINATED = 0.1
 
 #: Records that are energies.
 ENERGY_RECORDS = ("gap", "uncertainty", "extrapolation")
+
+
+def check_counterpoise(given: object) -> str:
+    """The name of a counterpoise scheme; specs read ``none`` as None.
+
+    :raises InputError: if it is none of :data:`COUNTERPOISE`
+    """
+    return check_choice("counterpoise", str(given or "none").lower(), COUNTERPOISE)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import ase
 import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 
-from bodyorder._checks import InputError, did_you_mean
+from bodyorder._checks import InputError, did_you_mean, parse_values
 
 #: Charges in elementary charges: by element, in a column of the structures (``"column:NAME"``), of each atom of one structure or
 #: of all of them; or the kind of those that the source finds (``"mulliken"``).
@@ -26,16 +26,7 @@ def parse_field(text: str) -> FieldLike:
     """
     if "=" not in text or text.startswith(_COLUMN):
         return text
-    values: dict[str, float] = {}
-    for item in text.split(","):
-        symbol, _, charge = item.strip().partition("=")
-        if symbol in values:
-            raise InputError(f"`field` must give one charge for each element, and gives two for {symbol}")
-        try:
-            values[symbol] = float(charge)
-        except ValueError:
-            raise InputError(f"`field` must give charges as O=-0.834,H=0.417, and {item.strip()!r} is none") from None
-    return values
+    return parse_values("field", text, "charge", "charges as O=-0.834,H=0.417")
 
 
 def is_kind(field: FieldLike) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bodyorder._checks import InputError, check_choice, check_positive, require
+from bodyorder.sources.protocol import check_counterpoise
 from bodyorder.sources.pyscf.dispersion import check_dispersion
 from bodyorder.sources.pyscf.methods import TABLE
 from bodyorder.sources.pyscf.options import check_names, check_values
@@ -31,13 +32,6 @@ METHODS = {
     "ccsd(t)": "the same with perturbative triples",
 }
 
-#: Whose basis functions a sub-cluster is given beside those of its own atoms.
-COUNTERPOISE = {
-    "none": "no others",
-    "full": "those of all other atoms of its structure (Boys and Bernardi, doi:10.1080/00268977000101561)",
-    "vmfc": "those of the subset whose contribution it enters (Valiron and Mayer, doi:10.1016/S0009-2614(97)00689-7)",
-}
-
 
 def load(
     target: str,
@@ -56,7 +50,8 @@ def load(
     :param spin: spin rule, one of :data:`~bodyorder.sources.spin.SPIN_RULES`; or ``module:function``, or the function itself,
         for a rule of your own (:class:`~bodyorder.sources.spin.function.FunctionRule`). It decides what the expansion says,
         so it has no default.
-    :param counterpoise: correction of the basis-set superposition error, one of :data:`COUNTERPOISE`
+    :param counterpoise: correction of the basis-set superposition error, one of
+        :data:`bodyorder.sources.protocol.COUNTERPOISE`
     :param memory: what one process may use for wave functions and integrals, in MB; a sub-cluster that needs more is
         reported as failed
     :param basis: basis sets, by name or file, of elements that have another one, ``{"H": "sto-3g"}`` or ``H:sto-3g,O:./o.gbs``
@@ -74,8 +69,7 @@ def load(
     if spin is None:
         raise InputError(f"`spin` must be given for pyscf:{target}, the spin rule decides the answer; {CHOICES}")
     rule = check_rule(spin)
-    scheme = str(counterpoise or "none").lower()  # specs read `none` as None
-    check_choice("counterpoise", scheme, COUNTERPOISE)
+    scheme = check_counterpoise(counterpoise)
     limit = check_positive("memory", memory)
     for program in TABLE[method].programs:
         require(program, "qc")

@@ -11,7 +11,7 @@ import numpy as np
 from ase.units import Bohr, Hartree
 
 from bodyorder._checks import InputError
-from bodyorder.sources.protocol import ENERGY_RECORDS, Capabilities, EnergySource, Evaluation, FailedClusters, Precision
+from bodyorder.sources.protocol import ENERGY_RECORDS, Capabilities, EnergySource, Evaluation, Precision
 from bodyorder.sources.pyscf import costs, methods
 from bodyorder.sources.pyscf.basis import core_electrons
 from bodyorder.sources.pyscf.dispersion import PROGRAMS, correction
@@ -166,10 +166,7 @@ class PyscfSource(EnergySource):
         :raises InputError: for overlapping nuclei, an element that the basis lacks, an impossible charge or spin
         :raises FailedClusters: if the search for the lowest state failed for some sub-clusters
         """
-        result = self.evaluate(batch, forces=False)
-        if result.messages:
-            raise FailedClusters(result.messages, result.energies)
-        return result.energies
+        return self.evaluate(batch, forces=False).whole().energies
 
     def energies_and_forces(self, batch: ClusterBatch) -> tuple[np.ndarray, np.ndarray]:
         """Energies in eV, shape (n,), and forces in eV/Å, shape (n, k, 3).
@@ -177,10 +174,8 @@ class PyscfSource(EnergySource):
         :raises InputError: as :meth:`energies`, and where there are no forces
         :raises FailedClusters: as :meth:`energies`, and where the basis is too close to linear dependence for forces
         """
-        result = self.evaluate(batch, forces=True)
+        result = self.evaluate(batch, forces=True).whole()
         assert result.forces is not None
-        if result.messages:
-            raise FailedClusters(result.messages, result.energies, result.forces)
         return result.energies, result.forces
 
     def evaluate(self, batch: ClusterBatch, forces: bool) -> Evaluation:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from bodyorder._checks import InputError, check_choice, check_positive, did_you_mean, require
-from bodyorder.sources.protocol import COUNTERPOISE
+from bodyorder._checks import InputError, check_positive, did_you_mean, require
+from bodyorder.sources.protocol import check_counterpoise
 from bodyorder.sources.spin import CHOICES, check_rule
 
 if TYPE_CHECKING:
@@ -60,8 +60,7 @@ def load(
         )
     if spin is None and program not in SPINLESS:
         raise InputError(f"`spin` must be given for qcengine:{target}, the spin rule decides the answer; {CHOICES}")
-    scheme = str(counterpoise or "none").lower()  # specs read `none` as None
-    check_choice("counterpoise", scheme, COUNTERPOISE)
+    scheme = check_counterpoise(counterpoise)
     from bodyorder.sources.qcengine.source import HarnessSource, Model
 
     model = Model(program, method, basis or None, keywords)

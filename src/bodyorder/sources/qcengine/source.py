@@ -11,7 +11,7 @@ from ase.data import chemical_symbols
 from ase.units import Bohr, Hartree
 
 from bodyorder._checks import InputError, first_line
-from bodyorder.sources.protocol import Capabilities, EnergySource, Evaluation, FailedClusters, Precision
+from bodyorder.sources.protocol import Capabilities, EnergySource, Evaluation, Precision
 from bodyorder.sources.spec import format_spec
 from bodyorder.sources.spin import spin_rule
 from bodyorder.sources.spin.electrons import electrons
@@ -90,20 +90,15 @@ class HarnessSource(EnergySource):
 
         :raises FailedClusters: for sub-clusters that the program could not compute
         """
-        found = self.evaluate(batch, forces=False)
-        if found.messages:
-            raise FailedClusters(found.messages, found.energies)
-        return found.energies
+        return self.evaluate(batch, forces=False).whole().energies
 
     def energies_and_forces(self, batch: ClusterBatch) -> tuple[np.ndarray, np.ndarray]:
         """Energies in eV, shape (n,), and forces in eV/Å, shape (n, k, 3).
 
         :raises FailedClusters: as :meth:`energies`
         """
-        found = self.evaluate(batch, forces=True)
+        found = self.evaluate(batch, forces=True).whole()
         assert found.forces is not None
-        if found.messages:
-            raise FailedClusters(found.messages, found.energies, found.forces)
         return found.energies, found.forces
 
     def evaluate(self, batch: ClusterBatch, forces: bool) -> Evaluation:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bodyorder._checks import InputError, check_choice, check_positive
-from bodyorder.sources.protocol import COUNTERPOISE
+from bodyorder._checks import InputError, check_positive
+from bodyorder.sources.protocol import check_counterpoise
 from bodyorder.sources.qcschema.answers import read_answers
 from bodyorder.sources.qcschema.source import AnswersSource
 
@@ -27,7 +27,6 @@ def load(
     path = Path(target)
     if not path.is_file():
         raise InputError(f"a qcschema source must be an existing file, {target} is not")
-    scheme = str(counterpoise or "none").lower()  # specs read `none` as None
-    check_choice("counterpoise", scheme, COUNTERPOISE)
+    scheme = check_counterpoise(counterpoise)
     answers = read_answers(path, model)
     return AnswersSource(target, answers, scheme, check_positive("energy_error", energy_error))

@@ -8,7 +8,7 @@ import json
 import numpy as np
 from ase.units import Hartree
 
-from bodyorder.sources.protocol import Capabilities, EnergySource, Evaluation, FailedClusters, Precision
+from bodyorder.sources.protocol import Capabilities, EnergySource, Evaluation, Precision
 from bodyorder.sources.qcschema.answers import Answers, places_of
 from bodyorder.sources.spec import format_spec
 from bodyorder.structures.clusters import ClusterBatch
@@ -57,6 +57,4 @@ class AnswersSource(EnergySource):
                 found.messages[row] = f"the file holds no energy of it{lent}"
             else:
                 found.energies[row] = energy * Hartree
-        if found.messages:
-            raise FailedClusters(found.messages, found.energies)
-        return found.energies
+        return found.whole().energies

@@ -16,7 +16,7 @@ from bodyorder.structures.reading.gromacs import read_gromacs
 from bodyorder.structures.reading.lammps import read_lammps_data, read_lammps_dump
 from bodyorder.structures.reading.molfile import read_molfile
 from bodyorder.structures.reading.pdb import read_pdb
-from bodyorder.structures.reading.qcschema import is_qcschema, read_qcschema
+from bodyorder.structures.reading.qcschema import find_qcschema, read_qcschema
 from bodyorder.structures.reading.xyz import read_xyz
 
 #: Suffixes that decide, whatever the contents look like.
@@ -59,8 +59,8 @@ def read_file(path: Path) -> list[ase.Atoms]:
     reader = SUFFIXES.get(suffix(path))
     if reader is not None:
         return reader(path)
-    if suffix(path) in (".json", ".qcschema") and is_qcschema(path):
-        return read_qcschema(path)
+    if suffix(path) in (".json", ".qcschema") and (content := find_qcschema(path)) is not None:
+        return read_qcschema(content, path)
     name = find_format(path)
     return READERS[name](path) if name in READERS else read_with_ase(path, name)
 

@@ -23,14 +23,14 @@ from bodyorder.structures.reading.text import read_text
 _PATHS = (("molecule",), ("input_data", "molecule"))
 
 
-def is_qcschema(path: Path) -> bool:
-    """Whether a JSON file holds QCSchema: an object, or a list of such, with symbols and a geometry or a molecule."""
+def find_qcschema(path: Path) -> Any:
+    """What a JSON file holds if that is QCSchema, else None: an object with a molecule, or that is one, or a list of such."""
     try:
         content = json.loads(read_text(path))
     except ValueError:
-        return False
+        return None
     first = content[0] if isinstance(content, list) and content else content
-    return isinstance(first, dict) and molecule_of(first) is not None
+    return content if isinstance(first, dict) and molecule_of(first) is not None else None
 
 
 def molecule_of(content: dict[str, Any]) -> dict[str, Any] | None:
@@ -46,16 +46,16 @@ def molecule_of(content: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def read_qcschema(path: Path) -> list[ase.Atoms]:
-    """Read the molecules of a file, which holds one object or a list of objects.
+def read_qcschema(content: Any, path: Path) -> list[ase.Atoms]:
+    """The molecules of what a file holds, one object or a list of objects.
 
     Fragments become the array ``molecule``; the charge and the unpaired electrons of each stand on its first atom. Where no
     fragments are given ``info`` has ``molecular_charge`` and ``molecular_multiplicity``.
 
+    :param content: as :func:`find_qcschema` gives it
     :return: lengths in Å
     :raises InputError: for ghosts, fragments that leave atoms out or share them, arrays that do not belong to one molecule
     """
-    content = json.loads(read_text(path))
     objects = content if isinstance(content, list) else [content]
     found = []
     for index, one in enumerate(objects):

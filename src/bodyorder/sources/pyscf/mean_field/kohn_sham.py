@@ -8,7 +8,9 @@ stability and rely on their starts; nonlocal correlation is left out of that che
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import scipy.linalg
@@ -152,12 +154,12 @@ class Solver:
 
         :param density: of all electrons to start from, shape (m, m)
         """
-        shared = replace(self, functional=replace(self.functional, restricted=True), _grids=self._grids)
-        shared._ranged = self._ranged
-        coarse = shared._solved(shared._new(0, COARSE, CONVERGED), density)
-        if not coarse.converged or not has_curvature(self.functional.name):
+        if not has_curvature(self.functional.name):
             return None
-        if _least_parting(coarse) < MARGIN:
+        # with the same grids and integrals
+        shared = replace(self, functional=replace(self.functional, restricted=True))
+        coarse = shared._solved(shared._new(0, COARSE, CONVERGED), density)
+        if not coarse.converged or _least_parting(coarse) < MARGIN:
             return None
         fine = shared._fine(coarse)
         return fine if fine.converged else None
@@ -174,7 +176,7 @@ class Solver:
                 return fine
         return self._refined(self._new(unpaired), start.make_rdm1())
 
-    @property
+    @cached_property
     def _space(self) -> np.ndarray:
         """Orthonormal combinations of the functions, shape (m, r)."""
         orbitals, (rank,) = orthonormal(self.integrals.overlap[self.row][None])
@@ -193,10 +195,8 @@ class Solver:
         new.grids = self._grid(level)
         if new.do_nlc():
             new.nlcgrids = self._grid(max(level - 1, 0))
-        orbitals, ranks = orthonormal(self.integrals.overlap[self.row][None])
-        if ranks[0] < mol.nao:
-            space = orbitals[0][:, -ranks[0] :]
-            new._eigh = lambda fock, *_, **__: _inside(fock, space)
+        if self._space.shape[1] < mol.nao:
+            new._eigh = lambda fock, *_, **__: _inside(fock, self._space)
         new.get_jk = lambda mol=None, dm=None, hermi=1, with_j=True, with_k=True, omega=None: dot_eri_dm(
             self._repulsion(omega or 0.0), new.make_rdm1() if dm is None else dm, hermi, with_j, with_k
         )
@@ -281,17 +281,7 @@ def _least_parting(found: rks.KohnShamDFT) -> float:
     action, diagonal = stability._gen_hop_rhf_external(found)[2:]
     if not diagonal.size:
         return np.inf
-    starts = [np.eye(diagonal.size)[np.argmin(diagonal)], np.random.default_rng(0).standard_normal(diagonal.size)]
-    value, _ = lib.davidson(
-        action,
-        starts,
-        lambda x, e, *_: x / np.where(abs(diagonal - e) < 0.1, 0.1, diagonal - e),
-        tol=1e-4,
-        max_cycle=30,
-        max_space=20,
-        verbose=0,
-    )
-    return float(value)
+    return _lowest(action, diagonal, _starts(diagonal)[::-1], 1e-4, (30, 20))[0]
 
 
 def _lowest_curvature(found: rks.KohnShamDFT) -> tuple[float, np.ndarray]:
@@ -304,18 +294,36 @@ def _lowest_curvature(found: rks.KohnShamDFT) -> tuple[float, np.ndarray]:
         hessian = np.array([action(unit) for unit in np.eye(size)])
         values, vectors = scipy.linalg.eigh(0.5 * (hessian + hessian.T), subset_by_index=[0, 0])
         return float(values[0]), vectors[:, 0]
-    # a start without symmetry reaches what breaks it
-    starts = [np.random.default_rng(0).standard_normal(size), np.eye(size)[np.argmin(diagonal)]]
-    value, way = lib.davidson(
+    return _lowest(action, diagonal, _starts(diagonal), 1e-6, (60, 30))
+
+
+def _starts(diagonal: np.ndarray) -> list[np.ndarray]:
+    """Two vectors to begin with; one without symmetry reaches what breaks it."""
+    size = diagonal.size
+    return [np.random.default_rng(0).standard_normal(size), np.eye(size)[np.argmin(diagonal)]]
+
+
+def _lowest(
+    action: Callable[[np.ndarray], np.ndarray],
+    diagonal: np.ndarray,
+    starts: list[np.ndarray],
+    tolerance: float,
+    most: tuple[int, int],
+) -> tuple[float, np.ndarray]:
+    """The lowest eigenvalue of a matrix that is known by its action, and its vector.
+
+    :param most: steps, and vectors held
+    """
+    value, vector = lib.davidson(
         action,
         starts,
         lambda x, e, *_: x / np.where(abs(diagonal - e) < 0.1, 0.1, diagonal - e),
-        tol=1e-6,
-        max_cycle=60,
-        max_space=30,
+        tol=tolerance,
+        max_cycle=most[0],
+        max_space=most[1],
         verbose=0,
     )
-    return float(value), way
+    return float(value), vector
 
 
 def _evaluate(problem: Problem, cache: IntegralCache, restricted: bool) -> Answer:
