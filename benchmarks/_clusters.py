@@ -1,9 +1,10 @@
-"""The sub-clusters that benchmarks of potentials evaluate."""
+"""The clusters that benchmarks evaluate."""
 
 from __future__ import annotations
 
 from itertools import combinations
 
+import ase
 import numpy as np
 
 from bodyorder.structures.clusters import ClusterBatch, System
@@ -25,3 +26,19 @@ def sub_clusters(count: int, element: str = "H") -> ClusterBatch:
     systems = {index: System.from_atoms(atoms) for index, atoms in enumerate(parents)}
     rows = np.repeat(np.arange(n_parents), len(members))[:count]
     return ClusterBatch.cut(systems, rows, np.tile(members, (n_parents, 1))[:count])
+
+
+#: Six water molecules as a cage: the lowest minimum of TIP4P (−197.781 kJ/mol), found from random starts; Å.
+CAGE = """
+1.1152 -1.3325 0.0477  0.2140 -1.3919 0.3649  1.0817 -0.6770 -0.6491
+-1.5661 -0.8775 0.7373  -2.3543 -1.2394 1.1423  -1.8019 -0.7589 -0.1828
+-1.8585 -0.3991 -1.9199  -1.8620 -0.8684 -2.7542  -1.0574 0.1244 -1.9424
+2.0671 0.3531 1.9449  1.8470 -0.3280 1.3094  2.6730 -0.0719 2.5519
+0.5324 0.9187 -1.5381  1.1053 1.5873 -1.9134  0.2819 1.2695 -0.6835
+-0.2072 1.5632 0.9685  -0.7927 0.8123 1.0662  0.5823 1.3161 1.4502
+"""
+
+
+def water_hexamer() -> ase.Atoms:
+    """Six water molecules, oxygen first in each."""
+    return ase.Atoms("OHH" * 6, np.array(CAGE.split(), dtype=float).reshape(-1, 3))

@@ -26,6 +26,7 @@ CLUSTERS = {
     "H3": H4[:3],
     "H4": H4,
     "LiH": ase.Atoms("LiH", [[0, 0, 0], [0.3, 1.5, 0.2]]),
+    "NH2": ase.Atoms("NHH", [[0, 0, 0], [0.2, 0.3, 0.95], [0.1, 0.9, -0.45]]),
     "OH": ase.Atoms("OH", [[0, 0, 0], [0.2, 0.3, 0.9]]),
 }
 
@@ -168,7 +169,7 @@ def test_the_error_of_the_grid_is_within_the_precision(xc):
         ("uks", "H3", 1, "hse06"),
         ("uks", "H3", 1, "r2scan"),
         ("uks", "H2", 0, "b97m-v"),
-        pytest.param("uks", "OH", 1, "pbe", marks=pytest.mark.slow),
+        pytest.param("uks", "NH2", 1, "pbe", marks=pytest.mark.slow),
         ("rks", "LiH", 0, "pbe0"),
         ("rks", "H3", 1, "pbe"),
     ],

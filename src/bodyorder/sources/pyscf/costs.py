@@ -82,6 +82,11 @@ def _squares(size: Size, _: float) -> float:
     return 8.0 * 100 * size.functions**2
 
 
+def _on_points(size: Size, limit: float) -> float:
+    """Functions on the points of a structure up to twice as large, as far as they are held."""
+    return _squares(size, limit) + min(4e5 * size.functions**2, 0.7 * limit)
+
+
 def _pairs(copies: float) -> Callable[[Size, float], float]:
     """So many copies of all pairs of two functions."""
     return lambda size, _: 8.0 * copies * size.functions**4
@@ -92,7 +97,7 @@ def _chain(size: Size) -> float:
     return min(_full(size), 7e-4 * size.functions**4)
 
 
-_KOHN_SHAM = Cost(_field(0.2, 5e-5, 3), _squares)
+_KOHN_SHAM = Cost(_field(0.04, 1e-6, 3), _on_points)
 _RESTRICTED = Cost(_field(5e-3, 2e-7, 4), _squares)
 
 #: By the names of :data:`bodyorder.sources.pyscf.METHODS`, fitted to hydrogen clusters on one core of a present-day machine.
