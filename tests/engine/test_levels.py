@@ -210,6 +210,46 @@ def test_forces_are_the_gradient_of_the_total(levels):
     np.testing.assert_allclose(found, numerical, atol=1e-6 * np.abs(found).max())
 
 
+def test_hessians_are_the_derivatives_of_the_forces():
+    levels = {1: spec("hf", "sto-3g", "none"), 2: spec("mp2", "sto-3g", "none"), "rest": spec("hf", "sto-3g", "none")}
+    atoms, step = scattered(3, symbol="He", spread=2.5), 1e-3
+    result = decompose(atoms, levels, hessians=True)
+    hessians = result["hessians"]
+    total = hessians.hessian_total.values.reshape(3, 3, 3, 3).transpose(0, 2, 1, 3)  # atom, xyz, atom, xyz
+    moved = []
+    for atom in range(3):
+        for axis in range(3):
+            for sign in (1, -1):
+                other = atoms.copy()
+                other.positions[atom, axis] += sign * step
+                moved.append(other)
+    forces = decompose(moved, levels, forces=True).sites.total_force.values.reshape(3, 3, 2, 3, 3)
+    numerical = -(forces[:, :, 0] - forces[:, :, 1]) / (2 * step)
+    assert np.abs(total).max() > 0.1
+    np.testing.assert_allclose(total, numerical, atol=2e-5 * np.abs(total).max())
+    by_high = decompose(atoms, levels[2], hessians=True)["hessians"].hessian_contribution
+    np.testing.assert_array_equal(hessians.hessian_contribution.sel(order=2), by_high.sel(order=2))
+    frequencies = result.mbe.frequencies()
+    assert np.isfinite(frequencies.frequency.sel(order=2)).any()
+
+
+def test_levels_in_a_field():
+    """E = E_rest + Σ (E⁽ⁿ⁾ − E_rest⁽ⁿ⁾) with the orders of each source in the same field."""
+    atoms = scattered(3, symbol="He", spread=2.5)
+    charges = {"He": 0.3}
+    low, high = spec("hf", "sto-3g", "none"), spec("mp2", "6-31g", "none")
+    found = decompose(atoms, {2: high, "rest": low}, field=charges)
+    by_low, by_high = (decompose(atoms, one, field=charges) for one in (low, high))
+    contribution = by_high.contribution.values[:, :2]
+    np.testing.assert_allclose(found.contribution, contribution, atol=1e-9)
+    total = by_low.total.values + (contribution - by_low.contribution.values[:, :2]).sum(axis=1)
+    np.testing.assert_allclose(found.total, total, atol=1e-9)
+    vacuum = decompose(atoms, {2: high, "rest": low})
+    assert np.abs(found.contribution - vacuum.contribution).max() > 1e-3
+    assert found.attrs["field"] == "He=0.3"
+    np.testing.assert_array_equal(found.sites.site_field_charge, 0.3)
+
+
 def test_structures_of_different_sizes():
     """Without a rest the total is the sum where the orders reach it, and was not asked for elsewhere."""
     atoms = [scattered(4, 1), scattered(2, 2), scattered(3, 3)]
@@ -354,7 +394,12 @@ FULL, VMFC = spec("hf", "sto-3g", "full"), spec("hf", "sto-3g", "vmfc")
         ({1: PAIRS, 2: FULL}, {"forces": True}, "`forces` need a source without counterpoise correction, got pyscf"),
         ({1: PAIRS, 2: VMFC}, {"measure_noise": True}, "`measure_noise` needs a source without counterpoise"),
         ({2: PAIRS}, {"subsets": True}, "`subsets` must be left out with levels"),
-        ({2: PAIRS}, {"hessians": True}, "`hessians` must be left out with levels"),
+        (
+            {2: PAIRS},
+            {"field": "mulliken"},
+            "`field` must be charges by atom or element, or 'column:NAME', with levels",
+        ),
+        ({2: PAIRS}, {"field": {"He": 0.1}}, "`field` must be felt by the source, "),
         ({2: PAIRS}, {"members": True}, "`members` must be left out with levels"),
         ({2: PAIRS}, {"dissociation": True}, "`dissociation` must be left out with levels"),
         ({2: PAIRS}, {"one_body": {"H": 0.0}}, "`one_body` must be left out with levels"),

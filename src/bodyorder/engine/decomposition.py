@@ -140,11 +140,11 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
     levels = read_levels(cast(Mapping[Any, Any], source))
     engines = [_checked_source(given) for given in levels.sources]
     options.check()
-    switches = ("hessians", "atom_energies", "members", "subsets", "dissociation")
+    switches = ("atom_energies", "members", "subsets", "dissociation")
     check_together(
         frames,
+        field,
         **{name: bool(getattr(options, name)) for name in switches},
-        field=field is not None,
         sampling=sampling is not None,
         one_body=not isinstance(one_body, str) or one_body != "model",
     )

@@ -14,7 +14,7 @@ doi:10.1063/1.3609922 ("N-body:many-body").
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -31,6 +31,7 @@ from bodyorder.results.tree import flat, grown
 from bodyorder.results.variables import DOUBTS, describe
 from bodyorder.sources.protocol import EnergySource
 from bodyorder.sources.registry import SourceLike
+from bodyorder.structures.field import FieldLike, is_kind
 
 #: Sources by the orders that they serve: the largest one (those below it that no other serves are meant, too), or ``"2-3"``;
 #: ``"rest"`` for what is above.
@@ -232,15 +233,21 @@ def parse_levels(texts: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def check_together(structures: Sequence[ase.Atoms], **asked: bool) -> None:
+def check_together(structures: Sequence[ase.Atoms], field: FieldLike | None = None, **asked: bool) -> None:
     """Check that nothing is asked for that several sources do not have together.
 
+    :param field: point charges, which all sources must share
     :param asked: options of a decomposition, and whether they are used
     :raises InputError: if one is, or a structure is periodic
     """
     for name, is_used in asked.items():
         if is_used:
             raise InputError(f"`{name}` must be left out with levels; decompose by each source alone for it")
+    if field is not None and is_kind(field):
+        raise InputError(
+            f"`field` must be charges by atom or element, or 'column:NAME', with levels, whose sources would each find {field} "
+            "charges of their own; decompose by one of them, and give those that its result holds (site_field_charge)"
+        )
     for index, atoms in enumerate(structures):
         if atoms.pbc.any():
             raise InputError(
@@ -278,9 +285,9 @@ def _named(first: int | None, last: int) -> str:
 def together(shared: Shared, parts: Sequence[Decomposed]) -> xr.DataTree:
     """The result by levels.
 
-    ``contribution``, ``noise`` and forces of an order are those by its own source. With a rest, ``total`` is the energy E above,
-    ``total_force`` its force, and ``residual`` the rest. Without, ``total`` is the sum of all orders where they reach the number
-    of bodies, and was not asked for elsewhere. ``total_noise`` is 1σ of ``total``.
+    ``contribution``, ``noise`` and derivatives of an order are those by its own source. With a rest, ``total`` is the energy E
+    above, ``total_force`` and ``hessian_total`` are its derivatives, and ``residual`` is the rest. Without, ``total`` is the sum
+    of all orders where they reach the number of bodies, and was not asked for elsewhere. ``total_noise`` is 1σ of ``total``.
 
     :param shared: which source serves what
     :param parts: of each of its runs
@@ -306,17 +313,18 @@ def together(shared: Shared, parts: Sequence[Decomposed]) -> xr.DataTree:
     )
     for name in (name for name in DOUBTS if any(name in data for data in flats)):
         dataset[name] = (("structure", "order"), _summed_counts(name, flats, shared.top))
-    if "force_contribution" in flats[0]:
-        forces = _by_order("force_contribution", flats, places)
-        dataset["force_contribution"] = (("order", "site", "xyz"), forces)
-        dataset["total_force"] = (("site", "xyz"), _total_forces(shared, parts, flats, forces))
+    for derivative in (_FORCES, _HESSIANS):
+        if derivative.by_order in flats[0]:
+            values = _by_order(derivative.by_order, flats, places)
+            dataset[derivative.by_order] = (("order", *derivative.dims), values)
+            dataset[derivative.total] = (derivative.dims, _total(derivative, shared, parts, flats, values))
     dataset.attrs = _attributes(shared, flats)
     return grown(describe(dataset))
 
 
 def _is_shared(name: str, data: xr.Dataset) -> bool:
     """Whether a variable is the same whichever source."""
-    return name == "n_bodies" or (name.startswith("site_") and "order" not in data[name].dims)
+    return name == "n_bodies" or (name.startswith(("site_", "atoms_")) and "order" not in data[name].dims)
 
 
 def _by_order(name: str, flats: Sequence[xr.Dataset], places: Sequence[int]) -> np.ndarray:
@@ -372,19 +380,50 @@ def _totals(
     return total, np.where(np.isfinite(total), np.sqrt(variance), np.nan)
 
 
-def _total_forces(
-    shared: Shared, parts: Sequence[Decomposed], flats: Sequence[xr.Dataset], forces: np.ndarray
+@dataclass(frozen=True)
+class _Derivative:
+    """Derivatives of energies that results hold.
+
+    :param by_order: variable of each order
+    :param total: of the whole structures
+    :param dims: of the latter; the first one goes from structure to structure
+    :param whole: of a structure by one source, None if it was not asked for
+    """
+
+    by_order: str
+    total: str
+    dims: tuple[str, ...]
+    whole: Callable[[SubsetEnergies], np.ndarray | None]
+
+
+_FORCES = _Derivative("force_contribution", "total_force", ("site", "xyz"), lambda own: own.whole_forces)
+_HESSIANS = _Derivative(
+    "hessian_contribution",
+    "hessian_total",
+    ("atoms", "xyz", "by_xyz"),
+    lambda own: None if own.whole_hessian is None else own.whole_hessian.reshape(-1, 3, 3),
+)
+
+
+def _total(
+    derivative: _Derivative,
+    shared: Shared,
+    parts: Sequence[Decomposed],
+    flats: Sequence[xr.Dataset],
+    values: np.ndarray,
 ) -> np.ndarray:
-    """Forces on the atoms of the whole structures in eV/Å, shape (n_sites, 3); NaN where ``total`` is."""
+    """Derivatives of the energies of the whole structures, in the dimensions of the result; NaN where ``total`` is.
+
+    :param values: of each order by its own source
+    """
     rest = _of_rest(shared)
+    wholes = [[whole for own in part.by_structure if (whole := derivative.whole(own)) is not None] for part in parts]
     if rest is None:
-        n_sites = [own.piece.n_sites for own in parts[0].by_structure]
-        known = np.repeat(_reached(shared, parts), n_sites)
-        return np.where(known[:, None], forces.sum(axis=0), np.nan)
+        known = np.repeat(_reached(shared, parts), [len(whole) for whole in wholes[0]])
+        return np.where(known.reshape(-1, *[1] * (values.ndim - 2)), values.sum(axis=0), np.nan)
     exchanged = _exchanged(shared, rest)
-    by_rest = flats[rest]["force_contribution"].transpose("order", "site", "xyz").values
-    whole = np.concatenate([own.whole_forces for own in parts[rest].by_structure if own.whole_forces is not None])
-    return whole + (forces - by_rest)[exchanged].sum(axis=0)
+    by_rest = flats[rest][derivative.by_order].transpose("order", *derivative.dims).values
+    return np.concatenate(wholes[rest]) + (values - by_rest)[exchanged].sum(axis=0)
 
 
 def _failures(runs: Sequence[Run], flats: Sequence[xr.Dataset]) -> list[str]:
