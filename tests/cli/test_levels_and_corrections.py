@@ -69,6 +69,7 @@ def test_plan_prices_what_each_level_needs(run, structures):
     assert f"{HIGH.partition('?')[0]}" in out
     counts = [int(line.split(": ")[1].split()[0]) for line in out.splitlines() if line.startswith("[")]
     assert counts == [30, 32]
+    assert "one after the other: 62 sub-clusters, " in out
     code, _, err = run("plan", structures, "--level", f"2={HIGH}", "--max-order", 3)
     assert code == 2
     assert "levels must serve all orders up to `max_order`, 3, and end at 2" in err

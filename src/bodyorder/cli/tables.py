@@ -133,6 +133,13 @@ def print_plans(plans: Sequence[xr.Dataset], workers: Sequence[int]) -> None:
             f"{_hours(seconds / 3600)} core hours, {_hours(wall / 3600)} hours "
             f"with {count} worker{'s' * (count > 1)}{_memory(plan)}"
         )
+    if len(plans) > 1:
+        seconds = sum(float(plan.core_seconds.sum()) for plan in plans)
+        wall = sum(wall_seconds(plan, count) for plan, count in zip(plans, workers, strict=True))
+        number = sum(int(plan.n_clusters.sum()) for plan in plans)
+        print(
+            f"one after the other: {number:,} sub-clusters, {_hours(seconds / 3600)} core hours, {_hours(wall / 3600)} hours"
+        )
     if not all(plan.measured.all() for plan in plans):
         print("* extrapolated from the sizes that were timed; the noise of orders not measured is unknown")
     for noise in sorted({plan.attrs["noise"] for plan in plans} - {"claimed by the source"}):
