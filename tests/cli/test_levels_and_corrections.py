@@ -45,6 +45,10 @@ def test_correct(run, structures, tmp_path):
     [
         (["--level", f"1={HIGH}", "--level", f"3-4={LOW}"], "levels must follow each other without gaps"),
         (
+            ["--level", f"1={HIGH}", "--level", f"3={LOW}"],
+            "levels must follow each other without gaps, got none for order 2 below 3; add it, or write 2-3 in place of 3",
+        ),
+        (
             ["--level", f"2={HIGH}", "--max-order", "3"],
             "levels must serve all orders up to `max_order`, 3, and end at 2",
         ),

@@ -33,13 +33,15 @@ def spec(method, basis, scheme="none"):
 
 
 def in_functions(levels, basis, scheme):
-    """QCManyBody's levels as ours, ``{2: "mp2", 4: "hf"}``: bodies alone and the rest in their own functions."""
-    ours = {}
+    """QCManyBody's levels, ``{2: "mp2", 4: "hf"}``, as ours, ``{"1-2": …, "3-4": …}``: bodies alone and the rest in their own
+    functions."""
+    ours, first = {}, 1
     for order, method in levels.items():
         own = "none" if order in (1, "rest") else SCHEMES[scheme]
-        ours[order] = spec(method, basis, own)
-    if scheme == "cp" and 1 not in levels:
-        ours[1] = spec(levels[min(order for order in levels if order != "rest")], basis)
+        if scheme == "cp" and first == 1 and order not in (1, "rest"):
+            ours[1], first = spec(method, basis), 2
+        ours[order if order == "rest" else f"{first}-{order}"] = spec(method, basis, own)
+        first = order if order == "rest" else order + 1
     return ours
 
 
@@ -160,7 +162,7 @@ def test_orders_that_are_known():
     np.testing.assert_allclose(result.contribution[0], pairs.contribution[0, :2], atol=1e-10)
     forces = [part.sites.force_contribution.sum("order") for part in (pairs, triples)]
     np.testing.assert_allclose(result.sites.total_force, forces[0] + forces[1], atol=1e-9)
-    numbered = decompose(atoms, {2: STRONGER, 3: BOTH, 6: PAIRS}, forces=True)
+    numbered = decompose(atoms, {2: STRONGER, 3: BOTH, "4-6": PAIRS}, forces=True)
     np.testing.assert_allclose(numbered.total, sum_of_both, atol=1e-10)
     np.testing.assert_allclose(numbered.sites.total_force, result.sites.total_force, atol=1e-9)
     assert numbered.residual.values == [0.0]
@@ -171,7 +173,7 @@ def test_orders_above_the_last_level_are_of_the_rest():
     atoms = scattered(6, spread=6.0)
     short = decompose(atoms, {2: PAIRS, "rest": MANY})
     longer = decompose(atoms, {2: PAIRS, "rest": MANY}, max_order=4)
-    named = decompose(atoms, {2: PAIRS, 4: MANY, "rest": MANY})
+    named = decompose(atoms, {2: PAIRS, "3-4": MANY, "rest": MANY})
     assert longer.sizes["order"] == 4
     np.testing.assert_allclose(longer.total, short.total, rtol=1e-12)
     np.testing.assert_allclose(longer.contribution, named.contribution, rtol=1e-12)
@@ -183,7 +185,7 @@ def test_orders_above_the_last_level_are_of_the_rest():
 def test_one_source_for_all_levels_is_that_source():
     atoms = scattered(5, spread=5.0)
     alone = decompose(atoms, MANY, max_order=3, forces=True, dissociation=False)
-    levels = decompose(atoms, {1: MANY, 3: MANY, "rest": MANY}, forces=True)
+    levels = decompose(atoms, {1: MANY, "2-3": MANY, "rest": MANY}, forces=True)
     for name in ("contribution", "noise", "total", "residual", "n_evaluations"):
         np.testing.assert_array_equal(levels[name], alone[name])
     np.testing.assert_array_equal(levels.sites.force_contribution, alone.sites.force_contribution)
@@ -193,7 +195,7 @@ def test_one_source_for_all_levels_is_that_source():
     )
 
 
-@pytest.mark.parametrize("levels", [{1: PAIRS, 3: BOTH, "rest": MANY}, {2: MANY, 5: BOTH}], ids=["rest", "no rest"])
+@pytest.mark.parametrize("levels", [{1: PAIRS, "2-3": BOTH, "rest": MANY}, {2: MANY, "3-5": BOTH}], ids=["rest", "no rest"])
 def test_forces_are_the_gradient_of_the_total(levels):
     atoms, step = scattered(5, spread=5.0), 1e-4
     found = decompose(atoms, levels, forces=True).sites.total_force.values
@@ -253,7 +255,7 @@ def test_levels_in_a_field():
 def test_structures_of_different_sizes():
     """Without a rest the total is the sum where the orders reach it, and was not asked for elsewhere."""
     atoms = [scattered(4, 1), scattered(2, 2), scattered(3, 3)]
-    result = decompose(atoms, {1: PAIRS, 3: BOTH}, forces=True)
+    result = decompose(atoms, {1: PAIRS, "2-3": BOTH}, forces=True)
     assert np.isnan(result.total.values).tolist() == [True, False, False]
     assert result.attrs["whole"] == "not asked for"
     assert result.failure.values.tolist() == ["", "", ""]
@@ -322,7 +324,7 @@ def test_one_store_serves_all_levels(tmp_path):
 
 
 def test_executors_give_the_same():
-    levels = {1: MANY, 3: BOTH, "rest": MANY}
+    levels = {1: MANY, "2-3": BOTH, "rest": MANY}
     atoms = [scattered(5, seed) for seed in range(3)]
     here = decompose(atoms, levels, forces=True)
     with open_executor(2) as executor:
@@ -353,12 +355,14 @@ def test_results_say_their_levels(tmp_path):
     ("levels", "said"),
     [
         ({1: PAIRS, "3-4": BOTH}, "levels must follow each other without gaps, got none for order 2 below 3-4"),
-        ({"2": PAIRS, "5-6": BOTH, 4: MANY, 9: MANY}, None),
-        ({"2-3": PAIRS}, "got none for order 1 below 2-3; add it, or begin with 1-3"),
+        ({1: PAIRS, 3: BOTH}, "got none for order 2 below 3; add it, or write 2-3 in place of 3"),
+        ({2: PAIRS, 5: BOTH, "rest": MANY}, "got none for orders 3-4 below 5; add it, or write 3-5 in place of 5"),
+        ({"2": PAIRS, "4-6": BOTH, 3: MANY, 7: MANY}, None),
+        ({"2-3": PAIRS}, "got none for order 1 below 2-3; add it, or write 1-3 in place of 2-3"),
         ({"1-3": PAIRS, 2: BOTH}, "levels must not share orders, 1-2 and 1-3 do"),
         ({1: PAIRS, "1": BOTH}, "levels must not share orders, 1 and 1 do"),
         ({"rest": PAIRS}, "levels must serve order 1 and on, got one for the rest alone"),
-        ({0: PAIRS}, "a level must be the largest order that it serves, orders such as 2-3, or rest, got 0"),
+        ({0: PAIRS}, "a level must be an order, orders such as 2-3, or rest, got 0"),
         ({True: PAIRS}, "got True"),
         ({1: PAIRS, 2.0: PAIRS}, "got 2.0"),
         ({1: PAIRS, "3-2": PAIRS}, "got '3-2'"),
@@ -368,7 +372,7 @@ def test_results_say_their_levels(tmp_path):
 )
 def test_levels_that_are_none(levels, said):
     if said is None:
-        assert [str(level) for level in read_levels(levels).numbered] == ["1-2", "3-4", "5-6", "7-9"]
+        assert [str(level) for level in read_levels(levels).numbered] == ["1-2", "3", "4-6", "7"]
         return
     with pytest.raises(InputError) as error:
         decompose(scattered(4), levels)

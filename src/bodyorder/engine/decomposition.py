@@ -71,7 +71,7 @@ def decompose(  # noqa: PLR0913 - the one call that a user makes; every option h
 
     :param structures: a structure, several, or a file of any usual format
     :param source: energy source, ASE calculator, or the spec of a source (see :func:`bodyorder.load_source`); or several by the
-        largest order that each serves, ``{1: …, 3: …, "rest": …}``: the first order by the first, orders 2 and 3 by the second,
+        orders that each serves, ``{1: …, "2-3": …, "rest": …}``: the first order by the first, orders 2 and 3 by the second,
         what is above by the last (:mod:`bodyorder.engine.levels`)
     :param max_order: largest order; all if None, or those that levels serve
     :param whole: ask for the energy of the whole structure too where sub-clusters up to ``max_order`` do not hold it, which may

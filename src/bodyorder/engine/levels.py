@@ -33,8 +33,8 @@ from bodyorder.sources.protocol import EnergySource
 from bodyorder.sources.registry import SourceLike
 from bodyorder.structures.field import FieldLike, is_kind
 
-#: Sources by the orders that they serve: the largest one (those below it that no other serves are meant, too), or ``"2-3"``;
-#: ``"rest"`` for what is above.
+#: Sources by the orders that they serve: one, or ``"2-3"``; the first may be named by the largest one that it serves; ``"rest"``
+#: for what is above.
 LevelsLike: TypeAlias = Mapping[int | str, SourceLike]
 
 #: The level of all orders above.
@@ -203,14 +203,15 @@ def read_levels(given: Mapping[Any, Any]) -> Levels:
     levels: list[Level] = []
     for (first, last), source in numbered:
         end = levels[-1].last if levels else 0
-        level = Level(end + 1 if first is None else first, last, source)
+        # below the first level there is none that a smaller order could belong to
+        level = Level(first or (last if levels else 1), last, source)
         if level.first > level.last or level.first <= end:
             raise InputError(f"levels must not share orders, {levels[-1]} and {_named(first, last)} do")
         if level.first > end + 1:
             missing = Level(end + 1, level.first - 1, None)
             raise InputError(
-                f"levels must follow each other without gaps, got none for order {missing} below {level}; add it, or begin with "
-                f"{Level(end + 1, last, None)}"
+                f"levels must follow each other without gaps, got none for order{'s' * (missing.first < missing.last)} {missing} "
+                f"below {level}; add it, or write {Level(end + 1, last, None)} in place of {level}"
             )
         levels.append(level)
     return Levels(tuple(levels), given.get(REST))
@@ -268,7 +269,7 @@ def _orders(key: object) -> tuple[int | None, int]:
         named = key if isinstance(key, str) else ""
         hint = f"; did you mean {REST!r}?" if named in _REST_OF_OTHERS else did_you_mean(named, [REST])
         raise InputError(
-            f"a level must be the largest order that it serves, orders such as 2-3, or rest, got {key!r}{hint}"
+            f"a level must be an order, orders such as 2-3, or rest, got {key!r}{hint}"
         )
     return first, int(last)
 
