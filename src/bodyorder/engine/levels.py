@@ -268,9 +268,7 @@ def _orders(key: object) -> tuple[int | None, int]:
     if not is_number or int(last) < 1 or (first is not None and not 1 <= first <= int(last)):
         named = key if isinstance(key, str) else ""
         hint = f"; did you mean {REST!r}?" if named in _REST_OF_OTHERS else did_you_mean(named, [REST])
-        raise InputError(
-            f"a level must be an order, orders such as 2-3, or rest, got {key!r}{hint}"
-        )
+        raise InputError(f"a level must be an order, orders such as 2-3, or rest, got {key!r}{hint}")
     return first, int(last)
 
 

@@ -20,9 +20,9 @@ def load(
 
     :param target: result of a many-body expansion (QCManyBody), or a list of results of single sub-clusters, in JSON
     :param counterpoise: whose functions sub-clusters were given: ``none``, ``full``, ``vmfc``, as far as the file holds them
-    :param model: which of several model chemistries, by its name in the file
+    :param model: which of several model chemistries, by its label in an expansion, or as ``method/basis`` in a list of results
     :param energy_error: 1σ error of one energy in eV
-    :raises InputError: if the file holds no results, or several models of which none is named
+    :raises InputError: if the file holds no results of QCSchema, contradicts itself, or holds several models and none is named
     """
     path = Path(target)
     if not path.is_file():

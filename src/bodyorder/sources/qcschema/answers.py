@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ase
 import numpy as np
+from ase.units import Bohr
 
 from bodyorder._checks import InputError, check_choice
-from bodyorder.structures.reading.qcschema import molecule_of, to_atoms
+from bodyorder.sources.qcschema.held import NEAR, Held, PointCharges
+from bodyorder.sources.qcschema.records import COMPONENTS, Calculation, Expansion, Properties
+from bodyorder.structures.reading.qcschema import field_of_atoms, positions_of, to_atoms
+from bodyorder.structures.reading.schema import Molecule, validated
 from bodyorder.structures.reading.text import read_text
 
-#: Where the energies of sub-clusters stand, by version of QCManyBody's results: properties, and whole results.
-_PROPERTIES, _RESULTS = ("cluster_properties", "component_properties"), ("cluster_results", "component_results")
+#: The atoms that are there, and those that lend their functions.
+Key = tuple[frozenset[int], frozenset[int]]
+#: How far two energies of one sub-cluster may be apart, in hartree.
+_SAME_ENERGY = 1e-6
+#: Label of the only model of an expansion in inputs of QCManyBody.
+_AUTOMATIC = "(auto)"
+#: What a model is called that nothing names.
+_UNNAMED = "unnamed"
 
 
 @dataclass(frozen=True)
@@ -23,68 +35,110 @@ class Answers:
     """Energies of sub-clusters of one molecule.
 
     :param atoms: the molecule
-    :param energies: in hartree, by the atoms that are there and those that lend their functions
+    :param held: what the file says of each sub-cluster
     :param program: what computed them
+    :param model: the model chemistry
     """
 
     atoms: ase.Atoms
-    energies: dict[tuple[frozenset[int], frozenset[int]], float]
+    held: dict[Key, list[Held]]
     program: str
+    model: str
 
 
 def read_answers(path: Path, model: str | None) -> Answers:
     """Read the energies of a file.
 
     :param model: which model chemistry of several
-    :raises InputError: if it holds none, or several models of which none is named
+    :raises InputError: if it is no result of QCSchema, holds no energies, holds several models of which none is named, or
+        contradicts itself
     """
     try:
         content = json.loads(read_text(path))
     except ValueError as error:
         raise InputError(f"a qcschema source must be a file in JSON, {path} is not: {error}") from None
     if isinstance(content, list):
-        return _of_single(content, path)
+        return _of_single(content, path, model)
     if not isinstance(content, dict):
         raise InputError(f"a qcschema source must hold results, {path} holds {type(content).__name__}")
-    if not any(name in content for name in (*_PROPERTIES, *_RESULTS)):
-        if "return_result" in content:
-            return _of_single([content], path)
-        raise InputError(
-            f"a qcschema source must hold results of sub-clusters (component_results, or a list of results), {path} holds "
-            f"{', '.join(sorted(content)[:5]) or 'nothing'}"
-        )
-    return _of_expansion(content, path, model)
+    if any(name in content for name in COMPONENTS):
+        return _of_expansion(validated(Expansion, content, str(path)), path, model)
+    if "return_result" in content or "success" in content:
+        return _of_single([content], path, model)
+    raise InputError(
+        f"a qcschema source must hold results of sub-clusters (component_results, or a list of results), {path} holds "
+        f"{', '.join(sorted(content)[:5]) or 'nothing'}"
+    )
 
 
-def _of_expansion(content: dict[str, Any], path: Path, model: str | None) -> Answers:
-    molecule = molecule_of(content)
-    if molecule is None or not molecule.get("fragments"):
+def _of_expansion(of: Expansion, path: Path, model: str | None) -> Answers:
+    molecule = of.of
+    if molecule is None or not molecule.fragments:
         raise InputError(f"results of a many-body expansion must have a molecule with fragments, {path} has none")
-    atoms, fragments = to_atoms(molecule, str(path)), molecule["fragments"]
-    labelled = {
-        label: energy
-        for names in (_RESULTS, _PROPERTIES)
-        for name in names
-        for label, one in (content.get(name) or {}).items()
-        if (energy := _energy(one)) is not None
+    labels = {
+        label: _parsed(label, len(molecule.fragments), path)
+        for label in (of.results | of.properties)
+        if _tells(of.results.get(label), of.properties.get(label))
     }
-    parsed = [(*_parsed(label, len(fragments), path), energy) for label, energy in labelled.items()]
-    models = sorted({chemistry for chemistry, *_ in parsed})
+    names = {chemistry: _name(chemistry, of) for chemistry, *_ in labels.values()}
+    chosen = _chosen(model, names.values(), path)
+    given = (of.specification.keywords or {}).get("embedding_charges")
+    field = field_of_atoms(given, molecule.fragments, str(path)) if given else np.zeros(len(molecule.symbols))
+    positions, held = positions_of(molecule), _Gathered(path)
+    for label, (chemistry, real, basis) in labels.items():
+        if names[chemistry] != chosen:
+            continue
+        there, lent = (
+            frozenset(atom for body in bodies for atom in molecule.fragments[body - 1])
+            for bodies in (real, set(basis) - set(real))
+        )
+        # as QCManyBody has it, charges stand where there are no functions
+        away = np.array([atom not in there and atom not in lent for atom in range(len(positions))])
+        calculation, properties = of.results.get(label), of.properties.get(label)
+        energy = properties.return_energy if properties else None
+        own = calculation.of if calculation else None
+        held.add(
+            (there, lent),
+            Held(
+                math.nan if calculation and calculation.failure else _energy(energy, calculation),
+                own.charge if own else math.fsum(molecule.charges_of_fragments[body - 1] for body in real),
+                _multiplicity(own) if own else _together(molecule, real),
+                PointCharges.of(np.where(away, field, 0.0), positions),
+                calculation.failure if calculation else "",
+            ),
+            label,
+        )
+    return Answers(to_atoms(molecule, str(path)), held.by_key, of.provenance.name, chosen)
+
+
+def _tells(calculation: Calculation | None, properties: Properties | None) -> bool:
+    """Whether there is an energy, or a word of why there is none."""
+    if calculation is not None and (calculation.failure or calculation.energy is not None):
+        return True
+    return properties is not None and properties.return_energy is not None
+
+
+def _energy(known: float | None, calculation: Calculation | None) -> float:
+    energy = known if known is not None or calculation is None else calculation.energy
+    return math.nan if energy is None else energy
+
+
+def _name(chemistry: str, of: Expansion) -> str:
+    """What a model chemistry of an expansion is called."""
+    models = of.specification.specification or {}
+    if chemistry == _AUTOMATIC and chemistry in models and (model := models[chemistry].model):
+        return model.name
+    return chemistry
+
+
+def _chosen(model: str | None, names: Iterable[str], path: Path) -> str:
+    """The model chemistry that is meant."""
+    models = sorted(set(names))
     if not models:
         raise InputError(f"a qcschema source must hold energies, {path} holds none")
     if model is None and len(models) > 1:
         raise InputError(f"`model` must say which of {', '.join(models)} is meant, {path} holds them all")
-    chosen = models[0] if model is None else check_choice("model", model, models)
-    energies = {}
-    for chemistry, real, basis, energy in parsed:
-        if chemistry == chosen:
-            there, lent = (
-                frozenset(int(atom) for body in bodies for atom in fragments[body - 1])
-                for bodies in (real, set(basis) - set(real))
-            )
-            energies[there, lent] = energy
-    program = (content.get("provenance") or {}).get("creator", "unknown")
-    return Answers(atoms, energies, f"{program} {chosen}")
+    return models[0] if model is None else check_choice("model", model, models)
 
 
 def _parsed(label: str, n_fragments: int, path: Path) -> tuple[str, list[int], list[int]]:
@@ -102,45 +156,115 @@ def _parsed(label: str, n_fragments: int, path: Path) -> tuple[str, list[int], l
     return str(chemistry), list(real), list(basis)
 
 
-def _energy(one: Any) -> float | None:
-    """Energy of a result or of its properties in hartree, None where there is none."""
-    if not isinstance(one, dict):
-        return None
-    for holder in (one, one.get("properties") or {}):
-        if isinstance(value := holder.get("return_energy"), int | float):
-            return float(value)
-    value = one.get("return_result")
-    return float(value) if isinstance(value, int | float) else None
+def _multiplicity(molecule: Molecule) -> int:
+    """Of a molecule; the least that its electrons can have where it does not say, as QCElemental fills it in."""
+    if molecule.molecular_multiplicity is not None:
+        return molecule.molecular_multiplicity
+    every = list(range(len(molecule.symbols)))
+    return molecule.electrons(every, molecule.charge) % 2 + 1
 
 
-def _of_single(contents: list[Any], path: Path) -> Answers:
+def _together(molecule: Molecule, bodies: Sequence[int]) -> int | None:
+    """Multiplicity of some fragments, counted from 1; None where more than one of them has unpaired electrons."""
+    fragments = molecule.fragments or []
+    if len(bodies) == len(fragments) and molecule.molecular_multiplicity is not None:
+        return molecule.molecular_multiplicity
+    least = [
+        molecule.electrons(fragment, charge) % 2 + 1
+        for fragment, charge in zip(fragments, molecule.charges_of_fragments, strict=True)
+    ]
+    multiplicities = molecule.fragment_multiplicities or least
+    unpaired = [multiplicities[body - 1] - 1 for body in bodies]
+    return sum(unpaired) + 1 if sum(count > 0 for count in unpaired) < 2 else None
+
+
+def _of_single(contents: list[Any], path: Path, model: str | None) -> Answers:
     """Results of single sub-clusters: the largest molecule is the whole, in which the others are found by their positions."""
-    results = []
+    results: list[tuple[str, Calculation, Molecule]] = []
     for index, one in enumerate(contents):
-        molecule = molecule_of(one) if isinstance(one, dict) else None
-        energy = _energy(one)
-        if molecule is None or energy is None:
+        where = f"object {index} of {path}"
+        if isinstance(one, dict) and any(name in one for name in COMPONENTS):
             raise InputError(
-                f"a list of results must have a molecule and an energy in each, object {index} of {path} has not"
+                f"a list of results must be of single sub-clusters, {where} is of an expansion; give it alone"
             )
-        real = np.array(molecule.get("real") or [True] * len(molecule["symbols"]), dtype=bool)
-        whole = to_atoms(molecule | {"real": None, "fragments": None}, f"object {index} of {path}")
-        results.append((whole, real, energy))
-    largest = max((atoms for atoms, *_ in results), key=len, default=ase.Atoms())
-    energies = {}
-    for index, (atoms, real, energy) in enumerate(results):
-        places = places_of(atoms.numbers, atoms.positions, largest)
+        calculation = validated(Calculation, one, where)
+        if calculation.of is None or (calculation.energy is None and not calculation.failure):
+            raise InputError(f"a list of results must have a molecule and an energy in each, {where} has not")
+        results.append((where, calculation, calculation.of))
+    chosen = _chosen(model, (calculation.model_name or _UNNAMED for _, calculation, _ in results), path)
+    results = [one for one in results if (one[1].model_name or _UNNAMED) == chosen]
+    largest = max((molecule for *_, molecule in results), key=lambda molecule: len(molecule.symbols))
+    whole = ase.Atoms(largest.symbols, positions=positions_of(largest))
+    held = _Gathered(path)
+    for where, calculation, molecule in results:
+        atoms = ase.Atoms(molecule.symbols, positions=positions_of(molecule))
+        places = places_of(atoms.numbers, atoms.positions, whole)
         if places is None:
             raise InputError(
-                f"results must be of sub-clusters of one molecule, atoms of object {index} of {path} are not in the largest"
+                f"results must be of sub-clusters of one molecule, atoms of {where} are not in the largest"
             )
-        energies[frozenset(places[real].tolist()), frozenset(places[~real].tolist())] = energy
-    program = (contents[0].get("provenance") or {}).get("creator", "unknown") if contents else "unknown"
-    return Answers(largest, energies, str(program))
+        real = np.array(molecule.present)
+        held.add(
+            (frozenset(places[real].tolist()), frozenset(places[~real].tolist())),
+            Held(
+                math.nan if calculation.failure else _energy(None, calculation),
+                molecule.charge,
+                _multiplicity(molecule),
+                _around(molecule, calculation, where),
+                calculation.failure,
+            ),
+            where,
+        )
+    programs = sorted({calculation.provenance.name for _, calculation, _ in results})
+    return Answers(whole, held.by_key, ", ".join(programs), chosen)
 
 
-#: How far positions (Å) may be from those of the file; eight decimals in bohr, and values of the bohr that differ.
-NEAR = 1e-5
+def _around(molecule: Molecule, calculation: Calculation, where: str) -> PointCharges:
+    """Point charges around a single calculation: where QCManyBody puts them, and where Psi4 reads them."""
+    options = calculation.options
+    of_function = options.get("function_kwargs")
+    found = (
+        (molecule.extras or {}).get("embedding_charges")
+        or (of_function.get("external_potentials") if isinstance(of_function, dict) else None)
+        or options.get("external_potentials")
+    )
+    if not found:
+        return PointCharges()
+    try:
+        rows = [[float(charge), *map(float, place)] for charge, place in found]
+        table = np.array(rows).reshape(-1, 4)
+    except (TypeError, ValueError):
+        table = np.full((1, 4), np.nan)
+    if not np.isfinite(table).all():
+        raise InputError(
+            "point charges around a calculation must be rows such as [-0.8, [0.0, 0.0, 1.0]], charge and place in bohr, those "
+            f"of {where} are not"
+        )
+    return PointCharges.of(table[:, 0], table[:, 1:] * Bohr)
+
+
+class _Gathered:
+    """What a file says of its sub-clusters, by the atoms that are there and those that lend their functions."""
+
+    def __init__(self, path: Path):
+        self._path, self.by_key = path, dict[Key, list[Held]]()
+        self._names = dict[int, str]()
+
+    def add(self, key: Key, new: Held, name: str) -> None:
+        """Take one more.
+
+        :param name: where it stands, for messages
+        :raises InputError: if it contradicts another one
+        """
+        for other in self.by_key.get(key, []):
+            same = other.charge == new.charge and other.multiplicity == new.multiplicity
+            if same and abs(other.energy - new.energy) > _SAME_ENERGY and other.around.is_like(new.around):
+                raise InputError(
+                    f"results must not contradict each other, those of one sub-cluster are {other.energy:.8f} and "
+                    f"{new.energy:.8f} hartree: {self._names[id(other)]} and {name}"
+                )
+        self.by_key.setdefault(key, []).append(new)
+        self._names[id(new)] = name
 
 
 def places_of(numbers: np.ndarray, positions: np.ndarray, whole: ase.Atoms) -> np.ndarray | None:

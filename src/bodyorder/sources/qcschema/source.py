@@ -10,12 +10,15 @@ from ase.units import Hartree
 
 from bodyorder.sources.protocol import Capabilities, EnergySource, Evaluation, Precision
 from bodyorder.sources.qcschema.answers import Answers, places_of
+from bodyorder.sources.qcschema.held import Asked, Held
 from bodyorder.sources.spec import format_spec
 from bodyorder.structures.clusters import ClusterBatch
 
 
 class AnswersSource(EnergySource):
-    """Energies of sub-clusters that a file holds; a sub-cluster that it does not hold fails, and its message says so.
+    """Energies of sub-clusters that a file holds, each with the charge, the multiplicity and the point charges that it has there.
+
+    A sub-cluster that the file does not hold so, or whose calculation failed, fails, and its message says why.
 
     :param target: path of the file
     :param answers: what it holds
@@ -27,13 +30,22 @@ class AnswersSource(EnergySource):
 
     def __init__(self, target: str, answers: Answers, counterpoise: str, energy_error: float):
         self._answers = answers
-        self.name = format_spec("qcschema", target, {} if counterpoise == "none" else {"counterpoise": counterpoise})
-        held = sorted((sorted(there), sorted(lent), energy) for (there, lent), energy in answers.energies.items())
-        text = json.dumps([held, answers.atoms.numbers.tolist(), answers.atoms.positions.round(6).tolist()])
-        self.fingerprint = f"qcschema {hashlib.sha256(text.encode()).hexdigest()}"
+        shown = {"model": answers.model} | ({} if counterpoise == "none" else {"counterpoise": counterpoise})
+        self.name = format_spec("qcschema", target, shown)
+        held = [
+            [sorted(there), sorted(lent), repr(one.energy), one.charge, one.multiplicity or 0, one.around.listed()]
+            for (there, lent), every in answers.held.items()
+            for one in every
+        ]
+        text = json.dumps([sorted(held), answers.atoms.numbers.tolist(), answers.atoms.positions.round(6).tolist()])
+        self.fingerprint = f"qcschema {answers.model} {hashlib.sha256(text.encode()).hexdigest()}"
         self.precision = Precision(absolute=energy_error)
         self.capabilities = Capabilities(
-            charged=True, counterpoise=counterpoise, versions={"computed by": answers.program}
+            charged=True,
+            records=("multiplicity",),
+            context=("bodies", "charges", "moments", "field"),
+            counterpoise=counterpoise,
+            versions={"computed by": f"{answers.program} {answers.model}"},
         )
 
     def energies(self, batch: ClusterBatch) -> np.ndarray:
@@ -41,20 +53,37 @@ class AnswersSource(EnergySource):
 
         :raises FailedClusters: for sub-clusters that the file does not hold
         """
+        return self.evaluate(batch, forces=False).whole().energies
+
+    def evaluate(self, batch: ClusterBatch, forces: bool) -> Evaluation:
+        """Energies, and multiplicities where the file says them."""
         found = Evaluation.unknown(len(batch))
+        found.records["multiplicity"] = np.full(len(batch), np.nan)
         ghosts = batch.of_ghosts()
         for row in range(len(batch)):
             numbers = np.concatenate([batch.numbers[row], ghosts[0][row]])
             positions = np.concatenate([batch.positions[row], ghosts[1][row]])
-            places = places_of(numbers, positions, self._answers.atoms)
-            if places is None:
-                found.messages[row] = "its atoms are not those of the molecule in the file"
-                continue
-            key = frozenset(places[: batch.n_atoms].tolist()), frozenset(places[batch.n_atoms :].tolist())
-            energy = self._answers.energies.get(key)
-            if energy is None:
-                lent = f" in the functions of {len(key[1])} atoms more" if key[1] else ""
-                found.messages[row] = f"the file holds no energy of it{lent}"
+            answer = self._answer(batch, row, numbers, positions)
+            if isinstance(answer, str):
+                found.messages[row] = answer
+            elif answer.failure:
+                found.messages[row] = f"its calculation failed: {answer.failure}"
             else:
-                found.energies[row] = energy * Hartree
-        return found.whole().energies
+                found.energies[row] = answer.energy * Hartree
+                found.records["multiplicity"][row] = answer.multiplicity or np.nan
+        return found
+
+    def _answer(self, batch: ClusterBatch, row: int, numbers: np.ndarray, positions: np.ndarray) -> Held | str:
+        """What the file holds of one sub-cluster, or why that is nothing.
+
+        :param numbers: of its atoms and of those that lend it their functions
+        :param positions: likewise, in Å
+        """
+        places = places_of(numbers, positions, self._answers.atoms)
+        if places is None:
+            return "its atoms are not those of the molecule in the file"
+        key = frozenset(places[: batch.n_atoms].tolist()), frozenset(places[batch.n_atoms :].tolist())
+        held = self._answers.held.get(key, [])
+        if not held and key[1]:
+            return f"the file holds no energy of it in the functions of {len(key[1])} atoms more"
+        return Asked.of(batch, row).choose(held)

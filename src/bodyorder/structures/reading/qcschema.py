@@ -8,131 +8,154 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ase
 import numpy as np
-from ase.data import atomic_numbers
 from ase.units import Bohr
 
 from bodyorder._checks import InputError
 from bodyorder.structures.keys import MOLECULE
 from bodyorder.structures.reading.text import read_text
 
+if TYPE_CHECKING:
+    from bodyorder.structures.reading.schema import Molecule
+
 #: Where the molecule of an input or a result stands.
-_PATHS = (("molecule",), ("input_data", "molecule"))
+_PATHS: tuple[tuple[str, ...], ...] = ((), ("molecule",), ("input_data", "molecule"))
+#: Column of the point charges that stand for the atoms of absent fragments, as ``field="column:field"`` takes them.
+FIELD = "field"
+#: Where those of an expansion stand, in its input or in the input of its result.
+_FIELDS = (
+    ("specification", "keywords", "embedding_charges"),
+    ("input_data", "specification", "keywords", "embedding_charges"),
+)
 
 
 def find_qcschema(path: Path) -> Any:
-    """What a JSON file holds if that is QCSchema, else None: an object with a molecule, or that is one, or a list of such."""
+    """What a JSON file holds if that is QCSchema, else None: an object with a molecule, or that is one, or a list with such."""
     try:
         content = json.loads(read_text(path))
     except ValueError:
         return None
-    first = content[0] if isinstance(content, list) and content else content
-    return content if isinstance(first, dict) and molecule_of(first) is not None else None
+    objects = content if isinstance(content, list) else [content]
+    return content if any(isinstance(one, dict) and _is_schema(one) for one in objects) else None
 
 
-def molecule_of(content: dict[str, Any]) -> dict[str, Any] | None:
-    """The molecule of an object of QCSchema: itself, or that of its input; None where there is none."""
-    if "symbols" in content and "geometry" in content:
-        return content
+def _is_schema(content: dict[str, Any]) -> bool:
+    """Whether an object is meant to be QCSchema; it need not be right."""
+    return molecule_of(content) is not None or str(content.get("schema_name", "")).startswith("qcschema")
+
+
+def molecule_of(content: dict[str, Any]) -> Any:
+    """The molecule of an object of QCSchema, as it stands there: itself, or that of its input; None where there is none."""
     for path in _PATHS:
-        found: Any = content
-        for key in path:
-            found = found.get(key) if isinstance(found, dict) else None
-        if isinstance(found, dict) and "symbols" in found and "geometry" in found:
+        found = _at(content, path)
+        here = {"symbols", "geometry"} & found.keys() if isinstance(found, dict) else set()
+        if len(here) == 2 or (path and here):
             return found
     return None
+
+
+def _at(content: Any, path: tuple[str, ...]) -> Any:
+    """What stands below some keys, None where nothing does."""
+    for key in path:
+        content = content.get(key) if isinstance(content, dict) else None
+    return content
 
 
 def read_qcschema(content: Any, path: Path) -> list[ase.Atoms]:
     """The molecules of what a file holds, one object or a list of objects.
 
     Fragments become the array ``molecule``; the charge and the unpaired electrons of each stand on its first atom. Where no
-    fragments are given ``info`` has ``molecular_charge`` and ``molecular_multiplicity``.
+    fragments are given ``info`` has ``molecular_charge`` and ``molecular_multiplicity``. Point charges of an expansion become
+    the array ``field``.
 
     :param content: as :func:`find_qcschema` gives it
     :return: lengths in Å
-    :raises InputError: for ghosts, fragments that leave atoms out or share them, arrays that do not belong to one molecule
+    :raises InputError: for ghosts, and for what is no molecule of QCSchema
     """
     objects = content if isinstance(content, list) else [content]
-    found = []
-    for index, one in enumerate(objects):
-        where = f"object {index} of {path}" if isinstance(content, list) else str(path)
-        molecule = molecule_of(one) if isinstance(one, dict) else None
-        if molecule is None:
-            raise InputError(f"QCSchema must have a molecule with symbols and geometry, {where} has none")
-        found.append(to_atoms(molecule, where))
-    return found
+    return [
+        _read_one(one, f"object {index} of {path}" if isinstance(content, list) else str(path))
+        for index, one in enumerate(objects)
+    ]
 
 
-def to_atoms(molecule: dict[str, Any], where: str) -> ase.Atoms:
-    """The structure of a molecule of QCSchema.
+def _read_one(content: Any, where: str) -> ase.Atoms:
+    from bodyorder.structures.reading.schema import Molecule, validated
 
-    :param where: it stands, for messages
-    :raises InputError: as :func:`read_qcschema`
-    """
-    symbols = [str(symbol).capitalize() for symbol in molecule["symbols"]]
-    for symbol in symbols:
-        if symbol not in atomic_numbers or symbol == "X":
-            raise InputError(f"`symbols` must be chemical elements, {where} has {symbol!r}")
-    positions = np.asarray(molecule["geometry"], dtype=np.float64)
-    if positions.size != 3 * len(symbols):
-        raise InputError(
-            f"`geometry` must have three coordinates for each of {len(symbols)} symbols, {where} has {positions.size}"
-        )
-    real = molecule.get("real") or [True] * len(symbols)
-    if not all(real):
-        raise InputError(
-            f"`real` must be true for all atoms, {where} has {len(real) - sum(map(bool, real))} ghosts; counterpoise=full brings "
-            "functions of other atoms"
-        )
-    atoms = ase.Atoms(symbols, positions=positions.reshape(-1, 3) * Bohr)
-    if name := molecule.get("name"):
-        atoms.info["name"] = str(name)
-    fragments = molecule.get("fragments")
-    if not fragments:
-        atoms.info |= {
-            key: molecule[key]
-            for key in ("molecular_charge", "molecular_multiplicity")
-            if molecule.get(key) is not None
-        }
-        return atoms
-    labels = _labels(fragments, len(symbols), where)
-    atoms.set_array(MOLECULE, labels)
-    charges, moments = np.zeros(len(symbols)), np.zeros(len(symbols))
-    given = molecule.get("fragment_charges") or [0.0] * len(fragments)
-    spins = molecule.get("fragment_multiplicities") or [1] * len(fragments)
-    for fragment, charge, multiplicity in zip(fragments, given, spins, strict=True):
-        charges[fragment[0]] = float(charge)
-        electrons = sum(atomic_numbers[symbols[atom]] for atom in fragment) - round(float(charge))
-        # what an odd number of electrons leaves is no statement
-        moments[fragment[0]] = round(float(multiplicity)) - 1 if round(float(multiplicity)) - 1 != electrons % 2 else 0
-    atoms.set_initial_charges(charges)
-    if moments.any():
-        atoms.set_initial_magnetic_moments(moments)
-    whole = molecule.get("molecular_charge")
-    if whole is not None and abs(float(whole) - charges.sum()) > 1e-6:
-        raise InputError(
-            f"charges of fragments must add up to `molecular_charge`, those of {where} add up to {charges.sum():g}, and it is "
-            f"{float(whole):g}"
-        )
+    molecule = molecule_of(content) if isinstance(content, dict) else None
+    if molecule is None:
+        raise InputError(f"QCSchema must have a molecule with symbols and geometry, {where} has none")
+    of = validated(Molecule, molecule, where)
+    atoms = to_atoms(of, where)
+    for keys in _FIELDS:
+        if given := _at(content, keys):
+            atoms.set_array(FIELD, field_of_atoms(given, of.fragments, where))
     return atoms
 
 
-def _labels(fragments: list[list[int]], n_atoms: int, where: str) -> np.ndarray:
-    """The fragment of each atom."""
-    labels = np.full(n_atoms, -1)
-    for index, fragment in enumerate(fragments):
-        for atom in fragment:
-            if not 0 <= int(atom) < n_atoms or labels[int(atom)] >= 0:
-                raise InputError(
-                    f"fragments must have every atom once, atom {atom} of {where} is in two, or there is none such"
-                )
-            labels[int(atom)] = index
-    if (labels < 0).any():
+def to_atoms(molecule: Molecule, where: str) -> ase.Atoms:
+    """The structure of a molecule of QCSchema, in Å.
+
+    :param where: it stands, for messages
+    :raises InputError: for ghosts
+    """
+    if not all(molecule.present):
         raise InputError(
-            f"fragments must have every atom once, {where} leaves out atom {int(np.argmin(labels))} of {n_atoms}"
+            f"`real` must be true for all atoms, {where} has {molecule.present.count(False)} ghosts; counterpoise=full brings "
+            "functions of other atoms"
         )
-    return labels
+    atoms = ase.Atoms(molecule.symbols, positions=positions_of(molecule))
+    if molecule.name:
+        atoms.info["name"] = molecule.name
+    if not molecule.fragments:
+        stated = {name: getattr(molecule, name) for name in ("molecular_charge", "molecular_multiplicity")}
+        atoms.info |= {name: value for name, value in stated.items() if value is not None}
+        return atoms
+    labels, charges, moments = np.zeros(len(atoms), dtype=np.int64), np.zeros(len(atoms)), np.zeros(len(atoms))
+    multiplicities = molecule.fragment_multiplicities or [1] * len(molecule.fragments)
+    each = zip(molecule.fragments, molecule.charges_of_fragments, multiplicities, strict=True)
+    for index, (fragment, charge, multiplicity) in enumerate(each):
+        labels[fragment] = index
+        charges[fragment[0]] = charge
+        # what an odd number of electrons leaves is no statement
+        least = molecule.electrons(fragment, charge) % 2
+        moments[fragment[0]] = multiplicity - 1 if multiplicity - 1 > least else 0
+    atoms.set_array(MOLECULE, labels)
+    atoms.set_initial_charges(charges)
+    if moments.any():
+        atoms.set_initial_magnetic_moments(moments)
+    return atoms
+
+
+def positions_of(molecule: Molecule) -> np.ndarray:
+    """Positions of its atoms in Å, shape (n_atoms, 3)."""
+    return np.array(molecule.geometry, dtype=np.float64).reshape(-1, 3) * Bohr
+
+
+def field_of_atoms(given: Any, fragments: list[list[int]] | None, where: str) -> np.ndarray:
+    """The point charge that stands for each atom in elementary charges, shape (n_atoms,), from those of an expansion.
+
+    :param given: charges of the atoms of each fragment by its number, from 1 on (QCManyBody's ``embedding_charges``)
+    :raises InputError: if they are not those of the atoms of all fragments
+    """
+    parts = fragments or []
+    try:
+        by_fragment = {int(key): np.array(charges, dtype=np.float64) for key, charges in given.items()}
+        good = by_fragment.keys() == set(range(1, len(parts) + 1)) and all(
+            by_fragment[index + 1].shape == (len(part),) and np.isfinite(by_fragment[index + 1]).all()
+            for index, part in enumerate(parts)
+        )
+    except (AttributeError, TypeError, ValueError):
+        good = False
+    if not good:
+        raise InputError(
+            f"{where}: `embedding_charges` must have a finite charge for each atom of each of {len(parts)} fragments, by "
+            "numbers of fragments from 1 on"
+        )
+    charges = np.zeros(sum(map(len, parts)))
+    for index, part in enumerate(parts):
+        charges[part] = by_fragment[index + 1]
+    return charges
