@@ -195,7 +195,9 @@ def test_one_source_for_all_levels_is_that_source():
     )
 
 
-@pytest.mark.parametrize("levels", [{1: PAIRS, "2-3": BOTH, "rest": MANY}, {2: MANY, "3-5": BOTH}], ids=["rest", "no rest"])
+@pytest.mark.parametrize(
+    "levels", [{1: PAIRS, "2-3": BOTH, "rest": MANY}, {2: MANY, "3-5": BOTH}], ids=["rest", "no rest"]
+)
 def test_forces_are_the_gradient_of_the_total(levels):
     atoms, step = scattered(5, spread=5.0), 1e-4
     found = decompose(atoms, levels, forces=True).sites.total_force.values

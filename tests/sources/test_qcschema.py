@@ -1,82 +1,29 @@
 """Work handed over and back in QCSchema: QCManyBody's own models and arithmetic decide."""
 
 import json
-import warnings
 
 import ase
 import numpy as np
 import pytest
-from ase.units import Bohr, Hartree
+from ase.units import Hartree
+from qcschema_cases import (
+    FRAGMENTS,
+    POSITIONS,
+    SYMBOLS,
+    calculations,
+    expanded,
+    molecule,
+    quiet,
+    results,
+    written,
+)
 
 from bodyorder import InputError, decompose, load_source
 from bodyorder.cli import main
-from bodyorder.results.qcschema import many_body_result
 from bodyorder.structures import find_bodies, read_structures
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from qcelemental.models.v2 import Molecule as MoleculeV2
-    from qcmanybody.core import ManyBodyCore
+with quiet():
     from qcmanybody.models.v1 import ManyBodyInput, ManyBodyResult
-    from qcmanybody.utils import delabeler
-
-POSITIONS = np.array([[0, 0, 0], [0, 0, 0.74], [3.0, 0.2, 0], [3.0, 0.2, 0.75], [0.5, 3.1, 0.3]])
-SYMBOLS = ["H", "H", "H", "H", "He"]
-FRAGMENTS = [[0, 1], [2, 3], [4]]
-
-
-def molecule(**changes):
-    return {
-        "schema_name": "qcschema_molecule",
-        "schema_version": 2,
-        "symbols": SYMBOLS,
-        "geometry": (POSITIONS / Bohr).ravel().tolist(),
-        "fragments": FRAGMENTS,
-        "fragment_charges": [0.0, 0.0, 0.0],
-        "fragment_multiplicities": [1, 1, 1],
-        "molecular_charge": 0.0,
-        "molecular_multiplicity": 1,
-    } | changes
-
-
-def energy(real, basis):
-    """A made-up energy in hartree that depends on who is there, and a little on whose functions there are."""
-    atoms = [atom for body in real for atom in FRAGMENTS[body - 1]]
-    ghosts = [atom for body in set(basis) - set(real) for atom in FRAGMENTS[body - 1]]
-    apart = POSITIONS[atoms][:, None] - POSITIONS[[*atoms, *ghosts]][None]
-    return float(-np.exp(-np.linalg.norm(apart, axis=2)).sum() - 0.1 * len(atoms) ** 1.5)
-
-
-def expanded(bsse):
-    """What QCManyBody asks for, the energies that it is given, and its totals."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        core = ManyBodyCore(
-            MoleculeV2(**{key: value for key, value in molecule().items() if "schema" not in key}),
-            [bsse],
-            dict.fromkeys((1, 2, 3), "made/up"),
-            return_total_data=True,
-            supersystem_ie_only=False,
-            embedding_charges=None,
-        )
-        labels = [label for _, label, _ in core.iterate_molecules()]
-        found = {label: {"energy": energy(*delabeler(label)[1:])} for label in labels}
-        return found, core.analyze(found)["results"]
-
-
-def written(tmp_path, content, name="results.json"):
-    path = tmp_path / name
-    path.write_text(json.dumps(content), encoding="utf-8")
-    return path
-
-
-def results(energies, version=1):
-    name = "component_properties" if version == 1 else "cluster_properties"
-    inside = {"input_data": {"molecule": molecule()}} if version == 1 else {"molecule": molecule()}
-    return inside | {
-        name: {label: {"return_energy": one["energy"]} for label, one in energies.items()},
-        "provenance": {"creator": "psi4"},
-    }
 
 
 @pytest.mark.parametrize(("scheme", "bsse"), [("none", "nocp"), ("full", "cp"), ("vmfc", "vmfc")])
@@ -106,22 +53,7 @@ def test_missing_energies_are_named(tmp_path):
 def test_results_of_single_sub_clusters(tmp_path):
     """A list of AtomicResults, ghosts among their atoms."""
     energies, theirs = expanded("cp")
-    listed = []
-    for label, one in energies.items():
-        _, real, basis = delabeler(label)
-        atoms = sorted(atom for body in basis for atom in FRAGMENTS[body - 1])
-        there = {atom for body in real for atom in FRAGMENTS[body - 1]}
-        listed.append(
-            {
-                "molecule": {
-                    "symbols": [SYMBOLS[atom] for atom in atoms],
-                    "geometry": (POSITIONS[atoms] / Bohr).tolist(),
-                    "real": [atom in there for atom in atoms],
-                },
-                "return_result": one["energy"],
-                "success": True,
-            }
-        )
+    listed = calculations(energies)
     path = written(tmp_path, listed)
     structure = read_structures(written(tmp_path, molecule(), "molecule.json"))
     result = decompose(structure, f"qcschema:{path}?counterpoise=full", bodies="molecules")
@@ -158,40 +90,12 @@ def test_without_fragments_the_whole_is_stated(tmp_path):
     assert atoms.info["molecular_multiplicity"] == 2
 
 
-def test_results_go_to_their_models(tmp_path):
-    """A result of ours validates as a ManyBodyResult, and QCManyBody's own sums over it are its properties."""
-    path = written(tmp_path, molecule(), "molecule.json")
-    result = decompose(path, "pyscf:uhf/sto-3g?spin=low", bodies="molecules", subsets=True)
-    content = many_body_result(result)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = ManyBodyResult(**content)
-        core = ManyBodyCore(
-            MoleculeV2(**{key: value for key, value in molecule().items() if "schema" not in key}),
-            ["nocp"],
-            dict.fromkeys((1, 2, 3), result.attrs["source"]),
-            return_total_data=True,
-            supersystem_ie_only=False,
-            embedding_charges=None,
-        )
-        theirs = core.analyze(
-            {label: {"energy": one.return_energy} for label, one in model.component_properties.items()}
-        )["results"]
-    for name, value in content["properties"].items():
-        if name.startswith("nocp"):
-            assert value == pytest.approx(theirs[name], abs=1e-10), name
-    back = written(tmp_path, content, "back.json")
-    again = decompose(back, f"qcschema:{back}", bodies="molecules")
-    np.testing.assert_allclose(again.contribution, result.contribution, atol=1e-10)
-
-
 def test_tasks_and_results_by_the_command(tmp_path, capsys):
     path = written(tmp_path, molecule(), "molecule.json")
     task = tmp_path / "task.json"
     arguments = ["--model", "mp2/cc-pvdz", "--max-order", "2", "--counterpoise", "vmfc"]
     assert main(["export", str(path), *arguments, "-o", str(task)]) == 0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         model = ManyBodyInput(**json.loads(task.read_text()))
     assert model.specification.keywords.max_nbody == 2
     assert [str(one.value) for one in model.specification.keywords.bsse_type] == ["vmfc"]
@@ -201,8 +105,7 @@ def test_tasks_and_results_by_the_command(tmp_path, capsys):
     command = ["decompose", str(path), "--source", spec, "--bodies", "molecules", "--subsets", "-o", str(output)]
     assert main(command) == 0
     assert main(["export", str(output), "-o", str(tmp_path / "many.json")]) == 0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         found = ManyBodyResult(**json.loads((tmp_path / "many.json").read_text()))
     assert len(found.component_properties) == 7
     assert main(["export", str(output), "--model", "hf/sto-3g", "-o", str(tmp_path / "x.json")]) == 2

@@ -53,8 +53,9 @@ def _result(args: argparse.Namespace) -> dict[str, Any]:
 def _tasks(args: argparse.Namespace) -> dict[str, Any] | list[dict[str, Any]]:
     import numpy as np
 
-    from bodyorder.results.qcschema import least_unpaired, many_body_input, molecule
+    from bodyorder.results.qcschema import many_body_input, molecule, unpaired_of_bodies
     from bodyorder.structures import System, find_bodies, read_structures
+    from bodyorder.structures.stated import read_stated
 
     if args.structure is not None:
         raise InputError("`--structure` belongs to a result (.nc), and structures are given")
@@ -62,13 +63,21 @@ def _tasks(args: argparse.Namespace) -> dict[str, Any] | list[dict[str, Any]]:
     if not method or not slash or not basis:
         raise InputError(f"`--model` must name method and basis set, such as mp2/cc-pvdz, got {args.model!r}")
     tasks = []
-    for atoms in read_structures(args.input):
+    for index, atoms in enumerate(read_structures(args.input)):
         system = System.from_atoms(atoms)
         labels = find_bodies(atoms, args.bodies or "molecules").labels
         charges = np.bincount(labels, system.charges)
-        moments = abs(np.bincount(labels, system.moments)).round().astype(int)
-        unpaired = moments if moments.any() else least_unpaired(system.numbers, labels, charges)
-        task = molecule(system.numbers, system.positions, labels, charges, unpaired)
+        stated = read_stated(atoms, f"structure {index}").multiplicity
+        unpaired = unpaired_of_bodies(system.numbers, labels, charges, system.moments)
+        together = None if stated is None else stated - 1
+        if together is not None and len(charges) == 1:
+            unpaired[:] = together
+        if together is not None and together > unpaired.sum():
+            raise InputError(
+                f"a multiplicity must be that of bodies, structure {index} states {stated} of the whole and moments of none; "
+                "give moments to the atoms of the bodies that have it"
+            )
+        task = molecule(system.numbers, system.positions, labels, charges, unpaired, together)
         tasks.append(
             many_body_input(task, (method, basis), args.program or "psi4", args.max_order, args.counterpoise or "none")
         )

@@ -12,6 +12,7 @@ from ase.units import Bohr, Hartree
 
 from bodyorder._checks import InputError, first_line
 from bodyorder.sources.protocol import Capabilities, EnergySource, Evaluation, Precision
+from bodyorder.sources.qcschema.records import Failure
 from bodyorder.sources.spec import format_spec
 from bodyorder.sources.spin import spin_rule
 from bodyorder.sources.spin.electrons import electrons
@@ -151,7 +152,7 @@ class HarnessSource(EnergySource):
         except Exception as error:  # whatever a harness or a check of its input raises
             return f"{type(error).__name__}: {first_line(error)}"
         if not result.get("success"):
-            return f"{self.model.program} failed: {first_line(result['error']['error_message'])}"
+            return f"{self.model.program} failed: {Failure.model_validate(result['error']).line}"
         returned = result["return_result"]
         energy = result["properties"].get("return_energy") if forces else returned
         if energy is None:

@@ -27,7 +27,7 @@ _SAME_ENERGY = 1e-6
 #: Label of the only model of an expansion in inputs of QCManyBody.
 _AUTOMATIC = "(auto)"
 #: What a model is called that nothing names.
-_UNNAMED = "unnamed"
+UNNAMED = "unnamed"
 
 
 @dataclass(frozen=True)
@@ -164,18 +164,14 @@ def _multiplicity(molecule: Molecule) -> int:
     return molecule.electrons(every, molecule.charge) % 2 + 1
 
 
-def _together(molecule: Molecule, bodies: Sequence[int]) -> int | None:
-    """Multiplicity of some fragments, counted from 1; None where more than one of them has unpaired electrons."""
-    fragments = molecule.fragments or []
-    if len(bodies) == len(fragments) and molecule.molecular_multiplicity is not None:
-        return molecule.molecular_multiplicity
+def _together(molecule: Molecule, bodies: Sequence[int]) -> int:
+    """Multiplicity of some fragments, counted from 1: all their unpaired electrons parallel, as QCManyBody computes them."""
     least = [
         molecule.electrons(fragment, charge) % 2 + 1
-        for fragment, charge in zip(fragments, molecule.charges_of_fragments, strict=True)
+        for fragment, charge in zip(molecule.fragments or [], molecule.charges_of_fragments, strict=True)
     ]
     multiplicities = molecule.fragment_multiplicities or least
-    unpaired = [multiplicities[body - 1] - 1 for body in bodies]
-    return sum(unpaired) + 1 if sum(count > 0 for count in unpaired) < 2 else None
+    return sum(multiplicities[body - 1] - 1 for body in bodies) + 1
 
 
 def _of_single(contents: list[Any], path: Path, model: str | None) -> Answers:
@@ -191,8 +187,8 @@ def _of_single(contents: list[Any], path: Path, model: str | None) -> Answers:
         if calculation.of is None or (calculation.energy is None and not calculation.failure):
             raise InputError(f"a list of results must have a molecule and an energy in each, {where} has not")
         results.append((where, calculation, calculation.of))
-    chosen = _chosen(model, (calculation.model_name or _UNNAMED for _, calculation, _ in results), path)
-    results = [one for one in results if (one[1].model_name or _UNNAMED) == chosen]
+    chosen = _chosen(model, (calculation.model_name or UNNAMED for _, calculation, _ in results), path)
+    results = [one for one in results if (one[1].model_name or UNNAMED) == chosen]
     largest = max((molecule for *_, molecule in results), key=lambda molecule: len(molecule.symbols))
     whole = ase.Atoms(largest.symbols, positions=positions_of(largest))
     held = _Gathered(path)

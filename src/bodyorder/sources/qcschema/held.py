@@ -58,14 +58,14 @@ class Held:
 
     :param energy: in hartree, NaN where the calculation failed
     :param charge: of the sub-cluster in elementary charges
-    :param multiplicity: 2S + 1, None where the file leaves it open
+    :param multiplicity: 2S + 1
     :param around: point charges around it
     :param failure: why there is no energy; empty where there is
     """
 
     energy: float
     charge: float
-    multiplicity: int | None
+    multiplicity: int
     around: PointCharges
     failure: str = ""
 
@@ -109,21 +109,18 @@ class Asked:
         alike = [one for one in of_charge if one.around.is_like(self.around)]
         if not alike:
             return _other_field(self.around, of_charge[0].around)
-        fitting = [one for one in alike if self._allows(one.multiplicity)]
+        fitting = [one for one in alike if self.multiplicities is None or one.multiplicity in self.multiplicities]
         if not fitting:
             wanted = " or ".join(map(str, sorted(self.multiplicities or ())))
             return f"the file holds it with multiplicity {alike[0].multiplicity}, and moments of its atoms say {wanted}"
-        several = sorted({one.multiplicity or 0 for one in fitting})
+        several = sorted({one.multiplicity for one in fitting})
         if len(several) > 1:
             return (
-                f"the file holds it with multiplicities {' and '.join(str(one or 'unknown') for one in several)}; moments on "
-                "its atoms say which is meant"
+                f"the file holds it with multiplicities {' and '.join(map(str, several))}; moments on its atoms must say which "
+                "is meant"
             )
         # what failed once and was computed again is known
         return next((one for one in fitting if not one.failure), fitting[0])
-
-    def _allows(self, multiplicity: int | None) -> bool:
-        return self.multiplicities is None or multiplicity is None or multiplicity in self.multiplicities
 
 
 def _other_field(asked: PointCharges, held: PointCharges) -> str:

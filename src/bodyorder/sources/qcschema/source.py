@@ -9,7 +9,7 @@ import numpy as np
 from ase.units import Hartree
 
 from bodyorder.sources.protocol import Capabilities, EnergySource, Evaluation, Precision
-from bodyorder.sources.qcschema.answers import Answers, places_of
+from bodyorder.sources.qcschema.answers import UNNAMED, Answers, places_of
 from bodyorder.sources.qcschema.held import Asked, Held
 from bodyorder.sources.spec import format_spec
 from bodyorder.structures.clusters import ClusterBatch
@@ -30,10 +30,11 @@ class AnswersSource(EnergySource):
 
     def __init__(self, target: str, answers: Answers, counterpoise: str, energy_error: float):
         self._answers = answers
-        shown = {"model": answers.model} | ({} if counterpoise == "none" else {"counterpoise": counterpoise})
+        shown = {} if answers.model == UNNAMED else {"model": answers.model}
+        shown |= {} if counterpoise == "none" else {"counterpoise": counterpoise}
         self.name = format_spec("qcschema", target, shown)
         held = [
-            [sorted(there), sorted(lent), repr(one.energy), one.charge, one.multiplicity or 0, one.around.listed()]
+            [sorted(there), sorted(lent), repr(one.energy), one.charge, one.multiplicity, one.around.listed()]
             for (there, lent), every in answers.held.items()
             for one in every
         ]
@@ -56,7 +57,7 @@ class AnswersSource(EnergySource):
         return self.evaluate(batch, forces=False).whole().energies
 
     def evaluate(self, batch: ClusterBatch, forces: bool) -> Evaluation:
-        """Energies, and multiplicities where the file says them."""
+        """Energies with their multiplicities."""
         found = Evaluation.unknown(len(batch))
         found.records["multiplicity"] = np.full(len(batch), np.nan)
         ghosts = batch.of_ghosts()
@@ -70,7 +71,7 @@ class AnswersSource(EnergySource):
                 found.messages[row] = f"its calculation failed: {answer.failure}"
             else:
                 found.energies[row] = answer.energy * Hartree
-                found.records["multiplicity"][row] = answer.multiplicity or np.nan
+                found.records["multiplicity"][row] = answer.multiplicity
         return found
 
     def _answer(self, batch: ClusterBatch, row: int, numbers: np.ndarray, positions: np.ndarray) -> Held | str:

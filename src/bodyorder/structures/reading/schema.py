@@ -45,15 +45,15 @@ def validated(kind: type[_Part], content: Any, where: str) -> _Part:
 def _first(error: ValidationError) -> str:
     """The first of pydantic's complaints in one line."""
     problem = error.errors(include_url=False)[0]
-    path = ".".join(str(part) for part in problem["loc"]) or "what it holds"
+    path = f"`{'.'.join(str(part) for part in problem['loc'])}`" if problem["loc"] else "what stands there"
     if problem["type"] == "missing":
-        return f"`{path}` must be given, and is not"
+        return f"{path} must be given, and is not"
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
     shown = repr(problem["input"])
-    said = re.sub(r"^Input should", "must", problem["msg"].replace(" instance of Molecule", ""))
-    said = re.sub(r"^(List|Tuple|Dictionary) should", "must", said)
-    return f"`{path}` {said}, got {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + ' …'}"
+    said = re.sub(r"^(Input|List|Dictionary) should", "must", problem["msg"])
+    said = re.sub(r" after validation.*| or instance of \w+$", "", said)
+    return f"{path} {said}, got {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + ' …'}"
 
 
 def _flat(value: Any) -> Any:
@@ -158,16 +158,9 @@ class Molecule(Part):
                 f"charges of fragments must add up to `molecular_charge`, they add up to {total:g}, and it is "
                 f"{self.molecular_charge:g}"
             )
-        multiplicities = self.fragment_multiplicities or []
-        for index, multiplicity in enumerate(multiplicities):
+        for index, multiplicity in enumerate(self.fragment_multiplicities or []):
             charge = self.charges_of_fragments[index]
             self._check_spin(f"fragment_multiplicities.{index}", fragments[index], charge, multiplicity)
-        most = sum(multiplicity - 1 for multiplicity in multiplicities) + 1
-        if multiplicities and (self.molecular_multiplicity or 1) > most:
-            raise ValueError(
-                f"`molecular_multiplicity` must be one that fragments can have together, {most} at most, got "
-                f"{self.molecular_multiplicity}"
-            )
 
     def _check_spin(self, name: str, atoms: list[int], charge: float, multiplicity: int) -> None:
         electrons = self.electrons(atoms, charge)
