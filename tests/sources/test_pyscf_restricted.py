@@ -20,14 +20,14 @@ pytestmark = pytest.mark.usefixtures("no_temporary_files")
 @pytest.mark.parametrize("symbols", ["H2", "LiH", "OH2"])
 def test_closed_shells(symbols):
     atoms = ase.build.molecule("H2O") if symbols == "OH2" else ase.build.molecule(symbols)
-    found = restricted.closed_shell(unrestricted_task(atoms, [0, 2]), IntegralCache("6-31g", 1e8))
+    found = restricted.rhf(unrestricted_task(atoms, [0, 2]), IntegralCache("6-31g", 1e8))
     plain = scf.RHF(molecule(atoms.numbers, atoms.positions, "6-31g")).set(conv_tol=1e-12).run()
     assert found.energies[0] == pytest.approx(plain.e_tot, abs=1e-9)
     assert found.records["multiplicity"].tolist() == [1]
 
 
 def test_closed_shells_only():
-    found = restricted.closed_shell(
+    found = restricted.rhf(
         unrestricted_task(ase.Atoms("H3", np.diag([1.0, 1, 1])), [1]), IntegralCache("sto-3g", 1e8)
     )
     assert np.isnan(found.energies).all()
@@ -38,7 +38,7 @@ def test_closed_shells_only():
 def test_restricted_solutions_are_the_lowest_and_stable(n_atoms, unpaired):
     atoms = random_hydrogen(n_atoms, 1, 1.3)
     problem, cache = unrestricted_task(atoms, [unpaired]), IntegralCache("6-31g", 1e8)
-    found = restricted.open_shell(problem, cache).energies[0]
+    found = restricted.rohf(problem, cache).energies[0]
     assert found >= mean_field.evaluate(problem, cache).energies[0] - 1e-9
     mol, rng = molecule(atoms.numbers, atoms.positions, "6-31g"), np.random.default_rng(1)
     mol.spin = unpaired
@@ -55,15 +55,15 @@ def test_restricted_solutions_are_the_lowest_and_stable(n_atoms, unpaired):
 
 def test_restricted_theory_is_not_additive_for_distant_parts():
     atoms, cache = ase.Atoms("H2", [[0, 0, 0], [0, 0, 30.0]]), IntegralCache("sto-3g", 1e8)
-    atom = restricted.open_shell(unrestricted_task(ase.Atoms("H"), [1]), cache).energies[0]
+    atom = restricted.rohf(unrestricted_task(ase.Atoms("H"), [1]), cache).energies[0]
     plain = scf.RHF(molecule(atoms.numbers, atoms.positions, "sto-3g")).run()
     assert plain.converged
     assert plain.e_tot - 2 * atom == pytest.approx(0.757, abs=1e-3)
     # which is a saddle point with both electrons on one atom: in the lowest solution they meet half of the time
-    found = restricted.closed_shell(unrestricted_task(atoms, [0]), cache).energies[0]
+    found = restricted.rhf(unrestricted_task(atoms, [0]), cache).energies[0]
     repulsion = molecule(atoms.numbers, atoms.positions, "sto-3g").intor("int2e")[0, 0, 0, 0]
     assert found - 2 * atom == pytest.approx(0.5 * repulsion - 0.5 * Bohr / 30.0, abs=1e-6)
-    parallel = restricted.open_shell(unrestricted_task(atoms, [0, 2]), cache)
+    parallel = restricted.rohf(unrestricted_task(atoms, [0, 2]), cache)
     assert parallel.records["multiplicity"].tolist() == [3]
     assert parallel.energies[0] == pytest.approx(2 * atom, abs=1e-7)
 

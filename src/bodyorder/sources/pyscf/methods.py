@@ -106,10 +106,8 @@ TABLE = {
         further=_FIELD,
         full_gradient=True,
     ),
-    "rhf": Method(
-        f"{_RESTRICTED}:closed_shell", 1e-7, 16, (0.4, 0.6), hessian=True, further=_FIELD, full_gradient=True
-    ),
-    "rohf": Method(f"{_RESTRICTED}:open_shell", 1e-7, 16, (0.4, 0.6), further=_FIELD, full_gradient=True),
+    "rhf": Method(f"{_RESTRICTED}:rhf", 1e-7, 16, (0.4, 0.6), hessian=True, further=_FIELD, full_gradient=True),
+    "rohf": Method(f"{_RESTRICTED}:rohf", 1e-7, 16, (0.4, 0.6), further=_FIELD, full_gradient=True),
     "uks": Method(
         f"{_KOHN_SHAM}:unrestricted",
         1e-7,

@@ -24,8 +24,8 @@ from bodyorder.sources.pyscf.problem import Answer, Problem
 
 #: Makes the correlated state of a mean field, with a number of core orbitals and bytes to use, or says why there is none.
 Correlation = Callable[[uhf.UHF, int, float], "Correlated | str"]
-#: The same of a closed shell, or None where the other way must be gone.
-ClosedShells = Callable[[Reference, int, float], "Correlated | None"]
+#: The same of a closed shell the short way, or None where the long one must be gone.
+ShortWay = Callable[[Reference, int, float], "Correlated | None"]
 
 
 def mp2(problem: Problem, cache: IntegralCache) -> Answer:
@@ -43,7 +43,7 @@ def ccsd_t(problem: Problem, cache: IntegralCache) -> Answer:
     return _evaluate(problem, cache, triples, closed.triples)
 
 
-def _evaluate(problem: Problem, cache: IntegralCache, correlation: Correlation, closed_shells: ClosedShells) -> Answer:
+def _evaluate(problem: Problem, cache: IntegralCache, correlation: Correlation, short_way: ShortWay) -> Answer:
     answer = Answer.empty(problem.batch)
     best: dict[int, tuple[Reference, Correlated]] = {}
     energies: dict[int, list[float]] = {}
@@ -54,7 +54,7 @@ def _evaluate(problem: Problem, cache: IntegralCache, correlation: Correlation, 
         frozen = reference.frozen()
         state: Correlated | str | None = None
         if reference.closed:
-            state = closed_shells(reference, frozen, problem.memory)
+            state = short_way(reference, frozen, problem.memory)
         if state is None:
             field = reference.field()
             state = field if isinstance(field, str) else correlation(field, frozen, problem.memory)

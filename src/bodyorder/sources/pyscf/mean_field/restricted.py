@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 from pyscf import gto
-from pyscf.scf import hf, rohf
+from pyscf.scf import hf
+from pyscf.scf.rohf import ROHF
 
 from bodyorder.sources.pyscf.integrals import ClusterIntegrals, IntegralCache
 from bodyorder.sources.pyscf.mean_field import candidate_densities, closed_shells
@@ -36,7 +37,7 @@ SAME = 1e-5
 FINALISTS = 2
 
 
-def closed_shell(problem: Problem, cache: IntegralCache) -> Answer:
+def rhf(problem: Problem, cache: IntegralCache) -> Answer:
     """Restricted Hartree–Fock without unpaired electrons."""
     if 0 in problem.spins:
         return _evaluate(problem, cache, [0])
@@ -46,7 +47,7 @@ def closed_shell(problem: Problem, cache: IntegralCache) -> Answer:
     return answer
 
 
-def open_shell(problem: Problem, cache: IntegralCache) -> Answer:
+def rohf(problem: Problem, cache: IntegralCache) -> Answer:
     """Restricted Hartree–Fock with any number of parallel unpaired electrons."""
     return _evaluate(problem, cache, problem.spins)
 
@@ -114,7 +115,7 @@ def _lowest(mol: gto.Mole, integrals: ClusterIntegrals, row: int, densities: lis
 
 def _field(mol: gto.Mole, integrals: ClusterIntegrals, row: int) -> hf.SCF:
     with without_checkpoints():
-        return with_integrals(rohf.ROHF(mol) if mol.spin else hf.RHF(mol), integrals, row)
+        return with_integrals(ROHF(mol) if mol.spin else hf.RHF(mol), integrals, row)
 
 
 def _random(mol: gto.Mole, overlap: np.ndarray) -> list[np.ndarray]:
