@@ -27,9 +27,7 @@ def test_closed_shells(symbols):
 
 
 def test_closed_shells_only():
-    found = restricted.rhf(
-        unrestricted_task(ase.Atoms("H3", np.diag([1.0, 1, 1])), [1]), IntegralCache("sto-3g", 1e8)
-    )
+    found = restricted.rhf(unrestricted_task(ase.Atoms("H3", np.diag([1.0, 1, 1])), [1]), IntegralCache("sto-3g", 1e8))
     assert np.isnan(found.energies).all()
     assert found.messages == {0: "rhf needs a closed shell, the spin rule leaves 1 electrons unpaired; use rohf or uhf"}
 

@@ -250,6 +250,7 @@ def test_a_file_that_contradicts_itself(tmp_path, listed):
         ({"fragments": None}, "`fragments` must be given with their charges and multiplicities"),
         ({"geometry": ["a"] * 15}, "`geometry.0` must be a valid number, got 'a'"),
         ({"geometry": [float("nan")] * 15}, "`geometry.0` must be a finite number, got nan"),
+        ({"geometry": [1e300] * 15}, "`geometry.0` must be less than or equal to"),
         ({"symbols": 5}, "`symbols` must be a valid list, got 5"),
         ({"symbols": []}, "`symbols` must have at least 1 item"),
         ({"symbols": [1] * 5}, "`symbols.0` must be a valid string, got 1"),
@@ -279,6 +280,7 @@ WATER = {"symbols": ["O", "H"], "geometry": [0, 0, 0, 0, 0, 1.8]}
     [
         (5, "a qcschema source must hold results, .* holds int"),
         ([], "a qcschema source must hold energies, .* holds none"),
+        ([{"molecule": WATER, "return_result": 10**400}], "`return_result` must be a finite energy in hartree, got inf"),
         ({}, "must hold results of sub-clusters .* holds nothing"),
         ([None], "object 0 of .*: what stands there must be a valid dictionary, got None"),
         ([{"molecule": WATER, "return_result": float("nan")}], "`return_result` must be a finite energy in hartree, got nan"),
@@ -311,6 +313,15 @@ def test_results_that_are_none(run, tmp_path, content, words):
     structure, output = written(tmp_path, molecule(), "molecule.json"), tmp_path / "o.nc"
     code, _, err = run("decompose", structure, "--source", f"qcschema:{path}", "-o", output)
     assert (code, err.count("\n")) == (2, 1)
+
+
+def test_a_file_that_is_nested_without_end(tmp_path):
+    path = tmp_path / "deep.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(InputError, match=r"must be a file in JSON, .* is not: it is nested too deeply"):
+        load_source(f"qcschema:{path}")
+    with pytest.raises(InputError):
+        read_structures(path)
 
 
 @pytest.mark.parametrize("content", [5, [], [None], {}, "text", {"schema_name": "qcschema_molecule", "symbols": ["H"]}])

@@ -16,9 +16,8 @@ from ase.units import Bohr
 from bodyorder._checks import InputError, check_choice
 from bodyorder.sources.qcschema.held import NEAR, Held, PointCharges
 from bodyorder.sources.qcschema.records import COMPONENTS, Calculation, Expansion, Properties
-from bodyorder.structures.reading.qcschema import field_of_atoms, positions_of, to_atoms
-from bodyorder.structures.reading.schema import Molecule, validated
-from bodyorder.structures.reading.text import read_text
+from bodyorder.structures.reading.qcschema import field_of_atoms, positions_of, read_json, to_atoms
+from bodyorder.structures.reading.schema import LARGEST, Molecule, validated
 
 #: The atoms that are there, and those that lend their functions.
 Key = tuple[frozenset[int], frozenset[int]]
@@ -54,7 +53,7 @@ def read_answers(path: Path, model: str | None) -> Answers:
         contradicts itself
     """
     try:
-        content = json.loads(read_text(path))
+        content = read_json(path)
     except ValueError as error:
         raise InputError(f"a qcschema source must be a file in JSON, {path} is not: {error}") from None
     if isinstance(content, list):
@@ -145,7 +144,13 @@ def _parsed(label: str, n_fragments: int, path: Path) -> tuple[str, list[int], l
     """Model chemistry, fragments that are there, and those that have functions, counted from 1."""
     try:
         chemistry, real, basis = json.loads(label)
-        good = all(1 <= body <= n_fragments for body in (*real, *basis)) and set(real) <= set(basis)
+        good = all(type(body) is int and 1 <= body <= n_fragments for body in (*real, *basis))
+        good = (
+            good
+            and bool(real)
+            and set(real) <= set(basis)
+            and all(len(set(some)) == len(some) for some in (real, basis))
+        )
     except (ValueError, TypeError):
         good = False
     if not good:
@@ -153,7 +158,7 @@ def _parsed(label: str, n_fragments: int, path: Path) -> tuple[str, list[int], l
             f"labels of sub-clusters must look like '[\"model\", [1], [1, 2]]' with fragments from 1 to {n_fragments}, "
             f"{path} has {label!r}"
         )
-    return str(chemistry), list(real), list(basis)
+    return str(chemistry), real, basis
 
 
 def _multiplicity(molecule: Molecule) -> int:
@@ -231,7 +236,7 @@ def _around(molecule: Molecule, calculation: Calculation, where: str) -> PointCh
         table = np.array(rows).reshape(-1, 4)
     except (TypeError, ValueError):
         table = np.full((1, 4), np.nan)
-    if not np.isfinite(table).all():
+    if not (np.abs(table) <= LARGEST).all():  # NaN is not
         raise InputError(
             "point charges around a calculation must be rows such as [-0.8, [0.0, 0.0, 1.0]], charge and place in bohr, those "
             f"of {where} are not"

@@ -46,7 +46,9 @@ class Failure(Part):
     def line(self) -> str:
         """The one line that says most: the last one of a traceback."""
         text = (self.error_message or self.error_type or "").strip()
-        return (text.splitlines()[-1].strip() if "Traceback" in text else first_line(ValueError(text))) or "no message"
+        return (
+            text.splitlines()[-1].strip() if "Traceback" in text else first_line(ValueError(text))
+        ) or "no reason is given"
 
 
 class Properties(Part):

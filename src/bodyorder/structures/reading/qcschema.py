@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Where the molecule of an input or a result stands.
 _PATHS: tuple[tuple[str, ...], ...] = ((), ("molecule",), ("input_data", "molecule"))
+#: Whole numbers of so many digits are none that anybody means.
+_DIGITS = 30
 #: Column of the point charges that stand for the atoms of absent fragments, as ``field="column:field"`` takes them.
 FIELD = "field"
 #: Where those of an expansion stand, in its input or in the input of its result.
@@ -35,11 +37,23 @@ _FIELDS = (
 def find_qcschema(path: Path) -> Any:
     """What a JSON file holds if that is QCSchema, else None: an object with a molecule, or that is one, or a list with such."""
     try:
-        content = json.loads(read_text(path))
+        content = read_json(path)
     except ValueError:
         return None
     objects = content if isinstance(content, list) else [content]
     return content if any(isinstance(one, dict) and _is_schema(one) for one in objects) else None
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; numbers that no float can have are infinite.
+
+    :raises ValueError: if it is no JSON, or nested too deeply
+    :raises InputError: if it cannot be read
+    """
+    try:
+        return json.loads(read_text(path), parse_int=lambda text: int(text) if len(text) < _DIGITS else float(text))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _is_schema(content: dict[str, Any]) -> bool:
@@ -141,11 +155,13 @@ def field_of_atoms(given: Any, fragments: list[list[int]] | None, where: str) ->
     :param given: charges of the atoms of each fragment by its number, from 1 on (QCManyBody's ``embedding_charges``)
     :raises InputError: if they are not those of the atoms of all fragments
     """
+    from bodyorder.structures.reading.schema import LARGEST
+
     parts = fragments or []
     try:
         by_fragment = {int(key): np.array(charges, dtype=np.float64) for key, charges in given.items()}
         good = by_fragment.keys() == set(range(1, len(parts) + 1)) and all(
-            by_fragment[index + 1].shape == (len(part),) and np.isfinite(by_fragment[index + 1]).all()
+            by_fragment[index + 1].shape == (len(part),) and (np.abs(by_fragment[index + 1]) <= LARGEST).all()
             for index, part in enumerate(parts)
         )
     except (AttributeError, TypeError, ValueError):

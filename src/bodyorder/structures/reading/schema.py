@@ -14,6 +14,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from bodyorder._checks import InputError
 
+#: The largest number that squares can be computed of with some to spare.
+LARGEST = 1e20
 #: Charges that differ by less are the same.
 SAME_CHARGE = 1e-6
 
@@ -49,7 +51,7 @@ def _first(error: ValidationError) -> str:
     if problem["type"] == "missing":
         return f"{path} must be given, and is not"
     if problem["type"] == "value_error":
-        return str(problem["ctx"]["error"])
+        return str(problem["ctx"]["error"]) + (f" (in {path})" if problem["loc"] else "")
     shown = repr(problem["input"])
     said = re.sub(r"^(Input|List|Dictionary) should", "must", problem["msg"])
     said = re.sub(r" after validation.*| or instance of \w+$", "", said)
@@ -75,6 +77,10 @@ def _whole(value: Any) -> Any:
 
 #: A number, which NaN and infinity are not.
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+#: A coordinate in bohr.
+Length = Annotated[Finite, Field(ge=-LARGEST, le=LARGEST)]
+#: Of an atom, a fragment or a molecule, in elementary charges.
+Charge = Annotated[Finite, Field(ge=-1000, le=1000)]
 #: 2S + 1.
 Multiplicity = Annotated[int, BeforeValidator(_whole), Field(ge=1)]
 
@@ -83,13 +89,13 @@ class Molecule(Part):
     """A molecule: lengths in bohr, charges in elementary charges."""
 
     symbols: Annotated[list[Annotated[str, AfterValidator(_element)]], Field(min_length=1)]
-    geometry: Annotated[list[Finite], BeforeValidator(_flat)]
+    geometry: Annotated[list[Length], BeforeValidator(_flat)]
     name: str | None = None
     real: list[bool] | None = None
     fragments: list[Annotated[list[int], Field(min_length=1)]] | None = None
-    fragment_charges: list[Finite] | None = None
+    fragment_charges: list[Charge] | None = None
     fragment_multiplicities: list[Multiplicity] | None = None
-    molecular_charge: Finite | None = None
+    molecular_charge: Charge | None = None
     molecular_multiplicity: Multiplicity | None = None
     extras: dict[str, Any] | None = None
 
