@@ -26,8 +26,8 @@ def listed():
     return calculations(expanded("nocp")[0], model={"method": "hf", "basis": "x"})
 
 
-def contributions(atoms, path, **options):
-    return decompose(atoms, {"source": f"qcschema:{path}"} | options, bodies="molecules")
+def contributions(atoms, path, *, subsets=False, **options):
+    return decompose(atoms, {"source": f"qcschema:{path}"} | options, bodies="molecules", subsets=subsets)
 
 
 def reason(atoms, path, **options):
@@ -145,9 +145,30 @@ def test_a_multiplicity_that_is_not_asked_for(tmp_path, structure, listed):
     other = json.loads(json.dumps(first_pair(listed)))
     other["molecule"]["molecular_multiplicity"] = 1
     path = written(tmp_path, [*listed, other | {"return_result": -1.5}])
-    assert "multiplicities 1 and 3; moments on its atoms must say which is meant" in reason(structure, path)
+    assert "multiplicities 1 and 3; moments on its atoms, or a spin rule (spin=low), must say which" in reason(
+        structure, path
+    )
     chosen = decompose(triplet, f"qcschema:{path}", bodies="molecules", subsets=True).subsets.subset_energy.values
     assert chosen[3] / Hartree == pytest.approx(first_pair(listed)["return_result"], abs=1e-12)
+
+
+def test_a_spin_rule_chooses(tmp_path, structure, listed):
+    """Of a pair there are singlet and triplet, of another the triplet alone."""
+    first, second = [one for one in listed if one["molecule"]["real"].count(True) == 3]
+    triplet = json.loads(json.dumps(first))
+    triplet["molecule"]["molecular_multiplicity"] = second["molecule"]["molecular_multiplicity"] = 3
+    triplet["return_result"] = first["return_result"] - 0.25
+    path = written(tmp_path, [*listed, triplet])
+    low, ground = (contributions(structure, path, spin=spin, subsets=True) for spin in ("low", "ground"))
+    assert low.failure.values[0].endswith("the file holds it with multiplicity 3, and the spin rule says 1")
+    rows = low.subsets.subset_multiplicity.values[4:6]
+    (row,) = 4 + np.flatnonzero(np.isfinite(rows))
+    assert low.subsets.subset_multiplicity.values[row] == 1
+    assert ground.subsets.subset_multiplicity.values[4:6].tolist() == [3, 3]
+    lower = ground.subsets.subset_energy.values[row] - low.subsets.subset_energy.values[row]
+    assert lower / Hartree == pytest.approx(-0.25, abs=1e-12)
+    assert low.attrs["spin"] == "low"
+    assert low.attrs["fingerprint"] != ground.attrs["fingerprint"]
 
 
 @pytest.mark.parametrize("where", ["list", "expansion"])
@@ -313,6 +334,59 @@ def test_results_that_are_none(run, tmp_path, content, words):
     structure, output = written(tmp_path, molecule(), "molecule.json"), tmp_path / "o.nc"
     code, _, err = run("decompose", structure, "--source", f"qcschema:{path}", "-o", output)
     assert (code, err.count("\n")) == (2, 1)
+
+
+#: What may stand where something else is meant.
+ANYTHING = (None, True, -1, 1.5, 1e308, 10**400, float("nan"), "a", [], [[]], [None], {}, {"1": "b"}, [[0.1, [0, 0]]])
+
+
+def places_in(content, path=()):
+    """Every place in what JSON holds."""
+    inside = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for key, value in inside:
+        yield (*path, key)
+        yield from places_in(value, (*path, key))
+
+
+def files():
+    energies, _ = expanded("nocp")
+    whole, more = (
+        results(energies),
+        {"model": {"method": "hf", "basis": {"name": "x"}}, "properties": {"return_energy": -1.0}},
+    )
+    whole["input_data"]["specification"] = {
+        "keywords": {"embedding_charges": {"1": [0.1, 0.2], "2": [0.1, 0.2], "3": [0.3]}},
+        "specification": {"(auto)": {"model": {"method": "hf", "basis": "x"}}},
+    }
+    failed = calculations(energies)[3] | {"success": False, "error": {"error_type": "x", "error_message": "y"}}
+    whole["component_results"] = {'["made/up", [1, 2], [1, 2]]': failed}
+    keywords = {"external_potentials": [[0.1, [0, 0, 1]]], "function_kwargs": {}}
+    return whole, calculations(dict(list(energies.items())[-1:]), keywords=keywords, **more)
+
+
+def complaint(read, path):
+    """What a reader says of a file that it refuses; empty if it takes it."""
+    try:
+        read(path)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_anything_anywhere_is_read_or_refused_in_one_line(tmp_path, which):
+    said = []
+    text = json.dumps(files()[which])
+    for index, place in enumerate(places_in(files()[which])):
+        for value in ANYTHING[index % 7 :: 7]:
+            held = content = json.loads(text)
+            for key in place[:-1]:
+                held = held[key]
+            held[place[-1]] = value
+            path = written(tmp_path, content)
+            said += [complaint(read, path) for read in (read_structures, lambda path: load_source(f"qcschema:{path}"))]
+    assert sum(map(bool, said)) > 50
+    assert not [line for line in said if "\n" in line]
 
 
 def test_a_file_that_is_nested_without_end(tmp_path):

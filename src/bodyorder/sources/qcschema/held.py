@@ -75,17 +75,25 @@ class Asked:
     """What one sub-cluster is asked for in.
 
     :param charge: in elementary charges
-    :param multiplicities: those that moments on its atoms allow, None where none are given
+    :param multiplicities: those that a spin rule or moments on its atoms allow, None where there are neither
     :param around: point charges around it
+    :param by_rule: whether a spin rule says the multiplicities, of which the lowest state counts
     """
 
     charge: int
     multiplicities: frozenset[int] | None
     around: PointCharges
+    by_rule: bool = False
 
     @classmethod
-    def of(cls, batch: ClusterBatch, row: int) -> Asked:
-        """A row of a batch."""
+    def of(cls, batch: ClusterBatch, row: int, unpaired: Sequence[int] | None = None) -> Asked:
+        """A row of a batch.
+
+        :param unpaired: electrons that a spin rule allows; None without a rule
+        """
+        around = PointCharges.of(*batch.field_of(row))
+        if unpaired is not None:
+            return cls(int(batch.charges[row]), frozenset(count + 1 for count in unpaired), around, True)
         multiplicities = None
         moments = batch.of_members("moments")[row]
         if moments.any():
@@ -97,7 +105,7 @@ class Asked:
                 free += 0 if moments[own].any() else round(float((batch.numbers[row] - charges)[own].sum())) % 2
             total = round(float(moments.sum()))
             multiplicities = frozenset(abs(total + turned) + 1 for turned in range(-free, free + 1, 2))
-        return cls(int(batch.charges[row]), multiplicities, PointCharges.of(*batch.field_of(row)))
+        return cls(int(batch.charges[row]), multiplicities, around)
 
     def choose(self, held: Sequence[Held]) -> Held | str:
         """The one that is meant of all that the file holds of a sub-cluster, or why there is none."""
@@ -112,15 +120,16 @@ class Asked:
         fitting = [one for one in alike if self.multiplicities is None or one.multiplicity in self.multiplicities]
         if not fitting:
             wanted = " or ".join(map(str, sorted(self.multiplicities or ())))
-            return f"the file holds it with multiplicity {alike[0].multiplicity}, and moments of its atoms say {wanted}"
+            who = "the spin rule says" if self.by_rule else "moments of its atoms say"
+            return f"the file holds it with multiplicity {alike[0].multiplicity}, and {who} {wanted}"
         several = sorted({one.multiplicity for one in fitting})
-        if len(several) > 1:
+        if len(several) > 1 and not self.by_rule:
             return (
-                f"the file holds it with multiplicities {' and '.join(map(str, several))}; moments on its atoms must say which "
-                "is meant"
+                f"the file holds it with multiplicities {' and '.join(map(str, several))}; moments on its atoms, or a spin rule "
+                "(spin=low), must say which is meant"
             )
         # what failed once and was computed again is known
-        return next((one for one in fitting if not one.failure), fitting[0])
+        return min(fitting, key=lambda one: (bool(one.failure), one.energy))
 
 
 def _other_field(asked: PointCharges, held: PointCharges) -> str:

@@ -12,6 +12,7 @@ from bodyorder.sources.protocol import Capabilities, EnergySource, Evaluation, P
 from bodyorder.sources.qcschema.answers import UNNAMED, Answers, places_of
 from bodyorder.sources.qcschema.held import Asked, Held
 from bodyorder.sources.spec import format_spec
+from bodyorder.sources.spin import spin_rule
 from bodyorder.structures.clusters import ClusterBatch
 
 
@@ -24,13 +25,17 @@ class AnswersSource(EnergySource):
     :param answers: what it holds
     :param counterpoise: whose functions are asked for
     :param energy_error: 1σ of one energy in eV
+    :param spin: the rule by which multiplicities are chosen, None for those that the file holds
     """
 
     cutoff = None
 
-    def __init__(self, target: str, answers: Answers, counterpoise: str, energy_error: float):
+    def __init__(self, target: str, answers: Answers, counterpoise: str, energy_error: float, spin: str | None = None):
         self._answers = answers
+        # what the file holds are mostly determinants of a number of unpaired electrons
+        self._rule = None if spin is None else spin_rule(spin)
         shown = {} if answers.model == UNNAMED else {"model": answers.model}
+        shown |= {} if spin is None else {"spin": spin}
         shown |= {} if counterpoise == "none" else {"counterpoise": counterpoise}
         self.name = format_spec("qcschema", target, shown)
         held = [
@@ -39,12 +44,14 @@ class AnswersSource(EnergySource):
             for one in every
         ]
         text = json.dumps([sorted(held), answers.atoms.numbers.tolist(), answers.atoms.positions.round(6).tolist()])
-        self.fingerprint = f"qcschema {answers.model} {hashlib.sha256(text.encode()).hexdigest()}"
+        chosen = "" if self._rule is None else f" spin={spin}{self._rule.identity}"
+        self.fingerprint = f"qcschema {answers.model}{chosen} {hashlib.sha256(text.encode()).hexdigest()}"
         self.precision = Precision(absolute=energy_error)
         self.capabilities = Capabilities(
             charged=True,
             records=("multiplicity",),
             context=("bodies", "charges", "moments", "field"),
+            spin="none" if spin is None else spin,
             counterpoise=counterpoise,
             versions={"computed by": f"{answers.program} {answers.model}"},
         )
@@ -61,10 +68,11 @@ class AnswersSource(EnergySource):
         found = Evaluation.unknown(len(batch))
         found.records["multiplicity"] = np.full(len(batch), np.nan)
         ghosts = batch.of_ghosts()
+        spins = [None] * len(batch) if self._rule is None else self._rule.spins(batch)
         for row in range(len(batch)):
             numbers = np.concatenate([batch.numbers[row], ghosts[0][row]])
             positions = np.concatenate([batch.positions[row], ghosts[1][row]])
-            answer = self._answer(batch, row, numbers, positions)
+            answer = self._answer(Asked.of(batch, row, spins[row]), batch.n_atoms, numbers, positions)
             if isinstance(answer, str):
                 found.messages[row] = answer
             elif answer.failure:
@@ -74,17 +82,18 @@ class AnswersSource(EnergySource):
                 found.records["multiplicity"][row] = answer.multiplicity
         return found
 
-    def _answer(self, batch: ClusterBatch, row: int, numbers: np.ndarray, positions: np.ndarray) -> Held | str:
+    def _answer(self, asked: Asked, n_atoms: int, numbers: np.ndarray, positions: np.ndarray) -> Held | str:
         """What the file holds of one sub-cluster, or why that is nothing.
 
-        :param numbers: of its atoms and of those that lend it their functions
+        :param n_atoms: how many of the atoms are there; the others lend it their functions
+        :param numbers: of all of them
         :param positions: likewise, in Å
         """
         places = places_of(numbers, positions, self._answers.atoms)
         if places is None:
             return "its atoms are not those of the molecule in the file"
-        key = frozenset(places[: batch.n_atoms].tolist()), frozenset(places[batch.n_atoms :].tolist())
+        key = frozenset(places[:n_atoms].tolist()), frozenset(places[n_atoms:].tolist())
         held = self._answers.held.get(key, [])
         if not held and key[1]:
             return f"the file holds no energy of it in the functions of {len(key[1])} atoms more"
-        return Asked.of(batch, row).choose(held)
+        return asked.choose(held)
