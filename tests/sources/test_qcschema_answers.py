@@ -67,6 +67,19 @@ def test_several_models_are_told_apart(tmp_path, structure, listed):
         load_source(f"qcschema:{written(tmp_path, [*listed, *bare])}")
 
 
+def test_keywords_that_differ_are_told(tmp_path, structure, listed):
+    for one in listed:
+        one["keywords"] = {
+            "freeze_core": one["molecule"]["real"] == [True],
+            "function_kwargs": {},
+            "d_convergence": 1e-8,
+        }
+    found = contributions(structure, written(tmp_path, listed))
+    assert found.attrs["remark"].endswith("results.json differ in keywords of their program: freeze_core")
+    listed[0]["keywords"] = listed[1]["keywords"] = listed[2]["keywords"] = listed[3]["keywords"]
+    assert contributions(structure, written(tmp_path, listed)).attrs["remark"] == ""
+
+
 def test_the_model_of_a_task_is_named(tmp_path):
     """QCManyBody's label of the only model says nothing; its specification does. Version 2 has models a step further down."""
     energies = {label.replace("made/up", "(auto)"): one for label, one in expanded("nocp")[0].items()}

@@ -37,12 +37,14 @@ class Answers:
     :param held: what the file says of each sub-cluster
     :param program: what computed them
     :param model: the model chemistry
+    :param remark: what its calculations do not share, a sentence; empty if there is nothing
     """
 
     atoms: ase.Atoms
     held: dict[Key, list[Held]]
     program: str
     model: str
+    remark: str = ""
 
 
 def read_answers(path: Path, model: str | None) -> Answers:
@@ -217,7 +219,19 @@ def _of_single(contents: list[Any], path: Path, model: str | None) -> Answers:
             where,
         )
     programs = sorted({calculation.provenance.name for _, calculation, _ in results})
-    return Answers(whole, held.by_key, ", ".join(programs), chosen)
+    remark = _remark([calculation.options for _, calculation, _ in results], path)
+    return Answers(whole, held.by_key, ", ".join(programs), chosen, remark)
+
+
+#: Keywords that say which point charges there are.
+_OF_CHARGES = ("function_kwargs", "external_potentials")
+
+
+def _remark(options: Sequence[dict[str, Any]], path: Path) -> str:
+    """Which keywords calculations do not share: frozen cores and grids change energies, numbers of iterations do not."""
+    names = sorted({name for own in options for name in own}.difference(_OF_CHARGES))
+    differing = [name for name in names if len({repr(own.get(name)) for own in options}) > 1]
+    return f"calculations in {path} differ in keywords of their program: {', '.join(differing)}" if differing else ""
 
 
 def _around(molecule: Molecule, calculation: Calculation, where: str) -> PointCharges:

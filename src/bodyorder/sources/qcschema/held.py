@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from bodyorder.sources.spin.rules import SpinRule
 from bodyorder.structures.clusters import ClusterBatch
 from bodyorder.structures.reading.schema import SAME_CHARGE
 
@@ -86,26 +87,16 @@ class Asked:
     by_rule: bool = False
 
     @classmethod
-    def of(cls, batch: ClusterBatch, row: int, unpaired: Sequence[int] | None = None) -> Asked:
-        """A row of a batch.
+    def each(cls, batch: ClusterBatch, rule: SpinRule | None) -> list[Asked]:
+        """What the sub-clusters of a batch are asked for in.
 
-        :param unpaired: electrons that a spin rule allows; None without a rule
+        :raises InputError: as the rule raises it
         """
-        around = PointCharges.of(*batch.field_of(row))
-        if unpaired is not None:
-            return cls(int(batch.charges[row]), frozenset(count + 1 for count in unpaired), around, True)
-        multiplicities = None
-        moments = batch.of_members("moments")[row]
-        if moments.any():
-            bodies, charges = (batch.of_members(name)[row] for name in ("bodies", "charges"))
-            # bodies without moments are closed shells, or have one unpaired electron that points either way
-            free = 0
-            for body in np.unique(bodies):
-                own = bodies == body
-                free += 0 if moments[own].any() else round(float((batch.numbers[row] - charges)[own].sum())) % 2
-            total = round(float(moments.sum()))
-            multiplicities = frozenset(abs(total + turned) + 1 for turned in range(-free, free + 1, 2))
-        return cls(int(batch.charges[row]), multiplicities, around)
+        multiplicities = _by_moments(batch) if rule is None else [_multiplicities(some) for some in rule.spins(batch)]
+        return [
+            cls(charge, of_row, PointCharges.of(*batch.field_of(row)), rule is not None)
+            for row, (charge, of_row) in enumerate(zip(batch.charges.tolist(), multiplicities, strict=True))
+        ]
 
     def choose(self, held: Sequence[Held]) -> Held | str:
         """The one that is meant of all that the file holds of a sub-cluster, or why there is none."""
@@ -130,6 +121,27 @@ class Asked:
             )
         # what failed once and was computed again is known
         return min(fitting, key=lambda one: (bool(one.failure), one.energy))
+
+
+def _multiplicities(unpaired: Iterable[int]) -> frozenset[int]:
+    """Multiplicities of numbers of unpaired electrons."""
+    return frozenset(count + 1 for count in unpaired)
+
+
+def _by_moments(batch: ClusterBatch) -> list[frozenset[int] | None]:
+    """Multiplicities that moments on the atoms allow, None where there are none."""
+    moments, bodies, charges = (batch.of_members(name) for name in ("moments", "bodies", "charges"))
+    found: list[frozenset[int] | None] = [None] * len(batch)
+    for row in np.flatnonzero(moments.any(axis=1)).tolist():
+        # bodies without moments are closed shells, or have one unpaired electron that points either way
+        free = 0
+        for body in np.unique(bodies[row]):
+            own = bodies[row] == body
+            if not moments[row, own].any():
+                free += round(float((batch.numbers[row] - charges[row])[own].sum())) % 2
+        total = round(float(moments[row].sum()))
+        found[row] = _multiplicities(abs(total + turned) for turned in range(-free, free + 1, 2))
+    return found
 
 
 def _other_field(asked: PointCharges, held: PointCharges) -> str:

@@ -53,6 +53,7 @@ class AnswersSource(EnergySource):
             context=("bodies", "charges", "moments", "field"),
             spin="none" if spin is None else spin,
             counterpoise=counterpoise,
+            remark=answers.remark,
             versions={"computed by": f"{answers.program} {answers.model}"},
         )
 
@@ -68,11 +69,10 @@ class AnswersSource(EnergySource):
         found = Evaluation.unknown(len(batch))
         found.records["multiplicity"] = np.full(len(batch), np.nan)
         ghosts = batch.of_ghosts()
-        spins = [None] * len(batch) if self._rule is None else self._rule.spins(batch)
-        for row in range(len(batch)):
+        for row, asked in enumerate(Asked.each(batch, self._rule)):
             numbers = np.concatenate([batch.numbers[row], ghosts[0][row]])
             positions = np.concatenate([batch.positions[row], ghosts[1][row]])
-            answer = self._answer(Asked.of(batch, row, spins[row]), batch.n_atoms, numbers, positions)
+            answer = self._answer(asked, batch.n_atoms, numbers, positions)
             if isinstance(answer, str):
                 found.messages[row] = answer
             elif answer.failure:
