@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from bodyorder._checks import InputError
-from bodyorder.sources.spin.atoms import unpaired_of_atom
+from bodyorder.sources.spin.atoms import most_unpaired_of_atom, unpaired_of_atom
 
 
 def electrons(numbers: Iterable[int], charge: int, core: int = 0) -> int:
@@ -32,12 +32,23 @@ def unpaired_electrons(numbers: Iterable[int], charge: int) -> list[int]:
     return [unpaired_of_atom(count) for count in electrons_of_atoms(numbers, charge)]
 
 
-def electrons_of_atoms(numbers: Iterable[int], charge: int) -> list[int]:
-    """Electrons of every atom, the charge placed as for :func:`unpaired_electrons`."""
+def most_unpaired_electrons(numbers: Iterable[int], charge: int) -> int:
+    """Unpaired electrons that atoms can have together without leaving their open shells, the charge placed where that is most."""
+    counts = electrons_of_atoms(numbers, charge, most_unpaired_of_atom)
+    return sum(most_unpaired_of_atom(count) for count in counts)
+
+
+def electrons_of_atoms(
+    numbers: Iterable[int], charge: int, unpaired: Callable[[int], int] = unpaired_of_atom
+) -> list[int]:
+    """Electrons of every atom, the charge placed where it leaves the most unpaired ones.
+
+    :param unpaired: how many of those an atom has, given all its electrons
+    """
     counts = [int(number) for number in numbers]
     step = 1 if charge > 0 else -1
     for _ in range(abs(charge)):
         possible = [atom for atom, count in enumerate(counts) if count - step >= 0]
-        gains = {atom: unpaired_of_atom(counts[atom] - step) - unpaired_of_atom(counts[atom]) for atom in possible}
+        gains = {atom: unpaired(counts[atom] - step) - unpaired(counts[atom]) for atom in possible}
         counts[max(possible, key=gains.__getitem__)] -= step
     return counts

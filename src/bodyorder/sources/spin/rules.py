@@ -8,7 +8,7 @@ import numpy as np
 
 from bodyorder._checks import InputError
 from bodyorder.sources.spin.atoms import unpaired_of_atom
-from bodyorder.sources.spin.electrons import electrons, electrons_of_atoms, unpaired_electrons
+from bodyorder.sources.spin.electrons import electrons, electrons_of_atoms, most_unpaired_electrons
 from bodyorder.structures.clusters import ClusterBatch
 
 #: Sums of moments and charges that are this close to a whole number are one.
@@ -47,8 +47,9 @@ class ElectronRule(SpinRule):
     ``low`` is not additive for parts far from each other: two parts whose ground states are triplets couple to a singlet of
     the whole at no cost, while each of them alone is held in its own, higher singlet.
 
-    For ``ground`` a determinant, or a potential, is not asked for more unpaired electrons than those of its atoms, or than one
-    broken pair: such states are never the lowest, a mean field seldom finds them, and no potential has learnt them.
+    For ``ground`` a determinant, or a potential, is not asked for more unpaired electrons than its atoms can have without leaving
+    their open shells, or than one broken pair: such states are never the lowest, a mean field seldom finds them, and no potential
+    has learnt them.
 
     :param total_spin: whether the states of the source have a total spin
     """
@@ -69,7 +70,7 @@ class ElectronRule(SpinRule):
         if self.name == "ground":
             most = count
             if not self.total_spin:
-                most = min(count, max(sum(unpaired_electrons(numbers, charge)), 2 + least))
+                most = min(count, max(most_unpaired_electrons(numbers, charge), 2 + least))
         return tuple(range(least, most + 1, 2))
 
 

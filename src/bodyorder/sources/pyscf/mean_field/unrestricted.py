@@ -19,7 +19,7 @@ from bodyorder.sources.pyscf.mean_field.fields import Solution, molecule_of
 from bodyorder.sources.pyscf.mean_field.iterative import solve_iteratively
 from bodyorder.sources.pyscf.mean_field.relax import Tracks, relax
 from bodyorder.sources.pyscf.mean_field.space import Space, of_one_rank
-from bodyorder.sources.pyscf.mean_field.starts import AtomicOrbitals, patterns, polarisations
+from bodyorder.sources.pyscf.mean_field.starts import AtomicOrbitals, configurations, patterns, polarisations
 from bodyorder.sources.pyscf.problem import Problem
 
 #: Steps in the small space, when a start rests there (hartree), and how close solutions
@@ -153,17 +153,17 @@ class Unrestricted:
     def _starts(self, rows: np.ndarray, small: Space, unpaired: int) -> Tracks:
         """Densities in the space of the atoms' own orbitals."""
         batch, moments = self.problem.batch, self.problem.moments
-        owners, occupations = [], []
+        owners, densities = [], []
         for place, row in enumerate(rows):
             numbers = batch.numbers[row]
             some = patterns(numbers, batch.positions[row], int(batch.charges[row]), unpaired)
             if moments is not None:
                 some = np.concatenate([polarisations(numbers, moments[row])[None], some])
-            some = np.concatenate([some, np.zeros((1, len(numbers)))])
-            owners.append(np.full(len(some), place))
-            occupations.append(self.atoms.occupations(some))
-        flat = np.concatenate(occupations)
-        return Tracks.begin(np.concatenate(owners), flat[..., None] * np.eye(flat.shape[-1]))
+            whole = configurations(self.atoms, some, unpaired)
+            even = self.atoms.occupations(np.concatenate([some, np.zeros((1, len(numbers)))]))
+            densities.append(np.concatenate([whole, even[..., None] * np.eye(even.shape[-1])]))
+            owners.append(np.full(len(densities[-1]), place))
+        return Tracks.begin(np.concatenate(owners), np.concatenate(densities))
 
     def _with_random(self, space: Space, tracks: Tracks, electrons: tuple[int, int]) -> Tracks:
         """Starts and others from random fields added to that of superposed atoms."""
