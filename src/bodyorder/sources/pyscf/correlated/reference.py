@@ -16,7 +16,7 @@ from bodyorder.sources.pyscf.integrals import IntegralCache
 from bodyorder.sources.pyscf.mean_field import UNSOLVED
 from bodyorder.sources.pyscf.mean_field.fields import Solution, closed_to_pyscf, molecule_of, to_pyscf
 from bodyorder.sources.pyscf.mean_field.projection import impurity
-from bodyorder.sources.pyscf.mean_field.unrestricted import Unrestricted
+from bodyorder.sources.pyscf.mean_field.unrestricted import ABOVE, Unrestricted
 from bodyorder.sources.pyscf.problem import Problem
 
 #: Derivative with respect to rotations of the orbitals: a correlated energy is linear in what is left of it.
@@ -90,11 +90,19 @@ class Reference:
 
 
 def references(problem: Problem, cache: IntegralCache) -> Iterator[Reference]:
-    """All rows with their mean fields of each spin in turn."""
+    """All rows with their mean fields of each spin in turn that may have the lowest correlated energy.
+
+    The more electrons are parallel the less they correlate: a mean field that is far above the lowest one, and has more unpaired
+    electrons, stays above it.
+    """
     solver = Unrestricted(problem, cache)
-    for unpaired in problem.spins:
-        for row, solution in enumerate(solver.solve(unpaired)):
-            if unpaired == 0 or row not in solver.closed:
+    for row, found in enumerate(solver.solutions()):
+        if found is None:
+            yield Reference(solver, row, problem.spins[0], None)
+            continue
+        lowest = min(found.values(), key=lambda solution: solution.energy)
+        for unpaired, solution in sorted(found.items()):
+            if unpaired <= lowest.unpaired or solution.energy <= lowest.energy + ABOVE:
                 yield Reference(solver, row, unpaired, solution)
 
 

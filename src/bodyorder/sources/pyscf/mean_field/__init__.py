@@ -35,8 +35,6 @@ from bodyorder.sources.pyscf.mean_field.records import record_state
 from bodyorder.sources.pyscf.mean_field.unrestricted import Unrestricted
 from bodyorder.sources.pyscf.problem import Answer, Problem
 
-#: How far (hartree) above the lowest solution a search must have ended that found none, for that spin to be left out.
-ABOVE = 0.3
 #: Why a row failed.
 UNSOLVED = "unrestricted Hartree-Fock must have a converged and stable solution, and none was found; use fci"
 
@@ -93,18 +91,8 @@ def closed_shells(problem: Problem, cache: IntegralCache) -> dict[int, Solution]
 
 
 def _solutions(solver: Unrestricted) -> list[list[Solution] | str]:
-    """The solutions of each row with each number of unpaired electrons, lowest first, or why one of them is missing.
-
-    Of closed shells beyond doubt that without any is enough. A search that finds no solution and comes nowhere near the lowest of
-    the others is not missed: mean fields of many parallel spins seldom converge.
-    """
-    result: list[list[Solution] | str] = []
-    for row, each in enumerate(zip(*[solver.solve(unpaired) for unpaired in solver.problem.spins], strict=True)):
-        found = [solution for solution in each if solution is not None]
-        lowest = min((solution.energy for solution in found), default=np.inf)
-        complete = row in solver.closed or all(
-            solution is not None or solver.reached.get((row, unpaired), -np.inf) > lowest + ABOVE
-            for unpaired, solution in zip(solver.problem.spins, each, strict=True)
-        )
-        result.append(sorted(found, key=lambda solution: solution.energy) if complete else UNSOLVED)
-    return result
+    """The solutions of each row with each number of unpaired electrons, lowest first, or why one of them is missing."""
+    return [
+        UNSOLVED if found is None else sorted(found.values(), key=lambda solution: solution.energy)
+        for found in solver.solutions()
+    ]

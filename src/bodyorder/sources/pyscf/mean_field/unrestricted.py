@@ -3,7 +3,8 @@
 Closed shells beyond doubt are found the short way (:mod:`~bodyorder.sources.pyscf.mean_field.closed`). All others are searched:
 starts are brought close to self-consistency in the space of the atoms' own occupied orbitals, where a step costs next to
 nothing; the few different solutions found there, and some starts that know nothing of them, go on in all functions;
-the lowest of those goes downhill to a stable solution.
+the lowest of those goes downhill to a stable solution. Where several numbers of unpaired electrons are asked for, those whose
+starts have come to rest far above the lowest solution of another end there.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ RIVALS, CLOSE = 2, 5e-3
 RIVALS_SHELLS = 3
 #: Electrons of the smallest closed shell that is looked for the short way.
 LEAST_CLOSED = 4
+#: How far (hartree) above the lowest solution a search must have come to, for its number of unpaired electrons to be left out, and
+#: the largest element of the commutator of density and Fock matrix (hartree) with which it goes no further.
+ABOVE, NEAR = 0.3, 1e-2
 
 
 class Unrestricted:
@@ -55,8 +59,6 @@ class Unrestricted:
         counts = cache.functions(all_numbers(problem.batch)[0])
         numbers = problem.batch.numbers[0]
         self.atoms = AtomicOrbitals.of_cluster(cache.basis, numbers, int(counts[len(numbers) :].sum()))
-        #: the lowest energy in hartree that a search came to which found no solution, by row and unpaired electrons
-        self.reached: dict[tuple[int, int], float] = {}
         # patterns of moments do not tell how the electrons of an open shell lie
         self._shells = len(self.atoms.atoms) > len(numbers)
         self._kept = KEPT_SHELLS if self._shells else KEPT
@@ -107,9 +109,42 @@ class Unrestricted:
             for place, row in enumerate(rows):
                 mine = tracks.select(np.flatnonzero(tracks.rows == place))
                 found[row] = self._best(space, place, int(row), mine, unpaired)
-                if found[row] is None:
-                    self.reached[int(row), unpaired] = float(mine.energies.min())
         return found
+
+    def solutions(self) -> list[dict[int, Solution] | None]:
+        """The lowest stable solutions of each row by number of unpaired electrons; None where one is missing that may be the lowest.
+
+        Of closed shells beyond doubt only that without unpaired electrons is given. A number of unpaired electrons is left out if
+        its search comes nowhere near the lowest solution of the others: mean fields of many parallel spins seldom converge, and are
+        never the lowest then.
+        """
+        found: list[dict[int, Solution] | None] = [None] * len(self.problem.batch)
+        for row, solution in self.closed.items():
+            found[row] = {0: solution}
+        relaxed = [self._relaxed(unpaired) for unpaired in self.problem.spins]
+        for group in zip(*relaxed, strict=True):  # of one number of independent functions
+            rows, space, _ = group[0]
+            for place, row in enumerate(rows):
+                mine = [tracks.select(np.flatnonzero(tracks.rows == place)) for *_, tracks in group]
+                found[row] = self._of_every_spin(space, place, int(row), mine)
+        return found
+
+    def _of_every_spin(
+        self, space: Space, place: int, row: int, relaxed: list[Tracks]
+    ) -> dict[int, Solution] | None:
+        found: dict[int, Solution] = {}
+        bottoms = [float(tracks.energies.min()) for tracks in relaxed]
+        lowest, missing = np.inf, []
+        for number in np.argsort(bottoms, kind="stable"):
+            tracks, unpaired = relaxed[number], self.problem.spins[number]
+            if bottoms[number] > lowest + ABOVE and tracks.errors[np.argmin(tracks.energies)] < NEAR:
+                continue
+            solution = self._best(space, place, row, tracks, unpaired)
+            if solution is None:
+                missing.append(bottoms[number])
+            else:
+                found[unpaired], lowest = solution, min(lowest, solution.energy)
+        return found if all(bottom > lowest + ABOVE for bottom in missing) else None
 
     def candidates(self, unpaired: int) -> list[np.ndarray]:
         """Densities close to the few lowest solutions of each row, lowest first, shape (starts, 2, m, m) each."""
