@@ -6,6 +6,8 @@
 
 Plain PySCF is a loop over sub-clusters: a mean field from its own guess, taken on by its own stability analysis until it is
 stable, and the method on top, for every multiplicity that the rule allows and atoms of this size can have; the lowest counts.
+Hartree–Fock has a second start, in which the spins of the highest pair part, and what is correlated is the lower of both: the
+analysis calls solutions of full symmetry stable that are not, such as that of a beryllium atom. Time is that of the first start.
 """
 
 from __future__ import annotations
@@ -53,9 +55,8 @@ def computed(case: Case) -> dict[str, Any]:
     subsets = result.subsets
     energies = subsets.subset_energy.values / Hartree
     multiplicities = subsets.subset_multiplicity.values
-    begin = time.process_time()
-    plain = np.array([lowest(case, members[members >= 0]) for members in subsets.subset_members.values])
-    theirs = time.process_time() - begin
+    plain, seconds = np.array([lowest(case, members[members >= 0]) for members in subsets.subset_members.values]).T
+    theirs = float(seconds.sum())
     apart = energies - plain
     return {
         "orders": result.contribution.values[0].tolist(),
@@ -77,8 +78,8 @@ def computed(case: Case) -> dict[str, Any]:
     }
 
 
-def lowest(case: Case, bodies: np.ndarray) -> float:
-    """The lowest energy (hartree) of a sub-cluster that plain PySCF finds, NaN where nothing converges."""
+def lowest(case: Case, bodies: np.ndarray) -> tuple[float, float]:
+    """The lowest energy (hartree) of a sub-cluster that plain PySCF finds, NaN where nothing converges, and its seconds."""
     atoms = case.atoms
     labels = np.arange(len(atoms)) if case.bodies == "atoms" else find_bodies(atoms, case.bodies).labels
     some = atoms[np.isin(labels, bodies)]
@@ -96,28 +97,42 @@ def lowest(case: Case, bodies: np.ndarray) -> float:
     )
     least = molecule.nelectron % 2
     spins = [least] if options["spin"] == "low" else range(least, HIGHEST, 2)
-    energies = [state(molecule, spin, method, options) for spin in spins if spin <= molecule.nelectron]
-    return min((energy for energy in energies if np.isfinite(energy)), default=np.nan)
+    found = [state(molecule, spin, method, options) for spin in spins if spin <= molecule.nelectron]
+    lowest = min((energy for energy, _ in found if np.isfinite(energy)), default=np.nan)
+    return lowest, sum(seconds for _, seconds in found)
 
 
-def state(molecule: gto.Mole, spin: int, method: str, options: dict[str, Any]) -> float:
-    """The energy (hartree) of one multiplicity by plain PySCF."""
+def state(molecule: gto.Mole, spin: int, method: str, options: dict[str, Any]) -> tuple[float, float]:
+    """The energy (hartree) of one multiplicity by plain PySCF, and how many seconds its first start takes."""
+    begin = time.process_time()
     mol = molecule.copy()
     mol.spin = spin
     if mol.nelec[0] > mol.nao:
-        return np.nan
+        return np.nan, 0.0
     if method == "fci":
         field = scf.ROHF(mol).run()
         solver = fci.direct_spin1.FCI()
         one = field.mo_coeff.T @ field.get_hcore() @ field.mo_coeff
         two = ao2mo.restore(8, ao2mo.kernel(mol, field.mo_coeff), mol.nao)
         found = solver.kernel(one, two, mol.nao, mol.nelec, nroots=4, max_cycle=200)[0]
-        return float(np.min(found)) + mol.energy_nuc()
+        return float(np.min(found)) + mol.energy_nuc(), time.process_time() - begin
+    first = mean_field(mol, method, options)
+    energy = on_top(first, method)
+    seconds = time.process_time() - begin
+    if method != "uks" and mol.nelec[1] and mol.nelec[0] < mol.nao:
+        second = mean_field(mol, method, options, parted(first))
+        if second.converged and not second.e_tot > first.e_tot - SAME:
+            energy = on_top(second, method)
+    return energy, seconds
+
+
+def mean_field(mol: gto.Mole, method: str, options: dict[str, Any], density: np.ndarray | None = None) -> scf.uhf.UHF:
+    """A mean field that plain PySCF calls stable, if it converged."""
     field = dft.UKS(mol, xc=options["xc"]) if method == "uks" else scf.UHF(mol)
     if method == "uks":
         field.grids.level = 4
     field.conv_tol = 1e-10
-    field.kernel()
+    field.kernel(density)
     for _ in range(STABLE):
         if not field.converged:
             field = field.newton()
@@ -127,9 +142,24 @@ def state(molecule: gto.Mole, spin: int, method: str, options: dict[str, Any]) -
             break
         field = field.newton()
         field.kernel(orbitals, field.mo_occ)
+    return field
+
+
+def parted(field: scf.uhf.UHF) -> np.ndarray:
+    """Densities of both spins in which one electron of either is in between its highest orbital and the next, on opposite sides."""
+    orbitals = np.array(field.mo_coeff)
+    for spin, (sign, count) in enumerate(zip((1.0, -1.0), field.mol.nelec, strict=True)):
+        filled = np.argsort(-field.mo_occ[spin], kind="stable")
+        last, empty = filled[count - 1], filled[count]
+        orbitals[spin][:, last] = (orbitals[spin][:, last] + sign * orbitals[spin][:, empty]) / np.sqrt(2.0)
+    return field.make_rdm1(orbitals, field.mo_occ)
+
+
+def on_top(field: scf.uhf.UHF, method: str) -> float:
+    """The energy (hartree) of a method whose mean field this is, NaN where something has not converged."""
     if not field.converged:
         return np.nan
-    if method in ("uhf", "uks") or mol.nelectron < 2:
+    if method in ("uhf", "uks") or field.mol.nelectron < 2:
         return float(field.e_tot)
     if hasattr(field, "undo_newton"):
         field = field.undo_newton()

@@ -13,6 +13,7 @@ from bodyorder.sources.pyscf import correlated, mean_field
 from bodyorder.sources.pyscf.correlated import coupled_cluster, reference, response
 from bodyorder.sources.pyscf.integrals import IntegralCache
 from bodyorder.sources.pyscf.mean_field import lowest_fields
+from bodyorder.sources.pyscf.mean_field.unrestricted import ABOVE
 from bodyorder.sources.pyscf.problem import Problem
 from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch, System
@@ -275,3 +276,26 @@ def test_coupled_clusters_never_lie_above_their_mean_field(density):
     assert (coupled <= field + 1e-5).all()
     pairs = results[0].subsets.subset_order.values <= 2
     np.testing.assert_allclose(coupled[pairs], exact[pairs], atol=2e-6)
+
+
+def test_correlation_of_spins_that_cannot_be_the_lowest_is_not_needed():
+    """Oxygen beside a distant water, whose mean fields of many parallel spins do not converge: the triplet of PySCF."""
+    water = [[9.9, 0, 0], [10.5, 0.76, 0], [10.5, -0.76, 0]]
+    atoms = ase.Atoms("O2OH2", positions=[[0, 0, 0], [0, 0, 1.21], *water])
+    found = load_source("pyscf:mp2/6-31g?spin=ground").evaluate(ClusterBatch.from_atoms([atoms]), False)
+    assert not found.messages
+    assert found.records["multiplicity"].tolist() == [3.0]
+    mol = gto.M(atom=list(zip(atoms.symbols, atoms.positions, strict=True)), basis="6-31g", spin=2, verbose=0)
+    expected = mp.UMP2(scf.UHF(mol).run(conv_tol=1e-11)).run().e_tot
+    assert found.energies[0] / Hartree == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(("symbols", "distance"), [("O2", 1.21), ("C2", 1.24), ("N2", 1.6), ("BN", 1.3)])
+def test_parallel_electrons_correlate_less(symbols, distance):
+    """Why a mean field far above the lowest, of more unpaired electrons, need not be correlated."""
+    spins = [0, 2, 4, 6]
+    asked = problem([ase.Atoms(symbols, positions=[[0, 0, 0], [0, 0, distance]])], spins)
+    cache = IntegralCache("6-31g", 1e9)
+    fields = [lowest_fields(asked, cache, spins=[unpaired])[0] for unpaired in spins]
+    correlation = [mp.UMP2(field).run().e_corr for field in fields]
+    assert np.diff(correlation).min() > -ABOVE / 10

@@ -8,6 +8,7 @@ import ase
 import ase.build
 import numpy as np
 import pytest
+import scipy.linalg
 from ase.units import Hartree
 from pyscf import gto, scf
 from pyscf_cases import random_hydrogen, unrestricted_task
@@ -246,3 +247,25 @@ def test_spins_far_above_need_no_solution():
     found = load_source("pyscf:uhf/6-31g*?spin=ground").evaluate(ClusterBatch.from_atoms([atoms]), False)
     assert not found.messages
     assert found.records["multiplicity"].tolist() == [3.0]
+
+
+def test_shells_whose_orientation_costs_nothing():
+    """Iron oxide: electrons of the d shell may turn about the axis, where first-order methods do not come to rest."""
+    atoms = ase.Atoms("FeO", positions=[[0, 0, 0], [0, 0, 1.62]])
+    found = load_source("pyscf:uhf/lanl2dz?spin=ground&basis=O:6-31g").evaluate(ClusterBatch.from_atoms([atoms]), False)
+    assert not found.messages
+    mol = gto.M(
+        atom=[("Fe", (0, 0, 0)), ("O", (0, 0, 1.62))],
+        basis={"Fe": "lanl2dz", "O": "6-31g"},
+        ecp={"Fe": "lanl2dz"},
+        spin=int(found.records["multiplicity"][0]) - 1,
+        verbose=0,
+    )
+    field = scf.UHF(mol).newton()
+    rng, energies = np.random.default_rng(0), []
+    start = scf.UHF(mol).run()
+    for _ in range(3):
+        turn = 0.3 * rng.standard_normal((2, mol.nao, mol.nao))
+        turned = start.mo_coeff @ scipy.linalg.expm(turn - turn.transpose(0, 2, 1))
+        energies.append(field.kernel(turned, start.mo_occ))
+    assert found.energies[0] / Hartree < min(energies) + 1e-6

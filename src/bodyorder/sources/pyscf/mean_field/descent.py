@@ -21,8 +21,8 @@ from bodyorder.sources.pyscf.mean_field.space import Space, packing
 
 #: A second derivative below this means a saddle point.
 CURVATURE = -1e-5
-#: Up to this many rotations all second derivatives are computed.
-DENSE = 600
+#: Up to this many rotations all second derivatives are computed, and up to more where iteration fails.
+DENSE, DENSE_IF_NEEDED = 2000, 4000
 #: Steps before giving up.
 STEPS = 60
 #: Longest step, its length where there is no gradient to follow, and how often it is halved.
@@ -35,6 +35,8 @@ NOISE = 1e-10
 SETTLED = 1e-5
 #: Second derivatives serve further steps while each brings the gradient down by this.
 REUSE = 0.1
+#: Closer than this to the energy of a known solution (hartree), with a gradient no larger than this, is that solution again.
+KNOWN, KNOWN_GRADIENT = 1e-6, 1e-4
 
 
 class Descent:
@@ -53,14 +55,19 @@ class Descent:
         # natural orbitals, those that hold electrons first
         self.coefficients = basis @ np.linalg.eigh(-(metric.T @ density @ metric))[1]
         self.energy, self.fock = self._look(self.coefficients)
+        #: whether it came to a solution that was known before
+        self.repeated = False
 
     @property
     def n_rotations(self) -> int:
         """Rotations of both spins."""
         return sum(count * (self.coefficients.shape[2] - count) for count in self.electrons)
 
-    def solve(self) -> bool:
-        """Go to a stable solution; whether one was reached."""
+    def solve(self, known: float = np.inf) -> bool:
+        """Go to a stable solution; whether one was reached.
+
+        :param known: energy in hartree of a solution at which the way may end, with ``repeated`` set
+        """
         if not self.n_rotations:
             self.coefficients = self._canonical(self.coefficients, self.fock)
             return True
@@ -69,6 +76,9 @@ class Descent:
         for _ in range(STEPS):
             gradient = self._gradient()
             size = float(np.linalg.norm(gradient))
+            if size < KNOWN_GRADIENT and abs(self.energy - known) < KNOWN:
+                self.repeated = True
+                return False
             if hessian is None or size > REUSE * last or (size < GRADIENT and not hessian.definite):
                 self.coefficients = self._canonical(self.coefficients, self.fock)
                 gradient = self._gradient()

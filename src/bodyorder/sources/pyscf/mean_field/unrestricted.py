@@ -15,7 +15,7 @@ import numpy as np
 
 from bodyorder.sources.pyscf.integrals import ClusterIntegrals, IntegralCache, all_numbers
 from bodyorder.sources.pyscf.mean_field.closed import closed_shell
-from bodyorder.sources.pyscf.mean_field.descent import DENSE, Descent
+from bodyorder.sources.pyscf.mean_field.descent import DENSE, DENSE_IF_NEEDED, Descent
 from bodyorder.sources.pyscf.mean_field.fields import Solution, molecule_of
 from bodyorder.sources.pyscf.mean_field.iterative import solve_iteratively
 from bodyorder.sources.pyscf.mean_field.relax import Tracks, relax
@@ -223,15 +223,24 @@ class Unrestricted:
             rivals = rivals.select((np.arange(len(rivals.rows)) == 0) | (rivals.errors > REST))
         best: Solution | None = None
         for density in rivals.densities:
-            solution = self._downhill(space, place, row, density, unpaired)
+            known = np.inf if best is None else best.energy
+            solution = self._downhill(space, place, row, density, unpaired, known)
             if solution is not None and (best is None or solution.energy < best.energy):
                 best = solution
         return best
 
-    def _downhill(self, space: Space, place: int, row: int, density: np.ndarray, unpaired: int) -> Solution | None:
+    def _downhill(
+        self, space: Space, place: int, row: int, density: np.ndarray, unpaired: int, known: float
+    ) -> Solution | None:
+        """The solution that a density leads to; None where that fails, or is a solution of a known energy."""
         electrons = self.electrons(unpaired)
         descent = Descent(space, place, density, electrons)
-        if descent.n_rotations <= DENSE and descent.solve():
-            return Solution(unpaired, descent.energy, descent.coefficients, descent.orbital_energies())
-        mol = molecule_of(self.problem.batch, row, self.basis, unpaired)
-        return solve_iteratively(mol, self.integrals, row, density)
+        if descent.n_rotations > DENSE or not descent.solve(known):
+            if descent.repeated:
+                return None
+            mol = molecule_of(self.problem.batch, row, self.basis, unpaired)
+            solution = solve_iteratively(mol, self.integrals, row, density)
+            beyond = DENSE < descent.n_rotations <= DENSE_IF_NEEDED
+            if solution is not None or not (beyond and descent.solve()):
+                return solution
+        return Solution(unpaired, descent.energy, descent.coefficients, descent.orbital_energies())
