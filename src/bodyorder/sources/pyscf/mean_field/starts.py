@@ -137,8 +137,14 @@ def _spherical(atom: gto.Mole, configuration: list[list[int]]) -> tuple[np.ndarr
     """
     with warnings.catch_warnings(), without_checkpoints():
         warnings.simplefilter("ignore", DeprecationWarning)  # PySCF calls an old function of its own
-        ((_, _, coefficients, occupations),) = atom_hf.get_atm_nrhf(atom, configuration).values()
-    return coefficients, occupations
+        solver = (atom_hf.AtomHF1e if atom.nelectron == 1 else atom_hf.AtomSphAverageRHF)(atom)
+        solver.atomic_configuration, solver.verbose = configuration, 0
+        try:
+            solver.kernel()
+        except np.linalg.LinAlgError:  # its guess does not fit every core potential, such as that of gadolinium in CRENBL
+            solver.init_guess = "1e"
+            solver.kernel()
+    return solver.mo_coeff, solver.mo_occ
 
 
 def _angular(atom: gto.Mole) -> np.ndarray:
