@@ -8,7 +8,10 @@ from pyscf.scf.hf import dot_eri_dm
 from bodyorder.sources.protocol import CONTAMINATED
 from bodyorder.sources.pyscf.integrals import ClusterIntegrals
 from bodyorder.sources.pyscf.mean_field.fields import Solution
-from bodyorder.sources.pyscf.orbitals import transform_one, transform_two
+from bodyorder.sources.pyscf.orbitals import transform_one, transform_two, unpack
+
+#: Up to this many electrons their (pq|rs) are held without regard to symmetry.
+WHOLE = 20
 
 
 def impurity(
@@ -57,10 +60,24 @@ def projected_energy(solution: Solution, electrons: tuple[int, int], integrals: 
     between = np.einsum("mp,gmq,pq->gpq", fixed, turned, overlap)
     # transition densities P[μ, ν] from the turned q with spin μ to p with spin ν, shape (points, 2, 2, count, count)
     densities = np.einsum("gmq,gqp,np->gmnqp", turned, np.linalg.inv(between), fixed)
-    flat = np.ascontiguousarray(densities.reshape(-1, count, count))
-    coulomb, exchange = (np.reshape(part, densities.shape) for part in dot_eri_dm(repulsion, flat, hermi=0))
+    coulomb, exchange = (part.reshape(densities.shape) for part in _fields(repulsion, densities.reshape(-1, count, count)))
     one, field = np.einsum("gmmqp->gqp", densities), np.einsum("gmmqp->gqp", coulomb)
     energies = np.einsum("gqp,gqp->g", core + 0.5 * field, one)
     energies -= 0.5 * np.einsum("gmnps,gnmsp->g", exchange, densities)
     shares = weights * ((1 + cosines) / 2) ** ((n_up - n_down) / 2) * np.linalg.det(between)
     return float(energies @ shares / shares.sum() + integrals.nuclear[row])
+
+
+def _fields(repulsion: np.ndarray, densities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coulomb and exchange matrices of some densities, shape (t, count, count) each.
+
+    :param repulsion: (pq|rs) over pairs, shape (pairs, pairs)
+    """
+    count = densities.shape[1]
+    if count > WHOLE:
+        coulomb, exchange = dot_eri_dm(repulsion, np.ascontiguousarray(densities), hermi=0)
+        return np.reshape(coulomb, densities.shape), np.reshape(exchange, densities.shape)
+    flat = densities.reshape(len(densities), -1)
+    whole = unpack(repulsion[None], count)[0]
+    exchanged = whole.transpose(1, 2, 0, 3).reshape(count * count, -1)  # [qr, ps] = (pq|rs)
+    return flat @ whole.reshape(count * count, -1), flat @ exchanged

@@ -37,9 +37,19 @@ class Space:
     orbitals: np.ndarray
 
     @classmethod
-    def make(cls, overlap: np.ndarray, core: np.ndarray, coulomb: np.ndarray, nuclear: np.ndarray) -> Space:
-        """From integrals of rows that all have as many independent functions."""
-        coefficients, ranks = orthonormal(overlap)
+    def make(
+        cls,
+        overlap: np.ndarray,
+        core: np.ndarray,
+        coulomb: np.ndarray,
+        nuclear: np.ndarray,
+        independent: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> Space:
+        """From integrals of rows that all have as many independent functions.
+
+        :param independent: combinations of the functions and their numbers, if :func:`orthonormal` has been asked already
+        """
+        coefficients, ranks = independent or orthonormal(overlap)
         exchange = None
         if core.shape[1] <= REORDERED:
             exchange = np.empty_like(coulomb)
@@ -93,15 +103,22 @@ class Space:
 
 def of_one_rank(integrals: ClusterIntegrals) -> Iterator[tuple[np.ndarray, Space]]:
     """The rows grouped by how many of their functions are independent."""
-    ranks = orthonormal(integrals.overlap)[1]
+    coefficients, ranks = orthonormal(integrals.overlap)
     for rank in np.unique(ranks):
         rows = np.flatnonzero(ranks == rank)
         whole = len(rows) == len(ranks)
         coulomb = integrals.repulsion if whole else integrals.repulsion[rows]
-        yield rows, Space.make(integrals.overlap[rows], integrals.core[rows], coulomb, integrals.nuclear[rows])
+        independent = coefficients[rows], ranks[rows]
+        yield (
+            rows,
+            Space.make(integrals.overlap[rows], integrals.core[rows], coulomb, integrals.nuclear[rows], independent),
+        )
 
 
 def _runs(rows: np.ndarray) -> Iterator[tuple[int, slice]]:
+    if len(rows) == 1:
+        yield int(rows[0]), slice(0, 1)
+        return
     edges = np.flatnonzero(np.diff(rows, prepend=-1, append=-1))
     for first, last in pairwise(edges):
         yield int(rows[first]), slice(int(first), int(last))
