@@ -146,7 +146,7 @@ def mean_field(mol: gto.Mole, method: str, options: dict[str, Any], density: np.
 
 
 def parted(field: scf.uhf.UHF) -> np.ndarray:
-    """Densities of both spins in which one electron of either is in between its highest orbital and the next, on opposite sides."""
+    """Densities in which one electron of either spin is halfway between its highest orbital and the next, on opposite sides."""
     orbitals = np.array(field.mo_coeff)
     for spin, (sign, count) in enumerate(zip((1.0, -1.0), field.mol.nelec, strict=True)):
         filled = np.argsort(-field.mo_occ[spin], kind="stable")

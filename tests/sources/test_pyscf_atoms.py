@@ -37,8 +37,8 @@ def plain(symbol, basis, unpaired, charge=0, starts=4):
 
 
 def by_hand(mol, symbol, number):
-    """A determinant with two electrons, one or none in the outer s shell, the others in orbitals of the d shell turned at random."""
-    ((_, energies, orbitals, occupations),) = atom_hf.get_atm_nrhf(
+    """A determinant with two electrons, one or none in the outer s shell, the others in d orbitals turned at random."""
+    ((_, _, orbitals, occupations),) = atom_hf.get_atm_nrhf(
         gto.M(atom=mol._atom, unit="B", basis=mol.basis, ecp=mol.ecp, spin=None, verbose=0), elements.CONFIGURATION
     ).values()
     momenta = sorted(mol.bas_angular(shell) for shell in range(mol.nbas) for _ in range(mol.bas_nctr(shell)))
@@ -108,7 +108,21 @@ def test_spins_that_atoms_can_have():
         most = most_unpaired_of_atom(number)
         assert most >= unpaired_of_atom(number)
         assert (number - most) % 2 == 0
-    expected = {"H": 1, "He": 0, "Be": 2, "C": 2, "N": 3, "Ne": 0, "Ca": 2, "Sc": 3, "V": 5, "Cr": 6, "Mn": 5, "Zn": 0, "Pd": 2}
+    expected = {
+        "H": 1,
+        "He": 0,
+        "Be": 2,
+        "C": 2,
+        "N": 3,
+        "Ne": 0,
+        "Ca": 2,
+        "Sc": 3,
+        "V": 5,
+        "Cr": 6,
+        "Mn": 5,
+        "Zn": 0,
+        "Pd": 2,
+    }
     expected |= {"W": 6, "Au": 1, "Pb": 2, "La": 3, "Eu": 9, "Gd": 10, "Yb": 4, "U": 6, "Og": 0}
     assert {symbol: most_unpaired_of_atom(chemical_symbols.index(symbol)) for symbol in expected} == expected
     with pytest.raises(InputError, match="an atom must have at most 118 electrons here, got 119"):
@@ -117,7 +131,13 @@ def test_spins_that_atoms_can_have():
 
 @pytest.mark.parametrize(
     ("symbols", "charge", "spins"),
-    [("W", 0, (0, 2, 4, 6)), ("Fe", 3, (1, 3, 5)), ("Gd", 3, (1, 3, 5, 7)), ("Be2", 0, (0, 2, 4)), ("OH2", 0, (0, 2, 4))],
+    [
+        ("W", 0, (0, 2, 4, 6)),
+        ("Fe", 3, (1, 3, 5)),
+        ("Gd", 3, (1, 3, 5, 7)),
+        ("Be2", 0, (0, 2, 4)),
+        ("OH2", 0, (0, 2, 4)),
+    ],
 )
 def test_spins_that_ground_asks_for(symbols, charge, spins):
     atoms = ase.Atoms(symbols, positions=3.0 * np.arange(3 * len(ase.Atoms(symbols))).reshape(-1, 3))

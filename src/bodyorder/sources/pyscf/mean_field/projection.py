@@ -60,7 +60,9 @@ def projected_energy(solution: Solution, electrons: tuple[int, int], integrals: 
     between = np.einsum("mp,gmq,pq->gpq", fixed, turned, overlap)
     # transition densities P[μ, ν] from the turned q with spin μ to p with spin ν, shape (points, 2, 2, count, count)
     densities = np.einsum("gmq,gqp,np->gmnqp", turned, np.linalg.inv(between), fixed)
-    coulomb, exchange = (part.reshape(densities.shape) for part in _fields(repulsion, densities.reshape(-1, count, count)))
+    coulomb, exchange = (
+        part.reshape(densities.shape) for part in _fields(repulsion, densities.reshape(-1, count, count))
+    )
     one, field = np.einsum("gmmqp->gqp", densities), np.einsum("gmmqp->gqp", coulomb)
     energies = np.einsum("gqp,gqp->g", core + 0.5 * field, one)
     energies -= 0.5 * np.einsum("gmnps,gnmsp->g", exchange, densities)

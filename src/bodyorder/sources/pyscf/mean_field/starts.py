@@ -141,7 +141,9 @@ def _spherical(atom: gto.Mole, configuration: list[list[int]]) -> tuple[np.ndarr
         solver.atomic_configuration, solver.verbose = configuration, 0
         try:
             solver.kernel()
-        except np.linalg.LinAlgError:  # its guess does not fit every core potential, such as that of gadolinium in CRENBL
+        except (
+            np.linalg.LinAlgError
+        ):  # its guess does not fit every core potential, such as that of gadolinium in CRENBL
             solver.init_guess = "1e"
             solver.kernel()
     return solver.mo_coeff, solver.mo_occ
@@ -182,8 +184,8 @@ def _within(number: int, ranges: tuple[tuple[int, int], ...]) -> bool:
 def configurations(atoms: AtomicOrbitals, signs: np.ndarray, unpaired: int) -> np.ndarray:
     """Densities of both spins with whole electrons in the open d and f shells, in the orbitals of the atoms.
 
-    The outer s shell holds two electrons, one or none in turn, the others are in orbitals that are turned at random. A single atom
-    with such shells takes the unpaired electrons that the others leave; several have as many as in their ground states.
+    The outer s shell holds two electrons, one or none in turn, the others are in orbitals that are turned at random. A single
+    atom with such shells takes the unpaired electrons that the others leave; several have as many as in their ground states.
 
     :param signs: patterns of moments, +1 or −1 for each atom, shape (patterns, k)
     :return: shape (:data:`CONFIGURATIONS` or 0 where no atom has such shells, 2, orbitals, orbitals)

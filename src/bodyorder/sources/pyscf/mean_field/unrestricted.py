@@ -41,8 +41,8 @@ RIVALS, CLOSE = 2, 5e-3
 RIVALS_SHELLS = 3
 #: Electrons of the smallest closed shell that is looked for the short way.
 LEAST_CLOSED = 4
-#: How far (hartree) above the lowest solution a search must have come to, for its number of unpaired electrons to be left out, and
-#: the largest element of the commutator of density and Fock matrix (hartree) with which it goes no further.
+#: How far (hartree) above the lowest solution a search must have come to, for its number of unpaired electrons to be left
+#: out, and the largest element of the commutator of density and Fock matrix (hartree) with which it goes no further.
 ABOVE, NEAR = 0.3, 1e-2
 
 
@@ -112,11 +112,11 @@ class Unrestricted:
         return found
 
     def solutions(self) -> list[dict[int, Solution] | None]:
-        """The lowest stable solutions of each row by number of unpaired electrons; None where one is missing that may be the lowest.
+        """The lowest stable solutions of each row by number of unpaired electrons; None where one that may be the lowest is missing.
 
-        Of closed shells beyond doubt only that without unpaired electrons is given. A number of unpaired electrons is left out if
-        its search comes nowhere near the lowest solution of the others: mean fields of many parallel spins seldom converge, and are
-        never the lowest then.
+        Of closed shells beyond doubt only that without unpaired electrons is given. A number of unpaired electrons is left out
+        if its search comes nowhere near the lowest solution of the others: mean fields of many parallel spins seldom converge,
+        and are never the lowest then.
         """
         found: list[dict[int, Solution] | None] = [None] * len(self.problem.batch)
         for row, solution in self.closed.items():
@@ -129,9 +129,7 @@ class Unrestricted:
                 found[row] = self._of_every_spin(space, place, int(row), mine)
         return found
 
-    def _of_every_spin(
-        self, space: Space, place: int, row: int, relaxed: list[Tracks]
-    ) -> dict[int, Solution] | None:
+    def _of_every_spin(self, space: Space, place: int, row: int, relaxed: list[Tracks]) -> dict[int, Solution] | None:
         found: dict[int, Solution] = {}
         bottoms = [float(tracks.energies.min()) for tracks in relaxed]
         lowest, missing = np.inf, []
