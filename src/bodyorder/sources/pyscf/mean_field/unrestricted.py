@@ -112,7 +112,7 @@ class Unrestricted:
         return found
 
     def solutions(self) -> list[dict[int, Solution] | None]:
-        """The lowest stable solutions of each row by number of unpaired electrons; None where one that may be the lowest is missing.
+        """The lowest stable solutions of each row by number of unpaired electrons; None where one is missing that may be lowest.
 
         Of closed shells beyond doubt only that without unpaired electrons is given. A number of unpaired electrons is left out
         if its search comes nowhere near the lowest solution of the others: mean fields of many parallel spins seldom converge,
