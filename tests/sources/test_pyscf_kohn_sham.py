@@ -226,3 +226,22 @@ def test_functionals_are_for_density_functional_theory():
 def test_the_functional_is_part_of_the_fingerprint():
     specs = ["xc=pbe", "xc=pbe0", "xc=pbe&grid=5"]
     assert len({load_source(f"pyscf:uks/sto-3g?spin=low&{spec}").fingerprint for spec in specs}) == 3
+
+
+@pytest.mark.parametrize(
+    "atoms",
+    [
+        ase.Atoms("C2", [[0, 0, 0], [0, 0, 1.24]]),
+        ase.Atoms("NH", [[0, 0, 0], [0, 0, 1.04]]),
+    ],
+    ids=str,
+)
+def test_spins_that_are_left_out_are_not_the_lowest(atoms, monkeypatch):
+    """The same lowest state, and the same second one, as with every number of unpaired electrons solved to the end."""
+    batch = ClusterBatch.cut({0: System.from_atoms(atoms)}, np.array([0]), np.arange(len(atoms))[None])
+    found = load_source("pyscf:uks/6-31g?xc=pbe&spin=ground").evaluate(batch, False)
+    monkeypatch.setattr("bodyorder.sources.pyscf.mean_field.kohn_sham.ABOVE", np.inf)
+    all_of_them = load_source("pyscf:uks/6-31g?xc=pbe&spin=ground").evaluate(batch, False)
+    assert not found.messages
+    np.testing.assert_allclose(found.energies, all_of_them.energies, atol=1e-7)
+    np.testing.assert_array_equal(found.records["multiplicity"], all_of_them.records["multiplicity"])

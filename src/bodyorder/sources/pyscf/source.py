@@ -37,7 +37,7 @@ from bodyorder.structures.links import SAME_SPOT
 #: Options that analytic second derivatives do not know beyond their defaults.
 PLAIN = ("dispersion", "density_fit", "relativity", "forces")
 #: Goes up whenever an energy could change although PySCF does not.
-SOLVER = 4
+SOLVER = 5
 
 
 class PyscfSource(EnergySource):
@@ -55,7 +55,7 @@ class PyscfSource(EnergySource):
     def __init__(self, settings: Settings):
         self.settings = settings
         basis = settings.basis
-        self._rule = spin_rule(settings.spin, self._method.total_spin)
+        self._rule = spin_rule(settings.spin, self._method.total_spin, mean_field=True)
         # a sub-cluster and its ghosts have one energy, whatever the scheme that asks for it; options count whether given or not
         counting = {
             name: value

@@ -58,14 +58,15 @@ class HarnessSource(EnergySource):
 
         self.model, self._memory = model, memory
         # determinants of a given number of unpaired electrons
-        self._rule = None if spin is None else spin_rule(spin, False)
+        self._rule = None if spin is None else spin_rule(spin, mean_field=True)
         versions = {
             model.program: str(qcengine.get_program(model.program).get_version()),
             "qcengine": version("qcengine"),
         }
         named = model.keywords | ({} if spin is None else {"spin": spin})
         programs = " ".join(f"{program}={number}" for program, number in versions.items())
-        identity = "" if self._rule is None else self._rule.identity
+        # which multiplicities are looked at has changed once
+        identity = "" if self._rule is None else self._rule.identity + " open shells" * (spin == "ground")
         self.fingerprint = f"{format_spec('qcengine', model.target, named)} {programs}{identity}"
         shown = named if counterpoise == "none" else named | {"counterpoise": counterpoise}
         self.name = format_spec("qcengine", model.target, shown)

@@ -37,16 +37,17 @@ def check_rule(spin: str | Callable[..., Any]) -> str:
     return str(spin) if ":" in str(spin) else check_choice("spin", spin, SPIN_RULES)
 
 
-def spin_rule(name: str, total_spin: bool = False) -> SpinRule:
+def spin_rule(name: str, total_spin: bool = False, mean_field: bool = False) -> SpinRule:
     """The rule of a name.
 
     :param name: one of :data:`SPIN_RULES`, or ``module:function``
     :param total_spin: whether the states of the source that it serves have a total spin; a determinant has its projection only,
         and a potential is told no more than that
+    :param mean_field: whether energies are those of determinants, or correlated on one
     :raises InputError: if there is no such function
     """
     if ":" in name:
         return FunctionRule(name)
     if name == "pattern":
         return PatternRule(name, total_spin)
-    return HighRule(name) if name == "high" else ElectronRule(name, total_spin)
+    return HighRule(name) if name == "high" else ElectronRule(name, total_spin, mean_field)

@@ -32,10 +32,9 @@ def unpaired_electrons(numbers: Iterable[int], charge: int) -> list[int]:
     return [unpaired_of_atom(count) for count in electrons_of_atoms(numbers, charge)]
 
 
-def most_unpaired_electrons(numbers: Iterable[int], charge: int) -> int:
-    """Unpaired electrons that atoms can have together without leaving their open shells, the charge placed where that is most."""
-    counts = electrons_of_atoms(numbers, charge, most_unpaired_of_atom)
-    return sum(most_unpaired_of_atom(count) for count in counts)
+def most_unpaired_electrons(numbers: Iterable[int], charge: int) -> list[int]:
+    """Unpaired electrons that every atom can have without leaving its open shells, the charge placed where that is most."""
+    return [most_unpaired_of_atom(count) for count in electrons_of_atoms(numbers, charge, most_unpaired_of_atom)]
 
 
 def electrons_of_atoms(

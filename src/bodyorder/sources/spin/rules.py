@@ -8,7 +8,12 @@ import numpy as np
 
 from bodyorder._checks import InputError
 from bodyorder.sources.spin.atoms import unpaired_of_atom
-from bodyorder.sources.spin.electrons import electrons, electrons_of_atoms, most_unpaired_electrons
+from bodyorder.sources.spin.electrons import (
+    electrons,
+    electrons_of_atoms,
+    most_unpaired_electrons,
+    unpaired_electrons,
+)
 from bodyorder.structures.clusters import ClusterBatch
 
 #: Sums of moments and charges that are this close to a whole number are one.
@@ -47,16 +52,17 @@ class ElectronRule(SpinRule):
     ``low`` is not additive for parts far from each other: two parts whose ground states are triplets couple to a singlet of
     the whole at no cost, while each of them alone is held in its own, higher singlet.
 
-    For ``ground`` a determinant, or a potential, is not asked for more unpaired electrons than its atoms can have without leaving
-    their open shells, or than one broken pair: such states are never the lowest, a mean field seldom finds them, and no potential
-    has learnt them.
+    For ``ground`` a mean field is not asked for more unpaired electrons than its atoms can have without leaving their open
+    shells, a potential not for more than atoms have in their measured ground states, and either of them for one broken pair at
+    least: such states are never the lowest, a mean field seldom finds them, and no potential has learnt them.
 
     :param total_spin: whether the states of the source have a total spin
+    :param mean_field: whether they are determinants, which favour parallel spins
     """
 
-    def __init__(self, name: str, total_spin: bool):
+    def __init__(self, name: str, total_spin: bool, mean_field: bool):
         super().__init__(name)
-        self.total_spin = total_spin
+        self.total_spin, self._mean_field = total_spin, mean_field
 
     def spins(self, batch: ClusterBatch) -> list[tuple[int, ...]]:  # noqa: D102 - as its base
         # most sub-clusters of a batch are of few kinds
@@ -70,7 +76,8 @@ class ElectronRule(SpinRule):
         if self.name == "ground":
             most = count
             if not self.total_spin:
-                most = min(count, max(most_unpaired_electrons(numbers, charge), 2 + least))
+                atoms = most_unpaired_electrons if self._mean_field else unpaired_electrons
+                most = min(count, max(sum(atoms(numbers, charge)), 2 + least))
         return tuple(range(least, most + 1, 2))
 
 

@@ -27,10 +27,11 @@ from bodyorder.sources.pyscf.mean_field.kohn_sham.functional import Functional
 from bodyorder.sources.pyscf.mean_field.kohn_sham.one_by_one import Solver
 from bodyorder.sources.pyscf.mean_field.kohn_sham.points import PointCache, point_cache
 from bodyorder.sources.pyscf.mean_field.kohn_sham.relaxation import State
-from bodyorder.sources.pyscf.mean_field.kohn_sham.search import Search
+from bodyorder.sources.pyscf.mean_field.kohn_sham.search import RESTS, Search
 from bodyorder.sources.pyscf.mean_field.projection import contamination
 from bodyorder.sources.pyscf.mean_field.records import record_state
 from bodyorder.sources.pyscf.mean_field.starts import RANGE, AtomicOrbitals, patterns
+from bodyorder.sources.pyscf.mean_field.unrestricted import ABOVE
 from bodyorder.sources.pyscf.problem import Answer, Problem
 
 #: Patterns of moments whose energies s·J·s/2 differ by no more, J = exp(−d/0.5 Å), are about as good as each other.
@@ -93,17 +94,21 @@ class Solutions:
         #: whether atoms have shells of several orbitals, of which patterns of moments do not tell how electrons lie in them
         self._shells = len(atoms.atoms) > len(numbers)
 
-    def all(self) -> list[list[Solution | None]]:
-        """For each row those of every number of unpaired electrons; of closed shells beyond doubt that without any."""
+    def all(self) -> list[dict[int, Solution | None]]:
+        """For each row those of every number of unpaired electrons, None where one is missing that may be the lowest.
+
+        Of closed shells beyond doubt only that without unpaired electrons is given. A number of unpaired electrons is left out if
+        the coarse grid has it more than :data:`ABOVE` above the lowest of the others, and may be missing there.
+        """
         rows = range(len(self.problem.batch))
-        found: list[list[Solution | None]] = [[] for _ in rows]
+        found: list[dict[int, Solution | None]] = [{} for _ in rows]
         fields = [self._field(row) for row in rows]
         if 0 in self.problem.spins and self._shells:
             for row in rows:
                 search = self._search(fields[row], 0)
                 state = search.closed()
                 if state is not None:
-                    found[row] = [self._solution(fields[row], row, 0, state)]
+                    found[row] = {0: self._solution(fields[row], row, 0, state)}
         left = np.array([row for row in rows if not found[row]], dtype=np.int64)
         if not len(left):
             return found
@@ -111,10 +116,37 @@ class Solutions:
         part = replace(
             self.problem, batch=self.problem.batch.select(left), moments=None if moments is None else moments[left]
         )
-        for unpaired in self.problem.spins:
-            for row, densities in zip(left, candidate_densities(part, self.cache, unpaired), strict=True):
-                starts = np.concatenate([densities, self._patterns(int(row), unpaired)])
-                found[row].append(self._lowest(fields[row], int(row), unpaired, starts))
+        candidates = [candidate_densities(part, self.cache, unpaired) for unpaired in self.problem.spins]
+        for row, *densities in zip(left.tolist(), *candidates, strict=True):
+            starts = [
+                np.concatenate([some, self._patterns(row, unpaired)])
+                for some, unpaired in zip(densities, self.problem.spins, strict=True)
+            ]
+            found[row] = self._of_every_spin(fields[row], row, starts)
+        return found
+
+    def _of_every_spin(self, field: Field, row: int, starts: list[np.ndarray]) -> dict[int, Solution | None]:
+        """The solutions of one row by number of unpaired electrons, from starts for each of them."""
+        searches = [self._search(field, unpaired) for unpaired in self.problem.spins]
+        rough = [
+            [] if self.functional.restricted and unpaired else search.rough(densities)
+            for unpaired, search, densities in zip(self.problem.spins, searches, starts, strict=True)
+        ]
+        # what is not looked at on the coarse grid may be the lowest
+        bottoms = [states[0].energy if states else -np.inf for states in rough]
+        found: dict[int, Solution | None] = {}
+        lowest = np.inf
+        for place in np.argsort(bottoms, kind="stable"):
+            is_above = bottoms[place] > lowest + ABOVE
+            if is_above and rough[place][0].error < RESTS[0]:
+                continue
+            unpaired = self.problem.spins[place]
+            solution = self._lowest(field, row, unpaired, searches[place], rough[place], starts[place])
+            if solution is not None:
+                found[unpaired] = solution
+                lowest = min(lowest, bottoms[place] if rough[place] else solution.energy)
+            elif not is_above:
+                found[unpaired] = None
         return found
 
     def _patterns(self, row: int, unpaired: int) -> np.ndarray:
@@ -134,10 +166,12 @@ class Solutions:
         filled = self._orbitals.occupations(some)[:, :, None]
         return (self._orbitals.coefficients * filled) @ self._orbitals.coefficients.T
 
-    def _lowest(self, field: Field, row: int, unpaired: int, densities: np.ndarray) -> Solution | None:
-        if not (self.functional.restricted and unpaired):
-            search = self._search(field, unpaired)
-            state = search.lowest(densities)
+    def _lowest(
+        self, field: Field, row: int, unpaired: int, search: Search, rough: list[State], densities: np.ndarray
+    ) -> Solution | None:
+        """The lowest of one number of unpaired electrons, from states on the coarse grid where there are some."""
+        if rough:
+            state = search.lowest(rough)
             if state is not None:
                 return self._solution(field, row, unpaired, state)
             if search.near is not None:
@@ -198,14 +232,14 @@ def _evaluate(problem: Problem, cache: IntegralCache, restricted: bool) -> Answe
     answer = Answer.empty(problem.batch)
     solutions = Solutions(problem, cache, functional)
     for row, each in enumerate(solutions.all()):
-        failed = [spin for spin, one in zip(problem.spins, each, strict=False) if one is None]
+        failed = sorted(spin for spin, one in each.items() if one is None)
         if failed:
             answer.messages[row] = (
                 f"Kohn-Sham theory with xc={functional.name} must have a converged and stable solution, with "
                 f"2S+1 = {failed[0] + 1} none is found; use another functional or uhf"
             )
             continue
-        found = sorted((one for one in each if one is not None), key=lambda one: one.energy)
+        found = sorted((one for one in each.values() if one is not None), key=lambda one: one.energy)
         best = found[0]
         record_state(answer, row, best.unpaired, [one.energy for one in found])
         answer.record("contamination", row, contamination(best.orbitals, solutions.integrals.overlap[row]))

@@ -65,8 +65,8 @@ class Search:
         # rotations that keep the spins together cost what repulsion adds; only correlation, which is less, takes some of it back
         return self._through(state)
 
-    def lowest(self, densities: np.ndarray) -> State | None:
-        """The lowest solution that starts lead to, or None if it has not come to rest or is no minimum.
+    def rough(self, densities: np.ndarray) -> list[State]:
+        """Where starts lead to on the coarse grid, the lowest first.
 
         :param densities: of both spins to start from, shape (starts, 2, m, m)
         """
@@ -81,6 +81,10 @@ class Search:
         rough = [
             track.run(RESTS[0], STEPS) for track, energy in zip(tracks, first, strict=True) if energy < min(first) + FAR
         ]
+        return sorted(rough, key=lambda state: state.energy)
+
+    def lowest(self, rough: list[State]) -> State | None:
+        """The lowest solution that these lead to, or None if it has not come to rest or is no minimum."""
         ranked = []
         for state in self._different(rough):
             better = refined(self.field, state, (self._coarse, self._middle), np.inf, still=RESTS[1])
