@@ -4,12 +4,16 @@ A Davidson iteration (Davidson, J. Comput. Phys. 17, 87 (1975), doi:10.1016/0021
 from settling on an excited state: it starts from several vectors with a random part, which overlaps with every state of whatever
 symmetry; it follows each of them until an eigenvalue above the lowest one claims it; and its preconditioner is positive definite,
 so it pulls towards the bottom of the spectrum and not towards whatever lies near the present estimate.
+
+Products in single precision do for most of its steps. What an estimate's product is wrong by is shared out by the coefficients of
+the vectors that rough products were made with. Where that is no longer small against the residual, the product with the estimate is
+made anew and exactly; only small corrections follow, and theirs may be rough again. The last product with an estimate is exact.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,6 +33,13 @@ ITERATIONS = 400
 ACCURACY, BELIEVED = 1e-11, 3e-7
 #: How many residuals above a ceiling an estimate must lie to be left there.
 CLEAR = 10.0
+#: Part of a residual that may be the error of rough products, and of how many hartree two estimates must be apart for rough
+#: products to tell them from each other.
+BLURRED, NEARBY = 0.2, 1e-2
+#: Exact looks at the estimates, and steps between two of them, after which all products are exact.
+LOOKS, PATIENCE = 6, 60
+#: Numbers of each vector that are worked on at once.
+TOGETHER = 65_536
 #: A step of which less than this is new brings nothing but rounding.
 NEW = 1e-10
 
@@ -59,6 +70,8 @@ class Matrix:
     :param block: vectors to begin with
     :param kept: vectors to keep when the space is full
     :param capacity: vectors to hold at most
+    :param rough: multiplies vectors in single precision, if that is faster
+    :param noise: length of the error of such a product with a vector of length one, in hartree
     """
 
     apply: Callable[[np.ndarray], np.ndarray]
@@ -68,6 +81,8 @@ class Matrix:
     block: int = BLOCK
     kept: int = KEPT
     capacity: int = SPACE
+    rough: Callable[[np.ndarray], np.ndarray] | None = None
+    noise: float = 0.0
 
 
 class Subspace:
@@ -84,6 +99,7 @@ class Subspace:
     def __init__(self, matrix: Matrix, first: np.ndarray):
         self._held, self._images = np.empty((2, matrix.capacity, first.shape[1]))
         self._small = np.zeros((matrix.capacity, matrix.capacity))
+        self._errors = np.zeros((matrix.capacity, matrix.capacity))
         self.count = 0
         self.add(matrix, first)
         self.state = first[0]
@@ -113,9 +129,15 @@ class Subspace:
         """Take up some more."""
         count, more = self.count, self.count + len(vectors)
         self._held[count:more] = vectors
-        self._images[count:more] = matrix.apply(vectors)
+        self._images[count:more] = (matrix.rough or matrix.apply)(vectors)
+        self._errors[count:more], self._errors[:, count:more] = 0.0, 0.0
+        self._errors[range(count, more), range(count, more)] = matrix.noise**2 if matrix.rough else 0.0
         self.count = more
         some = self.vectors @ self._images[count:more].T
+        if matrix.rough is not None:
+            # of the two products that an element can be made of the better one
+            better = self._errors.diagonal()[:count] < matrix.noise**2
+            some[:count][better] = (self._images[:count] @ vectors.T)[better]
         self._small[:more, count:more], self._small[count:more, :more] = some, some.T
 
     def estimates(self) -> tuple[np.ndarray, np.ndarray]:
@@ -124,10 +146,39 @@ class Subspace:
 
     def restart(self, coefficients: np.ndarray) -> None:
         """Keep some combinations only, orthonormal columns."""
-        kept = coefficients.shape[1]
-        small = coefficients.T @ self._small[: self.count, : self.count] @ coefficients
-        self._held[:kept], self._images[:kept] = coefficients.T @ self.vectors, coefficients.T @ self.images
-        self._small[:kept, :kept], self.count = small, kept
+        kept, turn = coefficients.shape[1], coefficients.T
+        small = turn @ self._small[: self.count, : self.count] @ coefficients
+        for first in range(0, self._held.shape[1], TOGETHER):
+            part = slice(first, first + TOGETHER)
+            self._held[:kept, part] = turn @ self.vectors[:, part]
+            self._images[:kept, part] = turn @ self.images[:, part]
+        self._small[:kept, :kept] = small
+        self._errors[:kept, :kept] = turn @ self._errors[: self.count, : self.count] @ coefficients
+        self.count = kept
+
+    def sharpen(self, matrix: Matrix, count: int) -> None:
+        """Make the products with the first few vectors exact."""
+        for place in range(count):
+            self._images[place] = matrix.apply(self._held[place : place + 1])[0]
+            some = self.vectors @ self._images[place]
+            self._small[: self.count, place] = self._small[place, : self.count] = some
+        self._errors[:count], self._errors[:, :count] = 0.0, 0.0
+
+    def blurs(self, lowest: np.ndarray) -> np.ndarray:
+        """Errors of the products with some combinations, rows, that rough products make."""
+        errors = self._errors[: self.count, : self.count]
+        return np.sqrt(np.maximum(np.einsum("ki,ij,kj->k", lowest, errors, lowest), 0.0))
+
+    def rests(self, energies: np.ndarray, lowest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Hx − Ex of some combinations, rows, and their lengths."""
+        rests = np.empty((len(energies), self._held.shape[1]))
+        squares = np.zeros(len(energies))
+        for first in range(0, rests.shape[1], TOGETHER):
+            part = slice(first, first + TOGETHER)
+            rest = lowest @ self.images[:, part] - energies[:, None] * (lowest @ self.vectors[:, part])
+            squares += np.einsum("kd,kd->k", rest, rest)
+            rests[:, part] = rest
+        return rests, np.sqrt(squares)
 
     def keep(self, values: np.ndarray, coefficients: np.ndarray, norms: np.ndarray) -> None:
         """Note what was found."""
@@ -158,19 +209,31 @@ def converge(matrix: Matrix, space: Subspace, tolerance: float, wanted: int = 1,
     """
     followed = max(matrix.block, wanted + 2)
     bottom = matrix.diagonal.min()
+    looks, since = 0, 0
     exhausted = False
     before = np.empty((0, 0))
     for _ in range(ITERATIONS):
         values, coefficients = space.estimates()
         energies, lowest = values[:followed], coefficients[:, :followed].T
-        residual = lowest @ space.images - energies[:, None] * (lowest @ space.vectors)
-        norms = np.sqrt(np.einsum("kd,kd->k", residual, residual))
-        enough = _enough(energies, norms, tolerance, wanted) or energies[0] - ceiling >= CLEAR * norms[0]
-        if exhausted and not enough:
-            break
-        if exhausted or (enough and space.count >= min(FEWEST, matrix.kept)):
+        residual, norms = space.rests(energies, lowest)
+        above = energies[0] - ceiling >= CLEAR * norms[0]
+        enough = above or _enough(energies, norms, tolerance, wanted)
+        finished = exhausted or (enough and space.count >= min(FEWEST, matrix.kept))
+        blurs, needed = space.blurs(lowest[:wanted]), ACCURACY if tolerance < BELIEVED else BLURRED * tolerance
+        if enough and finished and (above or blurs.max() <= needed):
             space.keep(values, coefficients, norms)
             return
+        if exhausted and matrix.rough is None:
+            break
+        blurred = np.any(blurs > np.maximum(BLURRED * norms[:wanted], needed))
+        if finished or blurred or (since > PATIENCE and matrix.rough is not None):
+            space.restart(_with_last(coefficients[:, : matrix.kept], before))
+            if exhausted or looks == LOOKS or since > PATIENCE:
+                matrix = replace(matrix, rough=None)
+            near = np.count_nonzero(values[: matrix.kept] <= energies[len(blurs) - 1] + NEARBY)
+            space.sharpen(matrix, space.count if matrix.rough is None else near)
+            looks, since, exhausted, before = looks + 1, 0, False, np.eye(space.count)[:, : matrix.block]
+            continue
         if space.count + followed > matrix.capacity:
             space.restart(_with_last(coefficients[:, : matrix.kept], before))
             lowest = np.eye(space.count)[:followed]
@@ -179,7 +242,7 @@ def converge(matrix: Matrix, space: Subspace, tolerance: float, wanted: int = 1,
         open_still = energies - norms <= energies[last] + norms[last]
         step = _preconditioned(matrix, residual[open_still & (norms > 0.0)], min(bottom, energies[0]))
         step = _new_directions(step, space.vectors)
-        exhausted, before = not len(step), lowest[: matrix.block].T
+        exhausted, before, since = not len(step), lowest[: matrix.block].T, since + 1
         if not exhausted:
             space.add(matrix, step)
     space.residuals = np.full(2, np.inf)

@@ -16,8 +16,10 @@ import numpy as np
 from bodyorder.sources.pyscf.fci.strings import removal
 from bodyorder.sources.pyscf.orbitals import unpack
 
-#: Elements of an intermediate that are held at once.
-TOGETHER = 3_000_000
+#: Bytes of an intermediate that are held at once.
+TOGETHER = 70_000_000
+#: Rows that electrons are put back into at once, few enough for them to stay in the cache.
+ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,29 @@ def penalised(operator: Operator, squared: Operator, spin: float, penalty: float
     return Operator(operator.opposite + penalty * squared.opposite, operator.equal, constant)
 
 
+def centred(operator: Operator, electrons: tuple[int, int]) -> Operator:
+    """The same operator with the mean of its elements between occupied orbitals in the constant: what rounds the less."""
+    n_alpha, n_beta = electrons
+    beta, alpha = np.meshgrid(np.arange(n_beta), np.arange(n_alpha), indexing="ij")
+    opposite, constant = operator.opposite, operator.constant
+    if alpha.size:
+        mean = opposite[beta, alpha, beta, alpha].mean()
+        orbital = np.arange(len(opposite))
+        opposite = opposite.copy()
+        opposite[orbital[:, None], orbital, orbital[:, None], orbital] -= mean
+        constant += mean * alpha.size
+    equal, most = operator.equal, max(electrons)
+    if equal is not None and most > 1:
+        mean = equal.diagonal()[: most * (most - 1) // 2].mean()
+        equal = equal - mean * np.eye(len(equal))
+        constant += mean * sum(count * (count - 1) // 2 for count in electrons)
+    return Operator(opposite, equal, constant)
+
+
 class Contraction:
-    """Products of operators with vectors of determinants, arrays of shape (α strings, β strings).
+    """Products of operators with vectors of determinants, arrays of shape (α strings, β strings, vectors).
+
+    They are evaluated in the precision that the vectors have.
 
     :param electrons: of either spin
     :param parity: ±1 where c_IJ = ±c_JI in every vector, which halves the work, and 0 where that is not so
@@ -73,72 +96,79 @@ class Contraction:
     def __init__(self, n_orbitals: int, electrons: tuple[int, int], parity: int):
         self.n_orbitals, self.electrons, self.parity = n_orbitals, electrons, parity
 
-    def apply(self, operator: Operator, vector: np.ndarray) -> np.ndarray:
-        """One product."""
-        turned = np.ascontiguousarray(vector.T)
+    def apply(self, operator: Operator, vectors: np.ndarray) -> np.ndarray:
+        """Products with some vectors, but for the constant."""
+        turned = np.ascontiguousarray(vectors.transpose(1, 0, 2))
         result = np.zeros_like(turned)
         if min(self.electrons) > 0:
-            self._opposite(operator.opposite, turned, result)
+            self._opposite(operator.opposite.astype(turned.dtype, copy=False), turned, result)
+        equal = None if operator.equal is None else operator.equal.astype(turned.dtype, copy=False)
         if self.parity:
-            if operator.equal is not None and self.electrons[0] > 1:
+            if equal is not None and self.electrons[0] > 1:
                 # c and what comes of it are those of the other spin turned over
-                self._equal(operator.equal, self.electrons[0], turned, result)
-            image = result.T + self.parity * result
+                self._equal(equal, self.electrons[0], turned, result)
+            images = result.transpose(1, 0, 2) + self.parity * result
         else:
-            if operator.equal is not None and self.electrons[1] > 1:
-                self._equal(operator.equal, self.electrons[1], turned, result)
-            image = np.ascontiguousarray(result.T)
-            if operator.equal is not None and self.electrons[0] > 1:
-                self._equal(operator.equal, self.electrons[0], vector, image)
-        image += operator.constant * vector
-        return image
+            if equal is not None and self.electrons[1] > 1:
+                self._equal(equal, self.electrons[1], turned, result)
+            images = np.ascontiguousarray(result.transpose(1, 0, 2))
+            if equal is not None and self.electrons[0] > 1:
+                self._equal(equal, self.electrons[0], vectors, images)
+        return images
 
     def _opposite(self, elements: np.ndarray, turned: np.ndarray, result: np.ndarray) -> None:
         """Add what comes of electrons of both spins; with a parity, the half of it whose other half is that turned over."""
         m, (n_alpha, n_beta) = self.n_orbitals, self.electrons
         alpha, beta = removal(m, n_alpha, 1), removal(m, n_beta, 1)
-        sources, signs = alpha.from_all(m)
+        n_rows, n_strings, n_vectors = turned.shape
         n_left, free = len(alpha.sets), beta.sets.shape[1]
-        step = max(1, TOGETHER // (m * len(turned)))
+        sources, signs = alpha.from_all(m)
+        # a column for each string, for each with its sign turned, and one of zeros
+        signed = np.concatenate([turned, -turned, np.zeros_like(turned[:, :1])], axis=1)
+        columns = np.where(signs == 0, 2 * n_strings, np.where(signs < 0, sources + n_strings, sources))
+        step = max(1, min(n_left, TOGETHER // (m * n_rows * n_vectors * turned.itemsize)))
+        removed, filled = np.empty((2, n_rows * m * step * n_vectors), dtype=turned.dtype)
         for first in range(0, n_left, step):
             last = min(first + step, n_left)
-            width = last - first
-            removed = turned[:, sources[:, first:last].ravel()]
-            removed *= signs[:, first:last].ravel().astype(turned.dtype)
-            filled = np.zeros_like(removed)
-            source, target = removed.reshape(-1, m, width), filled.reshape(-1, m, width)
+            width = (last - first) * n_vectors
+            source = removed[: n_rows * m * width].reshape(n_rows, m, width)
+            target = filled[: source.size].reshape(source.shape)
+            into = source.reshape(n_rows, -1, n_vectors)
+            np.take(signed, columns[:, first:last].ravel(), axis=1, out=into, mode="clip")
+            target[:] = 0.0
             for left in range(first if self.parity else 0, len(beta.sets)):
-                sets, places, sign = beta.sets[left], beta.sources[left], beta.signs[left]
-                part = elements[sets][:, :, sets] * (sign[:, None, None, None] * sign[:, None])
-                part = part.astype(turned.dtype, copy=False)
-                count = min(left + 1, last) - first if self.parity else width
+                sets, places, sign = beta.sets[left], beta.sources[left], beta.signs[left].astype(turned.dtype)
+                part = elements.take(sets, axis=0).take(sets, axis=2)
+                part *= sign[:, None, None, None] * sign[:, None]
+                count = (min(left + 1, last) - first) * n_vectors if self.parity else width
                 before = source[places, :, :count].reshape(free * m, count)
                 after = part.reshape(free * m, free * m) @ before
                 if self.parity and left < last:
-                    after[:, -1] *= 0.5  # its own other half
-                target[places, :, :count] += after.reshape(free, m, count)
-            self._put_back(filled, (first, last), result)
+                    after[:, -n_vectors:] *= 0.5  # its own other half
+                for place, more in zip(places, after.reshape(free, m, count), strict=True):
+                    target[place, :, :count] += more
+            self._put_back(target.reshape(n_rows, -1, n_vectors), (first, last), result)
 
     def _put_back(self, filled: np.ndarray, part: tuple[int, int], result: np.ndarray) -> None:
         """Add an α electron to some of the strings that remain, columns of ``filled`` with the orbital as first index."""
         first, last = part
-        n_alpha = self.electrons[0]
-        for sets, left, signs in zip(*removal(self.n_orbitals, n_alpha, 1).into(result.shape[1]), strict=True):
-            strings = np.flatnonzero((first <= left) & (left < last))
-            columns = sets[strings] * (last - first) + left[strings] - first
-            added = filled[:, columns]
-            added *= signs[strings].astype(filled.dtype)
-            if len(strings) == result.shape[1]:
-                result += added
-            else:
-                result[:, strings] += added
+        sets, left, signs = removal(self.n_orbitals, self.electrons[0], 1).into(result.shape[1])
+        inside = (first <= left) & (left < last)
+        columns = np.where(inside, sets * (last - first) + left - first, 0)
+        signs = (signs * inside).astype(filled.dtype)[:, :, None]
+        for row in range(0, len(result), ROWS):
+            for column, sign in zip(columns, signs, strict=True):
+                added = filled[row : row + ROWS].take(column, axis=1)
+                added *= sign
+                result[row : row + ROWS] += added
 
-    def _equal(self, elements: np.ndarray, n_electrons: int, vector: np.ndarray, result: np.ndarray) -> None:
+    def _equal(self, elements: np.ndarray, n_electrons: int, vectors: np.ndarray, result: np.ndarray) -> None:
         """Add what comes of two electrons of the spin whose strings are the rows."""
         table = removal(self.n_orbitals, n_electrons, 2)
+        before, after = vectors.reshape(len(vectors), -1), result.reshape(len(result), -1)
         for sets, places, signs in zip(table.sets, table.sources, table.signs, strict=True):
-            part = elements[sets[:, None], sets] * (signs[:, None] * signs)
-            result[places] += part.astype(vector.dtype, copy=False) @ vector[places]
+            part = elements[sets[:, None], sets] * (signs[:, None] * signs).astype(elements.dtype)
+            after[places] += part @ before[places]
 
     def squared_spin(self, vector: np.ndarray) -> np.ndarray:
         """Ŝ² of a vector, by way of one more electron with spin up: Ŝ² = Ŝ₋ Ŝ₊ + Sz (Sz + 1)."""

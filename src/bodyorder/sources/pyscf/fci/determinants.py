@@ -14,7 +14,7 @@ import numpy as np
 from pyscf.fci import cistring, direct_spin1
 
 from bodyorder.sources.pyscf import eigensolver
-from bodyorder.sources.pyscf.fci.contraction import Contraction, Operator, hamiltonian, penalised, squared_spin
+from bodyorder.sources.pyscf.fci.contraction import Contraction, Operator, centred, hamiltonian, penalised, squared_spin
 from bodyorder.sources.pyscf.fci.hamiltonian import Densities, Hamiltonians
 from bodyorder.sources.pyscf.fci.spaces import IteratedSpace
 from bodyorder.sources.pyscf.fci.strings import occupied
@@ -25,8 +25,12 @@ FEWEST, MOST = 12, 12
 BLOCK, KEPT = 2, 4
 #: Determinants of low energy that an iteration begins from.
 CORNER = 400
+#: Bytes of the vectors of determinants that are multiplied at once.
+TOGETHER = 30_000_000
+#: Error of a product in single precision for each hartree of the largest diagonal element.
+ROUGHNESS = 5e-8
 #: Hartree for each unit of S'(S' + 1) that a state of another spin S' has more.
-PENALTY = 1.0
+PENALTY = 0.2
 
 
 def capacity(n_vector: int, memory: float) -> int:
@@ -88,62 +92,73 @@ class DeterminantSpace(IteratedSpace):
         levels = np.bincount(groups, exact, len(sizes)) / sizes
         operator = penalised(hamiltonian(core, repulsion, self._electrons), squared, spin, PENALTY)
         return eigensolver.Matrix(
-            self._action(operator),
+            self._action(operator, np.float64),
             levels[groups[self._triangle.ravel()]] if self._parity else levels[groups],
             self._corner(core, repulsion, exact, levels),
             project=self._project,
             block=BLOCK,
             kept=KEPT,
             capacity=capacity(self._length, memory),
+            rough=self._action(centred(operator, self._electrons), np.float32),
+            noise=ROUGHNESS * float(np.abs(exact).max()),
         )
 
     def densities(self, row: int) -> Densities:
         """Density matrices of the lowest state of one row."""
-        vector = self._unpacked(self.state(row))
+        vector = self._unpacked(self.state(row)[None])[:, :, 0]
         links = tuple(cistring.gen_linkstr_index(range(self._orbitals), count) for count in self._electrons)
         one, two = direct_spin1.make_rdm12(vector, self._orbitals, self._electrons, links)
         two = 0.5 * (two + two.transpose(1, 0, 2, 3))
         two = 0.5 * (two + two.transpose(0, 1, 3, 2))
         return Densities(one[None], 0.5 * (two + two.transpose(2, 3, 0, 1))[None])
 
-    def _action(self, operator: Operator) -> Callable[[np.ndarray], np.ndarray]:
+    def _action(self, operator: Operator, precision: type) -> Callable[[np.ndarray], np.ndarray]:
+        together = max(1, TOGETHER // (np.dtype(precision).itemsize * math.prod(self._shape)))
+
         def apply(vectors: np.ndarray) -> np.ndarray:
             images = np.empty_like(vectors)
-            for image, vector in zip(images, vectors, strict=True):
-                state = self._unpacked(vector)
-                image[:] = self._packed(self._contraction.apply(operator, state))
+            for first in range(0, len(vectors), together):
+                part = slice(first, first + together)
+                states = self._unpacked(vectors[part].astype(precision, copy=False))
+                images[part] = self._packed(self._contraction.apply(operator, states))
+            images += operator.constant * vectors
             return images
 
         return apply
 
-    def _packed(self, matrix: np.ndarray) -> np.ndarray:
-        """The lower triangle of an array of determinants where the other one says the same, of the same norm, else all of it."""
+    def _packed(self, states: np.ndarray) -> np.ndarray:
+        """Rows with the lower triangle of arrays of determinants where the other one says the same, of the same norm, else with
+        all of them.
+
+        :param states: shape (α strings, β strings, count)
+        """
         if not self._parity:
-            return matrix.ravel()
-        packed = matrix[self._triangle]
+            return states.reshape(-1, states.shape[2]).T
+        packed = np.ascontiguousarray(states[self._triangle].T)
         packed *= math.sqrt(2.0)
-        packed[self._diagonal] /= math.sqrt(2.0)
+        packed[:, self._diagonal] /= math.sqrt(2.0)
         return packed
 
-    def _unpacked(self, vector: np.ndarray) -> np.ndarray:
+    def _unpacked(self, vectors: np.ndarray) -> np.ndarray:
         if not self._parity:
-            return vector.reshape(self._shape)
-        matrix = np.zeros(self._shape)
-        matrix[self._triangle] = vector
-        matrix *= math.sqrt(0.5)
-        matrix += self._parity * matrix.T
+            return np.ascontiguousarray(vectors.T).reshape(*self._shape, -1)
+        states = np.zeros((*self._shape, len(vectors)), dtype=vectors.dtype)
+        states[self._triangle] = vectors.T
+        states *= math.sqrt(0.5)
+        states += self._parity * states.transpose(1, 0, 2)
         if self._parity > 0:
-            np.fill_diagonal(matrix, vector[self._diagonal])
-        return matrix
+            places = np.arange(self._shape[0])
+            states[places, places] = vectors[:, self._diagonal].T
+        return states
 
     def _project(self, vectors: np.ndarray) -> np.ndarray:
         spin, projected = self._unpaired / 2, []
         for vector in vectors:
-            state = self._unpacked(vector)
+            state = self._unpacked(vector[None])[:, :, 0]
             for unpaired in range(self._unpaired + 2 * self._step, self._most + 1, 2 * self._step):
                 other = unpaired / 2 * (unpaired / 2 + 1)
                 state = (self._contraction.squared_spin(state) - other * state) / (spin * (spin + 1) - other)
-            projected.append(self._packed(state))
+            projected.append(self._packed(state[:, :, None])[0])
         return np.stack(projected)
 
     def _corner(
