@@ -5,9 +5,9 @@ from settling on an excited state: it starts from several vectors with a random 
 symmetry; it follows each of them until an eigenvalue above the lowest one claims it; and its preconditioner is positive definite,
 so it pulls towards the bottom of the spectrum and not towards whatever lies near the present estimate.
 
-Products in single precision do for most of its steps. What an estimate's product is wrong by is shared out by the coefficients of
-the vectors that rough products were made with. Where that is no longer small against the residual, the product with the estimate is
-made anew and exactly; only small corrections follow, and theirs may be rough again. The last product with an estimate is exact.
+Products in single precision do for most of its steps, where there are any. An estimate's product is then wrong by no more than the
+coefficients of the vectors with rough ones say. Where that is no longer small against the residual, the product with the estimate
+is made anew and exactly; only small corrections follow, and theirs may be rough again. The last product with an estimate is exact.
 """
 
 from __future__ import annotations
@@ -128,6 +128,8 @@ class Subspace:
     def add(self, matrix: Matrix, vectors: np.ndarray) -> None:
         """Take up some more."""
         count, more = self.count, self.count + len(vectors)
+        if more > len(self._held):
+            self._held, self._images = self._room(matrix.capacity, self._held), self._room(matrix.capacity, self._images)
         self._held[count:more] = vectors
         self._images[count:more] = (matrix.rough or matrix.apply)(vectors)
         self._errors[count:more], self._errors[:, count:more] = 0.0, 0.0
@@ -156,6 +158,17 @@ class Subspace:
         self._errors[:kept, :kept] = turn @ self._errors[: self.count, : self.count] @ coefficients
         self.count = kept
 
+    def rest(self, kept: int) -> None:
+        """Keep the lowest estimates only and no room for more, until some are added."""
+        if self.count > kept:
+            self.restart(self.estimates()[1][:, :kept])
+        self._held, self._images = self.vectors.copy(), self.images.copy()
+
+    def _room(self, capacity: int, held: np.ndarray) -> np.ndarray:
+        room = np.empty((capacity, held.shape[1]))
+        room[: self.count] = held[: self.count]
+        return room
+
     def sharpen(self, matrix: Matrix, count: int) -> None:
         """Make the products with the first few vectors exact."""
         for place in range(count):
@@ -169,16 +182,16 @@ class Subspace:
         errors = self._errors[: self.count, : self.count]
         return np.sqrt(np.maximum(np.einsum("ki,ij,kj->k", lowest, errors, lowest), 0.0))
 
-    def rests(self, energies: np.ndarray, lowest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def remainders(self, energies: np.ndarray, lowest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Hx − Ex of some combinations, rows, and their lengths."""
-        rests = np.empty((len(energies), self._held.shape[1]))
+        remainders = np.empty((len(energies), self._held.shape[1]))
         squares = np.zeros(len(energies))
-        for first in range(0, rests.shape[1], TOGETHER):
+        for first in range(0, remainders.shape[1], TOGETHER):
             part = slice(first, first + TOGETHER)
-            rest = lowest @ self.images[:, part] - energies[:, None] * (lowest @ self.vectors[:, part])
-            squares += np.einsum("kd,kd->k", rest, rest)
-            rests[:, part] = rest
-        return rests, np.sqrt(squares)
+            some = lowest @ self.images[:, part] - energies[:, None] * (lowest @ self.vectors[:, part])
+            squares += np.einsum("kd,kd->k", some, some)
+            remainders[:, part] = some
+        return remainders, np.sqrt(squares)
 
     def keep(self, values: np.ndarray, coefficients: np.ndarray, norms: np.ndarray) -> None:
         """Note what was found."""
@@ -215,7 +228,7 @@ def converge(matrix: Matrix, space: Subspace, tolerance: float, wanted: int = 1,
     for _ in range(ITERATIONS):
         values, coefficients = space.estimates()
         energies, lowest = values[:followed], coefficients[:, :followed].T
-        residual, norms = space.rests(energies, lowest)
+        residual, norms = space.remainders(energies, lowest)
         above = energies[0] - ceiling >= CLEAR * norms[0]
         enough = above or _enough(energies, norms, tolerance, wanted)
         finished = exhausted or (enough and space.count >= min(FEWEST, matrix.kept))

@@ -185,9 +185,9 @@ class Contraction:
             rows, columns = np.flatnonzero(up[orbital]), np.flatnonzero(down[orbital])
             before = np.ix_(rows, taken[orbital, columns])
             after = np.ix_(added[orbital, rows], columns)
-            signs = (up[orbital, rows, None] * down[orbital, columns]).astype(vector.dtype)
-            raised[after] += signs * vector[before]
+            signs = up[orbital, rows, None], down[orbital, columns]
+            raised[after] += vector[before] * signs[0] * signs[1]
             turns.append((before, after, signs))
         for before, after, signs in turns:
-            result[before] += signs * raised[after]
+            result[before] += raised[after] * signs[0] * signs[1]
         return result

@@ -26,7 +26,7 @@ BLOCK, KEPT = 2, 4
 #: Determinants of low energy that an iteration begins from.
 CORNER = 400
 #: Bytes of the vectors of determinants that are multiplied at once.
-TOGETHER = 30_000_000
+TOGETHER = 8_000_000
 #: Error of a product in single precision for each hartree of the largest diagonal element.
 ROUGHNESS = 5e-8
 #: Hartree for each unit of S'(S' + 1) that a state of another spin S' has more.
