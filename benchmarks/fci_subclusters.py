@@ -18,8 +18,8 @@ import numpy as np
 from ase.units import Hartree
 
 from bodyorder.sources import load_source
+from bodyorder.sources.pyscf.fci import configurations
 from bodyorder.sources.pyscf.fci.assembly import assembly
-from bodyorder.sources.pyscf.fci.configurations import spin_table
 from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
 from bodyorder.structures import ClusterBatch, System
 from bodyorder.subsets import complete
@@ -28,25 +28,29 @@ CLUSTERS = Path(__file__).parents[1] / "tests" / "data" / "reference"
 
 
 def batches(name: str) -> list[ClusterBatch]:
-    positions = np.array(json.loads((CLUSTERS / f"{name}.json").read_text())["positions"])
+    """All sub-clusters of a cluster, by size."""
+    return sub_clusters(np.array(json.loads((CLUSTERS / f"{name}.json").read_text())["positions"]))
+
+
+def sub_clusters(positions: np.ndarray) -> list[ClusterBatch]:
     system = {0: System(np.ones(len(positions), dtype=np.int64), positions)}
     return [ClusterBatch.cut(system, np.zeros(len(rows), dtype=int), rows) for rows in complete(len(positions)).members]
 
 
-def ours(layers: list[ClusterBatch], forces: bool) -> tuple[float, np.ndarray]:
-    source = load_source("pyscf:fci/sto-6g?spin=ground")
+def ours(layers: list[ClusterBatch], forces: bool, basis: str = "sto-6g") -> tuple[float, np.ndarray]:
+    source = load_source(f"pyscf:fci/{basis}?spin=ground")
     begin = time.process_time()
     found = [source.energies_and_forces(batch)[0] if forces else source.energies(batch) for batch in layers]
     return time.process_time() - begin, np.concatenate(found) / Hartree
 
 
-def loop(layers: list[ClusterBatch]) -> tuple[float, np.ndarray]:
+def loop(layers: list[ClusterBatch], basis: str = "sto-6g") -> tuple[float, np.ndarray]:
     from pyscf import fci, gto, scf
 
     begin, energies = time.process_time(), []
     for batch in layers:
         for positions in batch.positions:
-            mol = gto.M(atom=[("H", place) for place in positions], basis="sto-6g", spin=len(positions) % 2, verbose=0)
+            mol = gto.M(atom=[("H", place) for place in positions], basis=basis, spin=len(positions) % 2, verbose=0)
             field = (scf.ROHF if mol.spin else scf.RHF)(mol).run()
             energies.append(fci.FCI(field).kernel()[0] if len(positions) > 1 else field.e_tot)
     return time.process_time() - begin, np.array(energies)
@@ -54,8 +58,8 @@ def loop(layers: list[ClusterBatch]) -> tuple[float, np.ndarray]:
 
 def forget() -> None:
     """Throw the tables of configurations away."""
-    spin_table.cache_clear()
-    assembly.cache_clear()
+    for table in (configurations.spin_table, configurations.choices, configurations.spin_functions, assembly):
+        table.cache_clear()
 
 
 def main() -> None:

@@ -129,17 +129,20 @@ class Subspace:
         """Take up some more."""
         count, more = self.count, self.count + len(vectors)
         if more > len(self._held):
-            self._held, self._images = self._room(matrix.capacity, self._held), self._room(matrix.capacity, self._images)
+            self._held, self._images = (
+                self._room(matrix.capacity, self._held),
+                self._room(matrix.capacity, self._images),
+            )
         self._held[count:more] = vectors
         self._images[count:more] = (matrix.rough or matrix.apply)(vectors)
-        self._errors[count:more], self._errors[:, count:more] = 0.0, 0.0
-        self._errors[range(count, more), range(count, more)] = matrix.noise**2 if matrix.rough else 0.0
         self.count = more
         some = self.vectors @ self._images[count:more].T
         if matrix.rough is not None:
             # of the two products that an element can be made of the better one
             better = self._errors.diagonal()[:count] < matrix.noise**2
             some[:count][better] = (self._images[:count] @ vectors.T)[better]
+            self._errors[count:more], self._errors[:, count:more] = 0.0, 0.0
+            self._errors[range(count, more), range(count, more)] = matrix.noise**2
         self._small[:more, count:more], self._small[count:more, :more] = some, some.T
 
     def estimates(self) -> tuple[np.ndarray, np.ndarray]:
@@ -232,18 +235,19 @@ def converge(matrix: Matrix, space: Subspace, tolerance: float, wanted: int = 1,
         above = energies[0] - ceiling >= CLEAR * norms[0]
         enough = above or _enough(energies, norms, tolerance, wanted)
         finished = exhausted or (enough and space.count >= min(FEWEST, matrix.kept))
-        blurs, needed = space.blurs(lowest[:wanted]), ACCURACY if tolerance < BELIEVED else BLURRED * tolerance
+        blurs = np.zeros(1) if matrix.rough is None else space.blurs(lowest[:wanted])
+        needed = ACCURACY if tolerance < BELIEVED else BLURRED * tolerance
         if enough and finished and (above or blurs.max() <= needed):
             space.keep(values, coefficients, norms)
             return
         if exhausted and matrix.rough is None:
             break
-        blurred = np.any(blurs > np.maximum(BLURRED * norms[:wanted], needed))
+        blurred = np.any(blurs > np.maximum(BLURRED * norms[: len(blurs)], needed))
         if finished or blurred or (since > PATIENCE and matrix.rough is not None):
             space.restart(_with_last(coefficients[:, : matrix.kept], before))
             if exhausted or looks == LOOKS or since > PATIENCE:
                 matrix = replace(matrix, rough=None)
-            near = np.count_nonzero(values[: matrix.kept] <= energies[len(blurs) - 1] + NEARBY)
+            near = np.count_nonzero(values[: matrix.kept] <= energies[min(wanted, len(energies)) - 1] + NEARBY)
             space.sharpen(matrix, space.count if matrix.rough is None else near)
             looks, since, exhausted, before = looks + 1, 0, False, np.eye(space.count)[:, : matrix.block]
             continue

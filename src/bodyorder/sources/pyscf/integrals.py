@@ -269,8 +269,9 @@ class IntegralCache:
 
     def functions(self, numbers: np.ndarray) -> np.ndarray:
         """Number of functions of each atom."""
-        table = {int(number): _count(element_functions(self.basis, int(number))) for number in np.unique(numbers)}
-        return np.array([table[int(number)] for number in numbers], dtype=np.int64)
+        elements, places = np.unique(numbers, return_inverse=True)
+        table = [_count(element_functions(self.basis, int(number))) for number in elements]
+        return np.array(table, dtype=np.int64)[places.ravel()]
 
     def integrals(self, batch: ClusterBatch) -> ClusterIntegrals:
         """Integrals of sub-clusters that all have the same sequence of elements, ghosts included."""

@@ -81,7 +81,7 @@ def mean_field_orbitals(core: np.ndarray, repulsion: np.ndarray, n_electrons: in
 def _smeared(energies: np.ndarray, n_electrons: int) -> np.ndarray:
     """Occupations 2/(1 + exp((e − μ)/width)) that add up to the electrons, by bisection of μ."""
     low, high = energies.min(axis=1) - 10.0, energies.max(axis=1) + 10.0
-    for _ in range(50):
+    for _ in range(30):
         middle = 0.5 * (low + high)
         occupations = 1.0 - np.tanh((energies - middle[:, None]) / (2.0 * SMEARING))
         enough = occupations.sum(axis=1) >= n_electrons

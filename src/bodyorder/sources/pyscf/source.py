@@ -305,9 +305,8 @@ class PyscfSource(EnergySource):
     def _groups(self, batch: ClusterBatch, forces: bool) -> Iterator[tuple[np.ndarray, tuple[int, ...]]]:
         """Rows of one sequence of elements, one charge and one choice of spins, as many at a time as there is room for."""
         numbers = all_numbers(batch)
-        counts = self._cache.functions
         groups: dict[tuple[bytes, int, tuple[int, ...]], list[int]] = {}
-        room = np.array([counts(row).sum() for row in numbers])
+        room = self._cache.functions(numbers.ravel()).reshape(numbers.shape).sum(axis=1)
         choices = spins_in_basis(self._rule, batch, room, self._cores(batch.numbers))
         for row, spins in enumerate(choices):
             groups.setdefault((numbers[row].tobytes(), int(batch.charges[row]), spins), []).append(row)

@@ -42,13 +42,14 @@ def assembly(n_orbitals: int, n_electrons: int, unpaired: int, most: int | None 
     """
     table = spin_table(n_orbitals, n_electrons, unpaired)
     size, pairs = table.size, n_orbitals * (n_orbitals + 1) // 2
-    places = np.arange(size)
+    places, left, right = np.arange(size), table.replace, table.collect  # (F_P)_IK at row (P, I), and turned over
     if most is not None and most < size:
         level = table.occupations @ np.arange(n_orbitals)
         places = np.sort(np.argsort(np.round(level, 6), kind="stable")[:most])
+        left = left[(np.arange(pairs)[:, None] * size + places).ravel()]
+        right = left.T
     count = len(places)
-    left = table.replace[(np.arange(pairs)[:, None] * size + places).ravel()]  # (F_P)_IK at row (P, I)
-    products = left @ left.T
+    products = left @ right
     rows = np.repeat(np.arange(products.shape[0], dtype=products.indices.dtype), np.diff(products.indptr))
     half = rows >= products.indices  # it is symmetric
     (p, i), (q, j) = np.divmod(rows[half], count), np.divmod(products.indices[half], count)

@@ -137,8 +137,8 @@ def _configurations(n_orbitals: int, n_electrons: int, unpaired: int) -> sp.csr_
     rows, columns, values = [], [], []
     count = 0
     for n_open in range(unpaired, min(n_electrons, 2 * n_orbitals - n_electrons) + 1, 2):
-        opened, closed = _occupations(n_orbitals, n_open, (n_electrons - n_open) // 2)
-        up, coefficients = _spin_functions(n_open, unpaired)
+        opened, closed = choices(n_orbitals, n_open, (n_electrons - n_open) // 2)
+        up, coefficients = spin_functions(n_open, unpaired)
         n_shapes, n_patterns, n_functions = len(opened), *coefficients.shape
         alpha = np.zeros((n_shapes, n_patterns, n_orbitals), dtype=bool)
         beta = np.zeros_like(alpha)
@@ -172,7 +172,8 @@ def _string_number(occupied: np.ndarray) -> np.ndarray:
     return (table[np.arange(n_orbitals), occupied.cumsum(axis=-1)] * occupied).sum(axis=-1)
 
 
-def _occupations(n_orbitals: int, n_open: int, n_closed: int) -> tuple[np.ndarray, np.ndarray]:
+@lru_cache(maxsize=64)
+def choices(n_orbitals: int, n_open: int, n_closed: int) -> tuple[np.ndarray, np.ndarray]:
     """Every choice of singly and of doubly occupied orbitals, shapes (choices, n_open) and (choices, n_closed)."""
     opened, closed = [], []
     for single in itertools.combinations(range(n_orbitals), n_open):
@@ -186,7 +187,8 @@ def _occupations(n_orbitals: int, n_open: int, n_closed: int) -> tuple[np.ndarra
     )
 
 
-def _spin_functions(n_open: int, unpaired: int) -> tuple[np.ndarray, np.ndarray]:
+@lru_cache(maxsize=64)
+def spin_functions(n_open: int, unpaired: int) -> tuple[np.ndarray, np.ndarray]:
     """Spin functions of ``n_open`` electrons with S = Sz = ``unpaired``/2 that couple one electron after the other.
 
     :return: which electrons are up in each pattern, shape (patterns, n_open), and the coefficients, products of
