@@ -1,10 +1,10 @@
 """Sub-clusters of an H₈ at FCI/6-31G, against a plain PySCF loop, on one core in one run.
 
 The loop builds each molecule, runs a restricted mean field and one FCI calculation at the lowest |Sz|; ours searches every spin.
-Seconds are those of the core. Memory is the most that a process of its own held beyond what it did with everything imported. The last
-line tells how many energies of the loop are not those of the ground state. By default these are the 63 sub-clusters of six of the
-atoms and the 127 of seven; ``--all`` takes the 255 of all eight, too, which is some minutes. ``against_commit.py COMMIT --slow``
-holds these against an earlier commit.
+Seconds are those of the core. Memory is the most that a process of its own held beyond what it did with everything imported. A
+line tells how many energies of the loop are not those of the ground state. By default these are the 63 sub-clusters of six of
+the atoms and the 127 of seven; ``--all`` takes the 255 of all eight, too, which is some minutes. ``against_commit.py COMMIT
+--slow`` holds those of eight against an earlier commit.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ from settling on an excited state: it starts from several vectors with a random 
 symmetry; it follows each of them until an eigenvalue above the lowest one claims it; and its preconditioner is positive definite,
 so it pulls towards the bottom of the spectrum and not towards whatever lies near the present estimate.
 
-Products in single precision do for most of its steps, where there are any. An estimate's product is then wrong by no more than the
-coefficients of the vectors with rough ones say. Where that is no longer small against the residual, the product with the estimate
-is made anew and exactly; only small corrections follow, and theirs may be rough again. The last product with an estimate is exact.
+Rough products, in single precision, do for most of its steps. An estimate's product is then wrong by no more than the coefficients
+of the vectors with rough ones say. Where that is no longer small against the residual, the product with the estimate is made anew
+and exactly; only small corrections follow, and theirs may be rough again. The last product with an estimate is exact.
 """
 
 from __future__ import annotations
@@ -111,8 +111,10 @@ class Subspace:
 
         Kato, J. Phys. Soc. Jpn. 4, 334 (1949), doi:10.1143/JPSJ.4.334
         """
-        gap = self.energies[1] - self.residuals[1] - self.energies[0]
         first = float(self.residuals[0])
+        if np.isinf(first):
+            return first
+        gap = self.energies[1] - self.residuals[1] - self.energies[0]
         return min(first, first**2 / gap) if gap > 0.0 else first
 
     @property
@@ -258,6 +260,7 @@ def converge(matrix: Matrix, space: Subspace, tolerance: float, wanted: int = 1,
         last = min(wanted, len(energies)) - 1
         open_still = energies - norms <= energies[last] + norms[last]
         step = _preconditioned(matrix, residual[open_still & (norms > 0.0)], min(bottom, energies[0]))
+        del residual  # large, and more room is needed now
         step = _new_directions(step, space.vectors)
         exhausted, before, since = not len(step), lowest[: matrix.block].T, since + 1
         if not exhausted:

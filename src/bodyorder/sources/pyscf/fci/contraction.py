@@ -17,7 +17,7 @@ from bodyorder.sources.pyscf.fci.strings import removal
 from bodyorder.sources.pyscf.orbitals import unpack
 
 #: Bytes of an intermediate that are held at once.
-TOGETHER = 70_000_000
+TOGETHER = 35_000_000
 #: Rows that electrons are put back into at once, few enough for them to stay in the cache.
 ROWS = 64
 

@@ -29,8 +29,11 @@ CORNER = 400
 TOGETHER = 8_000_000
 #: Error of a product in single precision for each hartree of the largest diagonal element.
 ROUGHNESS = 5e-8
-#: Hartree for each unit of S'(S' + 1) that a state of another spin S' has more.
-PENALTY = 0.2
+#: Hartree for each unit of S'(S' + 1) that a state of another spin S' has more: little, as steps enlarge what the other spins have
+#: by it; and more, with exact products, where a search fails or ends in another spin.
+PENALTIES = (0.2, 1.0, 5.0)
+#: How far ⟨Ŝ²⟩ may be from S(S + 1).
+PURE = 1e-3
 
 
 def capacity(n_vector: int, memory: float) -> int:
@@ -81,16 +84,35 @@ class DeterminantSpace(IteratedSpace):
                 if self._parity > 0
                 else np.empty(0, dtype=np.int64)
             )
-        super().__init__([self._matrix(hamiltonians, row, memory) for row in range(len(hamiltonians))])
+        self._hamiltonians, self._memory = hamiltonians, memory
+        super().__init__([self._matrix(row, PENALTIES[0]) for row in range(len(hamiltonians))])
 
-    def _matrix(self, hamiltonians: Hamiltonians, row: int, memory: float) -> eigensolver.Matrix:
-        core, repulsion = hamiltonians.core[row], hamiltonians.repulsion[row]
+    def improve(self, rows: np.ndarray, tolerance: float, wanted: int = 1, ceilings: np.ndarray | None = None) -> None:
+        """Bring the residuals of the ``wanted`` lowest states of some rows below ``tolerance``."""
+        super().improve(rows, tolerance, wanted, ceilings)
+        for penalty in PENALTIES[1:]:
+            rows = np.array([row for row in rows if not self._pure(row)], dtype=np.int64)
+            for row in rows:
+                self._matrices[row], self._found[row] = self._matrix(row, penalty, rough=False), None
+            super().improve(rows, tolerance, wanted, ceilings)
+
+    def _pure(self, row: int) -> bool:
+        """Whether a search succeeded and the state, if it is kept, is of the spin."""
+        space = self._found[row]
+        if np.isinf(self.residuals[row]) or space is None:
+            return not np.isinf(self.residuals[row])
+        state = self._unpacked(space.state[None])[:, :, 0]
+        squared = np.vdot(state, self._contraction.squared_spin(state)) / np.vdot(state, state)
+        return bool(abs(squared - self._unpaired / 2 * (self._unpaired / 2 + 1)) < PURE)
+
+    def _matrix(self, row: int, penalty: float, rough: bool = True) -> eigensolver.Matrix:
+        core, repulsion = self._hamiltonians.core[row], self._hamiltonians.repulsion[row]
         spin = self._unpaired / 2
         squared = squared_spin(self._orbitals, self._electrons)
         exact = direct_spin1.make_hdiag(core, repulsion, self._orbitals, self._electrons)
         groups, sizes = _occupations(self._orbitals, self._electrons)
         levels = np.bincount(groups, exact, len(sizes)) / sizes
-        operator = penalised(hamiltonian(core, repulsion, self._electrons), squared, spin, PENALTY)
+        operator = penalised(hamiltonian(core, repulsion, self._electrons), squared, spin, penalty)
         return eigensolver.Matrix(
             self._action(operator, np.float64),
             levels[groups[self._triangle.ravel()]] if self._parity else levels[groups],
@@ -98,8 +120,8 @@ class DeterminantSpace(IteratedSpace):
             project=self._project,
             block=BLOCK,
             kept=KEPT,
-            capacity=capacity(self._length, memory),
-            rough=self._action(centred(operator, self._electrons), np.float32),
+            capacity=capacity(self._length, self._memory),
+            rough=self._action(centred(operator, self._electrons), np.float32) if rough else None,
             noise=ROUGHNESS * float(np.abs(exact).max()),
         )
 
