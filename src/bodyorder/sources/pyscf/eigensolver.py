@@ -5,9 +5,9 @@ from settling on an excited state: it starts from several vectors with a random 
 symmetry; it follows each of them until an eigenvalue above the lowest one claims it; and its preconditioner is positive definite,
 so it pulls towards the bottom of the spectrum and not towards whatever lies near the present estimate.
 
-Rough products, in single precision, do for most of its steps. An estimate's product is then wrong by no more than the coefficients
-of the vectors with rough ones say. Where that is no longer small against the residual, the product with the estimate is made anew
-and exactly; only small corrections follow, and theirs may be rough again. The last product with an estimate is exact.
+Rough products, in single precision, do for most of its steps. An estimate's product is then wrong by no more than the
+coefficients of the vectors with rough ones say. Where that is no longer small against the residual, the product with the estimate
+is made anew and exactly; only small corrections follow, and theirs may be rough again. The last one with an estimate is exact.
 """
 
 from __future__ import annotations
@@ -249,7 +249,7 @@ def converge(matrix: Matrix, space: Subspace, tolerance: float, wanted: int = 1,
             space.restart(_with_last(coefficients[:, : matrix.kept], before))
             if exhausted or looks == LOOKS or since > PATIENCE:
                 matrix = replace(matrix, rough=None)
-            near = np.count_nonzero(values[: matrix.kept] <= energies[min(wanted, len(energies)) - 1] + NEARBY)
+            near = int(np.sum(values[: matrix.kept] <= energies[min(wanted, len(energies)) - 1] + NEARBY))
             space.sharpen(matrix, space.count if matrix.rough is None else near)
             looks, since, exhausted, before = looks + 1, 0, False, np.eye(space.count)[:, : matrix.block]
             continue

@@ -29,8 +29,8 @@ CORNER = 400
 TOGETHER = 8_000_000
 #: Error of a product in single precision for each hartree of the largest diagonal element.
 ROUGHNESS = 5e-8
-#: Hartree for each unit of S'(S' + 1) that a state of another spin S' has more: little, as steps enlarge what the other spins have
-#: by it; and more, with exact products, where a search fails or ends in another spin.
+#: Hartree for each unit of S'(S' + 1) that a state of another spin S' has more: little, as steps enlarge what there is of other
+#: spins by it; and more, with exact products, where a search fails or ends in another spin.
 PENALTIES = (0.2, 1.0, 5.0)
 #: How far ⟨Ŝ²⟩ may be from S(S + 1).
 PURE = 1e-3
