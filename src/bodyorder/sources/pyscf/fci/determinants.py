@@ -59,11 +59,89 @@ def length(n_orbitals: int, n_electrons: int, unpaired: int) -> int:
     return alpha * (alpha + parity) // 2 if parity else alpha * beta
 
 
+class _Vectors:
+    """Vectors of determinants of one spin S = ``unpaired``/2, with what of them is different as rows of numbers."""
+
+    def __init__(self, n_orbitals: int, n_electrons: int, unpaired: int):
+        self.unpaired = unpaired
+        self.electrons, self.parity = sector(n_electrons, unpaired)
+        self.contraction = Contraction(n_orbitals, self.electrons, self.parity)
+        self.shape = tuple(cistring.num_strings(n_orbitals, count) for count in self.electrons)
+        if self.parity:
+            n_strings = self.shape[0]
+            self.triangle = np.tri(n_strings, k=min(self.parity, 0), dtype=bool)
+            self._diagonal = (
+                np.arange(n_strings) * np.arange(3, n_strings + 3) // 2
+                if self.parity > 0
+                else np.empty(0, dtype=np.int64)
+            )
+
+    def squared_spin(self, vector: np.ndarray) -> float:
+        """⟨Ŝ²⟩ of a row."""
+        state = self.unpacked(vector[None])[:, :, 0]
+        return float(np.vdot(state, self.contraction.squared_spin(state)) / np.vdot(state, state))
+
+    def action(self, operator: Operator, precision: type) -> Callable[[np.ndarray], np.ndarray]:
+        """Products with an operator in one precision, of rows."""
+        together = max(1, TOGETHER // (np.dtype(precision).itemsize * math.prod(self.shape)))
+
+        def apply(vectors: np.ndarray) -> np.ndarray:
+            images = np.empty_like(vectors)
+            for first in range(0, len(vectors), together):
+                part = slice(first, first + together)
+                states = self.unpacked(vectors[part].astype(precision, copy=False))
+                images[part] = self.packed(self.contraction.apply(operator, states))
+            images += operator.constant * vectors
+            return images
+
+        return apply
+
+    def packed(self, states: np.ndarray) -> np.ndarray:
+        """Rows with the lower triangle of arrays of determinants where the other one says the same, of the same norm, else with
+        all of them.
+
+        :param states: shape (α strings, β strings, count)
+        """
+        if not self.parity:
+            return states.reshape(-1, states.shape[2]).T
+        packed = np.ascontiguousarray(states[self.triangle].T)
+        packed *= math.sqrt(2.0)
+        packed[:, self._diagonal] /= math.sqrt(2.0)
+        return packed
+
+    def unpacked(self, vectors: np.ndarray) -> np.ndarray:
+        """Arrays of determinants from rows, shape (α strings, β strings, count)."""
+        if not self.parity:
+            return np.ascontiguousarray(vectors.T).reshape(*self.shape, -1)
+        states = np.zeros((*self.shape, len(vectors)), dtype=vectors.dtype)
+        states[self.triangle] = vectors.T
+        states *= math.sqrt(0.5)
+        states += self.parity * states.transpose(1, 0, 2)
+        if self.parity > 0:
+            places = np.arange(self.shape[0])
+            states[places, places] = vectors[:, self._diagonal].T
+        return states
+
+    def project(self, vectors: np.ndarray) -> np.ndarray:
+        """What vectors have of the spin among those that their determinants hold, by Löwdin's projection
+        Π (Ŝ² − S'(S'+1)) / (S(S+1) − S'(S'+1)) (Phys. Rev. 97, 1509 (1955), doi:10.1103/PhysRev.97.1509).
+        """
+        spin, projected = self.unpaired / 2, []
+        count, step = sum(self.electrons), 1 + abs(self.parity)
+        most = min(count, 2 * self.contraction.n_orbitals - count)
+        for vector in vectors:
+            state = self.unpacked(vector[None])[:, :, 0]
+            for unpaired in range(self.unpaired + 2 * step, most + 1, 2 * step):
+                other = unpaired / 2 * (unpaired / 2 + 1)
+                state = (self.contraction.squared_spin(state) - other * state) / (spin * (spin + 1) - other)
+            projected.append(self.packed(state[:, :, None])[0])
+        return np.stack(projected)
+
+
 class DeterminantSpace(IteratedSpace):
     """States of spin S = ``unpaired``/2 among the determinants with the lowest |Sz| that holds no lower spin of their parity.
 
-    Those hold higher spins, too; they are taken out of the vectors to begin with by Löwdin's projection
-    Π (Ŝ² − S'(S'+1)) / (S(S+1) − S'(S'+1)) (Phys. Rev. 97, 1509 (1955), doi:10.1103/PhysRev.97.1509).
+    Those hold higher spins, too; they are taken out of the vectors to begin with.
 
     :param memory: bytes for vectors
     """
@@ -71,19 +149,10 @@ class DeterminantSpace(IteratedSpace):
     def __init__(self, hamiltonians: Hamiltonians, unpaired: int, memory: float):
         n_electrons, m = hamiltonians.n_electrons, hamiltonians.n_orbitals
         self._orbitals, self._unpaired = m, unpaired
-        self._electrons, self._parity = sector(n_electrons, unpaired)
-        self._contraction = Contraction(m, self._electrons, self._parity)
-        self._shape = tuple(cistring.num_strings(m, count) for count in self._electrons)
+        # matrices know the vectors, not the space that holds them: so its memory is free as soon as it is
+        self._vectors = _Vectors(m, n_electrons, unpaired)
+        self._electrons = self._vectors.electrons
         self._length = length(m, n_electrons, unpaired)
-        self._most, self._step = min(n_electrons, 2 * m - n_electrons), 1 + abs(self._parity)
-        if self._parity:
-            n_strings = self._shape[0]
-            self._triangle = np.tri(n_strings, k=min(self._parity, 0), dtype=bool)
-            self._diagonal = (
-                np.arange(n_strings) * np.arange(3, n_strings + 3) // 2
-                if self._parity > 0
-                else np.empty(0, dtype=np.int64)
-            )
         self._hamiltonians, self._memory = hamiltonians, memory
         super().__init__([self._matrix(row, PENALTIES[0]) for row in range(len(hamiltonians))])
 
@@ -101,9 +170,7 @@ class DeterminantSpace(IteratedSpace):
         space = self._found[row]
         if np.isinf(self.residuals[row]) or space is None:
             return not np.isinf(self.residuals[row])
-        state = self._unpacked(space.state[None])[:, :, 0]
-        squared = np.vdot(state, self._contraction.squared_spin(state)) / np.vdot(state, state)
-        return bool(abs(squared - self._unpaired / 2 * (self._unpaired / 2 + 1)) < PURE)
+        return abs(self._vectors.squared_spin(space.state) - self._unpaired / 2 * (self._unpaired / 2 + 1)) < PURE
 
     def _matrix(self, row: int, penalty: float, rough: bool = True) -> eigensolver.Matrix:
         core, repulsion = self._hamiltonians.core[row], self._hamiltonians.repulsion[row]
@@ -114,74 +181,25 @@ class DeterminantSpace(IteratedSpace):
         levels = np.bincount(groups, exact, len(sizes)) / sizes
         operator = penalised(hamiltonian(core, repulsion, self._electrons), squared, spin, penalty)
         return eigensolver.Matrix(
-            self._action(operator, np.float64),
-            levels[groups[self._triangle.ravel()]] if self._parity else levels[groups],
+            self._vectors.action(operator, np.float64),
+            levels[groups[self._vectors.triangle.ravel()]] if self._vectors.parity else levels[groups],
             self._corner(core, repulsion, exact, levels),
-            project=self._project,
+            project=self._vectors.project,
             block=BLOCK,
             kept=KEPT,
             capacity=capacity(self._length, self._memory),
-            rough=self._action(centred(operator, self._electrons), np.float32) if rough else None,
+            rough=self._vectors.action(centred(operator, self._electrons), np.float32) if rough else None,
             noise=ROUGHNESS * float(np.abs(exact).max()),
         )
 
     def densities(self, row: int) -> Densities:
         """Density matrices of the lowest state of one row."""
-        vector = self._unpacked(self.state(row)[None])[:, :, 0]
+        vector = self._vectors.unpacked(self.state(row)[None])[:, :, 0]
         links = tuple(cistring.gen_linkstr_index(range(self._orbitals), count) for count in self._electrons)
         one, two = direct_spin1.make_rdm12(vector, self._orbitals, self._electrons, links)
         two = 0.5 * (two + two.transpose(1, 0, 2, 3))
         two = 0.5 * (two + two.transpose(0, 1, 3, 2))
         return Densities(one[None], 0.5 * (two + two.transpose(2, 3, 0, 1))[None])
-
-    def _action(self, operator: Operator, precision: type) -> Callable[[np.ndarray], np.ndarray]:
-        together = max(1, TOGETHER // (np.dtype(precision).itemsize * math.prod(self._shape)))
-
-        def apply(vectors: np.ndarray) -> np.ndarray:
-            images = np.empty_like(vectors)
-            for first in range(0, len(vectors), together):
-                part = slice(first, first + together)
-                states = self._unpacked(vectors[part].astype(precision, copy=False))
-                images[part] = self._packed(self._contraction.apply(operator, states))
-            images += operator.constant * vectors
-            return images
-
-        return apply
-
-    def _packed(self, states: np.ndarray) -> np.ndarray:
-        """Rows with the lower triangle of arrays of determinants where the other one says the same, of the same norm, else with
-        all of them.
-
-        :param states: shape (α strings, β strings, count)
-        """
-        if not self._parity:
-            return states.reshape(-1, states.shape[2]).T
-        packed = np.ascontiguousarray(states[self._triangle].T)
-        packed *= math.sqrt(2.0)
-        packed[:, self._diagonal] /= math.sqrt(2.0)
-        return packed
-
-    def _unpacked(self, vectors: np.ndarray) -> np.ndarray:
-        if not self._parity:
-            return np.ascontiguousarray(vectors.T).reshape(*self._shape, -1)
-        states = np.zeros((*self._shape, len(vectors)), dtype=vectors.dtype)
-        states[self._triangle] = vectors.T
-        states *= math.sqrt(0.5)
-        states += self._parity * states.transpose(1, 0, 2)
-        if self._parity > 0:
-            places = np.arange(self._shape[0])
-            states[places, places] = vectors[:, self._diagonal].T
-        return states
-
-    def _project(self, vectors: np.ndarray) -> np.ndarray:
-        spin, projected = self._unpaired / 2, []
-        for vector in vectors:
-            state = self._unpacked(vector[None])[:, :, 0]
-            for unpaired in range(self._unpaired + 2 * self._step, self._most + 1, 2 * self._step):
-                other = unpaired / 2 * (unpaired / 2 + 1)
-                state = (self._contraction.squared_spin(state) - other * state) / (spin * (spin + 1) - other)
-            projected.append(self._packed(state[:, :, None])[0])
-        return np.stack(projected)
 
     def _corner(
         self, core: np.ndarray, repulsion: np.ndarray, exact: np.ndarray, levels: np.ndarray
@@ -200,11 +218,11 @@ class DeterminantSpace(IteratedSpace):
         basis = spins[:, np.abs(values - self._unpaired / 2 * (self._unpaired / 2 + 1)) < 0.5]
         values, vectors = np.linalg.eigh(basis.T @ part @ basis)
         vectors = basis @ vectors
-        if not self._parity:
+        if not self._vectors.parity:
             return eigensolver.Corner(places, values, vectors)
-        row, column = np.divmod(places, self._shape[1])
-        kept = row >= column if self._parity > 0 else row > column
-        packed = np.cumsum(self._triangle.ravel()) - 1
+        row, column = np.divmod(places, self._vectors.shape[1])
+        kept = row >= column if self._vectors.parity > 0 else row > column
+        packed = np.cumsum(self._vectors.triangle.ravel()) - 1
         weights = np.where(row == column, 1.0, math.sqrt(2.0))
         return eigensolver.Corner(packed[places[kept]], values, (vectors * weights[:, None])[kept])
 
