@@ -2,9 +2,9 @@
 
 ``decompose(structures, source)`` is the heart; ``read_structures`` reads files, ``load_source`` names an energy, ``Store``
 keeps what was computed, ``Sampling`` asks for estimates, ``correct`` labels structures by a cheap source whose first orders are a
-better one's, ``join`` makes one result of those of parts, ``compare`` and
-``atom_shares`` read results, ``write_report`` shows them, ``check_source`` tests an energy source. Results have an accessor of
-their own, ``result.mbe`` (:mod:`bodyorder.accessor`).
+better one's, ``variance_shares`` tells how many bodies at a time an energy depends on when they move, ``join`` makes one result
+of those of parts, ``compare`` and ``atom_shares`` read results, ``write_report`` shows them, ``check_source`` tests an energy
+source. Results have an accessor of their own, ``result.mbe`` (:mod:`bodyorder.accessor`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bodyorder._checks import ComputationError, InputError
     from bodyorder.analysis import atom_shares, combine, compare, environment_orders
-    from bodyorder.engine import Corrected, Sampling, Store, correct, decompose
+    from bodyorder.engine import Corrected, Sampling, Store, correct, decompose, variance_shares
     from bodyorder.report import Report, write_report
     from bodyorder.results import join, load_results, save_results
     from bodyorder.sources import load_source
@@ -42,6 +42,7 @@ _HOMES = {
     "load_source": "sources",
     "read_structures": "structures",
     "save_results": "results",
+    "variance_shares": "engine",
     "write_report": "report",
 }
 
@@ -64,6 +65,7 @@ __all__ = [
     "load_source",
     "read_structures",
     "save_results",
+    "variance_shares",
     "write_report",
 ]
 

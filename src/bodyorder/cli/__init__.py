@@ -60,14 +60,14 @@ def _complain(error: Exception, code: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from bodyorder.cli import checking, curves, energies, exports, planning, sampling, studies
+    from bodyorder.cli import checking, curves, energies, exports, planning, sampling, studies, variance
 
     parser = _Parser(
         prog="bodyorder", description="Resolve any energy of atoms into body orders, and show what they say."
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
-    for module in (sampling, planning, energies, checking, exports, curves, studies):
+    for module in (sampling, planning, energies, checking, exports, curves, variance, studies):
         module.add_commands(commands)
     return parser
 

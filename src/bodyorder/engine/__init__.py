@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bodyorder.engine.corrections import Corrected, correct
     from bodyorder.engine.decomposition import decompose
+    from bodyorder.engine.replacement import variance_shares
     from bodyorder.engine.sampling import Sampling
     from bodyorder.engine.store import Store
 
-__all__ = ["Corrected", "Sampling", "Store", "correct", "decompose"]
+__all__ = ["Corrected", "Sampling", "Store", "correct", "decompose", "variance_shares"]
 
 #: Where they live. Worker processes need none of them, and start in two thirds of the time without.
 _HOMES = {
@@ -20,6 +21,7 @@ _HOMES = {
     "Store": "store",
     "correct": "corrections",
     "decompose": "decomposition",
+    "variance_shares": "replacement",
 }
 
 

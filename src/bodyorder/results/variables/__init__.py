@@ -14,11 +14,12 @@ from bodyorder.results.variables.findings import FINDINGS
 from bodyorder.results.variables.frequencies import FREQUENCIES
 from bodyorder.results.variables.results import RESULTS
 from bodyorder.results.variables.variable import Variable
+from bodyorder.results.variables.variance import VARIANCE
 
 __all__ = ["DISSOCIATED", "DOUBTFUL", "DOUBTS", "VARIABLES", "Variable", "describe"]
 
 #: Every variable that a result or an analysis can hold. Files, plots and the report read names, units and symbols here.
-VARIABLES = RESULTS | CONVERGENCE | COMPARISON | DIAGNOSIS | ENVIRONMENT | CURVES | FINDINGS | FREQUENCIES
+VARIABLES = RESULTS | CONVERGENCE | COMPARISON | DIAGNOSIS | ENVIRONMENT | CURVES | FINDINGS | FREQUENCIES | VARIANCE
 
 
 def describe(dataset: xr.Dataset) -> xr.Dataset:
