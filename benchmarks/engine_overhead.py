@@ -1,4 +1,5 @@
-"""What `decompose` takes beyond the bare model: all sub-clusters of dense H8, with energies alone and with forces.
+"""What `decompose` and `variance_shares` take beyond the bare model: all sub-clusters of dense H8, with energies alone and with
+forces, and clusters of which atoms are replaced.
 
 The bare model runs forward, and backward for forces, on graphs of the same batches that are already built; `decompose` finds the
 sub-clusters, batches them, builds graphs, runs the model, inverts and assembles. Float64, one thread, seconds of processor time.
@@ -22,16 +23,21 @@ import torch
 from _models import WIDE, curated, mace
 from _timing import seconds
 
-from bodyorder import decompose, load_source
+from bodyorder import decompose, load_source, variance_shares
 from bodyorder.engine.batching import make_tasks
+from bodyorder.engine.pieces import Piece
+from bodyorder.engine.replacement import replaced
 from bodyorder.engine.selection import Selection
 from bodyorder.sources.networks.network import Clusters
 from bodyorder.sources.networks.source import NetworkSource
 from bodyorder.sources.pairs import pairs_inside
 from bodyorder.structures import read_structures
+from bodyorder.structures.bodies import divide
 from bodyorder.structures.hydrogen import high_density
 
 N_STRUCTURES = 40
+#: Structures whose atoms are replaced, displacement (Å), and draws of each.
+REPLACED, WIDTH, DRAWS = 4, 0.2, 2
 
 
 def sources(folder: Path) -> dict[str, NetworkSource]:
@@ -45,15 +51,15 @@ def sources(folder: Path) -> dict[str, NetworkSource]:
     return found
 
 
-def prepared(source: NetworkSource, frames: list, *, forces: bool) -> list[Callable[[], object]]:
-    """The calls of the model that a decomposition takes, their graphs built."""
+def prepared(source: NetworkSource, pieces: list[Piece], *, forces: bool) -> list[Callable[[], object]]:
+    """The calls of the model that some pieces take, their graphs built."""
     network, packed = source._network, source._traits.packed
     calls: list[Callable[[], object]] = []
 
     def differentiated(energies: torch.Tensor, leaves: list[torch.Tensor]) -> object:
         return torch.autograd.grad(energies.sum(), leaves, allow_unused=True) if energies.requires_grad else energies
 
-    for task in make_tasks(Selection().pieces(read_structures(frames), source), source):
+    for task in make_tasks(pieces, source):
         clusters = Clusters.of(task.batch, False)
 
         def add(rows: slice, clusters: Clusters = clusters) -> None:
@@ -85,27 +91,37 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # of other programs: deprecated parts of torch
-    frames = high_density(8, N_STRUCTURES, 0)
-    print(f"{255 * N_STRUCTURES} sub-clusters of {N_STRUCTURES} dense H8, float64, one thread, best of {rounds} rounds")
-    print(f"{'model':20s}{'':10s}{'bare 1/s':>10s}{'decompose 1/s':>15s}{'overhead':>10s}")
+    frames = read_structures(high_density(8, N_STRUCTURES, 0))
+    print(f"all sub-clusters of {N_STRUCTURES} dense H8, float64, one thread, best of {rounds} rounds")
+    print(f"{'model':20s}{'':10s}{'clusters':>10s}{'bare 1/s':>10s}{'ours 1/s':>10s}{'overhead':>10s}")
     with tempfile.TemporaryDirectory() as folder:
         for name, source in sources(Path(folder)).items():
-            for forces in (False, True):
-                calls = prepared(source, frames, forces=forces)
+            subsets = Selection().pieces(frames, source)
+            mixtures = replaced(frames[:REPLACED], divide(frames[:REPLACED]), WIDTH, DRAWS, [0, 0])
+            works: dict[str, tuple[list[Piece], bool, Callable[[], object]]] = {
+                "energies": (subsets, False, lambda source=source: decompose(frames, source)),
+                "forces": (subsets, True, lambda source=source: decompose(frames, source, forces=True)),
+                "variance": (
+                    mixtures,
+                    False,
+                    lambda source=source: variance_shares(frames[:REPLACED], source, [WIDTH], draws=DRAWS),
+                ),
+            }
+            for what, (pieces, forces, ours) in works.items():
+                calls = prepared(source, pieces, forces=forces)
 
                 def bare(calls: list = calls) -> None:
                     for call in calls:
                         call()
 
-                def whole(source: NetworkSource = source, forces: bool = forces) -> None:
-                    decompose(frames, source, forces=forces)
-
-                bare(), whole()
-                times = np.array([(seconds(bare), seconds(whole)) for _ in range(rounds)]).min(axis=0)
-                rates = 255 * N_STRUCTURES / times
-                what = "forces" if forces else "energies"
-                overhead = times[1] / times[0] - 1
-                print(f"{name:20s}{what:10s}{rates[0]:10.0f}{rates[1]:15.0f}{overhead:10.0%}", flush=True)
+                bare(), ours()
+                times = np.array([(seconds(bare), seconds(ours)) for _ in range(rounds)]).min(axis=0)
+                count = sum(piece.n_clusters for piece in pieces)
+                rates = count / times
+                print(
+                    f"{name:20s}{what:10s}{count:10d}{rates[0]:10.0f}{rates[1]:10.0f}{times[1] / times[0] - 1:10.0%}",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

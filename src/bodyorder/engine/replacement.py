@@ -91,11 +91,7 @@ def variance_shares(  # noqa: PLR0913 - every option has a default
     failures = np.full((len(widths), len(frames)), "", dtype=object)
     with opened(store) as kept:
         for row, width in enumerate(widths):
-            pieces = [
-                _drawn(frames, partitions, index, width, np.random.default_rng([seed, row, index, draw]))
-                for index in range(len(frames))
-                for draw in range(count)
-            ]
+            pieces = replaced(frames, partitions, float(width), count, [seed, row])
             energies = _energies(pieces, engine, kept, executor, progress)
             for place, (values, why) in enumerate(energies):
                 index, draw = divmod(place, count)
@@ -122,6 +118,22 @@ def _check_source(source: EnergySource) -> None:
         raise InputError(
             f"variance shares need a source without counterpoise correction, as no body is ever taken away, got {source.name}"
         )
+
+
+def replaced(
+    frames: Sequence[ase.Atoms], partitions: Sequence[Bodies], width: float, draws: int, seed: Sequence[int]
+) -> list[Piece]:
+    """Structures that hold two draws of every body, and all ways to take one of each: structure by structure, draw by draw.
+
+    :param partitions: of the structures into bodies
+    :param width: of the displacements in Å
+    :param draws: of each structure
+    """
+    return [
+        _drawn(frames, partitions, index, width, np.random.default_rng([*seed, index, draw]))
+        for index in range(len(frames))
+        for draw in range(draws)
+    ]
 
 
 def _drawn(
