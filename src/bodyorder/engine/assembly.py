@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 from ase.stress import full_3x3_to_voigt_6_stress
 
+from bodyorder.engine.additivity import unadditive_states
 from bodyorder.engine.field import VACUUM
 from bodyorder.engine.members import member_totals
 from bodyorder.engine.noise import SIGNIFICANT
@@ -50,7 +51,7 @@ def assemble(
     :param subsets: whether to keep what belongs to single sub-clusters
     :param field: what the point charges around sub-clusters are, one word
     """
-    source = evaluated.source
+    source, pieces = evaluated.source, [own.piece for own in by_structure]
     top = max(own.piece.family.max_order for own in by_structure)
     epsilons = [own.contributions() for own in by_structure]
     # A structure of fewer bodies has no sub-clusters of the orders above: their sum is zero.
@@ -93,7 +94,7 @@ def assemble(
             "cutoff": _cutoff(selection, source, by_structure),
             "whole": ASKED if selection.whole else NOT_ASKED,
             "force_kind": source.capabilities.force_kind if evaluated.wanted.forces else "none",
-            "remark": source.capabilities.remark,
+            "remark": "; ".join(filter(None, (source.capabilities.remark, *unadditive_states(source, pieces)))),
             "versions": _versions(source),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         },
