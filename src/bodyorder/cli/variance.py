@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import time
 from typing import TYPE_CHECKING, Any
 
 from bodyorder._checks import ComputationError, InputError, check_output
+from bodyorder.cli.running import add_running, workers_for
 from bodyorder.cli.sources import SOURCE_HELP, add_trust, trusted
 
 if TYPE_CHECKING:
@@ -31,8 +33,7 @@ def add_commands(commands: Any) -> None:
         help="what moves as one (default: atoms)",
     )
     variance.add_argument("--seed", type=int, default=0, metavar="N", help="of the displacements (default: 0)")
-    variance.add_argument("--store", metavar="FILE", help="energies already computed; what is computed is added")
-    variance.add_argument("--workers", type=int, default=1, metavar="N", help="worker processes (default: 1)")
+    add_running(variance)
     add_trust(variance)
     variance.add_argument("-o", "--output", metavar="NC", help="file for the shares")
     variance.set_defaults(run=_variance)
@@ -47,8 +48,10 @@ def _variance(args: argparse.Namespace) -> None:
     if args.output is not None:
         check_output(args.output, never=[path for path in (args.structures, args.store) if path])
     displacements = _numbers(args.displacements)
+    begin = time.perf_counter()
     source = load_source(trusted(args.source, args.trust))
-    with open_executor(args.workers) as executor:
+    workers, worth = workers_for(args.workers, [source], time.perf_counter() - begin)
+    with open_executor(workers, args.executor, worth) as executor:
         shares = variance_shares(
             args.structures,
             source,
