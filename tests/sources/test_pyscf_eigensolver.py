@@ -55,7 +55,7 @@ def test_rough_products_end_at_exact_eigenvalues(lowest, wanted, claimed):
     matrix, asked = counted(dense, 1e-6, claimed, rng)
     space = eigensolver.start(matrix)
     eigensolver.converge(matrix, space, LOOSE)
-    space.rest(matrix.kept)
+    space.shrink(matrix.kept)
     eigensolver.converge(matrix, space, TIGHT, wanted)
     assert space.energies[:wanted] == pytest.approx(np.linalg.eigvalsh(dense)[:wanted], abs=1e-10)
     true = np.linalg.norm(dense @ space.state - space.energies[0] * space.state)
@@ -96,6 +96,16 @@ def test_spin_is_kept_where_others_are_far_below(n_electrons, exchange, monkeypa
         assert space.energies == pytest.approx(dense.energies, abs=1e-10)
         found.append(dense.energies[0])
     assert exchange < 0.2 or found[-1] < found[0] - 1.0
+
+
+def test_a_state_of_another_spin_is_a_failure(monkeypatch):
+    """Where no penalty holds other spins down, here because they are rewarded, there is no energy."""
+    monkeypatch.setattr("bodyorder.sources.pyscf.fci.determinants.PENALTIES", (-1.0, -2.0))
+    monkeypatch.setattr("bodyorder.sources.pyscf.fci.determinants._Vectors.project", lambda _, vectors: vectors)
+    space = DeterminantSpace(exchanging(8, 6, 0.6), 0, 1e9)
+    space.improve(np.array([0]), TIGHT)
+    assert np.isinf(space.residuals).all()
+    assert np.isinf(space.errors).all()
 
 
 def test_six_atoms_are_those_of_pyscf():

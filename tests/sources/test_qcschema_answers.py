@@ -260,6 +260,22 @@ def test_a_file_that_contradicts_itself(tmp_path, listed):
     with pytest.raises(InputError, match=r"must not contradict each other, .*: object 0 of .* and object 7 of "):
         load_source(f"qcschema:{path}")
     assert load_source(f"qcschema:{written(tmp_path, [*listed, listed[0]])}")
+    twice = listed[0] | {"properties": {"return_energy": listed[0]["return_result"] - 1.0}}
+    with pytest.raises(InputError, match="`return_energy` and `return_result` must be one energy, got "):
+        load_source(f"qcschema:{written(tmp_path, [twice, *listed[1:]])}")
+
+
+def test_properties_and_results_of_one_label_that_contradict_each_other(tmp_path):
+    label = '["made/up", [1], [1]]'
+    expansion = {
+        "molecule": molecule(),
+        "component_properties": {label: {"return_energy": -2.0}},
+        "component_results": {label: {"return_result": -3.0, "success": True}},
+    }
+    with pytest.raises(
+        InputError, match=r"must not contradict each other, .* properties are -2\.0+ and results -3\.0+ hartree"
+    ):
+        load_source(f"qcschema:{written(tmp_path, expansion)}")
 
 
 @pytest.mark.parametrize(

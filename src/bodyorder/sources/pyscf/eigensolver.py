@@ -139,11 +139,11 @@ class Subspace:
         self._images[count:more] = (matrix.rough or matrix.apply)(vectors)
         self.count = more
         some = self.vectors @ self._images[count:more].T
+        self._errors[count:more], self._errors[:, count:more] = 0.0, 0.0
         if matrix.rough is not None:
             # of the two products that an element can be made of the better one
             better = self._errors.diagonal()[:count] < matrix.noise**2
             some[:count][better] = (self._images[:count] @ vectors.T)[better]
-            self._errors[count:more], self._errors[:, count:more] = 0.0, 0.0
             self._errors[range(count, more), range(count, more)] = matrix.noise**2
         self._small[:more, count:more], self._small[count:more, :more] = some, some.T
 
@@ -163,7 +163,7 @@ class Subspace:
         self._errors[:kept, :kept] = turn @ self._errors[: self.count, : self.count] @ coefficients
         self.count = kept
 
-    def rest(self, kept: int) -> None:
+    def shrink(self, kept: int) -> None:
         """Keep the lowest estimates only and no room for more, until some are added."""
         if self.count > kept:
             self.restart(self.estimates()[1][:, :kept])

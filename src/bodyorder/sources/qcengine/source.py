@@ -12,7 +12,7 @@ from ase.units import Bohr, Hartree
 
 from bodyorder._checks import InputError, first_line
 from bodyorder.sources.protocol import Capabilities, EnergySource, Evaluation, Precision
-from bodyorder.sources.qcschema.records import Failure
+from bodyorder.sources.qcschema.schema import Failure
 from bodyorder.sources.spec import format_spec
 from bodyorder.sources.spin import spin_rule
 from bodyorder.sources.spin.electrons import electrons

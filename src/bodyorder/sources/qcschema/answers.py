@@ -14,15 +14,13 @@ import numpy as np
 from ase.units import Bohr
 
 from bodyorder._checks import InputError, check_choice
-from bodyorder.sources.qcschema.held import NEAR, Held, PointCharges
-from bodyorder.sources.qcschema.records import COMPONENTS, Calculation, Expansion, Properties
+from bodyorder.sources.qcschema.matching import NEAR, Held, PointCharges
+from bodyorder.sources.qcschema.schema import COMPONENTS, SAME_ENERGY, Calculation, Expansion, Properties
 from bodyorder.structures.reading.qcschema import field_of_atoms, positions_of, read_json, to_atoms
 from bodyorder.structures.reading.schema import LARGEST, Molecule, validated
 
 #: The atoms that are there, and those that lend their functions.
 Key = tuple[frozenset[int], frozenset[int]]
-#: How far two energies of one sub-cluster may be apart, in hartree.
-_SAME_ENERGY = 1e-6
 #: Label of the only model of an expansion in inputs of QCManyBody.
 _AUTOMATIC = "(auto)"
 #: What a model is called that nothing names.
@@ -101,7 +99,7 @@ def _of_expansion(of: Expansion, path: Path, model: str | None) -> Answers:
         held.add(
             (there, lent),
             Held(
-                math.nan if calculation and calculation.failure else _energy(energy, calculation),
+                math.nan if calculation and calculation.failure else _energy(energy, calculation, label),
                 own.charge if own else math.fsum(molecule.charges_of_fragments[body - 1] for body in real),
                 _multiplicity(own) if own else _together(molecule, real),
                 PointCharges.of(np.where(away, field, 0.0), positions),
@@ -119,8 +117,14 @@ def _tells(calculation: Calculation | None, properties: Properties | None) -> bo
     return properties is not None and properties.return_energy is not None
 
 
-def _energy(known: float | None, calculation: Calculation | None) -> float:
-    energy = known if known is not None or calculation is None else calculation.energy
+def _energy(known: float | None, calculation: Calculation | None, label: str) -> float:
+    """What properties and a calculation of one label say, hartree."""
+    computed = None if calculation is None else calculation.energy
+    if known is not None and computed is not None and abs(known - computed) > SAME_ENERGY:
+        raise InputError(
+            f"results must not contradict each other, of {label} properties are {known:.8f} and results {computed:.8f} hartree"
+        )
+    energy = computed if known is None else known
     return math.nan if energy is None else energy
 
 
@@ -210,7 +214,7 @@ def _of_single(contents: list[Any], path: Path, model: str | None) -> Answers:
         held.add(
             (frozenset(places[real].tolist()), frozenset(places[~real].tolist())),
             Held(
-                math.nan if calculation.failure else _energy(None, calculation),
+                math.nan if calculation.failure else _energy(None, calculation, where),
                 molecule.charge,
                 _multiplicity(molecule),
                 _around(molecule, calculation, where),
@@ -273,7 +277,7 @@ class _Gathered:
         """
         for other in self.by_key.get(key, []):
             same = other.charge == new.charge and other.multiplicity == new.multiplicity
-            if same and abs(other.energy - new.energy) > _SAME_ENERGY and other.around.is_like(new.around):
+            if same and abs(other.energy - new.energy) > SAME_ENERGY and other.around.is_like(new.around):
                 raise InputError(
                     f"results must not contradict each other, those of one sub-cluster are {other.energy:.8f} and "
                     f"{new.energy:.8f} hartree: {self._names[id(other)]} and {name}"

@@ -10,7 +10,7 @@ from ase.units import Hartree
 
 from bodyorder.sources.protocol import Capabilities, EnergySource, Evaluation, Precision
 from bodyorder.sources.qcschema.answers import UNNAMED, Answers, places_of
-from bodyorder.sources.qcschema.held import Asked, Held
+from bodyorder.sources.qcschema.matching import Asked, Held
 from bodyorder.sources.spec import format_spec
 from bodyorder.sources.spin import spin_rule
 from bodyorder.structures.clusters import ClusterBatch

@@ -23,13 +23,13 @@ SAME_CHARGE = 1e-6
 _SHOWN = 40
 
 
-class Part(BaseModel):
+class SchemaObject(BaseModel):
     """A part of QCSchema; keys that are not read may hold anything, as the schema allows it."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
 
-_Part = TypeVar("_Part", bound=Part)
+_Part = TypeVar("_Part", bound=SchemaObject)
 
 
 def validated(kind: type[_Part], content: Any, where: str) -> _Part:
@@ -85,7 +85,7 @@ Charge = Annotated[Finite, Field(ge=-1000, le=1000)]
 Multiplicity = Annotated[int, BeforeValidator(_whole), Field(ge=1)]
 
 
-class Molecule(Part):
+class Molecule(SchemaObject):
     """A molecule: lengths in bohr, charges in elementary charges."""
 
     symbols: Annotated[list[Annotated[str, AfterValidator(_element)]], Field(min_length=1)]

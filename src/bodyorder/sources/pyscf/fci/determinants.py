@@ -164,6 +164,9 @@ class DeterminantSpace(IteratedSpace):
             for row in rows:
                 self._matrices[row], self._found[row] = self._matrix(row, penalty, rough=False), None
             super().improve(rows, tolerance, wanted, ceilings)
+        for row in rows:
+            if not self._pure(row):  # an energy of another spin, and of a penalty, is none
+                self.residuals[row] = self.errors[row] = np.inf
 
     def _pure(self, row: int) -> bool:
         """Whether a search succeeded and the state, if it is kept, is of the spin."""

@@ -131,7 +131,8 @@ class IteratedSpace:
             eigensolver.converge(matrix, space, tolerance, wanted, ceiling)
             # one that was left above its ceiling is hardly looked at again, and its vectors take room
             self._found[row] = space if space.energies[0] < ceiling or wanted == 2 else None
-            space.rest(matrix.kept + matrix.block)
+            if self._found[row] is not None:
+                space.shrink(matrix.kept + matrix.block)
             self.energies[row], self.residuals[row], self.errors[row] = (
                 space.energies[0],
                 space.residuals[0],

@@ -8,10 +8,13 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from bodyorder._checks import first_line
-from bodyorder.structures.reading.schema import Molecule, Part
+from bodyorder.structures.reading.schema import Molecule, SchemaObject
+
+#: How far two energies of one sub-cluster may be apart, in hartree.
+SAME_ENERGY = 1e-6
 
 
-class Model(Part):
+class Model(SchemaObject):
     """Method and basis set."""
 
     method: str
@@ -24,7 +27,7 @@ class Model(Part):
         return f"{self.method}/{basis}" if basis else self.method
 
 
-class Provenance(Part):
+class Provenance(SchemaObject):
     """Who made something."""
 
     creator: str = "unknown"
@@ -36,7 +39,7 @@ class Provenance(Part):
         return f"{self.creator} {self.version}" if self.version else self.creator
 
 
-class Failure(Part):
+class Failure(SchemaObject):
     """Why a calculation failed."""
 
     error_type: str | None = None
@@ -51,7 +54,7 @@ class Failure(Part):
         ) or "no reason is given"
 
 
-class Properties(Part):
+class Properties(SchemaObject):
     """Numbers of a calculation; an energy in hartree."""
 
     return_energy: float | None = None
@@ -67,7 +70,7 @@ def _checked(part: Any, name: str, energy: float | None) -> Any:
     return part
 
 
-class Specification(Part):
+class Specification(SchemaObject):
     """What is computed, of one calculation or of an expansion."""
 
     model: Model | None = None
@@ -76,7 +79,7 @@ class Specification(Part):
     specification: dict[str, Specification] | None = None
 
 
-class Inputs(Part):
+class Inputs(SchemaObject):
     """What a calculation or an expansion was given; version 1 has model and keywords of a calculation here."""
 
     molecule: Molecule | None = None
@@ -85,7 +88,7 @@ class Inputs(Part):
     specification: Specification | None = None
 
 
-class Calculation(Part):
+class Calculation(SchemaObject):
     """The result of one calculation, or its failure."""
 
     molecule: Molecule | None = None
@@ -108,10 +111,13 @@ class Calculation(Part):
     @property
     def energy(self) -> float | None:
         """In hartree, None where there is none."""
-        for value in ((self.properties or {}).get("return_energy"), self.return_result):
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                return float(value)
-        return None
+        return next(iter(self._energies), None)
+
+    @property
+    def _energies(self) -> list[float]:
+        """The places where one may stand; the result of a gradient, say, is none."""
+        places = (self.properties or {}).get("return_energy"), self.return_result
+        return [float(value) for value in places if isinstance(value, int | float) and not isinstance(value, bool)]
 
     @property
     def of(self) -> Molecule | None:
@@ -136,10 +142,15 @@ class Calculation(Part):
     def _has_an_energy(self) -> Calculation:
         if self.success is False:
             return self
-        return _checked(self, "return_result", self.energy)
+        for energy in self._energies:
+            _checked(self, "return_result", energy)
+        if self._energies and abs(self._energies[0] - self._energies[-1]) > SAME_ENERGY:
+            one, other = self._energies
+            raise ValueError(f"`return_energy` and `return_result` must be one energy, got {one} and {other} hartree")
+        return self
 
 
-class Expansion(Part):
+class Expansion(SchemaObject):
     """The result of a many-body expansion: of version 1 ``component_…``, of version 2 ``cluster_…``."""
 
     molecule: Molecule | None = None
