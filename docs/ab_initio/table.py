@@ -12,6 +12,7 @@ analysis calls solutions of full symmetry stable that are not, such as that of a
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import time
@@ -24,6 +25,7 @@ from pyscf import ao2mo, cc, dft, fci, gto, mp, scf
 from systems import CASES, Case
 
 from bodyorder import decompose
+from bodyorder.sources.pyscf.source import SOLVER
 from bodyorder.sources.spec import parse_spec
 from bodyorder.structures.bodies import find_bodies
 
@@ -46,6 +48,14 @@ SAME = 1e-6
 STABLE, HIGHEST = 8, 7
 
 
+def origin(case: Case) -> str:
+    """What decides the numbers of a system: its atoms, charges and bodies, the source and its solver."""
+    atoms = case.atoms
+    parts = [atoms.numbers, atoms.positions.round(8), atoms.get_initial_charges().round(8)]
+    text = " ".join([case.bodies, case.source, str(SOLVER), *(str(part.tolist()) for part in parts)])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def computed(case: Case) -> dict[str, Any]:
     """What a system comes to."""
     begin = time.process_time()
@@ -59,6 +69,7 @@ def computed(case: Case) -> dict[str, Any]:
     theirs = float(seconds.sum())
     apart = energies - plain
     return {
+        "origin": origin(case),
         "orders": result.contribution.values[0].tolist(),
         "noise": result.noise.values[0].tolist(),
         "failure": failure,
@@ -121,7 +132,7 @@ def state(molecule: gto.Mole, spin: int, method: str, options: dict[str, Any]) -
     seconds = time.process_time() - begin
     if method != "uks" and mol.nelec[1] and mol.nelec[0] < mol.nao:
         second = mean_field(mol, method, options, parted(first))
-        if second.converged and not second.e_tot > first.e_tot - SAME:
+        if second.converged and second.e_tot <= first.e_tot - SAME:
             energy = on_top(second, method)
     return energy, seconds
 
@@ -206,12 +217,15 @@ def main() -> None:
     check = asked == ["--check"]
     if not check:
         for case in CASES:
-            if case.name in asked or case.name not in found:
+            if case.name in asked or found.get(case.name, {}).get("origin") != origin(case):
                 found[case.name] = computed(case)
                 print(case.name, json.dumps(found[case.name], ensure_ascii=False), flush=True)
                 FOUND.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
     page = before + BEGIN + "\n" + table(found) + "\n" + END + rest.split(END)[1]
+    stale = [case.name for case in CASES if found[case.name].get("origin") != origin(case)]
+    if check and stale:
+        sys.exit(f"docs/ab_initio/systems.json must be of these systems and solvers, and is older: {', '.join(stale)}")
     if check:
         sys.exit(page != PAGE.read_text(encoding="utf-8") and "docs/ab_initio.md must hold the table of systems.json")
     PAGE.write_text(page, encoding="utf-8")

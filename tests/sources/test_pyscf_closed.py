@@ -83,8 +83,7 @@ def test_where_spins_may_part_all_starts_are_searched(name):
 def test_the_search_among_all_starts_finds_nothing_lower(name, monkeypatch):
     short = solver(CLOSED[name]).closed[0].energy
     monkeypatch.setattr(unrestricted, "LEAST_CLOSED", 10**9)
-    full = solver(CLOSED[name])
-    singlet, triplet = (full.solve(unpaired)[0].energy for unpaired in (0, 2))
+    singlet, triplet = (solver(CLOSED[name], [unpaired]).solutions()[0][unpaired].energy for unpaired in (0, 2))
     assert short == pytest.approx(singlet, abs=1e-9)
     assert triplet > short + 0.01
 

@@ -100,7 +100,7 @@ def test_projected_energy_of_a_stretched_molecule():
     """Of |φχ̄⟩ the singlet is (|φχ̄⟩ + |χφ̄⟩)/√(2 + 2s²): E = (h_φφ + h_χχ + 2s h_φχ + J + K)/(1 + s²)."""
     atoms = ase.Atoms("H2", [[0, 0, 0], [0, 0, 2.0]])
     problem, cache = unrestricted_task(atoms), IntegralCache("6-31g", 1e8)
-    solution, integrals = Unrestricted(problem, cache).solve(0)[0], cache.integrals(problem.batch)
+    solution, integrals = Unrestricted(problem, cache).solutions()[0][0], cache.integrals(problem.batch)
     first, second = solution.coefficients[0, :, 0], solution.coefficients[1, :, 0]
     overlap, core = first @ integrals.overlap[0] @ second, integrals.core[0]
     four = molecule(atoms.numbers, atoms.positions, "6-31g").intor("int2e")
@@ -114,7 +114,7 @@ def test_projected_energy_of_a_stretched_molecule():
 @pytest.mark.parametrize(("n_atoms", "unpaired"), [(4, 0), (4, 2), (3, 1), (5, 1)])
 def test_projected_energy_is_that_of_the_determinant_without_other_spins(n_atoms, unpaired):
     problem, cache = unrestricted_task(random_hydrogen(n_atoms, 0, 1.6), [unpaired]), IntegralCache("sto-3g", 1e8)
-    solution, integrals = Unrestricted(problem, cache).solve(unpaired)[0], cache.integrals(problem.batch)
+    solution, integrals = Unrestricted(problem, cache).solutions()[0][unpaired], cache.integrals(problem.batch)
     electrons = ((n_atoms + unpaired) // 2, (n_atoms - unpaired) // 2)
     basis = np.linalg.inv(np.linalg.cholesky(integrals.overlap[0])).T
     filled = [np.linalg.solve(basis, solution.coefficients[spin, :, :n]) for spin, n in enumerate(electrons)]

@@ -92,8 +92,8 @@ class Reference:
 def references(problem: Problem, cache: IntegralCache) -> Iterator[Reference]:
     """All rows with their mean fields of each spin in turn that may have the lowest correlated energy.
 
-    The more electrons are parallel the less they correlate: a mean field that is far above the lowest one, and has more unpaired
-    electrons, stays above it.
+    Parallel electrons correlate less, or more by far less than :data:`ABOVE`: a mean field that is so much above the lowest one,
+    and has more unpaired electrons, stays above it.
     """
     solver = Unrestricted(problem, cache)
     for row, found in enumerate(solver.solutions()):

@@ -96,21 +96,6 @@ class Unrestricted:
             (self._open[rows], space, space.inside(self.atoms.coefficients)) for rows, space in of_one_rank(integrals)
         ]
 
-    def solve(self, unpaired: int) -> list[Solution | None]:
-        """The lowest stable solution of each row with that many unpaired electrons, None where none was found.
-
-        Of closed shells beyond doubt only that without unpaired electrons is given.
-        """
-        found: list[Solution | None] = [None] * len(self.problem.batch)
-        if unpaired == 0:
-            for row, solution in self.closed.items():
-                found[row] = solution
-        for rows, space, tracks in self._relaxed(unpaired):
-            for place, row in enumerate(rows):
-                mine = tracks.select(np.flatnonzero(tracks.rows == place))
-                found[row] = self._best(space, place, int(row), mine, unpaired)
-        return found
-
     def solutions(self) -> list[dict[int, Solution] | None]:
         """The lowest stable solutions of each row by number of unpaired electrons; None where one is missing that may be lowest.
 

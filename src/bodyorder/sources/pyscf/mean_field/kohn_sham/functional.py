@@ -12,6 +12,8 @@ from bodyorder.sources.pyscf.mean_field.functionals import check_functional, has
 
 #: Level of PySCF's grids that energies are integrated on if not said otherwise.
 GRID = 4
+#: A share of exact exchange below this is none.
+NO_SHARE = 1e-10
 
 
 @dataclass(frozen=True)
@@ -46,16 +48,15 @@ class Functional:
     @cached_property
     def exchange(self) -> tuple[tuple[float, float], ...]:
         """Shares of exact exchange and the ω of each: 1/r for 0, erf(ωr)/r, or erfc(|ω|r)/r where it is negative."""
-        omega, far, near = libxc.rsh_coeff(self.name)[0], 0.0, 0.0
+        omega, far, rest = libxc.rsh_coeff(self.name)
         if not omega:
             share = libxc.hybrid_coeff(self.name)
-            return ((float(share), 0.0),) if abs(share) > 1e-10 else ()
-        omega, far, rest = libxc.rsh_coeff(self.name)
+            return ((float(share), 0.0),) if abs(share) > NO_SHARE else ()
         near = far + rest
         parts = (
             ((near, 0.0), (far - near, float(omega))) if near and far else ((near, -float(omega)), (far, float(omega)))
         )
-        return tuple((share, range_) for share, range_ in parts if abs(share) > 1e-10)
+        return tuple((share, range_) for share, range_ in parts if abs(share) > NO_SHARE)
 
     @cached_property
     def nonlocal_correlation(self) -> bool:
