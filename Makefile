@@ -10,7 +10,7 @@ STUDY ?= examples/quick.yaml
 # One thread each: the tests' problems are small, and threads that share a core wait for each other.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: study test test-all lint bench potentials clean
+.PHONY: study test test-all lint bench bench-all potentials clean
 
 study: $(STAMP)
 	$(BIN)/bodyorder study $(STUDY)
@@ -29,6 +29,9 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	for script in benchmarks/[a-z]*.py; do OMP_NUM_THREADS=1 $(BIN)/python $$script || exit 1; done
+
+bench-all: bench
+	for script in kohn_sham_subclusters fci_split_valence; do OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$script.py --all || exit 1; done
 
 potentials: $(POTENTIALS)/.installed
 	OMP_NUM_THREADS=1 $(POTENTIALS)/bin/python examples/potentials.py -o runs/potentials
