@@ -142,5 +142,5 @@ def test_spins_that_atoms_can_have():
 def test_spins_that_ground_asks_for(symbols, charge, spins):
     atoms = ase.Atoms(symbols, positions=3.0 * np.arange(3 * len(ase.Atoms(symbols))).reshape(-1, 3))
     atoms.set_initial_charges([charge] + [0] * (len(atoms) - 1))
-    (asked,) = spin_rule("ground", False).spins(ClusterBatch.from_atoms([atoms]))
+    (asked,) = spin_rule("ground", mean_field=True).spins(ClusterBatch.from_atoms([atoms]))
     assert asked == spins

@@ -169,6 +169,7 @@ def test_the_error_of_the_grid_is_within_the_precision(xc):
         ("uks", "H3", 1, "hse06"),
         ("uks", "H3", 1, "r2scan"),
         ("uks", "H2", 0, "b97m-v"),
+        ("uks", "H3", 1, "hf"),
         pytest.param("uks", "NH2", 1, "pbe", marks=pytest.mark.slow),
         ("rks", "LiH", 0, "pbe0"),
         ("rks", "H3", 1, "pbe"),

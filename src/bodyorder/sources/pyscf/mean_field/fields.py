@@ -99,8 +99,17 @@ def analytic_gradient(field: hf.SCF, integrals: ClusterIntegrals, **settings: ob
 
 
 def analytic_hessian(field: hf.SCF) -> np.ndarray:
-    """Second derivatives of the energy of a converged mean field in hartree/bohr², shape (k, k, 3, 3)."""
-    if field.mol.natm == 1:
+    """Second derivatives of the energy of a converged mean field in hartree/bohr², shape (k, k, 3, 3).
+
+    PySCF leaves out that points of a grid move with their nuclei. Nearly all of that is in the derivatives by one atom twice,
+    which are what shifts of the whole, that change nothing, leave for them.
+    """
+    count = field.mol.natm
+    if count == 1:
         return np.zeros((1, 1, 3, 3))
     found = np.asarray(field.Hessian().set(verbose=0).kernel())
-    return 0.5 * (found + found.transpose(1, 0, 3, 2))
+    found = 0.5 * (found + found.transpose(1, 0, 3, 2))
+    found[range(count), range(count)] = 0.0
+    own = -found.sum(axis=1)
+    found[range(count), range(count)] = 0.5 * (own + own.transpose(0, 2, 1))
+    return found

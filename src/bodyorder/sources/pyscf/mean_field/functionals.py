@@ -100,7 +100,7 @@ def has_curvature(name: str) -> bool:
 
 
 def has_hessian(name: str) -> bool:
-    """Whether PySCF's second derivatives by the positions of nuclei are those of the energy.
+    """Whether second derivatives by the positions of nuclei are taken from PySCF.
 
     They leave out that the points of the grid move with the nuclei. By the oxygen of water in def2-SVP on PySCF's default grid
     that is 0.04 of 43 eV/Å² with pbe and 6.5 of 44 eV/Å² with r2scan.

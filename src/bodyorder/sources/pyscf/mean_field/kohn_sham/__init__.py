@@ -244,8 +244,9 @@ def _evaluate(problem: Problem, cache: IntegralCache, restricted: bool) -> Answe
         record_state(answer, row, best.unpaired, [one.energy for one in found])
         answer.record("contamination", row, contamination(best.orbitals, solutions.integrals.overlap[row]))
         if best.field is not None and problem.gradient:
-            # the points move with their nuclei
-            answer.gradients[row] = analytic_gradient(best.field, solutions.integrals, grid_response=True)
+            # points move with their nuclei, where there are some
+            settings = {} if functional.kind == "HF" else {"grid_response": True}
+            answer.gradients[row] = analytic_gradient(best.field, solutions.integrals, **settings)
         if best.field is not None and problem.hessian:
             answer.curve(row, analytic_hessian(best.field))
     return answer
