@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from itertools import combinations
+from pathlib import Path
 
 import ase
 import numpy as np
 
 from bodyorder.structures.clusters import ClusterBatch, System
 from bodyorder.structures.hydrogen import high_density
+from bodyorder.subsets import complete
 
 #: Atoms of each.
 SIZE = 4
+#: Clusters of hydrogen that are held against energies of others.
+_REFERENCE = Path(__file__).parents[1] / "tests" / "data" / "reference"
+
+
+def hydrogen(name: str) -> np.ndarray:
+    """Positions of the atoms of a cluster of hydrogen, Å."""
+    return np.array(json.loads((_REFERENCE / f"{name}.json").read_text())["positions"])
+
+
+def sub_clusters_of(name: str, count: int | None = None) -> list[ClusterBatch]:
+    """All sub-clusters of a cluster of hydrogen, or of so many of its first atoms, by size."""
+    positions = hydrogen(name)[:count]
+    system = {0: System(np.ones(len(positions), dtype=np.int64), positions)}
+    return [ClusterBatch.cut(system, np.zeros(len(rows), dtype=int), rows) for rows in complete(len(positions)).members]
 
 
 def sub_clusters(count: int, element: str = "H") -> ClusterBatch:

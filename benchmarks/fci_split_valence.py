@@ -17,20 +17,14 @@ from multiprocessing import get_context
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
-import fci_subclusters
+import fci_subclusters  # and with it, before memory is measured, what computes
 import numpy as np
+from _clusters import sub_clusters_of
+from _timing import timed_energies
 
-from bodyorder.sources.pyscf import fci  # imported before memory is measured
 from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
-from bodyorder.structures import ClusterBatch
 
 BASIS, CLUSTER = "6-31g", "high_density_0"
-
-
-def layers(count: int) -> list[ClusterBatch]:
-    """All sub-clusters of the first atoms, by size."""
-    whole = fci_subclusters.batches(CLUSTER)[count - 1].select(np.array([0]))
-    return fci_subclusters.sub_clusters(whole.positions[0])
 
 
 def peak() -> float:
@@ -40,14 +34,14 @@ def peak() -> float:
 
 def ours(count: int) -> tuple[float, np.ndarray, float]:
     before = peak()
-    seconds, energies = fci_subclusters.ours(layers(count), False, BASIS)
+    seconds, energies = timed_energies(fci_subclusters.spec(BASIS), sub_clusters_of(CLUSTER, count))
     return seconds, energies, peak() - before
 
 
 def loop(count: int) -> tuple[float, np.ndarray, float]:
     before = peak()
     with without_checkpoints():
-        seconds, energies = fci_subclusters.loop(layers(count), BASIS)
+        seconds, energies = fci_subclusters.loop(sub_clusters_of(CLUSTER, count), BASIS)
     return seconds, energies, peak() - before
 
 
@@ -58,7 +52,6 @@ def alone(work: Callable[[int], tuple[float, np.ndarray, float]], count: int) ->
 
 
 def main() -> None:
-    assert fci.evaluate
     print(f"{'sub-clusters':16s} {'calculation':34s} {'seconds':>8s} {'ratio':>6s} {'MB':>6s}")
     for count in (6, 7, 8) if "--all" in sys.argv[1:] else (6, 7):
         name = f"{2**count - 1} of H{count}"

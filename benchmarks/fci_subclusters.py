@@ -7,41 +7,19 @@ the machine does not enter. The last line tells how many energies of the loop ar
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from pathlib import Path
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
 import numpy as np
-from ase.units import Hartree
+from _clusters import sub_clusters_of
+from _timing import timed_energies
 
-from bodyorder.sources import load_source
 from bodyorder.sources.pyscf.fci import configurations
 from bodyorder.sources.pyscf.fci.assembly import assembly
 from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
-from bodyorder.structures import ClusterBatch, System
-from bodyorder.subsets import complete
-
-CLUSTERS = Path(__file__).parents[1] / "tests" / "data" / "reference"
-
-
-def batches(name: str) -> list[ClusterBatch]:
-    """All sub-clusters of a cluster, by size."""
-    return sub_clusters(np.array(json.loads((CLUSTERS / f"{name}.json").read_text())["positions"]))
-
-
-def sub_clusters(positions: np.ndarray) -> list[ClusterBatch]:
-    system = {0: System(np.ones(len(positions), dtype=np.int64), positions)}
-    return [ClusterBatch.cut(system, np.zeros(len(rows), dtype=int), rows) for rows in complete(len(positions)).members]
-
-
-def ours(layers: list[ClusterBatch], forces: bool, basis: str = "sto-6g") -> tuple[float, np.ndarray]:
-    source = load_source(f"pyscf:fci/{basis}?spin=ground")
-    begin = time.process_time()
-    found = [source.energies_and_forces(batch)[0] if forces else source.energies(batch) for batch in layers]
-    return time.process_time() - begin, np.concatenate(found) / Hartree
+from bodyorder.structures import ClusterBatch
 
 
 def loop(layers: list[ClusterBatch], basis: str = "sto-6g") -> tuple[float, np.ndarray]:
@@ -56,6 +34,10 @@ def loop(layers: list[ClusterBatch], basis: str = "sto-6g") -> tuple[float, np.n
     return time.process_time() - begin, np.array(energies)
 
 
+def spec(basis: str) -> str:
+    return f"pyscf:fci/{basis}?spin=ground"
+
+
 def forget() -> None:
     """Throw the tables of configurations away."""
     for table in (configurations.spin_table, configurations.choices, configurations.spin_functions, assembly):
@@ -65,13 +47,13 @@ def forget() -> None:
 def main() -> None:
     print(f"{'cluster':16s} {'calculation':34s} {'seconds':>8s} {'ratio':>6s}")
     for name in ("high_density_0", "low_density_0"):
-        layers = batches(name)
+        layers = sub_clusters_of(name)
         with without_checkpoints():
             plain, theirs = loop(layers)
         rows = [("PySCF loop, one sector", plain)]
         forget()
         for label, forces in (("energies, first", False), ("energies", False), ("energies and forces", True)):
-            seconds, found = ours(layers, forces)
+            seconds, found = timed_energies(spec("sto-6g"), layers, forces)
             rows.append((f"every spin, {label}", seconds))
         for label, seconds in rows:
             print(f"{name:16s} {label:34s} {seconds:8.3f} {plain / seconds:6.1f}")

@@ -16,12 +16,10 @@ import time
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
 import numpy as np
-from _clusters import water_hexamer
+from _clusters import sub_clusters_of, water_hexamer
+from _timing import timed_energies
 from ase.data import chemical_symbols
-from ase.units import Hartree
-from fci_subclusters import batches
 
-from bodyorder.sources import load_source
 from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
 from bodyorder.structures import ClusterBatch, System
 from bodyorder.subsets import complete
@@ -43,11 +41,8 @@ def some(layers: list[ClusterBatch], step: int) -> list[ClusterBatch]:
     return [layer.select(np.arange(0, len(layer), step)) for layer in layers]
 
 
-def ours(layers: list[ClusterBatch], xc: str) -> tuple[float, np.ndarray]:
-    source = load_source(f"pyscf:uks/{BASIS}?spin=low&xc={xc}&grid={GRID}")
-    begin = time.process_time()
-    found = [source.energies(batch) for batch in layers]
-    return time.process_time() - begin, np.concatenate(found) / Hartree
+def spec(xc: str) -> str:
+    return f"pyscf:uks/{BASIS}?spin=low&xc={xc}&grid={GRID}"
 
 
 def loop(layers: list[ClusterBatch], xc: str) -> tuple[float, np.ndarray]:
@@ -71,16 +66,16 @@ def loop(layers: list[ClusterBatch], xc: str) -> tuple[float, np.ndarray]:
 
 def main() -> None:
     whole = "--all" in sys.argv[1:]
-    cases = {name: some(batches(name), 1 if whole else 10) for name in ("high_density_0", "low_density_0")}
+    cases = {name: some(sub_clusters_of(name), 1 if whole else 10) for name in ("high_density_0", "low_density_0")}
     cases["water_hexamer"] = some(molecules(), 1 if whole else 20)
-    ours([cases["water_hexamer"][0]], "pbe")  # what is loaded once
+    timed_energies(spec("pbe"), cases["water_hexamer"][:1])  # what is loaded once
     print(
         f"{'cluster':16s} {'functional':10s} {'number':>6s} {'loop, s':>8s} {'ours, s':>8s} {'ratio':>6s} {'difference':>11s} "
         f"{'loop above':>11s} {'ours above':>11s}"
     )
     for name, layers in cases.items():
         for xc in ("pbe", "r2scan"):
-            seconds, found = ours(layers, xc)
+            seconds, found = timed_energies(spec(xc), layers)
             with without_checkpoints():
                 plain, theirs = loop(layers, xc)
             apart = found - theirs

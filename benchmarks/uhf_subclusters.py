@@ -12,22 +12,14 @@ import time
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
 import numpy as np
-from ase.units import Hartree
-from fci_subclusters import batches
+from _clusters import sub_clusters_of
+from _timing import timed_energies
 
-from bodyorder.sources import load_source
 from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
 from bodyorder.structures import ClusterBatch
 
 #: Energies (hartree) further apart than this are those of different solutions.
 DIFFERENT = 1e-6
-
-
-def ours(layers: list[ClusterBatch], basis: str) -> tuple[float, np.ndarray]:
-    source = load_source(f"pyscf:uhf/{basis}?spin=low")
-    begin = time.process_time()
-    found = [source.energies(batch) for batch in layers]
-    return time.process_time() - begin, np.concatenate(found) / Hartree
 
 
 def loop(layers: list[ClusterBatch], basis: str) -> tuple[float, np.ndarray]:
@@ -47,10 +39,10 @@ def main() -> None:
     )
     for basis in ("6-31g", "cc-pvdz"):
         for name in ("high_density_0", "low_density_0"):
-            layers = batches(name)
+            layers = sub_clusters_of(name)
             with without_checkpoints():
                 plain, theirs = loop(layers, basis)
-            seconds, found = ours(layers, basis)
+            seconds, found = timed_energies(f"pyscf:uhf/{basis}?spin=low", layers)
             above, below = (theirs > found + DIFFERENT).sum(), (found > theirs + DIFFERENT).sum()
             print(f"{name:16s} {basis:8s} {plain:8.2f} {seconds:8.2f} {plain / seconds:6.1f} {above:11d} {below:11d}")
 

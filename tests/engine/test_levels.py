@@ -195,6 +195,17 @@ def test_one_source_for_all_levels_is_that_source():
     )
 
 
+def displaced(atoms, step):
+    """Each atom moved up and down along x, y and z, in this order."""
+    moved = []
+    for atom in range(len(atoms)):
+        for axis in range(3):
+            for sign in (1, -1):
+                moved.append(atoms.copy())
+                moved[-1].positions[atom, axis] += sign * step
+    return moved
+
+
 @pytest.mark.parametrize(
     "levels", [{1: PAIRS, "2-3": BOTH, "rest": MANY}, {2: MANY, "3-5": BOTH}], ids=["rest", "no rest"]
 )
@@ -202,13 +213,7 @@ def test_forces_are_the_gradient_of_the_total(levels):
     atoms, step = scattered(5, spread=5.0), 1e-4
     found = decompose(atoms, levels, forces=True).sites.total_force.values
     assert np.abs(found).max() > 1e-3
-    moved = []
-    for atom in range(5):
-        for axis in range(3):
-            for sign in (1, -1):
-                other = atoms.copy()
-                other.positions[atom, axis] += sign * step
-                moved.append(other)
+    moved = displaced(atoms, step)
     energies = decompose(moved, levels).total.values.reshape(5, 3, 2)
     numerical = -(energies[..., 0] - energies[..., 1]) / (2 * step)
     np.testing.assert_allclose(found, numerical, atol=1e-6 * np.abs(found).max())
@@ -220,13 +225,7 @@ def test_hessians_are_the_derivatives_of_the_forces():
     result = decompose(atoms, levels, hessians=True)
     hessians = result["hessians"]
     total = hessians.hessian_total.values.reshape(3, 3, 3, 3).transpose(0, 2, 1, 3)  # atom, xyz, atom, xyz
-    moved = []
-    for atom in range(3):
-        for axis in range(3):
-            for sign in (1, -1):
-                other = atoms.copy()
-                other.positions[atom, axis] += sign * step
-                moved.append(other)
+    moved = displaced(atoms, step)
     forces = decompose(moved, levels, forces=True).sites.total_force.values.reshape(3, 3, 2, 3, 3)
     numerical = -(forces[:, :, 0] - forces[:, :, 1]) / (2 * step)
     assert np.abs(total).max() > 0.1

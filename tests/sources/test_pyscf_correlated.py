@@ -13,7 +13,7 @@ from bodyorder.sources.pyscf import correlated, mean_field
 from bodyorder.sources.pyscf.correlated import coupled_cluster, reference, response
 from bodyorder.sources.pyscf.integrals import IntegralCache
 from bodyorder.sources.pyscf.mean_field import lowest_fields
-from bodyorder.sources.pyscf.mean_field.unrestricted import ABOVE
+from bodyorder.sources.pyscf.mean_field.spins import ABOVE
 from bodyorder.sources.pyscf.problem import Problem
 from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch, System

@@ -13,6 +13,7 @@ from bodyorder.sources.pyscf.mean_field import kohn_sham
 from bodyorder.sources.pyscf.mean_field.fields import molecule_of
 from bodyorder.sources.pyscf.mean_field.functionals import USUAL, check_functional, has_curvature
 from bodyorder.sources.pyscf.mean_field.grid_noise import grid_noise
+from bodyorder.sources.pyscf.mean_field.kohn_sham.field import Field
 from bodyorder.sources.pyscf.problem import Problem
 from bodyorder.sources.registry import load_source
 from bodyorder.structures.clusters import ClusterBatch, System
@@ -103,7 +104,8 @@ def test_a_saddle_point_is_left():
     batch = ClusterBatch.from_atoms([pair])
     mol = molecule_of(batch, 0, "6-31g", 0)
     functional = kohn_sham.Functional("pbe", 2, restricted=False)
-    solver = kohn_sham.Solver(mol, mol, cache.integrals(batch), 0, functional)
+    field = Field(mol, mol, cache.integrals(batch), 0, functional, batch, kohn_sham.point_cache(cache))
+    solver = kohn_sham.Solver(field)
     # no start but the symmetric one
     found = solver.lowest(0, np.empty((0, 2, mol.nao, mol.nao)))
     assert found.e_tot < plain(dft.UKS, pair, 0, "pbe", 2).e_tot - 0.01
@@ -143,9 +145,10 @@ def test_functions_of_other_atoms_bring_no_points(xc):
     assert answer.energies[0] == pytest.approx(fine.kernel(), abs=1e-7)
     assert answer.energies[0] < alone.energies[0]
     mol, bare = molecule_of(batch, 0, "6-31g", 0), molecule_of(ClusterBatch.from_atoms([square[1:2]]), 0, "6-31g", 0)
-    solver = kohn_sham.Solver(mol, bare, cache.integrals(batch), 0, kohn_sham.Functional(xc, 4, False))
+    functional, points_held = kohn_sham.Functional(xc, 4, False), kohn_sham.point_cache(cache)
+    field = Field(mol, bare, cache.integrals(batch), 0, functional, batch, points_held)
     points = dft.gen_grid.Grids(bare).set(level=4).build()
-    assert np.array_equal(solver._grid(4).weights, points.weights)
+    assert np.array_equal(field.grids(4).weights, points.weights)
 
 
 @pytest.mark.parametrize("xc", ["pbe", "r2scan"])
@@ -241,7 +244,7 @@ def test_spins_that_are_left_out_are_not_the_lowest(atoms, monkeypatch):
     """The same lowest state, and the same second one, as with every number of unpaired electrons solved to the end."""
     batch = ClusterBatch.cut({0: System.from_atoms(atoms)}, np.array([0]), np.arange(len(atoms))[None])
     found = load_source("pyscf:uks/6-31g?xc=pbe&spin=ground").evaluate(batch, False)
-    monkeypatch.setattr("bodyorder.sources.pyscf.mean_field.kohn_sham.ABOVE", np.inf)
+    monkeypatch.setattr("bodyorder.sources.pyscf.mean_field.spins.ABOVE", np.inf)
     all_of_them = load_source("pyscf:uks/6-31g?xc=pbe&spin=ground").evaluate(batch, False)
     assert not found.messages
     np.testing.assert_allclose(found.energies, all_of_them.energies, atol=1e-7)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import time
 from typing import Any
 
 from bodyorder._checks import ComputationError, check_output
-from bodyorder.cli.running import add_running, announcer, workers_for
+from bodyorder.cli.running import add_running, announcer, load_sources
 from bodyorder.cli.selection import add_bodies, add_boundaries, add_level, add_selection, read_sampling
-from bodyorder.cli.sources import SOURCE_HELP, add_one_body, add_trust, trusted
+from bodyorder.cli.sources import SOURCE_HELP, add_one_body, add_trust
 
 
 def add_commands(commands: Any) -> None:
@@ -75,7 +74,6 @@ def _decompose(args: argparse.Namespace) -> None:
     from bodyorder.engine.executors import open_executor
     from bodyorder.engine.levels import parse_levels
     from bodyorder.results.files import save
-    from bodyorder.sources import load_source
     from bodyorder.sources.one_body import parse_one_body
     from bodyorder.structures import read_structures
     from bodyorder.structures.field import parse_field
@@ -85,13 +83,11 @@ def _decompose(args: argparse.Namespace) -> None:
     output = check_output(args.output, never=[path for path in (args.structures, args.store) if path])
     structures = read_structures(args.structures, periodic=True, boundaries=args.boundaries)
     specs = {"": args.source} if args.level is None else parse_levels(args.level)
-    begin = time.perf_counter()
-    sources = {orders: load_source(trusted(spec, args.trust)) for orders, spec in specs.items()}
-    workers, worth = workers_for(args.workers, list(sources.values()), time.perf_counter() - begin)
+    sources, (workers, worth) = load_sources(args, specs.values())
     with open_executor(workers, args.executor, worth) as executor:
         result = decompose(
             structures,
-            sources if args.level is not None else sources[""],
+            sources[0] if args.level is None else dict(zip(specs, sources, strict=True)),
             max_order=args.max_order,
             whole=not args.no_whole,
             bodies=args.bodies,
@@ -127,16 +123,13 @@ def _correct(args: argparse.Namespace) -> None:
     from bodyorder.engine import correct
     from bodyorder.engine.executors import open_executor
     from bodyorder.results.files import save
-    from bodyorder.sources import load_source
     from bodyorder.structures import read_structures, write_structures
 
     inputs = [path for path in (args.structures, args.store) if path]
     output = check_output(args.output, never=inputs)
     orders = None if args.orders is None else check_output(args.orders, never=[*inputs, args.output])
     structures = read_structures(args.structures, periodic=True, boundaries=args.boundaries)
-    begin = time.perf_counter()
-    low, high = (load_source(trusted(spec, args.trust)) for spec in (args.low, args.high))
-    workers, worth = workers_for(args.workers, [low, high], time.perf_counter() - begin)
+    (low, high), (workers, worth) = load_sources(args, (args.low, args.high))
     with open_executor(workers, args.executor, worth) as executor:
         found = correct(
             structures,

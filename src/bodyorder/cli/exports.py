@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from bodyorder._checks import InputError, check_output
+from bodyorder.cli.selection import add_bodies
 
 
 def add_commands(commands: Any) -> None:
@@ -18,12 +19,7 @@ def add_commands(commands: Any) -> None:
     export.add_argument("--structure", metavar="NAME", help="which structure of a result")
     export.add_argument("--model", metavar="METHOD/BASIS", help="of tasks, such as mp2/cc-pvdz")
     export.add_argument("--program", metavar="NAME", help="that is to run tasks (default: psi4)")
-    export.add_argument(
-        "--bodies",
-        default=None,
-        metavar="atoms|molecules|residues|column:NAME|FILE",
-        help="of tasks (default: molecules)",
-    )
+    add_bodies(export, "of tasks (default: molecules)", default=None)
     export.add_argument("--max-order", type=int, metavar="N", help="of tasks (default: all)")
     export.add_argument("--counterpoise", choices=("none", "full", "vmfc"), help="of tasks (default: none)")
     export.add_argument("-o", "--output", required=True, metavar="JSON", help="file to write")

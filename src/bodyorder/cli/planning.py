@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import time
 from typing import Any
 
 from bodyorder._checks import InputError, check_between
-from bodyorder.cli.running import announcer, workers_for
+from bodyorder.cli.running import announcer, load_sources
 from bodyorder.cli.selection import add_level, add_selection, read_sampling
-from bodyorder.cli.sources import SOURCE_HELP, trusted
+from bodyorder.cli.sources import SOURCE_HELP
 
 
 def add_commands(commands: Any) -> None:
@@ -53,7 +52,6 @@ def _plan(args: argparse.Namespace) -> None:
     from bodyorder.engine.levels import check_together, parse_levels, read_levels
     from bodyorder.engine.planning import plan
     from bodyorder.engine.selection import Selection
-    from bodyorder.sources import load_source
     from bodyorder.structures import read_structures
     from bodyorder.structures.bodies import divide
 
@@ -66,9 +64,9 @@ def _plan(args: argparse.Namespace) -> None:
     levels = None if args.level is None else read_levels(parse_levels(args.level))
     sources, workers = [], []
     for spec in args.source if levels is None else levels.sources:
-        begin = time.perf_counter()
-        sources.append(load_source(trusted(spec, args.trust)))
-        workers.append(workers_for(args.workers, sources[-1:], time.perf_counter() - begin))
+        (source,), needed = load_sources(args, [spec])
+        sources.append(source)
+        workers.append(needed)
     asked = [(source, args.max_order, not args.no_whole) for source in sources]
     if levels is not None:
         check_together(structures, sampling=sampling is not None)

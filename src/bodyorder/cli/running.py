@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
 from typing import TYPE_CHECKING
 
+from bodyorder.cli.sources import trusted
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from bodyorder.sources.protocol import EnergySource
 
@@ -20,6 +23,15 @@ def add_running(parser: argparse.ArgumentParser) -> None:
         "--workers", type=int, metavar="N", help="worker processes (default: the cores, as soon as they pay off)"
     )
     where.add_argument("--executor", metavar="URL", help="address of a Dask scheduler, tcp://host:port")
+
+
+def load_sources(args: argparse.Namespace, specs: Iterable[str]) -> tuple[list[EnergySource], tuple[int, float]]:
+    """Sources by their specs, and what :func:`workers_for` says of them."""
+    from bodyorder.sources import load_source
+
+    begin = time.perf_counter()
+    sources = [load_source(trusted(spec, args.trust)) for spec in specs]
+    return sources, workers_for(args.workers, sources, time.perf_counter() - begin)
 
 
 def workers_for(wanted: int | None, sources: list[EnergySource], loaded: float) -> tuple[int, float]:

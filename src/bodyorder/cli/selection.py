@@ -37,14 +37,16 @@ def add_level(parser: argparse._MutuallyExclusiveGroup) -> None:
     )
 
 
-def add_bodies(parser: argparse.ArgumentParser) -> None:
-    """Add the option that says what is one body."""
-    parser.add_argument(
-        "--bodies",
-        default="atoms",
-        metavar="atoms|molecules|residues|column:NAME|FILE",
-        help="what is one body (default: atoms); a column names the body of each atom in each frame",
-    )
+def add_bodies(
+    parser: argparse.ArgumentParser,
+    what: str = "what is one body (default: atoms); a column names the body of each atom in each frame",
+    default: str | None = "atoms",
+) -> None:
+    """Add the option that says what is one body.
+
+    :param what: its help
+    """
+    parser.add_argument("--bodies", default=default, metavar="atoms|molecules|residues|column:NAME|FILE", help=what)
 
 
 def add_boundaries(parser: argparse.ArgumentParser) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import time
 from typing import TYPE_CHECKING, Any
 
 from bodyorder._checks import ComputationError, InputError, check_output
-from bodyorder.cli.running import add_running, workers_for
-from bodyorder.cli.sources import SOURCE_HELP, add_trust, trusted
+from bodyorder.cli.running import add_running, load_sources
+from bodyorder.cli.selection import add_bodies
+from bodyorder.cli.sources import SOURCE_HELP, add_trust
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -26,12 +26,7 @@ def add_commands(commands: Any) -> None:
         help="widths of the displacements of bodies, inf for positions of another structure (default: 0.1,0.2,0.4)",
     )
     variance.add_argument("--draws", type=int, default=8, metavar="N", help="of each structure (default: 8)")
-    variance.add_argument(
-        "--bodies",
-        default="atoms",
-        metavar="atoms|molecules|residues|column:NAME|FILE",
-        help="what moves as one (default: atoms)",
-    )
+    add_bodies(variance, "what moves as one (default: atoms)")
     variance.add_argument("--seed", type=int, default=0, metavar="N", help="of the displacements (default: 0)")
     add_running(variance)
     add_trust(variance)
@@ -43,14 +38,11 @@ def _variance(args: argparse.Namespace) -> None:
     from bodyorder.engine.executors import open_executor
     from bodyorder.engine.replacement import variance_shares
     from bodyorder.results.files import save
-    from bodyorder.sources import load_source
 
     if args.output is not None:
         check_output(args.output, never=[path for path in (args.structures, args.store) if path])
     displacements = _numbers(args.displacements)
-    begin = time.perf_counter()
-    source = load_source(trusted(args.source, args.trust))
-    workers, worth = workers_for(args.workers, [source], time.perf_counter() - begin)
+    (source,), (workers, worth) = load_sources(args, [args.source])
     with open_executor(workers, args.executor, worth) as executor:
         shares = variance_shares(
             args.structures,

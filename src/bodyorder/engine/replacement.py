@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
+from functools import lru_cache
 from typing import Any
 
 import ase
@@ -170,6 +171,7 @@ def _another(frames: Sequence[ase.Atoms], partitions: Sequence[Bodies], index: i
     return int(rng.choice(alike))
 
 
+@lru_cache(maxsize=4)
 def _one_of_each(n_bodies: int) -> Family:
     """All ways to take one of each pair of bodies; which one of pair i is bit i of the row."""
     second = np.arange(2**n_bodies)[:, None] >> np.arange(n_bodies) & 1

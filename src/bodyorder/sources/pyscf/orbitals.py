@@ -13,6 +13,8 @@ import numpy as np
 DEPENDENT = 1e-6
 #: Width in hartree of the occupations of the rough mean field, and its number of steps.
 SMEARING, STEPS = 0.25, 8
+#: Bisections that find its chemical potential, to 1e-7 hartree of the some 100 that orbitals spread over.
+BISECTIONS = 30
 
 
 def orthonormal(overlap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -81,7 +83,7 @@ def mean_field_orbitals(core: np.ndarray, repulsion: np.ndarray, n_electrons: in
 def _smeared(energies: np.ndarray, n_electrons: int) -> np.ndarray:
     """Occupations 2/(1 + exp((e − μ)/width)) that add up to the electrons, by bisection of μ."""
     low, high = energies.min(axis=1) - 10.0, energies.max(axis=1) + 10.0
-    for _ in range(30):
+    for _ in range(BISECTIONS):
         middle = 0.5 * (low + high)
         occupations = 1.0 - np.tanh((energies - middle[:, None]) / (2.0 * SMEARING))
         enough = occupations.sum(axis=1) >= n_electrons

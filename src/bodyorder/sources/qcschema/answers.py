@@ -71,7 +71,7 @@ def read_answers(path: Path, model: str | None) -> Answers:
 
 
 def _of_expansion(of: Expansion, path: Path, model: str | None) -> Answers:
-    molecule = of.of
+    molecule = of.own_molecule
     if molecule is None or not molecule.fragments:
         raise InputError(f"results of a many-body expansion must have a molecule with fragments, {path} has none")
     labels = {
@@ -83,7 +83,7 @@ def _of_expansion(of: Expansion, path: Path, model: str | None) -> Answers:
     chosen = _chosen(model, names.values(), path)
     given = (of.specification.keywords or {}).get("embedding_charges")
     field = field_of_atoms(given, molecule.fragments, str(path)) if given else np.zeros(len(molecule.symbols))
-    positions, held = positions_of(molecule), _Gathered(path)
+    positions, held = positions_of(molecule), _Gathered()
     for label, (chemistry, real, basis) in labels.items():
         if names[chemistry] != chosen:
             continue
@@ -95,7 +95,7 @@ def _of_expansion(of: Expansion, path: Path, model: str | None) -> Answers:
         away = np.array([atom not in there and atom not in lent for atom in range(len(positions))])
         calculation, properties = of.results.get(label), of.properties.get(label)
         energy = properties.return_energy if properties else None
-        own = calculation.of if calculation else None
+        own = calculation.own_molecule if calculation else None
         held.add(
             (there, lent),
             Held(
@@ -195,14 +195,14 @@ def _of_single(contents: list[Any], path: Path, model: str | None) -> Answers:
                 f"a list of results must be of single sub-clusters, {where} is of an expansion; give it alone"
             )
         calculation = validated(Calculation, one, where)
-        if calculation.of is None or (calculation.energy is None and not calculation.failure):
+        if calculation.own_molecule is None or (calculation.energy is None and not calculation.failure):
             raise InputError(f"a list of results must have a molecule and an energy in each, {where} has not")
-        results.append((where, calculation, calculation.of))
+        results.append((where, calculation, calculation.own_molecule))
     chosen = _chosen(model, (calculation.model_name or UNNAMED for _, calculation, _ in results), path)
     results = [one for one in results if (one[1].model_name or UNNAMED) == chosen]
     largest = max((molecule for *_, molecule in results), key=lambda molecule: len(molecule.symbols))
     whole = ase.Atoms(largest.symbols, positions=positions_of(largest))
-    held = _Gathered(path)
+    held = _Gathered()
     for where, calculation, molecule in results:
         atoms = ase.Atoms(molecule.symbols, positions=positions_of(molecule))
         places = places_of(atoms.numbers, atoms.positions, whole)
@@ -265,9 +265,13 @@ def _around(molecule: Molecule, calculation: Calculation, where: str) -> PointCh
 class _Gathered:
     """What a file says of its sub-clusters, by the atoms that are there and those that lend their functions."""
 
-    def __init__(self, path: Path):
-        self._path, self.by_key = path, dict[Key, list[Held]]()
-        self._names = dict[int, str]()
+    def __init__(self) -> None:
+        self._named: dict[Key, list[tuple[str, Held]]] = {}
+
+    @property
+    def by_key(self) -> dict[Key, list[Held]]:
+        """All of it."""
+        return {key: [held for _, held in named] for key, named in self._named.items()}
 
     def add(self, key: Key, new: Held, name: str) -> None:
         """Take one more.
@@ -275,15 +279,15 @@ class _Gathered:
         :param name: where it stands, for messages
         :raises InputError: if it contradicts another one
         """
-        for other in self.by_key.get(key, []):
+        named = self._named.setdefault(key, [])
+        for where, other in named:
             same = other.charge == new.charge and other.multiplicity == new.multiplicity
             if same and abs(other.energy - new.energy) > SAME_ENERGY and other.around.is_like(new.around):
                 raise InputError(
                     f"results must not contradict each other, those of one sub-cluster are {other.energy:.8f} and "
-                    f"{new.energy:.8f} hartree: {self._names[id(other)]} and {name}"
+                    f"{new.energy:.8f} hartree: {where} and {name}"
                 )
-        self.by_key.setdefault(key, []).append(new)
-        self._names[id(new)] = name
+        named.append((name, new))
 
 
 def places_of(numbers: np.ndarray, positions: np.ndarray, whole: ase.Atoms) -> np.ndarray | None:

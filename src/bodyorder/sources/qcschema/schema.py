@@ -88,18 +88,28 @@ class Inputs(SchemaObject):
     specification: Specification | None = None
 
 
-class Calculation(SchemaObject):
-    """The result of one calculation, or its failure."""
+class _Result(SchemaObject):
+    """What a calculation and an expansion have alike."""
 
     molecule: Molecule | None = None
     input_data: Inputs | None = None
+    provenance: Provenance = Field(default_factory=Provenance)
+
+    @property
+    def own_molecule(self) -> Molecule | None:
+        """The molecule that it is of."""
+        return self.molecule or (self.input_data.molecule if self.input_data else None)
+
+
+class Calculation(_Result):
+    """The result of one calculation, or its failure."""
+
     model: Model | None = None
     keywords: dict[str, Any] | None = None
     properties: dict[str, Any] | None = None
     return_result: Any = None
     success: bool | None = None
     error: Failure | None = None
-    provenance: Provenance = Field(default_factory=Provenance)
 
     @property
     def failure(self) -> str:
@@ -118,11 +128,6 @@ class Calculation(SchemaObject):
         """The places where one may stand; the result of a gradient, say, is none."""
         places = (self.properties or {}).get("return_energy"), self.return_result
         return [float(value) for value in places if isinstance(value, int | float) and not isinstance(value, bool)]
-
-    @property
-    def of(self) -> Molecule | None:
-        """Its molecule."""
-        return self.molecule or (self.input_data.molecule if self.input_data else None)
 
     @property
     def model_name(self) -> str | None:
@@ -150,21 +155,13 @@ class Calculation(SchemaObject):
         return self
 
 
-class Expansion(SchemaObject):
+class Expansion(_Result):
     """The result of a many-body expansion: of version 1 ``component_…``, of version 2 ``cluster_…``."""
 
-    molecule: Molecule | None = None
-    input_data: Inputs | None = None
     component_properties: dict[str, Properties] | None = None
     cluster_properties: dict[str, Properties] | None = None
     component_results: dict[str, Calculation] | None = None
     cluster_results: dict[str, Calculation] | None = None
-    provenance: Provenance = Field(default_factory=Provenance)
-
-    @property
-    def of(self) -> Molecule | None:
-        """Its molecule."""
-        return self.molecule or (self.input_data.molecule if self.input_data else None)
 
     @property
     def properties(self) -> dict[str, Properties]:

@@ -16,7 +16,8 @@ from bodyorder.sources.pyscf.integrals import IntegralCache
 from bodyorder.sources.pyscf.mean_field import UNSOLVED
 from bodyorder.sources.pyscf.mean_field.fields import Solution, closed_to_pyscf, molecule_of, to_pyscf
 from bodyorder.sources.pyscf.mean_field.projection import impurity
-from bodyorder.sources.pyscf.mean_field.unrestricted import ABOVE, Unrestricted
+from bodyorder.sources.pyscf.mean_field.spins import ABOVE
+from bodyorder.sources.pyscf.mean_field.unrestricted import Unrestricted
 from bodyorder.sources.pyscf.problem import Problem
 
 #: Derivative with respect to rotations of the orbitals: a correlated energy is linear in what is left of it.

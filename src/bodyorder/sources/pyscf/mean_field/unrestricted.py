@@ -20,6 +20,7 @@ from bodyorder.sources.pyscf.mean_field.fields import Solution, molecule_of
 from bodyorder.sources.pyscf.mean_field.iterative import solve_iteratively
 from bodyorder.sources.pyscf.mean_field.relax import Tracks, relax
 from bodyorder.sources.pyscf.mean_field.space import Space, of_one_rank
+from bodyorder.sources.pyscf.mean_field.spins import near_the_lowest
 from bodyorder.sources.pyscf.mean_field.starts import AtomicOrbitals, configurations, patterns, polarisations
 from bodyorder.sources.pyscf.problem import Problem
 
@@ -41,9 +42,9 @@ RIVALS, CLOSE = 2, 5e-3
 RIVALS_SHELLS = 3
 #: Electrons of the smallest closed shell that is looked for the short way.
 LEAST_CLOSED = 4
-#: How far (hartree) above the lowest solution a search must have come to, for its number of unpaired electrons to be left
-#: out, and the largest element of the commutator of density and Fock matrix (hartree) with which it goes no further.
-ABOVE, NEAR = 0.3, 1e-2
+#: Largest element of the commutator of density and Fock matrix (hartree) with which a search far above the lowest solution goes
+#: no further.
+NEAR = 1e-2
 
 
 class Unrestricted:
@@ -100,8 +101,7 @@ class Unrestricted:
         """The lowest stable solutions of each row by number of unpaired electrons; None where one is missing that may be lowest.
 
         Of closed shells beyond doubt only that without unpaired electrons is given. A number of unpaired electrons is left out
-        if its search comes nowhere near the lowest solution of the others: mean fields of many parallel spins seldom converge,
-        and are never the lowest then.
+        if its search comes nowhere near the lowest solution of the others.
         """
         found: list[dict[int, Solution] | None] = [None] * len(self.problem.batch)
         for row, solution in self.closed.items():
@@ -115,19 +115,14 @@ class Unrestricted:
         return found
 
     def _of_every_spin(self, space: Space, place: int, row: int, relaxed: list[Tracks]) -> dict[int, Solution] | None:
-        found: dict[int, Solution] = {}
+        def solve(number: int) -> tuple[Solution, float] | None:
+            solution = self._best(space, place, row, relaxed[number], self.problem.spins[number])
+            return None if solution is None else (solution, solution.energy)
+
         bottoms = [float(tracks.energies.min()) for tracks in relaxed]
-        lowest, missing = np.inf, []
-        for number in np.argsort(bottoms, kind="stable"):
-            tracks, unpaired = relaxed[number], self.problem.spins[number]
-            if bottoms[number] > lowest + ABOVE and tracks.errors[np.argmin(tracks.energies)] < NEAR:
-                continue
-            solution = self._best(space, place, row, tracks, unpaired)
-            if solution is None:
-                missing.append(bottoms[number])
-            else:
-                found[unpaired], lowest = solution, min(lowest, solution.energy)
-        return found if all(bottom > lowest + ABOVE for bottom in missing) else None
+        at_rest = [bool(tracks.errors[np.argmin(tracks.energies)] < NEAR) for tracks in relaxed]
+        found, missing = near_the_lowest(self.problem.spins, bottoms, at_rest, solve)
+        return None if missing else found
 
     def candidates(self, unpaired: int) -> list[np.ndarray]:
         """Densities close to the few lowest solutions of each row, lowest first, shape (starts, 2, m, m) each."""

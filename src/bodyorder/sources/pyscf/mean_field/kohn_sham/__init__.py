@@ -30,8 +30,8 @@ from bodyorder.sources.pyscf.mean_field.kohn_sham.relaxation import State
 from bodyorder.sources.pyscf.mean_field.kohn_sham.search import RESTS, Search
 from bodyorder.sources.pyscf.mean_field.projection import contamination
 from bodyorder.sources.pyscf.mean_field.records import record_state
+from bodyorder.sources.pyscf.mean_field.spins import near_the_lowest
 from bodyorder.sources.pyscf.mean_field.starts import RANGE, AtomicOrbitals, patterns
-from bodyorder.sources.pyscf.mean_field.unrestricted import ABOVE
 from bodyorder.sources.pyscf.problem import Answer, Problem
 
 #: Patterns of moments whose energies s·J·s/2 differ by no more, J = exp(−d/0.5 Å), are about as good as each other.
@@ -97,8 +97,8 @@ class Solutions:
     def all(self) -> list[dict[int, Solution | None]]:
         """For each row those of every number of unpaired electrons, None where one is missing that may be the lowest.
 
-        Of closed shells beyond doubt only that without unpaired electrons is given. A number of unpaired electrons is left out if
-        the coarse grid has it more than :data:`ABOVE` above the lowest of the others, and may be missing there.
+        Of closed shells beyond doubt only that without unpaired electrons is given. Those far above the lowest on the coarse grid
+        are left out (:mod:`~bodyorder.sources.pyscf.mean_field.spins`).
         """
         rows = range(len(self.problem.batch))
         found: list[dict[int, Solution | None]] = [{} for _ in rows]
@@ -132,22 +132,19 @@ class Solutions:
             [] if self.functional.restricted and unpaired else search.rough(densities)
             for unpaired, search, densities in zip(self.problem.spins, searches, starts, strict=True)
         ]
-        # what is not looked at on the coarse grid may be the lowest
-        bottoms = [states[0].energy if states else -np.inf for states in rough]
-        found: dict[int, Solution | None] = {}
-        lowest = np.inf
-        for place in np.argsort(bottoms, kind="stable"):
-            is_above = bottoms[place] > lowest + ABOVE
-            if is_above and rough[place][0].error < RESTS[0]:
-                continue
+
+        def solve(place: int) -> tuple[Solution, float] | None:
             unpaired = self.problem.spins[place]
             solution = self._lowest(field, row, unpaired, searches[place], rough[place], starts[place])
-            if solution is not None:
-                found[unpaired] = solution
-                lowest = min(lowest, bottoms[place] if rough[place] else solution.energy)
-            elif not is_above:
-                found[unpaired] = None
-        return found
+            if solution is None:
+                return None
+            # grids are not held against each other
+            return solution, rough[place][0].energy if rough[place] else solution.energy
+
+        bottoms = [states[0].energy if states else -np.inf for states in rough]
+        at_rest = [bool(states) and states[0].error < RESTS[0] for states in rough]
+        found, missing = near_the_lowest(self.problem.spins, bottoms, at_rest, solve)
+        return {**found, **dict.fromkeys(missing)}
 
     def _patterns(self, row: int, unpaired: int) -> np.ndarray:
         """Superposed atoms with moments up and down, where several patterns are about as good as the best.
@@ -157,11 +154,13 @@ class Solutions:
         :return: densities of both spins, shape (patterns, 2, m, m)
         """
         batch, m = self.problem.batch, len(self._atoms)
+        if self._shells:
+            return np.empty((0, 2, m, m))
         some = patterns(batch.numbers[row], batch.positions[row], int(batch.charges[row]), unpaired)
         distances = np.linalg.norm(batch.positions[row][:, None] - batch.positions[row], axis=2)
         energies = 0.5 * ((some @ np.exp(-distances / RANGE)) * some).sum(axis=1)
         some = some[energies < energies.min() + ALIKE]
-        if self._shells or len(some) < 2:
+        if len(some) < 2:
             return np.empty((0, 2, m, m))
         filled = self._orbitals.occupations(some)[:, :, None]
         return (self._orbitals.coefficients * filled) @ self._orbitals.coefficients.T
@@ -177,7 +176,7 @@ class Solutions:
             if search.near is not None:
                 # of one set of orbitals half of the density belongs to either spin
                 densities = np.stack([search.near[0], search.near[-1]])[None] * (0.5 * len(search.near))
-        solver = Solver(field.mol, field.nuclei, self.integrals, row, self.functional)
+        solver = Solver(field)
         found = solver.lowest(unpaired, densities)
         if found is None:
             return None
@@ -205,7 +204,7 @@ class Solutions:
 
     def _as_pyscf(self, field: Field, row: int, unpaired: int, state: State) -> rks.KohnShamDFT:
         """A converged PySCF object that holds a state, with the orbital energies of the fine grid."""
-        solver = Solver(field.mol, field.nuclei, self.integrals, row, self.functional)
+        solver = Solver(field)
         found = solver.new(unpaired)
         densities = field.densities(state.orbitals)
         if not self.functional.restricted and len(densities) == 1:

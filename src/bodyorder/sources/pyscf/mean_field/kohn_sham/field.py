@@ -58,6 +58,7 @@ class Field:
     batch: ClusterBatch
     cache: PointCache
     _points: dict[int, Points] = field(default_factory=dict)
+    _grids: dict[int, gen_grid.Grids] = field(default_factory=dict)
     _repulsion: dict[float, tuple[np.ndarray, np.ndarray | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -72,6 +73,15 @@ class Field:
         if level not in self._points:
             self._points[level] = Points(self.mol, self.nuclei, level, self.cache.of(self.batch, self.row, level))
         return self._points[level]
+
+    def grids(self, level: int) -> gen_grid.Grids:
+        """The points of a grid as PySCF has them, with the functions that reach each of them."""
+        if level not in self._grids:
+            grids = gen_grid.Grids(self.nuclei).set(level=level, verbose=0).build()
+            grids.mol = self.mol
+            grids.non0tab = grids.screen_index = grids.make_mask(self.mol, grids.coords)
+            self._grids[level] = grids
+        return self._grids[level]
 
     def look(self, orbitals: Sequence[np.ndarray], level: int) -> Look:
         """Energy and Fock matrices, without nonlocal correlation."""
@@ -154,9 +164,12 @@ class Field:
         return (ao2mo.restore(4, repulsion, len(self.core)) if len(self.core) <= FOURFOLD else repulsion), None
 
     def _nonlocal(self, orbitals: Sequence[np.ndarray], level: int) -> tuple[float, np.ndarray]:
-        grids = gen_grid.Grids(self.nuclei).set(level=max(level - 1, 0), verbose=0).build()
-        grids.mol = self.mol
-        grids.non0tab = grids.screen_index = grids.make_mask(self.mol, grids.coords)
+        grids = self.grids(nonlocal_level(level))
         total = self.densities(orbitals).sum(axis=0)
         _, energy, potential = dft.numint.NumInt().nr_nlc_vxc(self.mol, grids, self.functional.name, total)
         return float(energy), np.asarray(potential)
+
+
+def nonlocal_level(level: int) -> int:
+    """Level of the grid for nonlocal correlation beside that for all else."""
+    return max(level - 1, 0)

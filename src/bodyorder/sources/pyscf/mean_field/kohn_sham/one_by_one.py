@@ -6,23 +6,18 @@ left out of the check for stability.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
-from pyscf import ao2mo, dft, gto, lib
-from pyscf.dft import gen_grid, rks
-from pyscf.scf.hf import dot_eri_dm
+from pyscf import dft, gto, lib
+from pyscf.dft import rks
 from scipy.sparse import linalg
 
-from bodyorder.sources.pyscf.fitting import FittedIntegrals
-from bodyorder.sources.pyscf.integrals import ClusterIntegrals
 from bodyorder.sources.pyscf.mean_field.fields import with_integrals
 from bodyorder.sources.pyscf.mean_field.functionals import has_curvature
-from bodyorder.sources.pyscf.mean_field.kohn_sham.functional import Functional
+from bodyorder.sources.pyscf.mean_field.kohn_sham.field import Field, nonlocal_level
 from bodyorder.sources.pyscf.mean_field.starts import without_checkpoints
-from bodyorder.sources.pyscf.orbitals import orthonormal
 
 #: Level of PySCF's grids that ranks starts.
 COARSE = 1
@@ -47,24 +42,14 @@ ESCAPES, ANGLES = 6, (1.0, 0.3)
 DENSE = 40
 
 
-@dataclass
+@dataclass(frozen=True)
 class Solver:
-    """Finds the lowest field of one sub-cluster.
+    """Finds the lowest solution of one sub-cluster.
 
-    :param mol: with its charge set
-    :param nuclei: the same without the functions of other atoms
-    :param integrals: of the batch
-    :param row: the sub-cluster in it
-    :param functional: what is minimised
+    :param field: the sub-cluster
     """
 
-    mol: gto.Mole
-    nuclei: gto.Mole
-    integrals: ClusterIntegrals
-    row: int
-    functional: Functional
-    _grids: dict[int, gen_grid.Grids] = field(default_factory=dict)
-    _ranged: dict[float, np.ndarray] = field(default_factory=dict)
+    field: Field
 
     def lowest(self, unpaired: int, densities: np.ndarray) -> rks.KohnShamDFT | None:
         """The lowest solution that the starts lead to, or None if it has not converged or is no minimum.
@@ -79,7 +64,7 @@ class Solver:
                 chosen.append(candidate)
         fine = [self._refined(self.new(unpaired), candidate.make_rdm1()) for candidate in chosen[:FINALISTS]]
         found = min((one for one in fine if one.converged), key=lambda one: one.e_tot, default=None)
-        if found is None or not has_curvature(self.functional.name):
+        if found is None or not has_curvature(self.field.functional.name):
             return found
         for _ in range(ESCAPES):
             way = self._downhill(found)
@@ -92,55 +77,41 @@ class Solver:
             found = min(lower, key=lambda one: one.e_tot)
         return None
 
-    @cached_property
-    def _space(self) -> np.ndarray:
-        """Orthonormal combinations of the functions, shape (m, r)."""
-        orbitals, (rank,) = orthonormal(self.integrals.overlap[self.row][None])
-        return orbitals[0][:, self.mol.nao - rank :]
-
     def new(
         self, unpaired: int, level: int | None = None, convergence: tuple[float, float] = (ENERGY, GRADIENT)
     ) -> rks.KohnShamDFT:
         """A PySCF object that has not been solved yet."""
-        mol = self.mol.copy(deep=False)
+        field, functional = self.field, self.field.functional
+        mol = field.mol.copy(deep=False)
         mol.spin = unpaired
-        kind = dft.UKS if not self.functional.restricted else dft.ROKS if unpaired else dft.RKS
+        kind = dft.UKS if not functional.restricted else dft.ROKS if unpaired else dft.RKS
         with without_checkpoints():
-            new = with_integrals(kind(mol, xc=self.functional.name), self.integrals, self.row)
+            new = with_integrals(kind(mol, xc=functional.name), field.integrals, field.row)
         new.conv_tol, new.conv_tol_grad = convergence
-        level = self.functional.level if level is None else level
-        new.grids = self._grid(level)
+        level = functional.level if level is None else level
+        new.grids = field.grids(level)
         if new.do_nlc():
-            new.nlcgrids = self._grid(max(level - 1, 0))
-        if self._space.shape[1] < mol.nao:
-            new._eigh = lambda fock, *_, **__: _inside(fock, self._space)
-        new.get_jk = lambda mol=None, dm=None, hermi=1, with_j=True, with_k=True, omega=None: dot_eri_dm(
-            self._repulsion(omega or 0.0), new.make_rdm1() if dm is None else dm, hermi, with_j, with_k
-        )
+            new.nlcgrids = field.grids(nonlocal_level(level))
+        if field.basis.shape[1] < mol.nao:
+            new._eigh = lambda fock, *_, **__: _inside(fock, field.basis)
+
+        def get_jk(
+            mol: gto.Mole | None = None,
+            dm: np.ndarray | None = None,
+            hermi: int = 1,
+            with_j: bool = True,
+            with_k: bool = True,
+            omega: float | None = None,
+        ) -> tuple[np.ndarray | None, np.ndarray | None]:
+            """Of symmetric densities, as all are that it is asked for."""
+            densities = np.asarray(new.make_rdm1() if dm is None else dm)
+            return (
+                field.repelled(densities, omega or 0.0, exchange=False) if with_j else None,
+                field.repelled(densities, omega or 0.0, exchange=True) if with_k else None,
+            )
+
+        new.get_jk = get_jk
         return new
-
-    def _grid(self, level: int) -> gen_grid.Grids:
-        """Points around the nuclei, with the functions that reach each of them."""
-        if level not in self._grids:
-            grids = gen_grid.Grids(self.nuclei)
-            grids.level, grids.verbose = level, 0
-            grids.build()
-            grids.mol = self.mol
-            grids.non0tab = grids.screen_index = grids.make_mask(self.mol, grids.coords)
-            self._grids[level] = grids
-        return self._grids[level]
-
-    def _repulsion(self, omega: float) -> np.ndarray:
-        """(μν|λσ) over pairs; with ``omega`` that of erf(ωr)/r, or of erfc(|ω|r)/r where it is negative."""
-        if omega == 0.0:
-            return self.integrals.repulsion[self.row]
-        if omega not in self._ranged and (auxiliary := self.integrals.auxiliary) is not None:
-            fitted = FittedIntegrals(self.mol, self.integrals.basis, auxiliary, omega)
-            self._ranged[omega] = fitted.repulsion(np.arange(len(fitted.three)), np.arange(self.mol.natm))
-        elif omega not in self._ranged:
-            with self.mol.with_range_coulomb(omega):
-                self._ranged[omega] = ao2mo.restore(4, self.mol.intor("int2e", aosym="s8"), self.mol.nao)
-        return self._ranged[omega]
 
     def _solved(self, new: rks.KohnShamDFT, density: np.ndarray | None) -> rks.KohnShamDFT:
         if density is None:
@@ -183,7 +154,7 @@ class Solver:
     def _downhill(self, found: rks.KohnShamDFT) -> np.ndarray | None:
         """The rotation of the orbitals along which the energy falls fastest, of length 1, or None at a minimum."""
         way = None
-        for level in dict.fromkeys((min(COARSE, self.functional.level), self.functional.level)):
+        for level in dict.fromkeys((min(COARSE, self.field.functional.level), self.field.functional.level)):
             # what a coarse grid calls a saddle point may be one of its own
             copy = self.new(found.mol.spin, level)
             copy.mo_coeff, copy.mo_occ, copy.mo_energy = found.mo_coeff, found.mo_occ, found.mo_energy
